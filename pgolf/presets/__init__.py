@@ -1,0 +1,70 @@
+"""Presets: named sets of trainer knobs, one TOML file each; a preset may extend another.
+
+    extends = "pr1493"     # optional
+    [knobs]
+    ttt_epochs = 4
+"""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from pgolf.errors import BadInput, did_you_mean
+from pgolf.trainer.config import Knob, parse_knob
+
+
+def names() -> list[str]:
+    """The presets that ship with pgolf."""
+    return sorted(p.name.removesuffix(".toml") for p in files(__name__).iterdir() if p.name.endswith(".toml"))
+
+
+def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:
+    """The knobs of preset `name` (or of a TOML file's path), those it extends below, `overrides` on top.
+
+    Parameters
+    ----------
+    name : a name from `names()`, or the path of a preset file.
+    overrides : knob name to text, as a user types it (`{"ttt_epochs": "5"}`).
+
+    Raises
+    ------
+    BadInput : unknown preset or knob, or a value that does not parse.
+
+    Examples
+    --------
+    >>> load("pr1812")["ttt_epochs"], load("pr1493")["ttt_epochs"]
+    (4, 3)
+    """
+    knobs = _read(name, seen=())
+    for key, text in (overrides or {}).items():
+        knobs[key.lower()] = _parse(key.lower(), text, where="--set")
+    return knobs
+
+
+def as_env(knobs: dict[str, Knob]) -> dict[str, str]:
+    """The environment variables that hand `knobs` to a trainer."""
+    return {k.upper(): str(int(v)) if isinstance(v, bool) else str(v) for k, v in knobs.items()}
+
+
+def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
+    path = Path(name) if name.endswith(".toml") else Path(str(files(__name__) / f"{name}.toml"))
+    if not path.is_file():
+        raise BadInput(f"no preset '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
+    if name in seen:
+        raise BadInput(f"preset {name} extends itself: {' → '.join((*seen, name))}")
+    try:
+        content = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as e:
+        raise BadInput(f"{path}: not valid TOML: {e}") from e
+    if unknown := content.keys() - {"extends", "knobs"}:
+        raise BadInput(f"{path}: unknown entries {sorted(unknown)}; a preset has 'extends' and '[knobs]'")
+    base = _read(content["extends"], (*seen, name)) if "extends" in content else {}
+    own = {k: _parse(k, str(v), where=str(path)) for k, v in content.get("knobs", {}).items()}
+    return base | own
+
+
+def _parse(key: str, text: str, where: str) -> Knob:
+    try:
+        return parse_knob(key, text)
+    except ValueError as e:
+        raise BadInput(f"{where}: {e}") from e

@@ -1,0 +1,70 @@
+"""Tracks: the limits and the significance policy of a competition, one TOML file each."""
+
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from pgolf.errors import BadInput, did_you_mean
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Hard limits (bytes, seconds) and the grace inside which crossing one is a warning, not a failure."""
+
+    artifact_bytes: int
+    train_seconds: float
+    eval_seconds: float
+    grace_seconds: float
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When a new mean counts as a record: margin in nats per token at level alpha, with enough seeds."""
+
+    margin_nats: float
+    alpha: float
+    min_seeds: int
+
+
+@dataclass(frozen=True)
+class Track:
+    """A competition: limits, policy, and what `pgolf record` runs for it unless told otherwise."""
+
+    name: str
+    title: str
+    hardware: str
+    limits: Limits
+    policy: Policy
+    seeds: tuple[int, ...]
+    preset: str
+    corpus: str
+    standing: str  # the ledger entry to beat
+    baseline_preset: str | None  # what measures the standing record afresh where its validation text differs
+    nproc: int  # ranks of one seed run
+
+
+def names() -> list[str]:
+    """The tracks that ship with pgolf."""
+    return sorted(p.name.removesuffix(".toml") for p in files(__name__).iterdir() if p.name.endswith(".toml"))
+
+
+def load(name: str) -> Track:
+    """The track called `name`; BadInput (with near misses) if there is none."""
+    path = files(__name__) / f"{name}.toml"
+    if not path.is_file():
+        raise BadInput(f"no track '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
+    content: dict[str, Any] = tomllib.loads(path.read_text())
+    return Track(
+        name=name,
+        title=content["title"],
+        hardware=content["hardware"],
+        limits=Limits(**content["limits"]),
+        policy=Policy(**content["policy"]),
+        seeds=tuple(content["run"]["seeds"]),
+        preset=content["run"]["preset"],
+        corpus=content["run"]["corpus"],
+        standing=content["run"]["standing"],
+        baseline_preset=content["run"].get("baseline_preset"),
+        nproc=content["run"]["nproc"],
+    )

@@ -1,0 +1,152 @@
+"""The knobs: one dataclass; each field is also an environment variable in upper case (`TTT_EPOCHS=4`).
+
+That is how this community drives trainers. The defaults are the 2026-04-09 record (preset `pr1493`) on 8 ranks.
+Presets are TOML files outside the trainer; whoever starts it turns them into environment variables, and
+`pgolf pack` writes one into PRESET_KNOBS, so that a packed file reproduces with nothing but SEED set.
+"""
+
+import os
+import uuid
+from dataclasses import dataclass, fields
+
+Knob = int | float | bool | str
+PRESET_KNOBS: dict = {}  # filled by `pgolf pack`; the environment wins over it
+
+
+@dataclass
+class Config:
+    # --- run
+    seed: int = 1337
+    run_id: str = ""  # default: a fresh uuid
+    iterations: int = 20000
+    max_wallclock_seconds: float = 600.0  # 0: no cap, and the schedule's clock is step / iterations
+    train_log_every: int = 500
+    val_loss_every: int = 4000  # 0: never during training
+    checkpoint_every: int = 0  # steps between checkpoint.pt; 0: only the finished model
+    resume_from_ckpt: str = ""
+    eval_only: str = ""  # path of an artifact to score instead of training
+    device: str = "auto"
+    dtype: str = "auto"  # of matrix products: bfloat16 on CUDA, float32 on CPU
+    compile: str = "auto"  # torch.compile: on CUDA yes, on CPU no; 0 or 1 decides
+    nan_at_step: int = -1  # fault injection for tests: the loss of this step is NaN
+
+    # --- data
+    data_dir: str = "./data"
+    datasets_dir: str = ""  # default: DATA_DIR/datasets/fineweb10B_sp<VOCAB_SIZE>
+    tokenizer_path: str = ""  # default: DATA_DIR/tokenizers/fineweb_<VOCAB_SIZE>_bpe.model
+    vocab_size: int = 8192
+    data_seed: int = -1  # -1: upstream's order, the same for every seed
+    train_batch_tokens: int = 786432
+    train_seq_len: int = 2048
+    grad_accum_steps: int = 0  # micro-batches a step and rank; 0: 8 / world size
+    val_batch_tokens: int = 524288
+    eval_seq_len: int = 2048
+    eval_stride: int = 64
+
+    # --- model
+    num_layers: int = 11
+    model_dim: int = 512
+    num_heads: int = 8
+    num_kv_heads: int = 4
+    mlp_mult: float = 4.0
+    rope_base: float = 10000.0
+    rope_dims: int = 16
+    rope_train_seq_len: int = 2048
+    qk_gain_init: float = 5.25
+    xsa_last_n: int = 11
+    parallel_residual_start: int = 7
+    loop_start: int = 3
+    loop_end: int = 5
+    num_loops: int = 2
+    enable_looping_at: float = 0.35
+    skip_gates_enabled: bool = True
+    ln_scale: bool = True
+    logit_softcap: float = 30.0
+    tied_embed_init_std: float = 0.005
+    attn_out_gate_enabled: bool = False  # pr1812's gate
+    gate_window: int = 12
+    # In pr1812's README only, and off in our presets:
+    loop_branch_scale: bool = False  # looped blocks' branch inputs also divided by √(NUM_LOOPS+1)
+    embed_scale_enabled: bool = False  # a learned scale on the embedding's output
+
+    # --- optimisation
+    matrix_lr: float = 0.022
+    muon_momentum: float = 0.99
+    muon_momentum_warmup_start: float = 0.92
+    muon_momentum_warmup_steps: int = 1500
+    muon_momentum_warmup_frac: float = 0.0  # > 0: warm up over this share of the clock instead of steps
+    muon_backend_steps: int = 5
+    muon_row_normalize: bool = True
+    muon_wd: float = 0.095
+    muon_wd_mlp: float = -1.0  # < 0: MUON_WD
+    tied_embed_lr: float = 0.03
+    embed_wd: float = 0.085
+    scalar_lr: float = 0.02
+    adam_wd: float = 0.02
+    beta1: float = 0.9
+    beta2: float = 0.95
+    adam_eps: float = 1e-8
+    grad_clip_norm: float = 0.3
+    min_lr: float = 0.0
+    warmdown_frac: float = 0.72
+    warmup_steps: int = 20
+    ema_decay: float = 0.9965
+
+    # --- quantisation and artifact
+    matrix_bits: int = 6
+    embed_bits: int = 8
+    matrix_clip_sigmas: float = 12.85
+    attn_clip_sigmas: float = 0.0  # 0: MATRIX_CLIP_SIGMAS
+    mlp_clip_sigmas: float = 0.0  # 0: MATRIX_CLIP_SIGMAS
+    embed_clip_sigmas: float = 20.0
+    passthrough_numel: int = 65536  # tensors up to this size stay fp16
+    gptq_calibration_batches: int = 64
+    gptq_reserve_seconds: float = 12.0
+    gptq_block_size: int = 128
+    gptq_damp: float = 0.01
+    compressor: str = "brotli"
+    brotli_lgwin: int = 24
+
+    # --- evaluation
+    sliding_window_enabled: bool = True
+    ttt_enabled: bool = True
+    ttt_chunk_tokens: int = 32768
+    ttt_epochs: int = 3
+    ttt_lr: float = 0.005
+    ttt_momentum: float = 0.9
+    ttt_batch_seqs: int = 32  # sequences a rank and step
+    ttt_grad_clip: float = 1.0
+    ttt_nesterov: bool = False  # in pr1812's README only
+
+    def __post_init__(self) -> None:
+        self.run_id = self.run_id or str(uuid.uuid4())
+        self.datasets_dir = self.datasets_dir or f"{self.data_dir}/datasets/fineweb10B_sp{self.vocab_size}"
+        self.tokenizer_path = (
+            self.tokenizer_path or f"{self.data_dir}/tokenizers/fineweb_{self.vocab_size}_bpe.model"
+        )
+
+
+KNOB_TYPES = {f.name: f.type for f in fields(Config)}
+
+
+def parse_knob(name: str, text: str) -> Knob:
+    """The value of knob `name` (lower case) from its text; ValueError names the knob, its type and near misses."""
+    if name not in KNOB_TYPES:
+        import difflib  # here, since only a mistake needs it
+
+        near = difflib.get_close_matches(name, KNOB_TYPES, n=3)
+        raise ValueError(f"no knob '{name}'" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    kind = KNOB_TYPES[name]
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "0": False, "false": False}[text.strip().lower()]
+        return kind(text)
+    except (ValueError, KeyError):
+        raise ValueError(f"knob {name}: '{text}' is not a valid {kind.__name__}") from None
+
+
+def config_from_env(env: dict | None = None) -> Config:
+    """The knobs that `env` (default: the process's environment) sets, over PRESET_KNOBS, over the defaults."""
+    env = os.environ if env is None else env
+    given = {k: parse_knob(k, env[k.upper()]) for k in KNOB_TYPES if k.upper() in env}
+    return Config(**(PRESET_KNOBS | given))
