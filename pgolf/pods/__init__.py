@@ -1,0 +1,53 @@
+"""Pods: places where one command runs detached, watched by an orchestrator that may come and go.
+
+Today a folder and a process on this machine (`local.py`). Whatever a pod is, it behaves like this:
+the command is started at most once, outlives its starter, and leaves its output and exit code in files;
+anyone who opens the same pod later goes on from there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a pod's command stands.
+
+    `fresh`: nothing was started. `running`: it lives. `ended`: `exit_code` says how (negative: by a signal).
+    `lost`: it was started, is gone, and nobody could write down how it ended (machine or supervisor killed).
+    """
+
+    state: Literal["fresh", "running", "ended", "lost"]
+    exit_code: int | None = None
+
+    @property
+    def infrastructure(self) -> bool:
+        """Whether the command was taken down from outside (signal, dead machine), not by its own failure."""
+        return self.state == "lost" or (self.exit_code is not None and self.exit_code < 0)
+
+
+class Pod(Protocol):
+    """What the flow needs of a pod."""
+
+    def put(self, source: Path, name: str) -> None:
+        """Copy a file into the pod's folder, whole or not at all."""
+
+    def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start `command` detached in the pod's folder; RuntimeError if this pod has started one before."""
+
+    def status(self) -> Status:
+        """Whether the command runs, and how it ended."""
+
+    def output(self, offset: int, name: str) -> tuple[str, int]:
+        """Text of file `name` from byte `offset`, cut before an unfinished character; and the next offset."""
+
+    def fetch(self) -> dict[str, str]:
+        """Bring the pod's files home; SHA-256 by relative path."""
+
+    def kill(self) -> None:
+        """End the command and every process it made. Nothing of the pod runs when this returns."""
+
+    def release(self) -> None:
+        """Give the pod back. Its files at home stay."""

@@ -1,0 +1,137 @@
+"""A pod on this machine: a folder, and one detached process tree that marks itself by its environment.
+
+Identity is (pid, start time), because a pid alone is given out again. Ending goes by the mark, because a
+process group is not enough: torchrun gives each worker a session of its own, and an orphan has no parent.
+"""
+
+import codecs
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from pgolf.files import sha256_file, write_atomic
+from pgolf.pods import Status
+
+MARK = "PGOLF_POD"  # environment variable that every process of a pod carries: the pod's folder
+START_TIME_SLACK_S = 2.0  # start times count from the kernel's boot time, which wobbles with the clock
+START_TIMEOUT_S = 60.0
+GRACE_S = 10.0  # between asking a process to end and ending it
+
+# All that a command gets of the orchestrator's environment: a knob set in someone's shell must not change a
+# record, and no secret comes near a log.
+INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+
+
+class LocalPod:
+    """See `pgolf.pods.Pod`. Opening a folder that has been a pod before takes it up where it stands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, source: Path, name: str) -> None:
+        """Copy a file into the pod's folder, whole or not at all."""
+        write_atomic(self.folder / name, source.read_bytes())
+
+    def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start `command` detached, in its own session, with `env` over a minimal environment.
+
+        Raises
+        ------
+        RuntimeError : this pod has started a command before, or its supervisor does not come up.
+        """
+        if self.status().state != "fresh":
+            raise RuntimeError(f"{self.folder}: has run a command already; a pod runs one")
+        self.kill()  # a supervisor whose starter was killed before it could write pod.json
+        inherited = {k: os.environ[k] for k in INHERITED if k in os.environ}
+        with (self.folder / "supervisor.log").open("ab") as log:
+            supervisor = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pgolf.pods.supervisor", *command],
+                cwd=self.folder,
+                env=inherited | {"PYTHONUNBUFFERED": "1"} | dict(env) | {MARK: str(self.folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (self.folder / "pod.json").exists():
+            if supervisor.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.folder}: the supervisor does not start; see supervisor.log there")
+            time.sleep(0.01)
+
+    def status(self) -> Status:
+        """Whether the command runs, and how it ended."""
+        supervisor = self._supervisor()  # asked first: it writes exit.json before it goes
+        if (self.folder / "exit.json").exists():
+            return Status("ended", json.loads((self.folder / "exit.json").read_text())["exit_code"])
+        if supervisor:
+            return Status("running")
+        return Status("lost" if (self.folder / "pod.json").exists() else "fresh")
+
+    def output(self, offset: int, name: str = "train.log") -> tuple[str, int]:
+        """Text of file `name` from byte `offset`, cut before an unfinished character; and the next offset."""
+        path = self.folder / name
+        if not path.exists():
+            return "", offset
+        with path.open("rb") as f:
+            f.seek(offset)
+            data = f.read()
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        text = decoder.decode(data)
+        unfinished, _ = decoder.getstate()
+        return text, offset + len(data) - len(unfinished)
+
+    def fetch(self) -> dict[str, str]:
+        """SHA-256 by relative path of every file in the folder; a local pod's files are home already."""
+        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+        return {str(p.relative_to(self.folder)): sha256_file(p) for p in files}
+
+    def kill(self) -> None:
+        """End every process that carries this pod's mark: SIGTERM first, then SIGKILL.
+
+        The supervisor goes last, so that it can write how the command ended.
+        """
+        everyone = self._marked()
+        supervisor = self._supervisor()
+        _end(everyone, psutil.Process.terminate)
+        _end([p for p in everyone if p != supervisor], psutil.Process.kill)
+        _end(everyone, psutil.Process.kill)
+
+    def release(self) -> None:
+        """End what still runs; the folder stays, it is part of the record."""
+        self.kill()
+
+    def _marked(self) -> list[psutil.Process]:
+        marked = []
+        for process in psutil.process_iter():
+            # those that went meanwhile, zombies and other people's processes are none of ours
+            with suppress(psutil.Error, OSError):
+                if process.environ().get(MARK) == str(self.folder):
+                    marked.append(process)
+        return marked
+
+    def _supervisor(self) -> psutil.Process | None:
+        """The live supervisor that pod.json names: same pid and same start time."""
+        try:
+            written = json.loads((self.folder / "pod.json").read_text())
+            process = psutil.Process(written["pid"])
+            same = abs(process.create_time() - written["started"]) < START_TIME_SLACK_S
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            return None
+
+
+def _end(processes: list[psutil.Process], signal: Callable[[psutil.Process], None]) -> None:
+    """Send a signal to those that still live, and wait for them a while."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            signal(process)
+    psutil.wait_procs(processes, timeout=GRACE_S)
