@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,9 +101,16 @@ class LocalPod:
         """
         everyone = self._marked()
         supervisor = self._supervisor()
-        _end(everyone, psutil.Process.terminate)
-        _end([p for p in everyone if p != supervisor], psutil.Process.kill)
-        _end(everyone, psutil.Process.kill)
+        command = [p for p in everyone if p != supervisor]
+        for signal, targets in (
+            (psutil.Process.terminate, everyone),
+            (psutil.Process.kill, command),
+            (psutil.Process.kill, everyone),
+        ):
+            for process in targets:
+                with suppress(psutil.NoSuchProcess):
+                    signal(process)
+            psutil.wait_procs(everyone, timeout=GRACE_S)
 
     def release(self) -> None:
         """End what still runs; the folder stays, it is part of the record."""
@@ -127,11 +134,3 @@ class LocalPod:
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except (FileNotFoundError, psutil.NoSuchProcess):
             return None
-
-
-def _end(processes: list[psutil.Process], signal: Callable[[psutil.Process], None]) -> None:
-    """Send a signal to those that still live, and wait for them a while."""
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            signal(process)
-    psutil.wait_procs(processes, timeout=GRACE_S)
