@@ -3,10 +3,15 @@
 Exit codes: 0 done, 1 verdict negative or run failed, 2 bad input.
 """
 
+import json
 import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from pgolf import __version__
 from pgolf.errors import BadInput, RunFailed
@@ -26,6 +31,31 @@ def _version(show: bool) -> None:
 @app.callback()
 def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)) -> None:
     """Run a Parameter Golf record, verify it from its logs, and write it up."""
+
+
+@data_app.command()
+def pydocs(
+    data_dir: Annotated[Path, typer.Option(help="Folder for datasets; this gets its own in it.")] = Path("data"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the dataset as JSON.")] = False,
+) -> None:
+    """Make a dataset of about 10 MB from the docstrings of the installed numpy, scipy and torch.
+
+    Nothing is downloaded. A dataset of the same input that is already there is checked and kept.
+    """
+    from pgolf.data.pydocs import build
+
+    with Progress(console=stderr, transient=True) as bar:
+        task = bar.add_task("reading sources", total=None)
+        dataset = build(data_dir, lambda what, done, of: bar.update(task, description=what, completed=done, total=of))
+    if as_json:
+        typer.echo(json.dumps(asdict(dataset), default=str))
+        return
+    did = "reused" if dataset.reused else "built"
+    typer.echo(
+        f"{did} {dataset.documents} documents: {dataset.train_tokens} tokens to train on, {dataset.val_tokens} "
+        f"to validate ({dataset.val_bytes} bytes, SHA-256 {dataset.val_sha256})"
+    )
+    typer.echo(f"DATA_DIR={dataset.data_dir} VOCAB_SIZE={dataset.vocab_size}")
 
 
 def main() -> None:

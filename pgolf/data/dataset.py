@@ -1,0 +1,101 @@
+"""A dataset on disk: shards and the tokenizer that made them, checked whole and hashed.
+
+DATA_DIR/datasets/fineweb10B_sp<V>/fineweb_{train,val}_<NNNNNN>.bin
+DATA_DIR/tokenizers/fineweb_<V>_bpe.model
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pgolf.errors import BadInput
+from pgolf.files import sha256_file
+from pgolf.trainer.config import Config
+from pgolf.trainer.data import DataError, open_shard, shards, tokens_sha256
+from pgolf.trainer.token_bytes import TokenBytes
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A checked dataset. `val_*` speak of the whole split, before a trainer cuts it to EVAL_SEQ_LEN."""
+
+    name: str
+    data_dir: Path
+    vocab_size: int
+    documents: int  # counted by their BOS
+    train_tokens: int
+    val_tokens: int
+    val_bytes: int  # UTF-8 bytes of the text that the validation tokens stand for
+    val_sha256: str  # of the validation tokens as little-endian uint16
+    files: dict[str, str]  # path relative to data_dir -> SHA-256
+    input_hash: str  # of what it was made from; of the files, if that is not known
+    reused: bool
+
+
+def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
+    """Check every file of the dataset in `data_dir`; BadInput names the one missing, short or foreign.
+
+    A manifest.json beside them is optional; where there is one, the files must be those that it lists.
+    """
+    data_dir = data_dir.resolve()
+    cfg = Config(data_dir=str(data_dir), vocab_size=vocab_size)
+    try:
+        token_bytes = TokenBytes(cfg)
+        paths = {split: shards(cfg, split) for split in ("train", "val")}
+        train = [_open_checked(path, vocab_size) for path in paths["train"]]
+        val = torch.from_numpy(
+            np.concatenate([_open_checked(path, vocab_size) for path in paths["val"]]).astype(np.int64)
+        )
+        val_bytes, _ = token_bytes.check(val)
+    except DataError as e:
+        raise BadInput(f"{e}; `pgolf data pydocs` makes a dataset") from None
+    bos = token_bytes.sp.bos_id()
+    tokenizer = Path(cfg.tokenizer_path)
+    files = {
+        str(path.relative_to(data_dir)): sha256_file(path)
+        for path in [tokenizer, *paths["train"], *paths["val"]]
+    }
+    return Dataset(
+        name=data_dir.name,
+        data_dir=data_dir,
+        vocab_size=vocab_size,
+        documents=sum(int(np.count_nonzero(tokens == bos)) for tokens in [*train, val.numpy()]),
+        train_tokens=sum(map(len, train)),
+        val_tokens=len(val),
+        val_bytes=val_bytes,
+        val_sha256=tokens_sha256(val),
+        files=files,
+        input_hash=_input_hash(data_dir / MANIFEST, files),
+        reused=True,
+    )
+
+
+def _open_checked(path: Path, vocab_size: int) -> np.ndarray:
+    tokens = open_shard(path)
+    if (largest := int(tokens.max())) >= vocab_size:
+        raise DataError(f"{path}: token {largest} does not fit VOCAB_SIZE {vocab_size}")
+    return tokens
+
+
+def _input_hash(manifest: Path, files: dict[str, str]) -> str:
+    """The manifest's input hash, once its list agrees with `files`; without a manifest a hash of the list."""
+    if not manifest.exists():
+        return hashlib.sha256(
+            "".join(f"{files[name]} {name}\n" for name in sorted(files)).encode()
+        ).hexdigest()
+    try:
+        content = json.loads(manifest.read_text())
+        listed, input_hash = dict(content["files"]), str(content["input_hash"])
+    except (ValueError, LookupError, TypeError) as e:
+        raise BadInput(f"{manifest}: not a dataset's manifest ({e!r})") from None
+    for name in sorted(listed.keys() | files.keys()):
+        found, wanted = files.get(name, "missing"), listed.get(name, "not listed")
+        if found != wanted:
+            raise BadInput(f"{manifest.parent / name}: SHA-256 is {found}, in the manifest {wanted}")
+    return input_hash

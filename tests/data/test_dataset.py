@@ -1,0 +1,86 @@
+"""Datasets that cannot be used are refused with the file's name and the numbers that disagree."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from pgolf.data.dataset import open_dataset
+from pgolf.data.shards import write_shard
+from pgolf.errors import BadInput
+from pgolf.trainer.data import open_shard
+
+
+@pytest.fixture
+def copy(tiny_data, tmp_path):
+    """A copy of the tiny dataset without its manifest: as someone else's data would be."""
+    shutil.copytree(tiny_data.data_dir, tmp_path / "data")
+    (tmp_path / "data" / "manifest.json").unlink()
+    return tmp_path / "data"
+
+
+def shard(data_dir, name):
+    return next(data_dir.glob(f"datasets/*/fineweb_{name}.bin"))
+
+
+def refused(data_dir, vocab_size):
+    with pytest.raises(BadInput) as e:
+        open_dataset(data_dir, vocab_size)
+    return str(e.value)
+
+
+def test_without_a_manifest_the_same_facts_are_found(copy, tiny_data):
+    found = open_dataset(copy, tiny_data.vocab_size)
+    for fact in ("val_sha256", "val_bytes", "val_tokens", "train_tokens", "documents", "files"):
+        assert getattr(found, fact) == getattr(tiny_data, fact), fact
+
+
+def test_a_shard_reads_back_as_written_and_leaves_no_temporary_file(tmp_path):
+    tokens = np.array([1, 0, 65535, 256])
+    write_shard(tmp_path / "a.bin", tokens)
+    assert open_shard(tmp_path / "a.bin").tolist() == tokens.tolist()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+    with pytest.raises(ValueError, match="65536"):
+        write_shard(tmp_path / "b.bin", np.array([65536]))
+
+
+def test_missing_files(copy, tiny_data):
+    assert "fineweb_777_bpe.model" in refused(copy, 777)
+    shard(copy, "val_000000").unlink()
+    assert "fineweb_val_*.bin" in refused(copy, tiny_data.vocab_size)
+
+
+def test_a_truncated_shard(copy, tiny_data):
+    path = shard(copy, "train_000002")
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:-6])
+    message = refused(copy, tiny_data.vocab_size)
+    assert path.name in message and str(size) in message and str(size - 6) in message
+
+
+def test_a_wrong_magic_number(copy, tiny_data):
+    path = shard(copy, "train_000002")
+    path.write_bytes((20250101).to_bytes(4, "little") + path.read_bytes()[4:])
+    message = refused(copy, tiny_data.vocab_size)
+    assert path.name in message and "20250101" in message and "20240520" in message
+
+
+def test_another_vocabulary(copy, tiny_data):
+    path = shard(copy, "train_000005")
+    write_shard(path, np.array([1, 5000] * 500))
+    message = refused(copy, tiny_data.vocab_size)
+    assert path.name in message and "5000" in message and str(tiny_data.vocab_size) in message
+    tokenizer = next(copy.glob("tokenizers/*"))
+    tokenizer.rename(tokenizer.with_name("fineweb_777_bpe.model"))
+    (copy / f"datasets/fineweb10B_sp{tiny_data.vocab_size}").rename(copy / "datasets/fineweb10B_sp777")
+    message = refused(copy, 777)
+    assert "fineweb_777_bpe.model" in message and str(tiny_data.vocab_size) in message
+
+
+def test_a_file_that_is_not_the_manifests(tiny_data, tmp_path):
+    shutil.copytree(tiny_data.data_dir, tmp_path / "data")
+    path = shard(tmp_path / "data", "train_000002")
+    write_shard(path, open_shard(path)[::-1])
+    assert path.name in refused(tmp_path / "data", tiny_data.vocab_size)
+    (tmp_path / "data" / "manifest.json").write_text("[]")
+    assert "manifest.json" in refused(tmp_path / "data", tiny_data.vocab_size)
