@@ -17,15 +17,19 @@ class Status:
 
     `fresh`: nothing was started. `running`: it lives. `ended`: `exit_code` says how (negative: by a signal).
     `lost`: it was started, is gone, and nobody could write down how it ended (machine or supervisor killed).
+    `interrupted`: it was told to end, and may have made an ordinary exit code of that.
     """
 
     state: Literal["fresh", "running", "ended", "lost"]
     exit_code: int | None = None
+    interrupted: bool = False
 
     @property
     def infrastructure(self) -> bool:
         """Whether the command was taken down from outside (signal, dead machine), not by its own failure."""
-        return self.state == "lost" or (self.exit_code is not None and self.exit_code < 0)
+        if self.state == "ended":
+            return self.exit_code != 0 and (self.interrupted or (self.exit_code or 0) < 0)
+        return self.state == "lost"
 
 
 class Pod(Protocol):

@@ -71,7 +71,8 @@ class LocalPod:
         """Whether the command runs, and how it ended."""
         supervisor = self._supervisor()  # asked first: it writes exit.json before it goes
         if (self.folder / "exit.json").exists():
-            return Status("ended", json.loads((self.folder / "exit.json").read_text())["exit_code"])
+            ending = json.loads((self.folder / "exit.json").read_text())
+            return Status("ended", ending["exit_code"], interrupted=bool(ending["signals"]))
         if supervisor:
             return Status("running")
         return Status("lost" if (self.folder / "pod.json").exists() else "fresh")

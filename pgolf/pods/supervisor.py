@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 import psutil
 
@@ -19,6 +20,7 @@ def main(command: list[str]) -> int:
     me = psutil.Process()
     write_json(Path("pod.json"), {"pid": me.pid, "started": me.create_time(), "command": command})
     begun = time.monotonic()
+    signals: list[int] = []
     with open("train.log", "ab") as log:
         try:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
@@ -26,10 +28,16 @@ def main(command: list[str]) -> int:
             log.write(f"cannot run {command[0]}: {e.strerror}\n".encode())
             exit_code = 127  # the shell's code for a command that could not be started
         else:
-            for terminating in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(terminating, lambda number, _: child.send_signal(number))
+
+            def pass_on(number: int, _: FrameType | None) -> None:
+                signals.append(number)
+                child.send_signal(number)
+
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, pass_on)
             exit_code = child.wait()
-    write_json(Path("exit.json"), {"exit_code": exit_code, "seconds": round(time.monotonic() - begun, 3)})
+    seconds = round(time.monotonic() - begun, 3)
+    write_json(Path("exit.json"), {"exit_code": exit_code, "signals": signals, "seconds": seconds})
     return 0
 
 

@@ -100,6 +100,16 @@ def test_kill_ends_a_command_that_ignores_sigterm(tmp_path: Path, monkeypatch) -
     assert pod.status().exit_code == -signal.SIGKILL
 
 
+def test_command_that_ends_orderly_when_told_to_did_not_fail_by_itself(tmp_path: Path) -> None:
+    pod = LocalPod(tmp_path)
+    orderly = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); open('up', 'w'); time.sleep(300)"
+    pod.start(python(orderly), {})
+    wait_for((tmp_path / "up").exists)
+    pod.kill()
+    assert pod.status().exit_code == 1
+    assert pod.status().infrastructure
+
+
 def test_command_outlives_its_starter_and_is_adopted(tmp_path: Path) -> None:
     start = (
         "import sys, pathlib, time; from pgolf.pods.local import LocalPod; "
