@@ -191,12 +191,13 @@ def _decimals(number: str) -> int:
     return max(0, len(mantissa.partition(".")[2]) - int(exponent or 0))
 
 
-def parse_numbers(text: str, bytes_per_token: float | None = None) -> Sample:
+def parse_numbers(text: str, label: str = "given numbers", bytes_per_token: float | None = None) -> Sample:
     """A sample as a user types it: raw scores or a published summary.
 
     Parameters
     ----------
     text : `1.0793,1.0802,1.0800` or `mean=1.0810,std=0.0002,n=3`, in bpb.
+    label : what the report calls this side.
     bytes_per_token : of the validation split, if known.
 
     Returns
@@ -219,13 +220,13 @@ def parse_numbers(text: str, bytes_per_token: float | None = None) -> Sample:
         pairs = {k.strip(): v.strip() for k, _, v in (p.partition("=") for p in parts)}
         if pairs.keys() != {"mean", "std", "n"} or len(parts) != 3 or not re.fullmatch(r"\d{1,9}", pairs["n"]):
             raise BadInput(f"'{text}' is no summary; write mean=1.0810,std=0.0002,n=3")
-        return from_summary(text, pairs["mean"], pairs["std"], int(pairs["n"]), bytes_per_token)
+        return from_summary(label, pairs["mean"], pairs["std"], int(pairs["n"]), bytes_per_token)
     try:
         values = [float(p) for p in parts]
     except ValueError:
         raise BadInput(f"'{text}' is no list of bpb scores; write 1.0793,1.0802,1.0800") from None
     decimals = max(_decimals(p) for p in parts)
-    return from_seeds(text, values, bytes_per_token=bytes_per_token, decimals=decimals)
+    return from_seeds(label, values, bytes_per_token=bytes_per_token, decimals=decimals)
 
 
 def pool(samples: Sequence[Sample]) -> Sample:

@@ -42,7 +42,8 @@ class Power:
     std_bpb : pooled sample standard deviation of both sides.
     n_new, n_old : seeds of each side; the previous record's stay as they are.
     smallest_delta_bpb, smallest_delta_nats : the smallest true Δ that would be shown to clear the bar.
-    seeds_to_settle : new seeds needed if the true Δ is the one seen; None if no number of them would do.
+    seeds_to_settle : new seeds that decide an undecided comparison if the true Δ is the one seen; None
+        if no number of them would, or if there is nothing to settle.
     """
 
     alpha: float
@@ -262,6 +263,7 @@ def compare(new: Sample, old: Sample, margin_nats: float = 0.005, alpha: float =
     margin = margin_nats / LN2 / b if b else None if margin_nats else 0.0
     testable = bool(new.std and old.std)
     welch = _welch(new, old) if testable else None
+    bar = _welch(new, old, margin) if testable and margin is not None else None
     return Comparison(
         new=new,
         old=old,
@@ -270,9 +272,9 @@ def compare(new: Sample, old: Sample, margin_nats: float = 0.005, alpha: float =
         margin_bpb=margin,
         bytes_per_token=b,
         any_improvement=welch,
-        clears_bar=_welch(new, old, margin) if testable and margin is not None else None,
+        clears_bar=bar,
         ci95_bpb=_interval(new, old, welch.df) if welch else None,
-        power=_power_of(new, old, margin, b, alpha) if testable and margin is not None and b else None,
+        power=_power_of(new, old, margin, bar, b, alpha) if bar and margin is not None and b else None,
         paired=_paired(new, old),
         doubts=tuple(_doubts(new, old, margin)),
         notes=(*notes, *_notes(new, old)),
@@ -355,11 +357,12 @@ def _paired(new: Sample, old: Sample) -> Paired | None:
     return Paired(shared, float(gains.mean()), std, float(test.statistic), float(test.pvalue))
 
 
-def _power_of(new: Sample, old: Sample, margin: float, b: float, alpha: float) -> Power:
+def _power_of(new: Sample, old: Sample, margin: float, bar: Welch, b: float, alpha: float) -> Power:
     squares = (new.n - 1) * new.std**2 + (old.n - 1) * old.std**2
     std = math.sqrt(squares / (new.n + old.n - 2))
     smallest = smallest_delta(std, new.n, old.n, margin=margin, alpha=alpha)
-    needed = seeds_needed(std, old.mean - new.mean, old.n, margin=margin, alpha=alpha)
+    undecided = old.mean - new.mean > margin and bar.p >= alpha
+    needed = seeds_needed(std, old.mean - new.mean, old.n, margin=margin, alpha=alpha) if undecided else None
     return Power(alpha, POWER, std, new.n, old.n, smallest, smallest * LN2 * b, needed)
 
 

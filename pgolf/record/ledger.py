@@ -1,0 +1,207 @@
+"""The standing records, as data: one JSON file each in `ledger/`, every figure read from its logs.
+
+A new record is measured against one of these: its seeds, its bytes per token (they convert the margin), its
+hyperparameters (the full knob delta) and its curves (the plots).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pgolf.errors import BadInput, did_you_mean
+from pgolf.files import write_json
+from pgolf.record.run import Run, Sourced, T
+from pgolf.record.sample import LN2, Sample, from_seeds
+
+CURVE_POINTS = 60  # of a training curve: enough for a plot
+
+
+@dataclass(frozen=True)
+class StageScore:
+    """One evaluation: the log's name for it, our kind (see `run.Stage`), nats per token, bpb, seconds."""
+
+    stage: str
+    kind: str
+    val_loss: float | None
+    val_bpb: float
+    eval_seconds: float | None
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """What one seed reached. Sizes are bytes, times seconds; None is unknown.
+
+    `artifact_bytes` is code and model together. `curve` is (step, train loss in nats per token), thinned.
+    """
+
+    seed: int | None
+    val_bpb: float
+    val_loss: float | None
+    stages: tuple[StageScore, ...] = ()
+    artifact_bytes: int | None = None
+    code_bytes: int | None = None
+    train_seconds: float | None = None
+    calibration_seconds: float | None = None
+    eval_seconds: float | None = None
+    steps: int | None = None
+    curve: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A record to beat. `source` says where the figures were read; `val_sha256` is None for public logs."""
+
+    name: str
+    track: str
+    title: str
+    date: str
+    author: str
+    source: str
+    seeds: tuple[SeedScore, ...]
+    decimals: int
+    bytes_per_token: float | None
+    val_bytes: int | None
+    val_sha256: str | None = None
+    hardware: str | None = None
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+
+    def sample(self) -> Sample:
+        """Its seeds as one side of a comparison."""
+        losses = [s.val_loss for s in self.seeds if s.val_loss is not None]
+        numbers = [s.seed for s in self.seeds if s.seed is not None]
+        return from_seeds(
+            self.name,
+            [s.val_bpb for s in self.seeds],
+            loss=losses if len(losses) == len(self.seeds) else (),
+            seeds=numbers if len(numbers) == len(self.seeds) else (),
+            bytes_per_token=self.bytes_per_token,
+            decimals=self.decimals,
+            val_sha256=self.val_sha256,
+            val_bytes=self.val_bytes,
+        )
+
+
+def names() -> list[str]:
+    """The records in the ledger."""
+    return sorted(p.name.removesuffix(".json") for p in _folder().iterdir() if p.name.endswith(".json"))
+
+
+def _folder() -> Path:
+    return Path(str(files("pgolf.record") / "ledger"))
+
+
+def load(name: str) -> Standing:
+    """The ledger entry called `name`, or the one in a file whose path ends in `.json`.
+
+    Raises
+    ------
+    BadInput : no such entry (near misses are named), or a file that is none.
+
+    Examples
+    --------
+    >>> load("pr1493").seeds[0].val_bpb
+    1.08079352
+    """
+    path = Path(name) if name.endswith(".json") else _folder() / f"{name}.json"
+    if not path.is_file():
+        raise BadInput(f"no ledger entry '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
+    try:
+        return TypeAdapter(Standing).validate_json(path.read_bytes())
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise BadInput(f"{path}: no ledger entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+
+
+def write_standing(path: Path, standing: Standing) -> Path:
+    """Write a ledger entry as JSON, atomically."""
+    write_json(path, asdict(standing))
+    return path
+
+
+def from_runs(
+    runs: Sequence[Run],
+    *,
+    name: str,
+    track: str,
+    title: str,
+    date: str,
+    author: str,
+    source: str,
+) -> Standing:
+    """A ledger entry from the runs of a record, one a seed.
+
+    Raises
+    ------
+    BadInput : a run has no final score, or none is given.
+    """
+    scores = tuple(seed_score(run) for run in runs)
+    if not scores:
+        raise BadInput(f"{name}: no runs to make a ledger entry from")
+    finals = [run.final for run in runs if run.final]
+    per_token = bytes_per_token(scores)
+    return Standing(
+        name=name,
+        track=track,
+        title=title,
+        date=date,
+        author=author,
+        source=source,
+        seeds=scores,
+        decimals=min(f.decimals for f in finals),
+        bytes_per_token=per_token,
+        val_bytes=val_bytes(runs[0], per_token),
+        val_sha256=value(runs[0].val_sha256),
+        hardware=value(runs[0].hardware),
+        hyperparameters={k: v.value for k, v in runs[0].hyperparameters.items()},
+    )
+
+
+def seed_score(run: Run) -> SeedScore:
+    """What one run reached; BadInput if its log has no final score."""
+    if run.final is None:
+        raise BadInput(f"{run.log}: no final score in this log")
+    return SeedScore(
+        seed=value(run.seed),
+        val_bpb=run.final.val_bpb,
+        val_loss=run.final.val_loss,
+        stages=tuple(StageScore(s.name, s.kind, s.val_loss, s.val_bpb, s.eval_seconds) for s in run.stages),
+        artifact_bytes=value(run.artifact_bytes),
+        code_bytes=value(run.code_bytes),
+        train_seconds=value(run.train_seconds),
+        calibration_seconds=value(run.calibration_seconds),
+        eval_seconds=run.eval_seconds,
+        steps=value(run.steps),
+        curve=_thinned(run),
+    )
+
+
+def _thinned(run: Run) -> tuple[tuple[int, float], ...]:
+    points = [(p.step, p.loss) for p in run.train_curve]
+    if len(points) <= CURVE_POINTS:
+        return tuple(points)
+    last = len(points) - 1
+    return tuple(points[round(i * last / (CURVE_POINTS - 1))] for i in range(CURVE_POINTS))
+
+
+def value(sourced: Sourced[T] | None) -> T | None:
+    """The value of a fact that may be unknown."""
+    return sourced.value if sourced else None
+
+
+def bytes_per_token(scores: Sequence[SeedScore]) -> float | None:
+    """Of the validation split, from the final (loss, bpb) pairs; None if a loss is unknown."""
+    losses = [s.val_loss for s in scores if s.val_loss is not None]
+    if len(losses) < len(scores):
+        return None
+    return math.fsum(losses) / math.fsum(s.val_bpb for s in scores) / LN2
+
+
+def val_bytes(run: Run, per_token: float | None) -> int | None:
+    """Bytes of the validation text: the log's own count, else tokens × bytes per token, which wobbles by 1e-4."""
+    if run.val_bytes:
+        return run.val_bytes.value
+    return round(run.val_tokens.value * per_token) if run.val_tokens and per_token else None

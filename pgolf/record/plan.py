@@ -1,0 +1,165 @@
+"""plan.json: which seeds will run, on what, named and hashed before the first of them starts.
+
+Seeds named beforehand are what makes a p-value mean something. A plan is never rewritten; seeds added after
+results have been seen make a further plan (`plan-2.json`, …) that says so and names the one it extends.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from pgolf.errors import BadInput
+from pgolf.files import write_json
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a record run is going to do.
+
+    Attributes
+    ----------
+    record_id, track, preset : what runs.
+    seeds : all seeds of the record, in order; the added ones last.
+    inputs : name to SHA-256 of everything the result depends on (packed code, data, tokenizer, preset).
+    created : ISO 8601 time in UTC.
+    extends : SHA-256 of the plan that this one adds seeds to.
+    added_seeds : the seeds added after results had been seen.
+    """
+
+    record_id: str
+    track: str
+    preset: str
+    seeds: tuple[int, ...]
+    inputs: Mapping[str, str]
+    created: str
+    extends: str | None = None
+    added_seeds: tuple[int, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that the plan says."""
+        content = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def with_seeds(self, added: Sequence[int], created: str | None = None) -> "Plan":
+        """A further plan with seeds added after results had been seen; BadInput if one is planned already."""
+        if repeated := set(self.seeds) & set(added):
+            raise BadInput(f"seeds {sorted(repeated)} are in the plan of {self.record_id} already")
+        seeds = check_seeds([*self.seeds, *added])
+        return replace(
+            self,
+            seeds=seeds,
+            created=created or _now(),
+            extends=self.sha256,
+            added_seeds=(*self.added_seeds, *added),
+        )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of one seed. Every attempt is kept and counted, also a failed or stopped one.
+
+    `outcome` is 'finished', 'failed' (its own error), 'stopped' (by someone) or 'lost' (its machine went away);
+    `folder` is relative to the record's; times are ISO 8601 in UTC.
+    """
+
+    seed: int
+    number: int
+    outcome: Literal["finished", "failed", "stopped", "lost"]
+    folder: str
+    started: str | None = None
+    ended: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+
+
+def make_plan(
+    record_id: str,
+    track: str,
+    preset: str,
+    seeds: Sequence[int],
+    inputs: Mapping[str, str],
+    created: str | None = None,
+) -> Plan:
+    """A first plan; `created` is now unless given. BadInput for no seeds or repeated ones."""
+    return Plan(record_id, track, preset, check_seeds(seeds), dict(inputs), created or _now())
+
+
+def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds, if there are any and each is there once; BadInput otherwise."""
+    if not seeds:
+        raise BadInput("no seeds given; name at least one")
+    if repeated := sorted({s for s in seeds if list(seeds).count(s) > 1}):
+        raise BadInput(f"seeds {repeated} are given more than once; every seed must be another run")
+    return tuple(seeds)
+
+
+def write_plan(folder: Path, plan: Plan) -> Path:
+    """Put a plan into a record's folder; a plan that is there already is kept as it is.
+
+    Raises
+    ------
+    BadInput : another plan is there (other seeds or inputs), or the plan extends one that is not there.
+    """
+    present = read_plans(folder)
+    for old in present:
+        if replace(old, created=plan.created) == plan:
+            return _path(folder, present.index(old))
+    if present and plan.extends != present[-1].sha256:
+        raise BadInput(_difference(folder, present[-1], plan))
+    if not present and plan.extends:
+        raise BadInput(f"{folder}: this plan adds seeds to one that is not there")
+    path = _path(folder, len(present))
+    write_json(path, asdict(plan) | {"sha256": plan.sha256})
+    return path
+
+
+def _path(folder: Path, index: int) -> Path:
+    return folder / ("plan.json" if index == 0 else f"plan-{index + 1}.json")
+
+
+def _difference(folder: Path, old: Plan, new: Plan) -> str:
+    names = [k for k in ("track", "preset", "seeds") if getattr(old, k) != getattr(new, k)]
+    names += [k for k in sorted({*old.inputs, *new.inputs}) if old.inputs.get(k) != new.inputs.get(k)]
+    return (
+        f"{folder} holds a plan whose {', '.join(names) or 'content'} differ from this one; a plan is never "
+        "rewritten: use another record id, or finish that one as planned"
+    )
+
+
+def read_plans(folder: Path) -> list[Plan]:
+    """The plans in a record's folder, in order; the last one is in force. Empty if there is none.
+
+    Raises
+    ------
+    BadInput : a file that is no plan, whose hash does not match its content, or that extends another plan.
+    """
+    plans: list[Plan] = []
+    while (path := _path(folder, len(plans))).is_file():
+        plan = _read(path)
+        if plan.extends != (plans[-1].sha256 if plans else None):
+            raise BadInput(f"{path}: does not extend the plan before it")
+        plans.append(plan)
+    return plans
+
+
+def _read(path: Path) -> Plan:
+    try:
+        content = json.loads(path.read_bytes())
+        claimed = content.pop("sha256")
+        plan = TypeAdapter(Plan).validate_python(content)
+    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as e:
+        raise BadInput(f"{path}: not a plan: {e}") from e
+    if plan.sha256 != claimed:
+        raise BadInput(f"{path}: its hash does not match its content: it was changed after it was written")
+    return plan
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
