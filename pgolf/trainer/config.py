@@ -27,8 +27,8 @@ class Config:
     eval_only: str = ""  # path of an artifact to score instead of training
     device: str = "auto"
     dtype: str = "auto"  # of matrix products: bfloat16 on CUDA, float32 on CPU
+    cpu_threads: int = 0  # of one rank; 0: OMP_NUM_THREADS, else the cores shared out over the ranks here
     compile: str = "auto"  # torch.compile: on CUDA yes, on CPU no; 0 or 1 decides
-    nan_at_step: int = -1  # fault injection for tests: the loss of this step is NaN
 
     # --- data
     data_dir: str = "./data"
@@ -121,12 +121,13 @@ class Config:
     def __post_init__(self) -> None:
         self.run_id = self.run_id or str(uuid.uuid4())
         self.datasets_dir = self.datasets_dir or f"{self.data_dir}/datasets/fineweb10B_sp{self.vocab_size}"
-        self.tokenizer_path = (
-            self.tokenizer_path or f"{self.data_dir}/tokenizers/fineweb_{self.vocab_size}_bpe.model"
-        )
+        self.tokenizer_path = self.tokenizer_path or f"{self.data_dir}/tokenizers/fineweb_{self.vocab_size}_bpe.model"
 
 
 KNOB_TYPES = {f.name: f.type for f in fields(Config)}
+_NAMES = list(KNOB_TYPES)
+# what an artifact must know to be the model it was
+MODEL_KNOBS = ("vocab_size", *_NAMES[_NAMES.index("num_layers") : _NAMES.index("matrix_lr")])
 
 
 def parse_knob(name: str, text: str) -> Knob:

@@ -1,0 +1,256 @@
+"""The pipeline: train → EMA → GPTQ → artifact → score it. `python -m pgolf.trainer`, alone or under torchrun."""
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from pgolf.trainer.adapt import ttt
+from pgolf.trainer.codec import ArtifactError, decode, encode
+from pgolf.trainer.config import MODEL_KNOBS, Config, config_from_env
+from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
+from pgolf.trainer.loop import Run, RunFailed, Training, code_bytes, log_hyperparameters, save_atomic
+from pgolf.trainer.model import GPT
+from pgolf.trainer.quantize import Hessians, quantise, restore
+from pgolf.trainer.score import Score, evaluate, fixed, share, sliding
+from pgolf.trainer.token_bytes import TokenBytes
+
+ARTIFACT = Path("final_model.int6.ptz")
+
+
+class Scorer:
+    """The validation split and how to score a model on it."""
+
+    def __init__(self, run: Run):
+        self.run, cfg = run, run.cfg
+        self.tokens, self.counter = load_validation(cfg), TokenBytes(cfg)
+        n_bytes, _ = self.counter.check(self.tokens) if run.rank == 0 else (0, 0)
+        digest = tokens_sha256(self.tokens)
+        run.log(f"val_tokens: {len(self.tokens) - 1}")
+        run.log(f"val_bytes: {n_bytes} val_sha256: {digest}")
+        self.facts = {
+            "val_tokens": len(self.tokens) - 1,
+            "val_bytes": n_bytes,
+            "val_sha256": digest,
+            "tokenizer_sha256": hashlib.sha256(Path(cfg.tokenizer_path).read_bytes()).hexdigest(),
+        }
+
+    def score(self, stage: str, evaluator, model: GPT) -> Score:
+        run = self.run
+        scored = evaluator(model, self.tokens, rank=run.rank, world=run.world)
+        return evaluate(scored, self.tokens, self.counter, run.world, partial(run.progress, stage))
+
+    def stage(self, stage: str, evaluator, model: GPT) -> None:
+        """Score and log a stage that counts."""
+        s = self.score(stage, evaluator, model)
+        ms = round(1000 * s.seconds)
+        self.run.log(f"{stage} val_loss:{s.val_loss:.8f} val_bpb:{s.val_bpb:.8f} eval_time:{ms}ms")
+        self.run.event("stage", stage=stage, val_loss=s.val_loss, val_bpb=s.val_bpb, eval_ms=ms)
+
+
+def build_model(run: Run) -> GPT:
+    """The initial model: the same weights on every rank for the same seed."""
+    torch.manual_seed(run.cfg.seed)
+    model = GPT(run.cfg, run.dtype).to(run.device)
+    digest = hashlib.sha256()
+    for p in model.parameters():
+        digest.update(p.detach().float().cpu().numpy().tobytes())
+    n = sum(p.numel() for p in model.parameters())
+    run.log(f"model_params:{n}")
+    run.log(f"weights_fingerprint: {digest.hexdigest()[:16]}")
+    run.event("model", parameters=n, weights_fingerprint=digest.hexdigest()[:16])
+    return model
+
+
+def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
+    """Hessians over GPTQ_CALIBRATION_BATCHES micro-batches of training data, shared out over the ranks. Reading
+    training data counts: no batch is begun that would end past MAX_WALLCLOCK_SECONDS."""
+    cfg, model = run.cfg, training.raw
+    run.log("GPTQ:collecting Hessians from calibration data...")
+    started = time.perf_counter()
+    loader, hessians = training.fresh_loader(), Hessians(model)
+    mine = share(cfg.gptq_calibration_batches, run.rank, run.world)
+    left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else float("inf")
+    done = 0
+    for _ in mine:
+        spent = time.perf_counter() - started
+        if run.agree(float(done > 0 and spent * (1 + 1.5 / done) > left)):
+            run.log(f"GPTQ:calibration stopped after {done} of {len(mine)} batches a rank, the clock is used up")
+            break
+        with torch.no_grad():
+            model(loader.next()[0])
+        done += 1
+        run.progress("calibration", done, len(mine))
+    full = hessians.finish(run.world)
+    training.settle()
+    seconds = time.perf_counter() - started
+    run.log(f"GPTQ:collected {len(full)} Hessians in {seconds:.1f}s")
+    run.event("calibration", hessians=len(full), seconds=round(seconds, 3))
+    return full
+
+
+def write_artifact(run: Run, model: GPT, hessians: dict[str, Tensor]) -> None:
+    """Quantise, encode, log the sizes; rank 0 writes."""
+    cfg = run.cfg
+    tensors = quantise(model, hessians, cfg, run.rank, run.world, run.log)
+    run.log("Quantized weights:")
+    for label, wanted in (
+        (
+            f"gptq (int{cfg.matrix_bits})",
+            [k for k, t in tensors.items() if isinstance(t, tuple) and "blocks" in k],
+        ),
+        (
+            f"gptq (int{cfg.embed_bits})",
+            [k for k, t in tensors.items() if isinstance(t, tuple) and "blocks" not in k],
+        ),
+        ("passthrough (float16)", [k for k, t in tensors.items() if not isinstance(t, tuple)]),
+    ):
+        run.log(f"  {label}: {', '.join(sorted(wanted))}")
+    if run.rank == 0:
+        config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS}
+        blob = encode(tensors, config, cfg.compressor, cfg.brotli_lgwin)
+        temporary = ARTIFACT.with_suffix(".tmp")
+        temporary.write_bytes(blob)
+        os.replace(temporary, ARTIFACT)
+        name, code = f"quantized+{cfg.compressor}", code_bytes()
+        run.log(f"Serialized model {name}: {len(blob)} bytes")
+        run.log(f"Total submission size {name}: {len(blob) + code} bytes")
+        run.event(
+            "artifact",
+            model_bytes=len(blob),
+            code_bytes=code,
+            total_bytes=len(blob) + code,
+            compressor=cfg.compressor,
+            sha256=hashlib.sha256(blob).hexdigest(),
+        )
+    if run.world > 1:
+        dist.barrier(group=run.control)
+
+
+def load_artifact(run: Run, path: Path) -> GPT:
+    """The model that an artifact holds, loops on, as evaluation sees it."""
+    tensors, _ = decode(path.read_bytes())
+    model = GPT(run.cfg, run.dtype)
+    restore(model, tensors)
+    model.looping = run.cfg.num_loops > 0
+    return model.to(run.device)
+
+
+def train_model(run: Run, scorer: Scorer) -> None:
+    """Train, average, score before quantisation, quantise, write the artifact."""
+    training = Training(run, build_model(run))
+    if run.cfg.max_wallclock_seconds > 0:
+        reserve, cap = run.cfg.gptq_reserve_seconds, training.cap
+        run.log(f"gptq:reserving {reserve:.0f}s, effective={1000 * cap:.0f}ms")
+    training.train(lambda: scorer.score("val", fixed, training.model)[:2])
+    if run.cuda:
+        used, kept = torch.cuda.max_memory_allocated() >> 20, torch.cuda.max_memory_reserved() >> 20
+        run.log(f"peak memory allocated: {used} MiB reserved: {kept} MiB")
+    run.log("ema:applying EMA weights")
+    training.ema.apply()
+    hessians = calibrate(run, training)
+    scorer.stage("pre-quantization post-ema", fixed, training.model)
+    if run.rank == 0:
+        save_atomic(training.raw.state_dict(), Path("final_model.pt"))
+        run.log(f"Serialized model: {Path('final_model.pt').stat().st_size} bytes")
+    run.log(f"Code size: {code_bytes()} bytes")
+    write_artifact(run, training.raw, hessians)
+
+
+def score_artifact(run: Run, scorer: Scorer, path: Path) -> None:
+    """Every stage that is scored from the artifact."""
+    cfg = run.cfg
+    model = run.compiled(load_artifact(run, path))
+    scorer.stage("quantized", fixed, model)
+    if cfg.sliding_window_enabled:
+        scorer.stage("quantized_sliding_window", sliding, model)
+    if cfg.ttt_enabled:
+        model = run.compiled(load_artifact(run, path))
+        chunks = -(-(len(scorer.tokens) - 1) // cfg.ttt_chunk_tokens)
+        run.log(f"ttt:start chunks={chunks} ttt_lr={cfg.ttt_lr} ttt_epochs={cfg.ttt_epochs}")
+        scorer.stage("quantized_ttt", ttt, model)
+
+
+def pipeline(run: Run) -> None:
+    cfg = run.cfg
+    log_hyperparameters(run)
+    run.event(
+        "start",
+        config=asdict(cfg),
+        world_size=run.world,
+        torch=torch.__version__,
+        device=torch.cuda.get_device_name() if run.cuda else "cpu",
+        threads=torch.get_num_threads(),
+        code_bytes=code_bytes(),
+    )
+    run.log(f"torch: {torch.__version__} device: {run.device} dtype: {run.dtype} threads: {torch.get_num_threads()}")
+    n_shards = 0 if cfg.eval_only else len(shards(cfg, "train"))
+    run.log(f"train_shards: {n_shards}")
+    scorer = Scorer(run)
+    run.event("data", train_shards=n_shards, **scorer.facts)
+    if not cfg.eval_only:
+        train_model(run, scorer)
+    score_artifact(run, scorer, Path(cfg.eval_only or ARTIFACT))
+    run.event("end")
+
+
+def from_artifact(cfg: Config) -> Config:
+    """EVAL_ONLY: the model's own knobs come from the artifact."""
+    path = Path(cfg.eval_only)
+    if not path.is_file():
+        raise DataError(f"EVAL_ONLY: no file {path}")
+    _, config = decode(path.read_bytes())
+    if config.keys() != set(MODEL_KNOBS):
+        raise ArtifactError(f"{path}: its config has other knobs: {sorted(config.keys() ^ set(MODEL_KNOBS))}")
+    return replace(cfg, **config)
+
+
+def main() -> int:
+    """Exit code: 0 done, 1 the run failed, 2 bad input. The reason is in the log."""
+
+    def terminate(signum: int, frame) -> None:
+        raise RunFailed(f"ended by signal {signum}")
+
+    signal.signal(signal.SIGTERM, terminate)
+    run = None
+    try:
+        cfg = config_from_env()
+    except ValueError as e:
+        return fail(None, f"bad input: {e}", 2)
+    try:
+        if cfg.eval_only:
+            cfg = from_artifact(cfg)
+        run = Run(cfg)
+        pipeline(run)
+        return 0
+    except (DataError, ArtifactError) as e:
+        return fail(run, f"bad input: {e}", 2)
+    except (RunFailed, OSError, RuntimeError) as e:
+        return fail(run, f"{type(e).__name__}: {e}", 1)
+
+
+def fail(run: Run | None, reason: str, code: int) -> int:
+    """Say why, in the log where there is one and can be written, and on stderr."""
+    print(f"error: {reason}", file=sys.stderr, flush=True)
+    try:
+        if run:
+            run.log(f"error: {reason}")
+            run.event("error", message=reason)
+    except OSError:
+        pass
+    return code
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # no destructors: a peer that died must not keep this rank waiting in its process group
+    os._exit(code)

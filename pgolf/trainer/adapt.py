@@ -1,0 +1,72 @@
+"""Score-first test-time training: score a chunk, commit its losses, only then train on its tokens.
+
+The stream is cut into chunks. Every window whose first scored input lies in the chunk is scored without gradients;
+then, unless the chunk is the last, the whole model takes SGD epochs over the chunk's own tokens, all of which have
+been scored. Nothing that is trained on has yet to be scored.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from pgolf.trainer.model import GPT, training_loss
+from pgolf.trainer.optim import Banks
+from pgolf.trainer.score import Scored, rows_that_fit, score_windows, share, sliding_windows
+
+
+def ttt(
+    model: GPT,
+    tokens: Tensor,
+    want_logp: bool = False,
+    rank: int = 0,
+    world: int = 1,
+    trace: Callable[[str, int, int], None] = lambda what, first, last: None,
+) -> Iterator[Scored]:
+    """The evaluator; it changes `model`. `trace('score' | 'train', first, last)` hears what targets are used."""
+    cfg, total = model.cfg, len(tokens) - 1
+    size = cfg.ttt_chunk_tokens
+    chunks: list[list[tuple[int, int, int]]] = [[] for _ in range(math.ceil(total / size))]
+    for window in sliding_windows(cfg, total):
+        chunks[window[1] // size].append(window)
+    banks = Banks(model)
+    optimizer = torch.optim.SGD(banks.values(), lr=cfg.ttt_lr, momentum=cfg.ttt_momentum, nesterov=cfg.ttt_nesterov)
+    for c, windows in enumerate(chunks):
+        part = share(len(windows), rank, world)
+        for scored in score_windows(model, tokens, windows[part.start : part.stop], want_logp):
+            trace("score", scored.start, scored.start + len(scored.losses))
+            yield scored
+        if c < len(chunks) - 1:
+            optimizer.param_groups[0]["lr"] = cfg.ttt_lr * 0.5 * (1 + math.cos(math.pi * c / (len(chunks) - 1)))
+            trace("train", c * size + 1, (c + 1) * size + 1)
+            train_chunk(model, banks, optimizer, tokens[c * size : (c + 1) * size + 1], rank, world)
+
+
+def train_chunk(
+    model: GPT, banks: Banks, optimizer: torch.optim.Optimizer, tokens: Tensor, rank: int, world: int
+) -> None:
+    """TTT_EPOCHS over a chunk's whole sequences, at most TTT_BATCH_SEQS a rank and step, run as few as fit."""
+    cfg, device = model.cfg, model.tok_emb.weight.device
+    length = cfg.eval_seq_len
+    n = (len(tokens) - 1) // length
+    if n == 0:
+        return
+    x, y = tokens[: n * length].view(n, length), tokens[1 : n * length + 1].view(n, length)
+    micro = max(1, rows_that_fit(cfg, device, training=True) // length)
+    for _ in range(cfg.ttt_epochs):
+        for at in range(0, n, cfg.ttt_batch_seqs * world):
+            step = min(cfg.ttt_batch_seqs * world, n - at)
+            part = share(step, rank, world)
+            banks.zero_grad()
+            for i in range(at + part.start, at + part.stop, micro):
+                rows = slice(i, min(i + micro, at + part.stop))
+                loss = training_loss(model, model(x[rows].to(device)), y[rows].to(device))
+                (loss * (rows.stop - rows.start) / step).backward()
+            if world > 1:
+                for bank in banks.values():
+                    dist.all_reduce(bank.grad)
+            if cfg.ttt_grad_clip > 0:
+                nn.utils.clip_grad_norm_(banks.values(), cfg.ttt_grad_clip)
+            optimizer.step()
