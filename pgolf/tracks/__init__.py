@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput, did_you_mean
@@ -50,21 +51,30 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Track:
-    """The track called `name`; BadInput (with near misses) if there is none."""
-    path = files(__name__) / f"{name}.toml"
+    """The track called `name` (or of a TOML file's path).
+
+    Raises
+    ------
+    BadInput : no such track (near misses are named), or a file that lacks an entry or has one too many.
+    """
+    path = Path(name) if name.endswith(".toml") else Path(str(files(__name__) / f"{name}.toml"))
     if not path.is_file():
         raise BadInput(f"no track '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
-    content: dict[str, Any] = tomllib.loads(path.read_text())
-    return Track(
-        name=name,
-        title=content["title"],
-        hardware=content["hardware"],
-        limits=Limits(**content["limits"]),
-        policy=Policy(**content["policy"]),
-        seeds=tuple(content["run"]["seeds"]),
-        preset=content["run"]["preset"],
-        corpus=content["run"]["corpus"],
-        standing=content["run"]["standing"],
-        baseline_preset=content["run"].get("baseline_preset"),
-        nproc=content["run"]["nproc"],
-    )
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text())
+        run = content["run"]
+        return Track(
+            name=path.stem,
+            title=content["title"],
+            hardware=content["hardware"],
+            limits=Limits(**content["limits"]),
+            policy=Policy(**content["policy"]),
+            seeds=tuple(run["seeds"]),
+            preset=run["preset"],
+            corpus=run["corpus"],
+            standing=run["standing"],
+            baseline_preset=run.get("baseline_preset"),
+            nproc=run["nproc"],
+        )
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as e:
+        raise BadInput(f"{path}: not a track: {e}") from e
