@@ -18,11 +18,14 @@ class Status:
     `fresh`: nothing was started. `running`: it lives. `ended`: `exit_code` says how (negative: by a signal).
     `lost`: it was started, is gone, and nobody could write down how it ended (machine or supervisor killed).
     `interrupted`: it was told to end, and may have made an ordinary exit code of that.
+    `started` and `ended` are Unix times.
     """
 
     state: Literal["fresh", "running", "ended", "lost"]
     exit_code: int | None = None
     interrupted: bool = False
+    started: float | None = None
+    ended: float | None = None
 
     @property
     def infrastructure(self) -> bool:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -70,12 +71,13 @@ class LocalPod:
     def status(self) -> Status:
         """Whether the command runs, and how it ended."""
         supervisor = self._supervisor()  # asked first: it writes exit.json before it goes
-        if (self.folder / "exit.json").exists():
-            ending = json.loads((self.folder / "exit.json").read_text())
-            return Status("ended", ending["exit_code"], interrupted=bool(ending["signals"]))
+        started = self._read("pod.json").get("started")
+        if ending := self._read("exit.json"):
+            interrupted = bool(ending["signals"])
+            return Status("ended", ending["exit_code"], interrupted, started, ending["ended"])
         if supervisor:
-            return Status("running")
-        return Status("lost" if (self.folder / "pod.json").exists() else "fresh")
+            return Status("running", started=started)
+        return Status("lost" if started else "fresh", started=started)
 
     def output(self, offset: int, name: str = "train.log") -> tuple[str, int]:
         """Text of file `name` from byte `offset`, cut before an unfinished character; and the next offset."""
@@ -128,10 +130,15 @@ class LocalPod:
 
     def _supervisor(self) -> psutil.Process | None:
         """The live supervisor that pod.json names: same pid and same start time."""
+        written = self._read("pod.json")
         try:
-            written = json.loads((self.folder / "pod.json").read_text())
             process = psutil.Process(written["pid"])
             same = abs(process.create_time() - written["started"]) < START_TIME_SLACK_S
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (FileNotFoundError, psutil.NoSuchProcess):
+        except (KeyError, psutil.NoSuchProcess):
             return None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """A JSON file of the supervisor's, or {} where it has not written it (yet)."""
+        path = self.folder / name
+        return dict(json.loads(path.read_text())) if path.exists() else {}

@@ -19,7 +19,6 @@ def main(command: list[str]) -> int:
     """Run `command`; `pod.json` says who runs it, `train.log` what it printed, `exit.json` how it ended."""
     me = psutil.Process()
     write_json(Path("pod.json"), {"pid": me.pid, "started": me.create_time(), "command": command})
-    begun = time.monotonic()
     signals: list[int] = []
     with open("train.log", "ab") as log:
         try:
@@ -36,8 +35,7 @@ def main(command: list[str]) -> int:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, pass_on)
             exit_code = child.wait()
-    seconds = round(time.monotonic() - begun, 3)
-    write_json(Path("exit.json"), {"exit_code": exit_code, "signals": signals, "seconds": seconds})
+    write_json(Path("exit.json"), {"exit_code": exit_code, "signals": signals, "ended": time.time()})
     return 0
 
 
