@@ -4,16 +4,21 @@ Unknown is None, never a guess. Whatever was read from a log is a `Sourced` valu
 so that every sentence of a report can point at its evidence.
 """
 
+import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
+
+StageKind = Literal["pre-quant", "quantized", "sliding", "ttt", "other"]
+ProblemKind = Literal["not-finite", "error", "unfinished", "events"]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A place in a log: file name relative to the record folder, and a line number counted from 1."""
+    """A place in a file: its name relative to the record folder, and a line number counted from 1."""
 
     file: str
     line: int
@@ -34,15 +39,22 @@ class Stage:
     `kind` is our name for what it measures: 'pre-quant', 'quantized', 'sliding', 'ttt' or 'other'.
     `val_loss` is nats per token, `val_bpb` bits per byte, `eval_seconds` wall-clock seconds.
     `decimals` counts the digits that the log printed of `val_bpb`.
+    `diagnostic`: the log says that this pass is for information and claims nothing.
     """
 
     name: str
-    kind: str
+    kind: StageKind
     val_loss: float | None
     val_bpb: float
     eval_seconds: float | None
     decimals: int
     at: Evidence
+    diagnostic: bool = False
+
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Of the validation text that this pass scored: loss / ln 2 / bpb."""
+        return None if self.val_loss is None else self.val_loss / math.log(2) / self.val_bpb
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,19 @@ class CurvePoint:
     step: int
     loss: float
     seconds: float | None
+    at: Evidence
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong in a run, in a few words of the log.
+
+    'not-finite': a loss was NaN or infinite; 'error': a traceback or an error line; 'unfinished': an evaluation
+    began and its score never came; 'events': events.jsonl and the log beside it do not tell of one run.
+    """
+
+    kind: ProblemKind
+    text: str
     at: Evidence
 
 
@@ -66,10 +91,13 @@ class Run:
     val_curve: list[CurvePoint] = field(default_factory=list)
     hyperparameters: dict[str, Sourced[str]] = field(default_factory=dict)
     model_bytes: Sourced[int] | None = None  # the compressed model alone
-    code_bytes: Sourced[int] | None = None
+    code_bytes: Sourced[int] | None = None  # the code as it counts: compressed, where the log says so
+    source_bytes: Sourced[int] | None = None  # the code before compression, where the log gives both
     artifact_bytes: Sourced[int] | None = None  # code + model, as the log gives it
     train_seconds: Sourced[float] | None = None
+    calibration: Evidence | None = None  # where a pass over training data for quantisation begins
     calibration_seconds: Sourced[float] | None = None
+    total_eval_seconds: Sourced[float] | None = None  # as the log sums it up itself
     steps: Sourced[int] | None = None
     parameters: Sourced[int] | None = None
     world_size: Sourced[int] | None = None
@@ -78,12 +106,49 @@ class Run:
     val_sha256: Sourced[str] | None = None
     weights_fingerprint: Sourced[str] | None = None
     artifact_sha256: Sourced[str] | None = None
-    hardware: Sourced[str] | None = None
+    hardware: Sourced[str] | None = None  # one accelerator's name
+    device_count: Sourced[int] | None = None  # accelerators that the machine showed
     torch_version: Sourced[str] | None = None
-    problems: list[Sourced[str]] = field(default_factory=list)  # NaN losses, tracebacks, truncation
-    ended: bool = False  # the log reaches the end of its run
+    problems: list[Problem] = field(default_factory=list)
+    ended: bool = False  # a final score came, and no evaluation began after it
+    scored_in: Path | None = None  # the log of a later evaluation of the saved artifact, if the score is from there
 
     @property
     def final(self) -> Stage | None:
-        """The last evaluation: the one that a record claims."""
-        return self.stages[-1] if self.stages else None
+        """The last evaluation of the artifact that the log does not call diagnostic: what a record claims."""
+        scores = [s for s in self.stages if s.kind != "pre-quant" and not s.diagnostic]
+        return scores[-1] if scores else None
+
+    @property
+    def trained(self) -> bool:
+        """Whether the log tells of training, and not only of an evaluation."""
+        return bool(self.train_curve or self.val_curve or self.train_seconds)
+
+    @property
+    def eval_seconds(self) -> float | None:
+        """Seconds of all passes scored from the artifact; None where the final one was not timed."""
+        if self.final is None:
+            return None
+        if self.final.eval_seconds is None:
+            return self.total_eval_seconds.value if self.total_eval_seconds else None
+        return math.fsum(s.eval_seconds or 0.0 for s in self.stages if s.kind != "pre-quant")
+
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Of the validation text, from the final score's own (loss, bpb) pair."""
+        return self.final.bytes_per_token if self.final else None
+
+
+def stage_kind(name: str) -> StageKind:
+    """What the stage that an author called `name` measures."""
+    words = re.sub(r"[\W_]+", " ", name.lower())
+    words = re.sub(r"\bpre ttt\b|\bno ttt\b|\bwithout ttt\b", "", words)
+    if re.search(r"\bpre ?quant|\bunquant|\bdequantized fp", words):
+        return "pre-quant"
+    if re.search(r"ttt\b|\bttt|test time|\badapt", words):
+        return "ttt"
+    if re.search(r"sliding|strided?\b", words):
+        return "sliding"
+    if re.search(r"quant|round ?trip|\bint\d|\bfp8|ternary|binary", words):
+        return "quantized"
+    return "pre-quant" if re.search(r"\b(?:post )?(?:ema|swa)\b", words) else "other"

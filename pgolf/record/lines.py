@@ -1,0 +1,64 @@
+"""Lines of a log that nobody vouches for: any length, encoding, colour or launcher prefix, in bounded memory."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+LONGEST = 1 << 16  # characters of a line that are looked at; a longer line is cut, not refused
+SHOWN = 200  # characters of a log's own words that go into a report
+
+ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+# What launchers and terminals put before a line: [default0]: [rank0]: [modal] 1776142360.538 2026-04-09 04:38:18,092
+PREFIX = re.compile(
+    r"""(?:
+        \[[A-Za-z0-9_ :,.+-]{1,64}\]:?
+      | \d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?(?:\ std(?:out|err)\ [FP])?:?
+      | \d\d:\d\d:\d\d(?:[.,]\d+)?
+      | \d{10}(?:\.\d+)?
+      | (?:DEBUG|INFO|WARNING)(?::[\w.]+)?:?
+      | (?:rank|default|worker|node)[ _-]?\d+\s?[:|]
+      | \([\w ]{0,40}pid=\d+[^()]{0,40}\)
+    )(?:[ \t][|-](?=[ \t]))?(?:[ \t]|(?<=:)|$)""",
+    re.VERBOSE,
+)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text) of each line; '\\r' redraws count as lines of the same number.
+
+    Colours are removed, a line is cut after 64 Ki characters, undecodable bytes become '\\ufffd'.
+    """
+    with path.open("rb") as f:
+        encoding = "utf-16" if f.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    with path.open(encoding=encoding, errors="replace", newline="\n") as f:
+        number, inside = 1, False  # inside: this piece continues a line that was cut
+        while piece := f.readline(LONGEST):
+            ends = piece.endswith("\n")
+            if not inside:
+                text = piece.rstrip("\r\n")
+                if "\x1b" in text:
+                    text = ESCAPE.sub("", text)
+                if "\r" in text:
+                    for part in text.split("\r"):
+                        yield number, part
+                else:
+                    yield number, text
+            inside = not ends
+            number += ends
+
+
+def without_prefix(text: str) -> str:
+    """The line as its process printed it: up to three launcher or terminal prefixes removed, indentation kept."""
+    for _ in range(3):
+        found = PREFIX.match(text)
+        if not found:
+            break
+        text = text[found.end() :]
+    return text
+
+
+def printable(text: str, limit: int = SHOWN) -> str:
+    """A log's words fit for a report: one line, no control or formatting characters, cut to `limit`."""
+    text = text[: limit + 1].replace("\t", " ").strip()
+    text = "".join(c if c.isprintable() else "�" for c in text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
