@@ -1,0 +1,80 @@
+"""The folder of a record run, `runs/<record-id>/`: who works in it, what it depends on, what it holds.
+
+Any process may be killed at any line; the same command goes on from what the folder holds.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pgolf.data.dataset import Dataset
+from pgolf.errors import BadInput
+from pgolf.files import write_atomic
+from pgolf.record.plan import make_plan, write_plan
+from pgolf.record.request import Request
+from pgolf.record.seeds import PROGRAM
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record that is being made: its id, its folder, what was asked for, and the hashes of all it depends on."""
+
+    id: str
+    folder: Path
+    request: Request
+    dataset: Dataset
+    program: bytes  # the packed trainer that all seeds run
+    inputs: Mapping[str, str]
+
+
+def describe_record(
+    runs_dir: Path, request: Request, dataset: Dataset, program: bytes, record_id: str | None = None
+) -> Record:
+    """Name a record by what it depends on, unless it has a name. Writes nothing; BadInput for an id that is no name."""
+    inputs = {
+        PROGRAM: hashlib.sha256(program).hexdigest(),
+        "dataset": _hash(dataset.files),
+        "knobs": _hash(dict(request.knobs)),
+        "track": _hash(asdict(request.track)),
+    }
+    if record_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", record_id):
+        raise BadInput(f"--id {record_id!r}: give letters, digits, '.', '_' and '-', up to 100 of them")
+    name = record_id or f"{request.track.name}-{Path(request.preset).stem}-{_hash(inputs)[:8]}"
+    return Record(name, runs_dir.resolve() / name, request, dataset, program, inputs)
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def working_on(record: Record) -> Iterator[None]:
+    """Keep everyone else out of the record's folder, and put the plan and the program into it.
+
+    Raises
+    ------
+    BadInput : someone else is at it, or the folder is of a record with other inputs or seeds.
+    """
+    record.folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(record.folder.with_name(f".{record.id}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadInput(
+            f"another `pgolf record` is at {record.folder} just now; wait for it, or make another one with --id"
+        ) from None
+    try:
+        request = record.request
+        preset = Path(request.preset).stem
+        plan = make_plan(record.id, request.track.name, preset, request.seeds, record.inputs)
+        write_plan(record.folder, plan)
+        write_atomic(record.folder / PROGRAM, record.program)
+        yield
+    finally:
+        lock.release()

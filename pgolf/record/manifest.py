@@ -1,0 +1,42 @@
+"""manifest.json: what a record's folder holds, with SHA-256, so that what is reused is what was made."""
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from pgolf.errors import RunFailed
+from pgolf.files import sha256_file, write_json
+
+MANIFEST = "manifest.json"
+_writing = threading.Lock()  # seeds that end at the same time; other processes are kept out by the record's lock
+
+
+def read_manifest(record: Path) -> dict[str, str]:
+    """SHA-256 by path relative to the record's folder; empty if nothing is listed yet."""
+    path = record / MANIFEST
+    return dict(json.loads(path.read_text())["files"]) if path.exists() else {}
+
+
+def list_files(record: Path, folder: Path, hashes: Mapping[str, str]) -> None:
+    """Put the files of `folder`, a folder inside the record's, into the manifest in place of what it said of them."""
+    prefix = folder.relative_to(record).as_posix().removeprefix(".")
+    prefix += "/" if prefix else ""
+    with _writing:
+        kept = {k: v for k, v in read_manifest(record).items() if not prefix or not k.startswith(prefix)}
+        files = kept | {prefix + name: sha256 for name, sha256 in hashes.items()}
+        write_json(record / MANIFEST, {"files": dict(sorted(files.items()))})
+
+
+def check_files(record: Path, folder: Path) -> None:
+    """RunFailed if a file that the manifest lists under `folder` is missing or was changed since."""
+    prefix = folder.relative_to(record).as_posix() + "/"
+    for name, sha256 in read_manifest(record).items():
+        if not name.startswith(prefix):
+            continue
+        if not (record / name).is_file():
+            raise RunFailed(
+                f"{record / name} is listed in the manifest and gone; a record is not patched up: start anew"
+            )
+        if sha256_file(record / name) != sha256:
+            raise RunFailed(f"{record / name} was changed after it was made (its SHA-256 is not the manifest's)")

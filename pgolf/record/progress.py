@@ -1,0 +1,84 @@
+"""Where a running seed stands, read from its events as they come: stage, step, loss, and how long it may still take.
+
+A finished seed of the same record tells how long each stage takes; until there is one, only the time left in the
+current stage is known.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """A seed run up to its last event.
+
+    `stage` is the trainer's name for what it is doing; `done` of `total` counts steps, windows or chunks (0: unknown).
+    `loss` is the last training loss (nats per token), `val_bpb` the last score. Times are seconds since the start:
+    `heard` that of the last event, `elapsed` of now (or of the end), set by who watches.
+    """
+
+    stage: str = "starting"
+    done: int = 0
+    total: int = 0
+    loss: float | None = None
+    val_bpb: float | None = None
+    error: str | None = None
+    heard: float = 0.0
+    elapsed: float = 0.0
+    begun: dict[str, float] = field(default_factory=dict)  # stage to the time it was first heard of
+    _rest: str = ""  # an unfinished line
+
+    def feed(self, text: str) -> None:
+        """Take in more of events.jsonl, cut anywhere."""
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            try:
+                event = json.loads(line)
+                self._take(event)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue  # a torn line, or someone else's
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        self.heard = float(event["t"])
+        match event["event"]:
+            case "progress":
+                self._enter(event["stage"], event["done"], event["total"])
+            case "train":
+                self._enter("train", event["step"], event["iterations"])
+                self.loss = float(event["train_loss"])
+            case "stop":
+                self._enter("calibration", 0, 0)
+            case "stage":
+                self._enter(event["stage"], 1, 1)
+                self.val_bpb = float(event["val_bpb"])
+            case "error":
+                self.error = str(event["message"])
+            case "end":
+                self._enter("done", 1, 1)
+
+    def _enter(self, stage: str, done: int, total: int) -> None:
+        self.stage, self.done, self.total = str(stage), int(done), int(total)
+        self.begun.setdefault(self.stage, self.heard)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the current stage that is done."""
+        return self.done / self.total if self.total else 0.0
+
+    def left(self, finished: "Progress | None" = None) -> float | None:
+        """Seconds still to go: of the whole run if there is a finished one to compare with, else of the current
+        stage; None if not even that can be told."""
+        if self.stage == "done":
+            return 0.0
+        begun = self.begun.get(self.stage, self.heard)
+        if finished and self.stage in finished.begun:
+            start = finished.begun[self.stage]
+            end = min((t for t in finished.begun.values() if t > start), default=finished.heard)
+            reached = start + self.fraction * (end - start)
+            pace = self.heard / reached if reached else 1.0
+            return max(0.0, finished.heard * pace - self.elapsed)
+        if not self.fraction or self.heard <= begun:
+            return None
+        return max(0.0, (self.heard - begun) / self.fraction - (self.elapsed - begun))

@@ -1,0 +1,80 @@
+"""What a user asks of `pgolf record`, checked before anything is started or written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pgolf import presets, tracks
+from pgolf.errors import BadInput
+from pgolf.record.plan import check_seeds
+from pgolf.tracks import Track
+from pgolf.trainer.config import Knob
+
+# The record hands these to each seed run; a preset that sets one would break the comparison between seeds.
+RESERVED_KNOBS = frozenset(
+    ("seed", "run_id", "data_dir", "datasets_dir", "tokenizer_path", "eval_only", "resume_from_ckpt", "cpu_threads")
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A record to make: the rules, the knobs, and the seeds, named before the first run."""
+
+    track: Track
+    preset: str
+    knobs: Mapping[str, Knob]
+    seeds: tuple[int, ...]
+
+
+def check_request(
+    track: str,
+    preset: str | None = None,
+    seeds: Sequence[int] | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> Request:
+    """The record that is asked for; what is None comes from the track.
+
+    Raises
+    ------
+    BadInput : unknown track, preset or knob, a value that does not parse, a knob that the record sets itself,
+        repeated seeds, or fewer than the track asks for.
+    """
+    rules = tracks.load(track)
+    preset = preset or rules.preset
+    knobs = presets.load(preset, dict(overrides or {}))
+    if reserved := sorted(RESERVED_KNOBS & knobs.keys()):
+        raise BadInput(f"{', '.join(reserved)}: a record sets this itself for each seed; leave it out of the preset")
+    named = check_seeds(rules.seeds if seeds is None else seeds)
+    if len(named) < rules.policy.min_seeds:
+        raise BadInput(
+            f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
+            f"track {rules.name} asks for at least {rules.policy.min_seeds}"
+        )
+    return Request(rules, preset, knobs, named)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """'42,314,999' as integers; BadInput names the part that is none."""
+    try:
+        return check_seeds([parse_seed(part) for part in text.split(",") if part.strip()])
+    except ValueError as e:
+        raise BadInput(f"--seeds {text}: {e}; give integers with commas between them, such as 42,314,999") from None
+
+
+def parse_seed(text: str) -> int:
+    """A seed as the trainer takes it: an integer in [0, 2^63)."""
+    if not text.strip().isdecimal() or int(text) >= 1 << 63:
+        raise ValueError(f"'{text.strip()}' is no seed")
+    return int(text)
+
+
+def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
+    """['TTT_EPOCHS=5', …] by knob name in lower case; BadInput for one without '=' or given twice."""
+    overrides: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise BadInput(f"--set {setting}: write KNOB=VALUE, such as --set TTT_EPOCHS=5")
+        if name.lower() in overrides:
+            raise BadInput(f"--set {name} is given twice")
+        overrides[name.lower()] = value
+    return overrides

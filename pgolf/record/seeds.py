@@ -1,0 +1,176 @@
+"""One seed to its end on a pod: taken up where it stands, never run twice at once, never replaced for its score.
+
+    seeds/<seed>/attempt-<n>/     a pod's folder each
+
+Every start is an attempt that is kept and counted. Only a run that was taken down from outside (a signal, a dead
+machine) is started anew; one that failed by itself stays failed.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pgolf.errors import RunFailed
+from pgolf.pods import Pod, Status
+from pgolf.pods.local import LocalPod
+from pgolf.record.plan import Attempt
+from pgolf.record.progress import Progress
+
+log = logging.getLogger(__name__)
+PROGRAM = "train_gpt.py"
+POLL_S = 0.5
+
+
+class TakenDown(RunFailed):
+    """The run was ended from outside; the same seed may be started again, as another attempt."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every seed of one kind runs.
+
+    `folder` holds a folder a seed; `program` is the packed trainer; `environment` is handed to it besides its seed;
+    `nproc` ranks; `retry_failed` is for trial runs, which are no attempts at a record.
+    """
+
+    folder: Path
+    program: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    nproc: int = 1
+    retry_failed: bool = False
+
+    def command(self) -> list[str]:
+        """How a pod starts the program: plainly, or by torchrun where it takes several ranks."""
+        if self.nproc == 1:
+            return [sys.executable, PROGRAM]
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        return [*torchrun, f"--nproc_per_node={self.nproc}", PROGRAM]
+
+
+def run_seed(
+    job: Job, seed: int, stop: threading.Event, watch: Callable[[Progress], None] = lambda progress: None
+) -> Path:
+    """Bring one seed to its end; the folder of the attempt that finished.
+
+    A finished attempt is returned as it is, a running one is taken up, and only else is one started. When `stop` is
+    set, the run is ended with every process it made. `watch` is called with the run's progress twice a second.
+
+    Raises
+    ------
+    TakenDown : the run was ended from outside.
+    RunFailed : it failed by itself; the message gives the reason from its log.
+    """
+    folders = attempt_folders(job.folder / str(seed))
+    pod = LocalPod(folders[-1]) if folders else None
+    status = pod.status() if pod else Status("fresh")
+    if pod is None or status.infrastructure or (job.retry_failed and status.exit_code):
+        for folder in folders:
+            LocalPod(folder).kill()  # what a killed supervisor left behind
+        pod = LocalPod(job.folder / str(seed) / f"attempt-{len(folders) + 1}")
+        status = pod.status()
+    if status.state == "fresh":
+        if stop.is_set():
+            raise TakenDown(f"seed {seed}: not started, the record is being stopped")
+        pod.put(job.program, PROGRAM)
+        pod.start(job.command(), {**job.environment, "SEED": str(seed), "RUN_ID": f"seed{seed}"})
+        log.info("seed %s: started (%s)", seed, pod.folder.name)
+    elif status.state == "running":
+        log.info("seed %s: still running since before, taken up (%s)", seed, pod.folder.name)
+    _follow(pod, stop, watch)
+    _check_ending(pod, seed)
+    return pod.folder
+
+
+def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) -> None:
+    """Watch a pod until its command has ended; `stop` ends it."""
+    progress, offset = Progress(), 0
+    running = True
+    while running:
+        running = pod.status().state == "running"  # asked before reading: nothing of the last words is missed
+        text, offset = pod.output(offset, "events.jsonl")
+        progress.feed(text)
+        status = pod.status()
+        progress.elapsed = (status.ended or time.time()) - (status.started or time.time())
+        watch(progress)
+        if running and stop.wait(POLL_S):
+            pod.kill()
+    pod.release()
+
+
+def _check_ending(pod: LocalPod, seed: int) -> None:
+    status = pod.status()
+    if status.state == "ended" and status.exit_code == 0:
+        return
+    where = f"seed {seed}, {pod.folder.name}"
+    if status.infrastructure:
+        raise TakenDown(f"{where}: {describe(status)}")
+    raise RunFailed(
+        f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / 'train.log'}). It counts as an attempt "
+        "and is not run again; change what made it fail and start another record"
+    )
+
+
+def describe(status: Status) -> str:
+    """How a command ended, in a few words."""
+    if status.state == "lost":
+        return "gone without a word (its machine or supervisor was killed)"
+    if status.exit_code is not None and status.exit_code < 0:
+        return f"ended by {signal.Signals(-status.exit_code).name}"
+    return "stopped when told to" if status.interrupted else f"exit code {status.exit_code}"
+
+
+def last_words(pod: Pod) -> str:
+    """The last line that a pod's command printed: the trainer's reason, where it failed."""
+    text, _ = pod.output(0, "train.log")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error")]
+    return (errors or lines or ["it printed nothing"])[-1][:300]
+
+
+def attempt_folders(folder: Path) -> list[Path]:
+    """The attempts at one seed, oldest first."""
+    return sorted(folder.glob("attempt-*"), key=lambda p: int(p.name.removeprefix("attempt-")))
+
+
+def attempts(record: Path, seeds: Sequence[int]) -> tuple[Attempt, ...]:
+    """Every ended attempt at `seeds` in a record's folder: the good, the failed and the stopped ones."""
+    return tuple(a for seed in seeds for a in _attempts_at(record, seed))
+
+
+def _attempts_at(record: Path, seed: int) -> Iterator[Attempt]:
+    for number, folder in enumerate(attempt_folders(record / "seeds" / str(seed)), start=1):
+        pod = LocalPod(folder)
+        status = pod.status()
+        if status.state in ("fresh", "running"):
+            continue
+        outcome = _outcome(status)
+        yield Attempt(
+            seed=seed,
+            number=number,
+            outcome=outcome,
+            folder=os.path.relpath(folder, record),
+            started=_iso(status.started),
+            ended=_iso(status.ended),
+            exit_code=status.exit_code,
+            reason=None if outcome == "finished" else f"{describe(status)}: {last_words(pod)}",
+        )
+
+
+def _outcome(status: Status) -> Literal["finished", "failed", "stopped", "lost"]:
+    if status.state == "lost":
+        return "lost"
+    if status.infrastructure:
+        return "stopped"
+    return "finished" if status.exit_code == 0 else "failed"
+
+
+def _iso(unix: float | None) -> str | None:
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="seconds") if unix else None

@@ -1,0 +1,117 @@
+"""Seeds on local pods, with small programs in the trainer's place."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pgolf.errors import RunFailed
+from pgolf.pods.local import LocalPod
+from pgolf.record.progress import Progress
+from pgolf.record.seeds import Job, TakenDown, attempts, run_seed
+
+FINISHES = """
+import json, os
+with open("events.jsonl", "w") as f:
+    for event in ({"t": 1, "event": "train", "step": 3, "iterations": 4, "train_loss": 5.5}, {"t": 2, "event": "end"}):
+        print(json.dumps(event), file=f)
+open("ran", "a").write(os.environ["SEED"])
+"""
+SLEEPS = "import time; open('up', 'w'); time.sleep(300)"
+
+
+def job(tmp_path: Path, program: str, **options) -> Job:
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    return Job(tmp_path / "seeds", path, **options)
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.02)
+
+
+def test_finished_seed_is_not_run_again(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    this = job(tmp_path, FINISHES)
+    first = run_seed(this, 42, threading.Event(), seen.append)
+    second = run_seed(this, 42, threading.Event())
+    assert first == second
+    assert (first / "ran").read_text() == "42"
+    assert (seen[-1].stage, seen[-1].loss) == ("done", 5.5)
+    assert [a.outcome for a in attempts(tmp_path, [42, 314])] == ["finished"]
+
+
+def test_failed_seed_stays_failed_and_gives_its_reason(tmp_path: Path) -> None:
+    this = job(tmp_path, "print('error: loss is not finite at step 7'); open('ran', 'a').write('x'); exit(1)")
+    for _ in range(2):
+        with pytest.raises(RunFailed, match="loss is not finite at step 7"):
+            run_seed(this, 42, threading.Event())
+    assert (tmp_path / "seeds/42/attempt-1/ran").read_text() == "x"
+    (attempt,) = attempts(tmp_path, [42])
+    assert (attempt.outcome, attempt.exit_code) == ("failed", 1)
+    assert "step 7" in (attempt.reason or "")
+
+
+def test_stop_ends_the_run_and_the_next_start_is_another_attempt(tmp_path: Path) -> None:
+    stop = threading.Event()
+    seed_folder = tmp_path / "seeds" / "42"
+    threading.Thread(target=lambda: (wait_for(seed_folder / "attempt-1" / "up"), stop.set())).start()
+    with pytest.raises(TakenDown):
+        run_seed(job(tmp_path, SLEEPS), 42, stop)
+    assert LocalPod(seed_folder / "attempt-1").status().state == "ended"
+    assert run_seed(job(tmp_path, FINISHES), 42, threading.Event()).name == "attempt-2"
+    assert [a.outcome for a in attempts(tmp_path, [42])] == ["stopped", "finished"]
+
+
+def test_nothing_is_started_once_the_record_stops(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(TakenDown, match="not started"):
+        run_seed(job(tmp_path, FINISHES), 42, stop)
+    assert not attempts(tmp_path, [42])
+
+
+def test_running_seed_is_taken_up_not_doubled(tmp_path: Path) -> None:
+    waits = (
+        "import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\nopen('pids', 'a').write(f'{os.getpid()} ')"
+    )
+    this = job(tmp_path, waits)
+    folder = tmp_path / "seeds" / "42" / "attempt-1"
+    other = LocalPod(folder)
+    other.put(this.program, "train_gpt.py")
+    other.start(this.command(), {"SEED": "42"})
+    pod_before = json.loads((folder / "pod.json").read_text())
+    (folder / "go").touch()
+    assert run_seed(this, 42, threading.Event()) == folder
+    assert len((folder / "pids").read_text().split()) == 1
+    assert json.loads((folder / "pod.json").read_text()) == pod_before
+
+
+def test_trial_that_failed_may_be_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed):
+        run_seed(job(tmp_path, "exit(1)", retry_failed=True), 42, threading.Event())
+    assert run_seed(job(tmp_path, FINISHES, retry_failed=True), 42, threading.Event()).name == "attempt-2"
+
+
+def test_several_ranks_are_started_by_torchrun(tmp_path: Path) -> None:
+    this = job(tmp_path, FINISHES, nproc=8)
+    assert this.command()[1:] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=8", "train_gpt.py"]
+
+
+def test_time_left_comes_from_a_finished_run() -> None:
+    done, half = Progress(), Progress()
+    done.feed('{"t": 10, "event": "progress", "stage": "train", "done": 1, "total": 10}\n')
+    done.feed(
+        '{"t": 50, "event": "progress", "stage": "quantized_ttt", "done": 1, "total": 2}\n{"t": 90, "event": "end"}\n'
+    )
+    half.feed('{"t": 10, "event": "progress", "stage": "train", "done": 1, "total": 10}\n{"t": 30, "event": "prog')
+    half.feed('ress", "stage": "train", "done": 5, "total": 10}\n')
+    half.elapsed = 30.0
+    assert half.left(done) == pytest.approx(60.0)  # half of training at the finished run's pace, 90 in all
+    assert half.left() == pytest.approx(20.0)  # of this stage alone
+    assert Progress().left(done) is None
