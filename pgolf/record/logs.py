@@ -22,6 +22,7 @@ from pgolf.record.run import CurvePoint, Evidence, Problem, ProblemKind, Run, So
 
 LOOKED_AT = 2048  # characters of a line that the patterns see; only dumps of knobs are longer
 MOST_KNOBS, MOST_STAGES, MOST_PROBLEMS, MOST_POINTS = 4000, 1000, 50, 4096
+MOST_RUNS = 64  # seeds in one log
 FIRST_POINTS = 64  # never thinned out: they are a run's fingerprint
 
 # All patterns are lower case and see a lower-cased line; most are matched at its beginning.
@@ -136,19 +137,41 @@ def read_run(path: Path, relative_to: Path | None = None) -> Run:
     ------
     BadInput : the file cannot be read.
     """
+    runs = read_seeds(path, relative_to)
+    return runs[-1] if runs else Run(log=path)
+
+
+def read_seeds(path: Path, relative_to: Path | None = None) -> list[Run]:
+    """The real runs of a log, one a seed: mostly one, or several seeds that were run one after the other.
+
+    Raises
+    ------
+    BadInput : the file cannot be read.
+    """
     if path.suffix == ".jsonl":
-        return read_events(path, relative_to) or Run(log=path)
-    real = Run(log=path)
+        events = read_events(path, relative_to)
+        return [events] if events else []
+    real: list[Run] = []
     longest = 0
     for run in _runs(path, relative_to):
-        steps = run.steps.value if run.steps else 0
-        if real.trained and not run.trained:
-            if run.final and (run.seed is None or real.seed is None or run.seed.value == real.seed.value):
-                real = rescored(real, run)
-        elif 2 * steps >= longest:
-            real = run
-        longest = max(longest, steps)
-    return _with_events(real, relative_to)
+        before = real[-1] if real else None
+        if before and before.trained and not run.trained:
+            if run.final and _may_be_one_seed(before, run):
+                real[-1] = rescored(before, run)
+            continue
+        longest = max(longest, _steps(run))
+        if 2 * _steps(run) >= longest:
+            real = [r for r in real if r.final and not _may_be_one_seed(r, run)] + [run]
+        real = [r for r in real if 2 * _steps(r) >= longest][-MOST_RUNS:]
+    return [_with_events(real[0], relative_to)] if len(real) == 1 else real
+
+
+def _may_be_one_seed(a: Run, b: Run) -> bool:
+    return a.seed is None or b.seed is None or a.seed.value == b.seed.value
+
+
+def _steps(run: Run) -> int:
+    return run.steps.value if run.steps else 0
 
 
 def _with_events(run: Run, relative_to: Path | None) -> Run:
