@@ -1,6 +1,7 @@
 """The pipeline: train → EMA → GPTQ → artifact → score it. `python -m pgolf.trainer`, alone or under torchrun."""
 
 import hashlib
+import math
 import os
 import signal
 import sys
@@ -77,18 +78,16 @@ def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
     run.log("GPTQ:collecting Hessians from calibration data...")
     started = time.perf_counter()
     loader, hessians = training.fresh_loader(), Hessians(model)
-    mine = share(cfg.gptq_calibration_batches, run.rank, run.world)
-    left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else float("inf")
-    done = 0
-    for _ in mine:
+    batches = len(share(cfg.gptq_calibration_batches, run.rank, run.world))
+    left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else math.inf
+    for done in range(batches):
         spent = time.perf_counter() - started
         if run.agree(float(done > 0 and spent * (1 + 1.5 / done) > left)):
-            run.log(f"GPTQ:calibration stopped after {done} of {len(mine)} batches a rank, the clock is used up")
+            run.log(f"GPTQ:the clock is used up, calibration stops after {done} of {batches} batches a rank")
             break
         with torch.no_grad():
             model(loader.next()[0])
-        done += 1
-        run.progress("calibration", done, len(mine))
+        run.progress("calibration", done + 1, batches)
     full = hessians.finish(run.world)
     training.settle()
     seconds = time.perf_counter() - started

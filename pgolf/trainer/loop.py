@@ -42,6 +42,7 @@ class Run:
         else:
             here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
             given = int(os.environ.get("OMP_NUM_THREADS", 0))
+            torch.set_flush_denormal(True)  # gradients through zero-initialised matrices are full of them
             torch.set_num_threads(cfg.cpu_threads or given or max(1, (os.cpu_count() or 1) // here))
         name = cfg.dtype if cfg.dtype != "auto" else "bfloat16" if self.cuda else "float32"
         self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
@@ -52,7 +53,7 @@ class Run:
         self.files = []
         if self.rank == 0:
             Path("logs").mkdir(exist_ok=True)
-            self.files = [open(f"logs/{cfg.run_id}.txt", "w"), open("events.jsonl", "w")]
+            self.files = [Path(p).open("w") for p in (f"logs/{cfg.run_id}.txt", "events.jsonl")]  # noqa: SIM115
         self.last_progress = 0.0
 
     def log(self, text: str) -> None:

@@ -29,7 +29,7 @@ def rows_that_fit(cfg: Config, device: torch.device, training: bool = False) -> 
     """Tokens to run through the model at once. On a GPU what a share of its free memory holds; on a CPU few enough
     that activations stay in cache."""
     if device.type != "cuda":
-        return max(1024, (1 << 21) // cfg.model_dim)
+        return max(1024, (1 << 18) // cfg.model_dim)
     visits = cfg.num_layers + cfg.num_loops * (cfg.loop_end - cfg.loop_start + 1)
     each = cfg.model_dim * 2 * (40 * visits if training else 64)
     return max(cfg.eval_seq_len, int(torch.cuda.mem_get_info()[0] * 0.5) // each)
