@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from pgolf import __version__
@@ -63,10 +64,10 @@ def main() -> None:
     try:
         app()
     except BadInput as e:
-        stderr.print(f"[red]pgolf:[/red] {e}", markup=True, soft_wrap=True)
+        stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
         sys.exit(2)
     except RunFailed as e:
-        stderr.print(f"[red]pgolf:[/red] {e}", markup=True, soft_wrap=True)
+        stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
         sys.exit(1)
 
 
