@@ -4,6 +4,7 @@ A new record is measured against one of these: its seeds, its bytes per token (t
 hyperparameters (the full knob delta) and its curves (the plots).
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,10 +15,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_json
+from pgolf.record.claims import Claims
+from pgolf.record.entry import Entry, read_entry
+from pgolf.record.lines import printable
 from pgolf.record.run import Run, Sourced, T
 from pgolf.record.sample import LN2, Sample, from_seeds
 
 CURVE_POINTS = 60  # of a training curve: enough for a plot
+PULL_REQUESTS = {  # of the public archive's folders; what their logs and descriptions name
+    "2026-04-05_SP8192_GPTQ-Embeddings_SDClip_Loop45x2": 1394,
+    "2026-04-09_SP8192_3LayerRecur_ParResid_QK525_LegalTTT": 1493,
+    "2026-04-18_PR1626_CaseOps_Taper": 1729,
+    "2026-04-19_SP8192_CaseOps_GatedAttn_QuantGate_Loop45_PhasedTTT": 1736,
+    "2026-04-23_SP8192_CaseOps_SparseGate_QuantGate_Loop45_PhasedTTT_PolarNS_MinLR_FusedCE": 1787,
+    "2026-04-27_SmearGateBOSFix_PR1787Base_LQERAsym_PhasedTTT": 1851,
+}
 
 
 @dataclass(frozen=True)
@@ -158,6 +170,50 @@ def from_runs(
         hardware=value(runs[0].hardware),
         hyperparameters={k: v.value for k, v in runs[0].hyperparameters.items()},
     )
+
+
+def build(archive: Path, out: Path | None = None) -> list[Standing]:
+    """Make (or make again) a ledger entry of every record folder in `archive` whose logs have all final scores.
+
+    Parameters
+    ----------
+    archive : a folder of record folders.
+    out : where the entries go; default: the ledger that ships with pgolf.
+
+    Raises
+    ------
+    BadInput : no folder, or none in it with a scored run.
+    """
+    if not archive.is_dir():
+        raise BadInput(f"no folder {archive}: name a folder with record folders in it")
+    entries = [read_entry(p) for p in sorted(archive.iterdir()) if p.is_dir() and list(p.glob("submission*.json"))]
+    found = [_of_entry(e) for e in entries if e.runs and all(r.final for r in e.runs)]
+    if not found:
+        raise BadInput(f"{archive}: no record folder with a submission.json and scored runs in it")
+    for standing in found:
+        write_standing((out or _folder()) / f"{standing.name}.json", standing)
+    return found
+
+
+def _of_entry(entry: Entry) -> Standing:
+    folder, claims = entry.path.name, entry.claims
+    number = PULL_REQUESTS.get(folder)
+    return from_runs(
+        entry.runs,
+        name=f"pr{number}" if number else folder,
+        track=claims.track or "10min_16mb",
+        title=claims.name or folder,
+        date=folder[:10],
+        author=_handle(claims) or claims.author or "unknown",
+        source=f"{folder}: {', '.join(entry.name_of(r) for r in entry.runs)}",
+    )
+
+
+def _handle(claims: Claims) -> str | None:
+    if claims.problem or not claims.file:
+        return None
+    handle = json.loads(claims.text).get("github_id")
+    return printable(handle) if isinstance(handle, str) else None
 
 
 def seed_score(run: Run) -> SeedScore:

@@ -118,6 +118,11 @@ class Comparison:
         return "below" if self.delta_bpb > 0 else "worse"
 
     @property
+    def clears(self) -> bool:
+        """Whether the bar is cleared at the level asked for."""
+        return self.outcome == "clears"
+
+    @property
     def verdict(self) -> str:
         """What may be claimed, in a sentence, labelled where seeds were added after results had been seen."""
         sentence = f"cannot be claimed: {'; '.join(self.doubts)}"

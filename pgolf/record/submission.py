@@ -1,16 +1,36 @@
-"""From finished seeds to a verdict, and from a verdict to the folder that is submitted (or to a report).
+"""From finished seeds to a verdict, and from a verdict to the folder that is submitted, or to a report.
 
-Every sentence of the folder is made from a log line, a check or a hash; what is not known is said to be unknown.
+The folder is put together first, and judged by the same audit that a reviewer runs on it; every sentence of it is
+made from a log line, a check or a hash, and what is not known is said to be unknown.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from pgolf.record.ledger import Standing
-from pgolf.record.plan import Attempt, Plan
-from pgolf.record.stats import Comparison
+from pgolf.errors import BadInput
+from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.record import compliance
+from pgolf.record.audit import audit
+from pgolf.record.checks import Check
+from pgolf.record.compliance import Facts, Statement
+from pgolf.record.delta import KnobDelta, StageDelta, before_adaptation, knob_delta, stage_delta
+from pgolf.record.entry import read_entry
+from pgolf.record.figures import loss_curves, stage_waterfall
+from pgolf.record.ledger import SeedScore, Standing, from_runs
+from pgolf.record.plan import Attempt, Plan, write_plan
+from pgolf.record.render import render
+from pgolf.record.run import Run
+from pgolf.record.stats import Comparison, compare
 from pgolf.tracks import Track
+
+PROGRAM = "train_gpt.py"
+CURVES, STAGES = "loss_curves.png", "stages.png"
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,21 @@ class RecordInputs:
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: str | None = None
 
+    @property
+    def folder_name(self) -> str:
+        """<date>_<name>, fit for a file system."""
+        words = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.name).strip("._-")[:100]
+        if not words or not re.fullmatch(r"\d{4}-\d\d-\d\d", self.date):
+            raise BadInput(
+                f"name '{self.name}' and date '{self.date}' make no folder name; write a word and YYYY-MM-DD"
+            )
+        return f"{self.date}_{words}"
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """All attempts at all seeds."""
+        return [a for r in self.runs for a in r.attempts]
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -68,4 +103,249 @@ class Verdict:
 
     positive: bool
     comparison: Comparison | None
+    checks: tuple[Check, ...]
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A hard limit of the track beside the largest value of any seed; None is unknown."""
+
+    what: str
+    unit: str
+    allowed: float
+    largest: float | None
+    seed: int | None
+
+    @property
+    def margin(self) -> float | None:
+        """What is left below the limit."""
+        return None if self.largest is None else self.allowed - self.largest
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All that the templates print. `no_comparison` says why there is none."""
+
+    inputs: RecordInputs
+    runs: list[Run]
+    scores: list[SeedScore]
+    mean: float
+    std: float
+    comparison: Comparison | None
+    no_comparison: str
+    knobs: list[KnobDelta]
+    stages: list[StageDelta]
+    unadapted: StageDelta | None
+    limits: list[Limit]
+    sections: list[tuple[str, list[Statement]]]
+    flags: dict[str, bool | None]
+    artifacts: dict[int, str]  # SHA-256 by seed
+    verdict: Verdict | None
+
+    @property
+    def command(self) -> str:
+        """How one seed is run inside the folder; the knobs are in the program already."""
+        settings = {"SEED": str(self.inputs.plans[-1].seeds[0]), **self.inputs.environment}
+        start = "python" if self.inputs.nproc == 1 else f"torchrun --standalone --nproc_per_node={self.inputs.nproc}"
+        return " ".join([*(f"{k}={shlex.quote(v)}" for k, v in settings.items()), start, PROGRAM])
+
+
+def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
+    """Read the logs in `folder` and work out all that is to be said of them; BadInput if a final score is missing."""
+    runs = read_entry(folder).runs
+    sample_of = from_runs(
+        runs,
+        name=inputs.name,
+        track=inputs.track.name,
+        title=inputs.name,
+        date=inputs.date,
+        author=inputs.author,
+        source="",
+    )
+    sample = replace(sample_of.sample(), added_seeds=inputs.plans[-1].added_seeds)
+    comparison, no_comparison = None, ""
+    try:
+        policy = inputs.track.policy
+        comparison = compare(sample, inputs.standing.sample(), policy.margin_nats, policy.alpha)
+    except BadInput as e:
+        no_comparison = str(e)
+    scores = list(sample_of.seeds)
+    knobs = knob_delta(sample_of.hyperparameters, inputs.standing.hyperparameters)
+    stages = stage_delta(scores, inputs.standing.seeds)
+    facts = Facts(
+        track=inputs.track,
+        runs=runs,
+        standing=inputs.standing,
+        comparison=comparison,
+        plans=inputs.plans,
+        attempts=inputs.attempts,
+        knobs=knobs,
+        stages=stages,
+        program_bytes=(folder / PROGRAM).stat().st_size,
+    )
+    return Draft(
+        inputs=inputs,
+        runs=runs,
+        scores=scores,
+        mean=sample.mean,
+        std=sample.std,
+        comparison=comparison,
+        no_comparison=no_comparison,
+        knobs=knobs,
+        stages=stages,
+        unadapted=before_adaptation(stages),
+        limits=_limits(inputs.track, runs),
+        sections=compliance.sections(facts),
+        flags=compliance.flags(facts),
+        artifacts={r.seed: sha256_file(r.artifact) for r in inputs.runs},
+        verdict=verdict,
+    )
+
+
+def _limits(track: Track, runs: list[Run]) -> list[Limit]:
+    limits = track.limits
+    measured: list[tuple[str, str, float, Callable[[Run], float | None]]] = [
+        ("code and model", "bytes", limits.artifact_bytes, compliance.artifact_bytes),
+        ("training", "s", limits.train_seconds, lambda r: r.train_seconds.value if r.train_seconds else None),
+        ("training and calibration", "s", limits.train_seconds, compliance.train_and_calibration),
+        ("evaluation, all passes scored from the artifact", "s", limits.eval_seconds, lambda r: r.eval_seconds),
+    ]
+    rows = []
+    for what, unit, allowed, measure in measured:
+        values = [(v, r.seed.value if r.seed else None) for r in runs if (v := measure(r)) is not None]
+        largest, seed = max(values, key=lambda x: x[0]) if len(values) == len(runs) else (None, None)
+        rows.append(Limit(what, unit, allowed, largest, seed))
+    return rows
+
+
+def judge(inputs: RecordInputs) -> Verdict:
+    """Put the submission together in a temporary folder, audit it as a reviewer would, and say what it is.
+
+    Raises
+    ------
+    BadInput : a log that is missing or tells of no finished run, a name that makes no folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="pgolf-") as temporary:
+        folder = Path(temporary) / inputs.folder_name
+        draft = _put_together(inputs, folder)
+        checks = tuple(audit(folder, inputs.track, inputs.standing).checks)
+    reasons = _against_the_plan(inputs)
+    if not (draft.comparison and draft.comparison.clears):
+        reasons.append(draft.comparison.verdict if draft.comparison else draft.no_comparison)
+    reasons += [f"{c.id}: {c.message}" for c in checks if c.status == "fail"]
+    return Verdict(not reasons, draft.comparison, checks, tuple(reasons))
+
+
+def _against_the_plan(inputs: RecordInputs) -> list[str]:
+    plan, finished = inputs.plans[-1], [r.seed for r in inputs.runs]
+    reasons = [f"seed {s} was planned and did not finish" for s in plan.seeds if s not in finished]
+    reasons += [f"seed {s} is in no plan" for s in finished if s not in plan.seeds]
+    if len(finished) < inputs.track.policy.min_seeds:
+        reasons.append(
+            f"{len(finished)} seeds are fewer than the {inputs.track.policy.min_seeds} that the track asks for"
+        )
+    return reasons
+
+
+def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:
+    """Write the submission `out`/records/<track>/<date>_<name>/, or, if the verdict is negative, `out`/report/.
+
+    The folder appears whole or not at all; one that is there already is replaced.
+
+    Returns
+    -------
+    Path : the folder.
+    """
+    target = out / "records" / inputs.track.name / inputs.folder_name if verdict.positive else out / "report"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*"):  # of a process that was killed here
+        shutil.rmtree(left)
+    new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    new.chmod(0o755)
+    try:
+        _put_together(inputs, new, verdict)
+        if target.exists():
+            target.rename(new.with_name(new.name + ".old"))
+        new.rename(target)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    shutil.rmtree(new.with_name(new.name + ".old"), ignore_errors=True)
+    return target
+
+
+def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
+    """Fill `folder`; without a verdict it is a draft to be audited, with a negative one a report."""
+    negative = verdict is not None and not verdict.positive
+    with tempfile.TemporaryDirectory(prefix="pgolf-") as temporary:
+        evidence = Path(temporary) / folder.name if negative else folder
+        _copy(inputs, evidence)
+        draft = describe(inputs, evidence, verdict)
+    if verdict:
+        loss_curves(draft.scores, inputs.standing, folder / CURVES)
+        stage_waterfall(draft.stages, inputs.name, inputs.standing.name, folder / STAGES)
+    if not negative:
+        write_json(folder / "submission.json", as_json(draft))
+    files = [] if negative else _files(folder)
+    write_atomic(folder / "README.md", render("README.md.j2", d=draft, files=files))
+    return draft
+
+
+def _copy(inputs: RecordInputs, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = {inputs.train_gpt: PROGRAM}
+    for run in inputs.runs:
+        copies |= {run.log: f"train_seed{run.seed}.log", run.events: f"train_seed{run.seed}.events.jsonl"}
+    for source, name in copies.items():
+        try:
+            write_atomic(folder / name, source.read_bytes())
+        except OSError as e:
+            raise BadInput(f"cannot put {source} into the submission: {e.strerror}") from e
+    for plan in inputs.plans:
+        write_plan(folder, plan)
+
+
+def _files(folder: Path) -> list[tuple[str, int, str]]:
+    """(name, bytes, SHA-256) of what is in the folder so far."""
+    return [(p.name, p.stat().st_size, sha256_file(p)) for p in sorted(folder.iterdir()) if p.is_file()]
+
+
+def as_json(draft: Draft) -> dict[str, Any]:
+    """submission.json, in the community's keys; null is unknown."""
+    inputs, run = draft.inputs, draft.runs[0]
+    return {
+        "author": inputs.author,
+        "github_id": inputs.github_id,
+        "name": inputs.name,
+        "date": inputs.date,
+        "track": inputs.track.name,
+        "val_bpb": round(draft.mean, 8),
+        "val_bpb_std": round(draft.std, 8),
+        "seeds": [s.seed for s in draft.scores],
+        "seed_results": {str(s.seed): _seed_json(s, draft) for s in draft.scores},
+        "hardware": inputs.track.hardware,
+        "pytorch_version": run.torch_version.value if run.torch_version else None,
+        "technique_summary": inputs.summary,
+        "previous_record": inputs.standing.name,
+        "significance": draft.comparison.as_json() if draft.comparison else None,
+        "knob_delta": {k.knob: {"previous": k.old, "here": k.new} for k in draft.knobs},
+        "compliance": draft.flags,
+        "plans": [p.sha256 for p in inputs.plans],
+        "attempts": [asdict(a) for a in inputs.attempts],
+    }
+
+
+def _seed_json(score: SeedScore, draft: Draft) -> dict[str, Any]:
+    return {
+        "val_bpb": round(score.val_bpb, 8),
+        "val_loss": None if score.val_loss is None else round(score.val_loss, 8),
+        "artifact_bytes": score.artifact_bytes,
+        "code_bytes": score.code_bytes,
+        "artifact_sha256": draft.artifacts.get(score.seed) if score.seed is not None else None,
+        "steps": score.steps,
+        "train_seconds": score.train_seconds,
+        "calibration_seconds": score.calibration_seconds,
+        "eval_seconds": score.eval_seconds,
+        "stages": {s.stage: round(s.val_bpb, 8) for s in score.stages},
+    }

@@ -1,0 +1,88 @@
+"""Markdown from templates. Whatever a template prints is escaped, so that no log or name can write into a report."""
+
+import html
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pgolf.record.lines import printable
+from pgolf.record.run import Evidence
+
+LONGEST = 2000  # characters of one value
+UNKNOWN = "unknown"
+MARKUP = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def escape(text: str) -> str:
+    r"""Text that Markdown and HTML show as it is: one line, no markup, no table cell left early, nobody mentioned.
+
+    Examples
+    --------
+    >>> print(escape("<b>|x|* [a](b)"))
+    &lt;b&gt;\|x\|\* \[a\](b)
+    """
+    text = MARKUP.sub(r"\\\1", html.escape(printable(text, LONGEST), quote=False))
+    return re.sub(r"@(?=\w)", "@\u200b", text)
+
+
+def code(text: object) -> Markup:
+    """Text as a code span, whatever is in it."""
+    words = printable(str(text), LONGEST).replace("`", "'").replace("|", "\\|")
+    return Markup(f"`{words}`" if words else "(empty)")
+
+
+def bpb(value: float | None) -> str:
+    """Bits per byte, or nats per token, with the community's eight decimals."""
+    return UNKNOWN if value is None else f"{value:.8f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign and eight decimals."""
+    return UNKNOWN if value is None else f"{value:+.8f}"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds to the millisecond."""
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def count(value: int | None) -> str:
+    """A whole number with thousands separators."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def evidence(places: Sequence[Evidence]) -> Markup:
+    """Where something was read, as code spans; the first few of many."""
+    shown = ", ".join(code(f"{e.file}:{e.line}") for e in places[:4])
+    return Markup(f"{shown}, …" if len(places) > 4 else shown)
+
+
+def _finalize(value: Any) -> Any:
+    """What every expression of a template goes through. Numbers need no escape; only `Markup` is let through."""
+    if value is None:
+        return UNKNOWN
+    return value if isinstance(value, Markup | int | float) else Markup(escape(str(value)))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pgolf.record"),
+        autoescape=True,
+        finalize=_finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {f.__name__: f for f in (code, bpb, signed, seconds, count, evidence)}
+    return environment
+
+
+def render(template: str, **context: Any) -> str:
+    """The text of `templates/<template>`."""
+    return _environment().get_template(template).render(**context)
