@@ -47,6 +47,12 @@ class Entry:
     extras: list[Run] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def program(self) -> str | None:
+        """The trainer in the folder: train_gpt.py, or the one train_gpt_*.py."""
+        names = [n for n in self.sizes if re.fullmatch(r"train_gpt.*\.py", n)]
+        return "train_gpt.py" if "train_gpt.py" in names else names[0] if len(names) == 1 else None
+
     def name_of(self, run: Run) -> str:
         """A run's log relative to the folder."""
         return printable(run.log.relative_to(self.path).as_posix())
@@ -67,8 +73,9 @@ def read_entry(path: Path) -> Entry:
     if not path.is_dir():
         raise BadInput(f"no folder {path}: name a record folder, with its submission.json and its logs")
     try:
-        entry = Entry(path, read_claims(path), read_text(path / "README.md"))
-        entry.sizes = {p.name: p.stat().st_size for p in path.iterdir() if p.is_file()}
+        sizes = {p.name: p.stat().st_size for p in sorted(path.iterdir()) if p.is_file()}
+        readme = next((n for n in sizes if n.lower() in ("readme.md", "readme")), "README.md")
+        entry = Entry(path, read_claims(path), read_text(path / readme), sizes=sizes)
         runs = [r for p in _logs(path) for r in read_seeds(p, path) if r.trained or r.final]
     except OSError as e:
         raise BadInput(f"cannot read {path}: {e.strerror}") from None
@@ -83,12 +90,9 @@ def _logs(path: Path) -> list[Path]:
     """Files that may be logs. Links are not followed: what they point at is not part of the record."""
     found = sorted(
         p
-        for p in path.rglob("*")
-        if p.suffix.lower() in LOG_SUFFIXES
-        and len(p.relative_to(path).parts) <= DEEPEST
-        and not NO_LOG.match(p.name)
-        and p.is_file()
-        and not p.is_symlink()
+        for depth in range(DEEPEST)
+        for p in path.glob("*/" * depth + "*")
+        if p.suffix.lower() in LOG_SUFFIXES and not NO_LOG.match(p.name) and p.is_file() and not p.is_symlink()
     )
     return found[:MOST_LOGS]
 
