@@ -39,3 +39,9 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def hash_folder(folder: Path) -> dict[str, str]:
+    """SHA-256 by relative path of every file below a folder; hidden ones and what links lead to are left out."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and not p.name.startswith("."))
+    return {p.relative_to(folder).as_posix(): sha256_file(p) for p in files}

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from pgolf.files import sha256_file, write_atomic
+from pgolf.files import hash_folder, write_atomic
 from pgolf.pods import Status
 
 MARK = "PGOLF_POD"  # environment variable that every process of a pod carries: the pod's folder
@@ -52,7 +52,7 @@ class LocalPod:
             raise RuntimeError(f"{self.folder}: has run a command already; a pod runs one")
         self.kill()  # a supervisor whose starter was killed before it could write pod.json
         inherited = {k: os.environ[k] for k in INHERITED if k in os.environ}
-        with (self.folder / "supervisor.log").open("ab") as log:
+        with (self.folder / "supervisor.err").open("ab") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-P", "-m", "pgolf.pods.supervisor", *command],
                 cwd=self.folder,
@@ -65,7 +65,7 @@ class LocalPod:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (self.folder / "pod.json").exists():
             if supervisor.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.folder}: the supervisor does not start; see supervisor.log there")
+                raise RuntimeError(f"{self.folder}: the supervisor does not start; see supervisor.err there")
             time.sleep(0.01)
 
     def status(self) -> Status:
@@ -94,25 +94,28 @@ class LocalPod:
 
     def fetch(self) -> dict[str, str]:
         """SHA-256 by relative path of every file in the folder; a local pod's files are home already."""
-        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-        return {str(p.relative_to(self.folder)): sha256_file(p) for p in files}
+        return hash_folder(self.folder)
 
     def kill(self) -> None:
         """End every process that carries this pod's mark: SIGTERM first, then SIGKILL.
 
-        The supervisor goes last, so that it can write how the command ended.
+        The supervisor hands SIGTERM on to the command, which gets it once, and goes last, so that it can write how
+        the command ended.
         """
         everyone = self._marked()
         supervisor = self._supervisor()
-        command = [p for p in everyone if p != supervisor]
-        for signal, targets in (
-            (psutil.Process.terminate, everyone),
-            (psutil.Process.kill, command),
-            (psutil.Process.kill, everyone),
+        command: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            command = supervisor.children() if supervisor else []
+        for signal, spared in (
+            (psutil.Process.terminate, command),
+            (psutil.Process.kill, [supervisor]),
+            (psutil.Process.kill, []),
         ):
-            for process in targets:
-                with suppress(psutil.NoSuchProcess):
-                    signal(process)
+            for process in everyone:
+                if process not in spared:
+                    with suppress(psutil.NoSuchProcess):
+                        signal(process)
             psutil.wait_procs(everyone, timeout=GRACE_S)
 
     def release(self) -> None:

@@ -33,6 +33,10 @@ class TakenDown(RunFailed):
     """The run was ended from outside; the same seed may be started again, as another attempt."""
 
 
+class Stopped(RunFailed):
+    """The record is being stopped, and the run with it."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What every seed of one kind runs.
@@ -55,16 +59,25 @@ class Job:
         return [*torchrun, f"--nproc_per_node={self.nproc}", PROGRAM]
 
 
+@dataclass(frozen=True)
+class Finished:
+    """The attempt that brought a seed to its end: its folder, and SHA-256 by path of the files in it."""
+
+    folder: Path
+    files: Mapping[str, str]
+
+
 def run_seed(
     job: Job, seed: int, stop: threading.Event, watch: Callable[[Progress], None] = lambda progress: None
-) -> Path:
-    """Bring one seed to its end; the folder of the attempt that finished.
+) -> Finished:
+    """Bring one seed to its end, and its files home.
 
     A finished attempt is returned as it is, a running one is taken up, and only else is one started. When `stop` is
     set, the run is ended with every process it made. `watch` is called with the run's progress twice a second.
 
     Raises
     ------
+    Stopped : `stop` was set.
     TakenDown : the run was ended from outside.
     RunFailed : it failed by itself; the message gives the reason from its log.
     """
@@ -78,15 +91,19 @@ def run_seed(
         status = pod.status()
     if status.state == "fresh":
         if stop.is_set():
-            raise TakenDown(f"seed {seed}: not started, the record is being stopped")
+            raise Stopped(f"seed {seed}: not started, the record is being stopped")
         pod.put(job.program, PROGRAM)
         pod.start(job.command(), {**job.environment, "SEED": str(seed), "RUN_ID": f"seed{seed}"})
         log.info("seed %s: started (%s)", seed, pod.folder.name)
     elif status.state == "running":
         log.info("seed %s: still running since before, taken up (%s)", seed, pod.folder.name)
+    else:
+        log.info("seed %s: ended before (%s)", seed, pod.folder.name)
     _follow(pod, stop, watch)
-    _check_ending(pod, seed)
-    return pod.folder
+    _check_ending(pod, seed, stop)
+    files = pod.fetch()
+    pod.release()
+    return Finished(pod.folder, files)
 
 
 def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) -> None:
@@ -102,16 +119,15 @@ def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) 
         watch(progress)
         if running and stop.wait(POLL_S):
             pod.kill()
-    pod.release()
 
 
-def _check_ending(pod: LocalPod, seed: int) -> None:
+def _check_ending(pod: LocalPod, seed: int, stop: threading.Event) -> None:
     status = pod.status()
     if status.state == "ended" and status.exit_code == 0:
         return
     where = f"seed {seed}, {pod.folder.name}"
     if status.infrastructure:
-        raise TakenDown(f"{where}: {describe(status)}")
+        raise (Stopped if stop.is_set() else TakenDown)(f"{where}: {describe(status)}")
     raise RunFailed(
         f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / 'train.log'}). It counts as an attempt "
         "and is not run again; change what made it fail and start another record"

@@ -10,7 +10,7 @@ import pytest
 from pgolf.errors import RunFailed
 from pgolf.pods.local import LocalPod
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import Job, TakenDown, attempts, run_seed
+from pgolf.record.seeds import Job, Stopped, TakenDown, attempts, run_seed
 
 FINISHES = """
 import json, os
@@ -41,7 +41,8 @@ def test_finished_seed_is_not_run_again(tmp_path: Path) -> None:
     first = run_seed(this, 42, threading.Event(), seen.append)
     second = run_seed(this, 42, threading.Event())
     assert first == second
-    assert (first / "ran").read_text() == "42"
+    assert (first.folder / "ran").read_text() == "42"
+    assert first.files["ran"] == "73475cb40a568e8da8a045ced110137e159f890ac4da883b6b17dc651b3a8049"
     assert (seen[-1].stage, seen[-1].loss) == ("done", 5.5)
     assert [a.outcome for a in attempts(tmp_path, [42, 314])] == ["finished"]
 
@@ -61,17 +62,23 @@ def test_stop_ends_the_run_and_the_next_start_is_another_attempt(tmp_path: Path)
     stop = threading.Event()
     seed_folder = tmp_path / "seeds" / "42"
     threading.Thread(target=lambda: (wait_for(seed_folder / "attempt-1" / "up"), stop.set())).start()
-    with pytest.raises(TakenDown):
+    with pytest.raises(Stopped):
         run_seed(job(tmp_path, SLEEPS), 42, stop)
     assert LocalPod(seed_folder / "attempt-1").status().state == "ended"
-    assert run_seed(job(tmp_path, FINISHES), 42, threading.Event()).name == "attempt-2"
+    assert run_seed(job(tmp_path, FINISHES), 42, threading.Event()).folder.name == "attempt-2"
     assert [a.outcome for a in attempts(tmp_path, [42])] == ["stopped", "finished"]
+
+
+def test_run_that_someone_else_killed_may_be_started_again(tmp_path: Path) -> None:
+    with pytest.raises(TakenDown, match="SIGKILL"):
+        run_seed(job(tmp_path, "import os; os.kill(os.getpid(), 9)"), 42, threading.Event())
+    assert run_seed(job(tmp_path, FINISHES), 42, threading.Event()).folder.name == "attempt-2"
 
 
 def test_nothing_is_started_once_the_record_stops(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    with pytest.raises(TakenDown, match="not started"):
+    with pytest.raises(Stopped, match="not started"):
         run_seed(job(tmp_path, FINISHES), 42, stop)
     assert not attempts(tmp_path, [42])
 
@@ -87,7 +94,7 @@ def test_running_seed_is_taken_up_not_doubled(tmp_path: Path) -> None:
     other.start(this.command(), {"SEED": "42"})
     pod_before = json.loads((folder / "pod.json").read_text())
     (folder / "go").touch()
-    assert run_seed(this, 42, threading.Event()) == folder
+    assert run_seed(this, 42, threading.Event()).folder == folder
     assert len((folder / "pids").read_text().split()) == 1
     assert json.loads((folder / "pod.json").read_text()) == pod_before
 
@@ -95,7 +102,7 @@ def test_running_seed_is_taken_up_not_doubled(tmp_path: Path) -> None:
 def test_trial_that_failed_may_be_tried_again(tmp_path: Path) -> None:
     with pytest.raises(RunFailed):
         run_seed(job(tmp_path, "exit(1)", retry_failed=True), 42, threading.Event())
-    assert run_seed(job(tmp_path, FINISHES, retry_failed=True), 42, threading.Event()).name == "attempt-2"
+    assert run_seed(job(tmp_path, FINISHES, retry_failed=True), 42, threading.Event()).folder.name == "attempt-2"
 
 
 def test_several_ranks_are_started_by_torchrun(tmp_path: Path) -> None:

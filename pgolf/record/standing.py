@@ -1,0 +1,46 @@
+"""Which standing record a new one is measured against: the ledger's, or one measured afresh on the text that is here."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from pgolf.record import ledger
+from pgolf.record.ledger import Standing
+from pgolf.record.logs import read_run
+from pgolf.tracks import Track
+
+log = logging.getLogger(__name__)
+
+
+def ledger_entry(track: Track, val_sha256: str) -> Standing | None:
+    """The track's standing record; None if it has to be measured afresh: it is on other text, or on no list.
+
+    Raises
+    ------
+    BadInput : it is on no list, and the track names no preset that measures it.
+    """
+    if track.baseline_preset and track.standing not in ledger.names() and not Path(track.standing).is_file():
+        log.info("the ledger has no %s: its seeds run here first, with preset %s", track.standing, track.baseline_preset)
+        return None
+    standing = ledger.load(track.standing)
+    if track.baseline_preset is None or standing.val_sha256 == val_sha256:
+        return standing
+    log.info(
+        "the validation text here is not the one that %s was measured on: its seeds run here first, with preset %s",
+        track.standing,
+        track.baseline_preset,
+    )
+    return None
+
+
+def measured_here(track: Track, folders: Sequence[Path], date: str) -> Standing:
+    """The standing record from the finished baseline runs in `folders`, one a seed."""
+    return ledger.from_runs(
+        [read_run(folder / "train.log") for folder in folders],
+        name=Path(track.standing).stem,
+        track=track.name,
+        title=f"{Path(str(track.baseline_preset)).stem}, measured on this machine",
+        date=date,
+        author="pgolf",
+        source=f"seeds of preset {Path(str(track.baseline_preset)).stem}, run with this record",
+    )

@@ -1,0 +1,48 @@
+"""The seeds of a record as a table, the same in the terminal, in Prefect's UI and wherever else."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from pgolf.record.ledger import SeedScore
+from pgolf.record.stats import Comparison
+
+KINDS = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "sliding", "ttt": "TTT"}
+
+
+def seed_rows(scores: Sequence[SeedScore]) -> list[dict[str, str]]:
+    """One row a seed: bits per byte after each stage, final loss in nats, bytes, seconds."""
+    return [
+        {
+            "seed": str(score.seed),
+            **{title: _bpb(score, kind) for kind, title in KINDS.items()},
+            "val_loss": "" if score.val_loss is None else f"{score.val_loss:.5f}",
+            "bytes": "" if score.artifact_bytes is None else f"{score.artifact_bytes:,}",
+            "train s": "" if score.train_seconds is None else f"{score.train_seconds:.1f}",
+            "eval s": "" if score.eval_seconds is None else f"{score.eval_seconds:.1f}",
+        }
+        for score in scores
+    ]
+
+
+def _bpb(score: SeedScore, kind: str) -> str:
+    return next((f"{s.val_bpb:.5f}" for s in reversed(score.stages) if s.kind == kind), "")
+
+
+def seed_table(scores: Sequence[SeedScore]) -> Table:
+    """`seed_rows` for a terminal."""
+    table = Table(title="bits per byte by stage", title_justify="left", title_style="bold")
+    rows = seed_rows(scores)
+    for column in rows[0]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """The comparison with the standing record for a terminal."""
+    table = Table(title=f"against {comparison.old.label}", title_justify="left", title_style="bold", show_header=False)
+    for name, text in comparison.rows():
+        table.add_row(name, text)
+    return table
