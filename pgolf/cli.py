@@ -59,6 +59,48 @@ def pydocs(
     typer.echo(f"DATA_DIR={dataset.data_dir} VOCAB_SIZE={dataset.vocab_size}")
 
 
+@app.command()
+def pack(
+    preset: Annotated[str | None, typer.Option(help="Preset whose knobs become the file's defaults.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Path("train_gpt.py"),
+    source: Annotated[Path | None, typer.Option(help="Pack this trainer of your own instead of pgolf's.")] = None,
+    extra: Annotated[list[Path] | None, typer.Option(help="A module to pack along; may be repeated.")] = None,
+    specialise: Annotated[bool, typer.Option(help="Leave out what the preset switches off, for good.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say how many bytes each module costs.")] = False,
+    check: Annotated[Path | None, typer.Option(help="Write nothing; is FILE what would be written?")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print sizes and hashes as JSON.")] = False,
+) -> None:
+    """Pack the trainer into one small file that runs where pgolf is not installed.
+
+    Knobs stay environment variables: `TTT_EPOCHS=5 python train_gpt.py`. The same source gives the same bytes.
+    """
+    from pgolf import pack as packing
+    from pgolf.presets import load
+
+    packed = packing.pack(load(preset) if preset else None, source=source, extra=extra or (), specialise=specialise)
+    if check:
+        if why := packing.difference(packing.read_packed(check), packed):
+            raise RunFailed(f"{check}: {why}")
+        typer.echo(f"{check} is what this checkout makes ({len(packed.code)} bytes)")
+        return
+    packing.write_packed(output, packed)
+    if as_json:
+        typer.echo(json.dumps(packed.facts()))
+        return
+    if explain:
+        for name, size in packed.bytes_by_module.items():
+            typer.echo(f"{size:7} {name}")
+    typer.echo(f"{len(packed.code):7} {output}")
+
+
+@app.command()
+def unpack(file: Annotated[Path, typer.Argument(help="A file that `pgolf pack` made.")]) -> None:
+    """Print the source that a packed file holds, for reading. Nothing of it is run."""
+    from pgolf import pack as packing
+
+    typer.echo(packing.unpack(packing.read_packed(file)), nl=False)
+
+
 def main() -> None:
     """Entry point: known failures become one clear line and an exit code, never a stack trace."""
     try:

@@ -1,0 +1,193 @@
+"""The trainer as one small file: flattened, minified, compressed, and wrapped so that it unpacks itself.
+
+    pack({"ttt_epochs": 4}).code      the bytes of train_gpt.py
+    unpack(code)                      its source, for people
+    difference(code, pack(…))         in what a file is not what this checkout makes
+
+With the versions in constraints.txt the same source gives the same bytes on any machine and Python ≥ 3.11.
+"""
+
+import ast
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pgolf
+from pgolf import trainer
+from pgolf.errors import BadInput, did_you_mean
+from pgolf.files import write_atomic
+from pgolf.pack.flatten import Module, Part, flatten, read_module, reads_own_text
+from pgolf.pack.shrink import shrink
+from pgolf.pack.specialise import specialise as cut_branches
+from pgolf.pack.wrapper import smallest, unwrap
+from pgolf.trainer.config import KNOB_TYPES, Config, Knob
+
+MAIN = "pgolf.trainer.__main__"
+WRAPPER = "wrapper"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed program. `bytes_by_module` adds up to the length of `code`."""
+
+    code: bytes
+    source_sha256: str  # of the modules, knobs and options that went in
+    readable: str  # the flattened source, with its own names
+    minified: str
+    bytes_by_module: dict[str, int]
+    compressor: str
+
+    def facts(self) -> dict[str, Any]:
+        """Sizes and hashes, for JSON."""
+        return {
+            "bytes": len(self.code),
+            "sha256": hashlib.sha256(self.code).hexdigest(),
+            "source_sha256": self.source_sha256,
+            "bytes_by_module": self.bytes_by_module,
+            "compressor": self.compressor,
+        }
+
+
+def pack(
+    knobs: dict[str, Knob] | None = None,
+    *,
+    source: Path | None = None,
+    extra: Sequence[Path] = (),
+    specialise: bool = False,
+) -> Packed:
+    """Pack pgolf's trainer, or the program `source`, into one self-extracting file.
+
+    Parameters
+    ----------
+    knobs : knob name → value, the defaults of the packed file; environment variables still win. Only for the trainer.
+    source : a trainer of one's own, instead of pgolf's.
+    extra : files of modules to pack along, importable by their stem. For pgolf's trainer they run after its
+        definitions and before it starts, and may replace one: `from pgolf.trainer import model; model.MLP = …`.
+    specialise : leave out the branches that `knobs` rule out; those knobs cannot be set any more. Only for the trainer.
+
+    Raises
+    ------
+    BadInput : a source that cannot be one file, with line and reason; an unknown knob.
+    """
+    if source and (knobs or specialise):
+        raise BadInput(f"knobs and --specialise are for pgolf's own trainer; {source} has its own")
+    if unknown := (knobs or {}).keys() - KNOB_TYPES.keys():
+        name = min(unknown)
+        raise BadInput(f"no knob '{name}'{did_you_mean(name, KNOB_TYPES)}")
+    extras = [read_module(path.stem, path) for path in extra]
+    modules = [read_module(source.stem, source)] if source else _trainer_modules()
+    own = {k: v for k, v in sorted((knobs or {}).items()) if v != getattr(Config, k)}
+    as_text = any(reads_own_text(m) for m in (*modules, *extras))
+    with_brotli = any(_imports_brotli(m) for m in modules)
+
+    parts = flatten(modules[0], modules[1:], extras)
+    taken = {part.name for part in parts}
+    inputs = [(m.name, hashlib.sha256(m.text).hexdigest()) for m in (*modules, *extras) if m.name in taken]
+    source_sha256 = hashlib.sha256(repr((inputs, own, specialise)).encode()).hexdigest()
+    if own:
+        _set_preset(parts, own)
+    if specialise:
+        cut_branches(parts, own)
+    readable = "\n\n".join(f"# {p.name}\n{ast.unparse(ast.Module(p.body, []))}" for p in parts if p.body) + "\n"
+    pieces = shrink(parts)
+    minified = "\n".join(text for _, text in pieces) + "\n"
+    code, compressor = smallest(minified, f"pgolf {pgolf.__version__} {source_sha256[:16]}", with_brotli, as_text)
+    return Packed(
+        code=code,
+        source_sha256=source_sha256,
+        readable=readable,
+        minified=minified,
+        bytes_by_module=_attribute(pieces, len(code), compressor.compress),
+        compressor=compressor.name,
+    )
+
+
+def _trainer_modules() -> list[Module]:
+    """The trainer's modules, the one that starts first."""
+    folder = Path(trainer.__path__[0])
+    paths = sorted(p for p in folder.glob("*.py") if p.stem != "__init__")
+    modules = [read_module(f"{trainer.__name__}.{path.stem}", path) for path in paths]
+    return sorted(modules, key=lambda m: m.name != MAIN)
+
+
+def _imports_brotli(module: Module) -> bool:
+    return any("brotli" in (a.name for a in n.names) for n in ast.walk(module.tree) if isinstance(n, ast.Import))
+
+
+def _set_preset(parts: list[Part], knobs: dict[str, Knob]) -> None:
+    for statement in (s for part in parts for s in part.body if isinstance(s, ast.AnnAssign)):
+        if isinstance(statement.target, ast.Name) and statement.target.id == "PRESET_KNOBS":
+            statement.value = ast.parse(repr(knobs), mode="eval").body
+
+
+def _attribute(pieces: list[tuple[str, str]], total: int, compress: Callable[[bytes], bytes]) -> dict[str, int]:
+    """Compressed bytes of each part: what it adds to those before it. The wrapper is what remains of `total`."""
+    shares: dict[str, int] = {}
+    so_far, before = "", 0
+    for name, text in pieces:
+        so_far += text + "\n"
+        size = len(compress(so_far.encode()))
+        shares[name] = shares.get(name, 0) + size - before
+        before = size
+    return shares | {WRAPPER: total - before}
+
+
+def write_packed(path: Path, packed: Packed) -> None:
+    """Write the file; BadInput if something else than a packed file is there already."""
+    if path.exists():
+        try:
+            unwrap(path.read_bytes())
+        except BadInput:
+            raise BadInput(f"{path} exists and was not made by `pgolf pack`; name another with -o") from None
+    write_atomic(path, packed.code)
+
+
+def read_packed(path: Path) -> bytes:
+    """The bytes of a packed file; BadInput if it is missing or something else."""
+    try:
+        code = path.read_bytes()
+        unwrap(code)
+    except (OSError, BadInput) as e:
+        raise BadInput(f"{path}: {e.strerror if isinstance(e, OSError) else e}") from None
+    return code
+
+
+def unpack(code: bytes) -> str:
+    """The source of a packed file, for people. Nothing of it is run.
+
+    If this checkout packs to the same program, the source has its names back; else the short ones, which is all that
+    the file holds. BadInput for a file that `pack` did not make.
+    """
+    label, source = unwrap(code)
+    knobs = _preset_in(source)
+    for specialise in (False, True):
+        packed = pack(knobs, specialise=specialise)
+        if packed.minified == source:
+            return f"# {label}: with this checkout's names, since it packs to the same program\n{packed.readable}"
+    return (
+        f"# {label}: names as in the file, which this checkout does not reproduce\n{ast.unparse(ast.parse(source))}\n"
+    )
+
+
+def difference(code: bytes, packed: Packed) -> str | None:
+    """Why `code` is not `packed`, or None if it is, byte for byte. BadInput if `pack` did not make it."""
+    if code == packed.code:
+        return None
+    label, source = unwrap(code)
+    if source == packed.minified:
+        return "the program is the same; it was compressed by another version of a library"
+    if label.endswith(packed.source_sha256[:16]):
+        return "made of the same source, by another version of pgolf or python-minifier, or changed afterwards"
+    return f"made of other source, knobs or options: it says '{label}', here {packed.source_sha256[:16]}"
+
+
+def _preset_in(source: str) -> dict[str, Knob]:
+    """The knobs that were packed into a trainer of ours."""
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Dict):
+            keys = {k.value for k in statement.value.keys if isinstance(k, ast.Constant)}
+            if keys and keys <= KNOB_TYPES.keys():
+                return dict(ast.literal_eval(statement.value))
+    return {}

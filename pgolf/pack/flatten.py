@@ -1,0 +1,315 @@
+"""Modules that import one another → one module: in dependency order, imports merged, clashing names told apart.
+
+What cannot be put into one file, because it reads or imports things that would not be there, is refused.
+"""
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from python_minifier.ast_annotation import add_parent, get_parent
+from python_minifier.rename.binding import Binding
+
+from pgolf.errors import BadInput
+from pgolf.pack.names import MENTIONS_ALL, ancestors, bind, is_foreign, rename, visible_in
+
+ALLOWED = sys.stdlib_module_names | {"torch", "numpy", "sentencepiece", "brotli"}
+WHEN_PRESENT = {"flash_attn_interface", "constriction", "triton"}  # only in a `try` or where it is used
+DYNAMIC = {"importlib", "runpy", "imp", "pkgutil", "zipimport"}
+IMPORTS = "imports"  # the part that holds them
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """A source file: dotted name, where it lies, its bytes, its syntax tree (which `flatten` changes)."""
+
+    name: str
+    path: Path
+    text: bytes
+    tree: ast.Module
+
+    def refuse(self, node: Any, reason: str) -> BadInput:
+        return BadInput(f"{self.path}:{node.lineno}: {reason}")
+
+
+@dataclass
+class Part:
+    """The statements that one module contributes to the flat program."""
+
+    name: str
+    body: list[ast.stmt]
+
+
+def read_module(name: str, path: Path) -> Module:
+    """Parse a source file and refuse what cannot be packed; BadInput names file, line and reason."""
+    try:
+        text = path.read_bytes()
+        tree = ast.parse(text, filename=str(path))
+    except OSError as e:
+        raise BadInput(f"{path}: cannot be read ({e.strerror})") from None
+    except SyntaxError as e:
+        raise BadInput(f"{path}:{e.lineno or 1}: {e.msg}") from None
+    except ValueError as e:
+        raise BadInput(f"{path}:1: {e}") from None
+    module = Module(name, path, text, tree)
+    add_parent(tree)
+    for node in ast.walk(tree):
+        _refuse_unpackable(module, node)
+    return module
+
+
+def _refuse_unpackable(module: Module, node: ast.AST) -> None:
+    match node:
+        case ast.ImportFrom(names=[ast.alias(name="*")]):
+            raise module.refuse(node, "`import *` hides which names are used; list them")
+        case ast.Import(names=names) if found := DYNAMIC & {a.name.split(".")[0] for a in names}:
+            raise module.refuse(node, f"{found.pop()} imports or reads what is not in the packed file")
+        case ast.ImportFrom(module=str(name), level=0) if name.split(".")[0] in DYNAMIC:
+            raise module.refuse(node, f"{name} imports or reads what is not in the packed file")
+        case ast.Name(id="__import__" | "exec" | "eval" as name):
+            raise module.refuse(node, f"{name}() runs code that packing cannot see")
+        case ast.Attribute(value=ast.Name(id="sys"), attr="path" | "meta_path" | "path_hooks"):
+            raise module.refuse(node, f"sys.{node.attr}: a packed file imports nothing from beside itself")
+        case ast.Name(id="__file__") if not _reads_itself(node):
+            raise module.refuse(node, "__file__ leads to files beside the source, which a packed file does not have")
+
+
+def _reads_itself(node: ast.AST) -> bool:
+    """Whether `node`, the program's own path, is only used to read or measure that very file."""
+    call = get_parent(node)
+    if not isinstance(call, ast.Call) or call.args[:1] != [node]:
+        return False
+    match ast.unparse(call.func):
+        case "open" | "os.path.getsize" | "os.stat":
+            return True
+        case "Path" | "pathlib.Path":
+            return getattr(get_parent(call), "attr", "") in ("read_bytes", "read_text", "stat")
+    return False
+
+
+def reads_own_text(module: Module) -> bool:
+    """Whether the program reads its own file as text, so that the packed one must be ASCII."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.args[0]) in ("__file__", "sys.argv[0]"):
+            mode = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
+            if ast.unparse(node.func) == "open" and not (mode and "b" in ast.unparse(mode[0])):
+                return True
+            if getattr(get_parent(node), "attr", "") == "read_text":
+                return True
+    return False
+
+
+def flatten(root: Module, others: Sequence[Module], extra: Sequence[Module] = ()) -> list[Part]:
+    """The program that starts with `root`, as parts in the order in which they run; trees are changed in place.
+
+    `others` are taken as far as they are imported. `extra` modules come after all definitions and before the
+    `if __name__ == "__main__"` of `root`: they may replace a definition, by `module.NAME = …`.
+    """
+    program = _Program([root, *others, *extra])
+    order = program.in_order([root, *extra])
+    _same_future(order)
+    parts = [Part(m.name, program.take_in(m)) for m in order]
+    start = []
+    for part in parts:
+        if part.body and _is_main_guard(part.body[-1]):
+            guard = part.body.pop()
+            start += [guard] if part.name == root.name else []
+    return [Part(IMPORTS, program.merged_imports()), *parts, Part(root.name, start)]
+
+
+class _Program:
+    """The flat program as it grows, one module after the other."""
+
+    def __init__(self, modules: Sequence[Module]):
+        self.modules = {m.name: m for m in modules}
+        for module in modules:
+            if self.modules[module.name] is not module:
+                raise BadInput(f"{module.path} and {self.modules[module.name].path} are both '{module.name}'")
+        self.names: dict[str, str] = {}  # what ('module:name', or an import) → its name in the flat program
+        self.taken: set[str] = set()
+        self.imports: set[tuple[str, str, str]] = set()  # (module or '', name, asname or '')
+
+    def in_order(self, roots: Sequence[Module]) -> list[Module]:
+        """Every module after those it imports."""
+        done: list[Module] = []
+
+        def visit(module: Module, path: tuple[str, ...]) -> None:
+            if module.name in path:
+                raise BadInput(f"modules import each other: {' → '.join((*path, module.name))}")
+            if module not in done:
+                for name in self.imported_by(module):
+                    visit(self.modules[name], (*path, module.name))
+                done.append(module)
+
+        for module in roots:
+            visit(module, ())
+        return done
+
+    def imported_by(self, module: Module) -> Iterator[str]:
+        """Names of the program's modules that `module` imports; BadInput for one that may not be imported."""
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for alias in node.names:
+                    target, _ = self.target(module, node, alias)
+                    if target:
+                        yield target
+                    else:
+                        self.check_foreign(module, node, alias)
+
+    def target(self, module: Module, node: Any, alias: ast.alias) -> tuple[str | None, str | None]:
+        """(module of the program, name in it or None for the module itself) that is imported, or (None, None)."""
+        if isinstance(node, ast.Import):
+            return (alias.name, None) if alias.name in self.modules else (None, None)
+        package = module.name.split(".")[: -node.level] if node.level else []
+        source = ".".join([*package, *([node.module] if node.module else [])])
+        if source in self.modules:
+            return source, alias.name
+        inner = f"{source}.{alias.name}" if source else alias.name
+        return (inner, None) if inner in self.modules else (None, None)
+
+    def check_foreign(self, module: Module, node: ast.Import | ast.ImportFrom, alias: ast.alias) -> None:
+        name = alias.name if isinstance(node, ast.Import) else node.module or ""
+        top = name.split(".")[0]
+        if isinstance(node, ast.ImportFrom) and node.level:
+            raise module.refuse(node, f"'{alias.name}' is not part of what is packed; add its file as an extra")
+        if top in ALLOWED or (top in WHEN_PRESENT and _is_guarded(node)):
+            return
+        if top in WHEN_PRESENT:
+            raise module.refuse(node, f"{top} may be missing: import it in a `try` or in the function that uses it")
+        beside = " (add its file as an extra)" if (module.path.parent / f"{top}.py").exists() else ""
+        raise module.refuse(
+            node,
+            f"import of '{name}'{beside}; a packed file may import torch, numpy, sentencepiece, brotli and the "
+            "standard library",
+        )
+
+    def take_in(self, module: Module) -> list[ast.stmt]:
+        """The module's statements with the flat program's names; its leading imports go to `imports`."""
+        tree = bind(module.tree)
+        if tree.tainted and len(self.modules) > 1:
+            node = next(n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in MENTIONS_ALL)
+            raise module.refuse(node, f"{node.id}() sees the names of one module, and packing merges several")
+        for binding in [b for b in tree.bindings if not is_foreign(b)]:
+            name = binding.name
+            aliases = [node for node in binding.references if isinstance(node, ast.alias)]
+            targets = {self.target(module, get_parent(a), a) for a in aliases}
+            if any(target for target, _ in targets):
+                self.resolve_internal(module, binding, aliases, targets)
+            else:
+                what = _identity(aliases[0]) if aliases else f"{module.name}:{name}"
+                self.rename_global(module, binding, self.claim(what, name, module))
+            self.names[f"{module.name}:{name}"] = binding.name
+        body: list[ast.stmt] = []
+        for statement in tree.body:
+            if not isinstance(statement, ast.Import | ast.ImportFrom):
+                body.append(statement)
+            elif all(_is_text(s) for s in body):  # what stands above everything else
+                source = statement.module or "" if isinstance(statement, ast.ImportFrom) else ""
+                self.imports |= {(source, a.name, a.asname or "") for a in statement.names}
+            elif statement.names:
+                body.append(statement)
+        return body
+
+    def claim(self, what: str, name: str, module: Module) -> str:
+        """The flat program's name for `what`, which its module calls `name`."""
+        if what not in self.names:
+            alone = len(self.modules) == 1
+            while not alone and (name in self.taken or hasattr(builtins, name)):
+                name = f"{module.name.rpartition('.')[2].strip('_')}_{name}"
+            self.names[what] = name
+            self.taken.add(name)
+        return self.names[what]
+
+    def resolve_internal(
+        self, module: Module, binding: Binding, aliases: list[ast.alias], targets: set[tuple[str | None, str | None]]
+    ) -> None:
+        """Let what was imported from another module of the program be that module's own name."""
+        statement: Any = get_parent(aliases[0])
+        uses = [node for node in binding.references if node not in aliases]
+        if len(aliases) > 1 or statement not in module.tree.body:
+            raise module.refuse(statement, f"'{binding.name}' must be imported once, at the module's top level")
+        ((target, name),) = targets
+        statement.names.remove(aliases[0])
+        if name is None:
+            for node in uses:
+                self.replace_attribute(module, node, str(target))
+            return
+        if any(not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)) for node in uses):
+            raise module.refuse(statement, f"'{binding.name}' is imported and then bound again")
+        if f"{target}:{name}" not in self.names:
+            raise module.refuse(statement, f"{target} defines no '{name}'")
+        self.rename_global(module, binding, self.names[f"{target}:{name}"])
+
+    def replace_attribute(self, module: Module, node: Any, target: str) -> None:
+        """`module.NAME` → NAME."""
+        attribute = get_parent(node)
+        if not isinstance(attribute, ast.Attribute):
+            raise module.refuse(node, f"module {target} is used as a value; only `{node.id}.NAME` can be packed")
+        what = f"{target}:{attribute.attr}"
+        if what not in self.names:
+            raise module.refuse(node, f"{target} defines no '{attribute.attr}'")
+        if not isinstance(attribute.ctx, ast.Load) and not isinstance(node.namespace, ast.Module):
+            raise module.refuse(node, f"{node.id}.{attribute.attr} can only be replaced at the module's top level")
+        name = ast.copy_location(ast.Name(self.names[what], attribute.ctx), attribute)
+        holder = get_parent(attribute)
+        for field, value in ast.iter_fields(holder):
+            if value is attribute:
+                setattr(holder, field, name)
+            elif isinstance(value, list):
+                value[:] = [name if v is attribute else v for v in value]
+
+    def rename_global(self, module: Module, binding: Binding, new: str) -> None:
+        if new == binding.name:
+            return
+        where = next(node for node in binding.references if hasattr(node, "lineno"))
+        if any(isinstance(n, ast.alias) and "." in n.name and not n.asname for n in binding.references):
+            raise module.refuse(where, f"'{binding.name}' also names something else; import with `as`")
+        inner = visible_in(module.tree, binding) - {module.tree}
+        if any(b.name == new for scope in inner for b in scope.bindings):
+            raise module.refuse(where, f"'{binding.name}' becomes '{new}' in one file, which a local name hides")
+        rename(binding, new)
+
+    def merged_imports(self) -> list[ast.stmt]:
+        plain = [ast.alias(name, asname or None) for source, name, asname in sorted(self.imports) if not source]
+        merged: list[ast.stmt] = [ast.Import([alias]) for alias in plain]
+        for source in sorted({source for source, _, _ in self.imports if source}):
+            names = [ast.alias(n, asname or None) for s, n, asname in sorted(self.imports) if s == source]
+            merged.insert(0 if source == "__future__" else len(merged), ast.ImportFrom(source, names, 0))
+        return merged
+
+
+def _identity(alias: ast.alias) -> str:
+    """What an import binds, whatever it is called."""
+    statement = get_parent(alias)
+    if isinstance(statement, ast.ImportFrom):
+        return f"from {statement.module} import {alias.name}"
+    return f"import {alias.name if alias.asname else alias.name.split('.')[0]}"
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _is_main_guard(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and ast.unparse(statement.test) in (
+        "__name__ == '__main__'",
+        "'__main__' == __name__",
+    )
+
+
+def _is_guarded(node: ast.AST) -> bool:
+    return any(isinstance(a, ast.Try | ast.FunctionDef | ast.AsyncFunctionDef) for a in ancestors(node))
+
+
+def _same_future(modules: Sequence[Module]) -> None:
+    """`from __future__` changes a whole file, so either every module has it or none."""
+    having = [
+        m for m in modules if any(isinstance(s, ast.ImportFrom) and s.module == "__future__" for s in m.tree.body)
+    ]
+    if having and len(having) < len(modules):
+        lacking = next(m for m in modules if m not in having)
+        raise having[0].refuse(having[0].tree.body[0], f"`from __future__ import …` here but not in {lacking.path}")

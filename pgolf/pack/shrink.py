@@ -1,0 +1,211 @@
+"""The same program in fewer bytes: no docstrings, comments, annotations or unused definitions; short names.
+
+Names are chosen for what comes after, the compressor: locals take letters in the order in which they appear, so
+that functions begin alike, and what is mentioned most takes the shortest of what is left. Against python-minifier's
+own choice that saves 5 % of the compressed file.
+"""
+
+import ast
+import builtins
+import itertools
+import keyword
+import string
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import python_minifier
+from python_minifier.f_string import OuterFString
+from python_minifier.module_printer import ModulePrinter
+from python_minifier.rename.binding import Binding
+
+from pgolf.errors import RunFailed
+from pgolf.pack.flatten import IMPORTS, Part
+from pgolf.pack.names import all_bindings, ancestors, bind, is_foreign, rename, visible_in
+
+# Decorators that don't look at their function's parameters.
+TRANSPARENT = {"staticmethod", "classmethod", "property", "setter", "contextmanager", "no_grad", "inference_mode"}
+TRANSPARENT |= {"compile", "dataclass", "cache", "lru_cache", "wraps", "disable"}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def shrink(parts: Sequence[Part]) -> list[tuple[str, str]]:
+    """(part's name, its source) of the small program; the joined sources are one module."""
+    shrunk = [Part(part.name, _without_text(part.body)) for part in parts]
+    while _drop_unused(shrunk):
+        pass
+    tree = bind(ast.Module([s for part in shrunk for s in part.body], []))
+    if not tree.tainted:  # else it can see its own names
+        _assign_names(tree)
+    return [(part.name, to_source(part.body)) for part in shrunk if part.body]
+
+
+def to_source(body: list[ast.stmt]) -> str:
+    """The shortest text of `body`: the same on every version of Python, and readable by 3.11."""
+    module = ast.Module(body, [])
+    text: str = _Printer()(module)
+    if ast.dump(ast.parse(text)) != ast.dump(ast.parse(ast.unparse(module))):
+        raise RunFailed("python-minifier printed another program than it was given")
+    return text
+
+
+class _Printer(ModulePrinter):
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """As the base does on 3.11, on every version: a quote is not used again inside an f-string."""
+        self.printer.fstring(str(OuterFString(node, pep701=False)))
+
+
+def _without_text(body: list[ast.stmt]) -> list[ast.stmt]:
+    """`body` without annotations and docstrings, constants folded."""
+    tree = _DropAnnotations().visit(ast.parse(ast.unparse(ast.Module(body, []))))
+    small = python_minifier.minify(
+        ast.unparse(tree),
+        remove_annotations=False,
+        remove_literal_statements=True,
+        combine_imports=True,
+        hoist_literals=False,
+        rename_locals=False,
+        convert_posargs_to_args=False,
+    )
+    return ast.parse(small).body
+
+
+class _DropAnnotations(ast.NodeTransformer):
+    """All but those of class fields, which dataclasses and named tuples read."""
+
+    def visit_FunctionDef(self, node: Function) -> ast.AST:
+        if _is_transparent(node):
+            node.returns = None
+            for arg in _parameters(node.args):
+                arg.annotation = None
+        return self.generic_visit(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [s if isinstance(s, ast.AnnAssign) else self.visit(s) for s in node.body]
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        plain = ast.Assign([node.target], node.value) if node.value else ast.Pass()
+        return ast.fix_missing_locations(ast.copy_location(plain, node))
+
+
+def _is_transparent(function: Function) -> bool:
+    """Whether nothing but Python itself looks at the function's parameters."""
+    names = [ast.unparse(d.func if isinstance(d, ast.Call) else d) for d in function.decorator_list]
+    return all(name.rpartition(".")[2] in TRANSPARENT for name in names)
+
+
+def _parameters(arguments: ast.arguments) -> list[ast.arg]:
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return named + [a for a in (arguments.vararg, arguments.kwarg) if a]
+
+
+def _drop_unused(parts: Sequence[Part]) -> bool:
+    """Remove module-level imports and definitions that nothing mentions; whether there were any."""
+    tree = bind(ast.Module([s for part in parts for s in part.body], []))
+    if tree.tainted:
+        return False
+    unused: set[int] = set()
+    for binding in tree.bindings:
+        makers = [s for s in tree.body if _only_defines(s, binding.name)]
+        inside = {id(node) for s in makers for node in ast.walk(s)}
+        if makers and all(id(node) in inside for node in binding.references):
+            unused |= {id(s) for s in makers}
+    imports = next(part for part in parts if part.name == IMPORTS)
+    mentioned = {n.id for s in tree.body for n in ast.walk(s) if isinstance(n, ast.Name)}
+    statement: Any
+    for statement in imports.body:
+        kept = [a for a in statement.names if (a.asname or a.name.split(".")[0]) in mentioned]
+        if getattr(statement, "module", "") != "__future__":
+            unused |= {id(statement)} if not kept else set()
+            statement.names = kept or statement.names
+    for part in parts:
+        part.body = [s for s in part.body if id(s) not in unused]
+    return bool(unused)
+
+
+def _only_defines(statement: ast.stmt, name: str) -> bool:
+    """Whether running `statement` does nothing but bind `name`."""
+    match statement:
+        case ast.FunctionDef(name=own, decorator_list=[]) | ast.ClassDef(name=own, decorator_list=[], bases=[]):
+            return own == name
+        case ast.Assign(targets=[ast.Name(id=own)], value=value):
+            acts = (ast.Call, ast.Await, ast.NamedExpr, ast.Yield, ast.YieldFrom)
+            return own == name and not any(isinstance(node, acts) for node in ast.walk(value))
+    return False
+
+
+def _assign_names(tree: ast.Module) -> None:
+    calls = _Calls(tree)
+    used: dict[ast.AST, set[str]] = {}
+    free: list[tuple[ast.AST, Binding]] = []
+    for scope, binding in all_bindings(tree):
+        if not is_foreign(binding) and _may_rename(scope, binding, calls):
+            free.append((scope, binding))
+        else:
+            _reserve(used, visible_in(scope, binding), binding.name)
+    local = [(s, b) for s, b in free if s is not tree]
+    module = sorted(((s, b) for s, b in free if s is tree), key=lambda sb: -len(sb[1].references))
+    for scope, binding in local + module:
+        scopes = visible_in(scope, binding)
+        taken = set().union(*(used.get(s, set()) for s in scopes)) | calls.keywords
+        new = next(name for name in _short_names() if name not in taken)
+        rename(binding, new)
+        _reserve(used, scopes, new)
+
+
+class _Calls:
+    """What the program's calls say about its functions' parameters: one that is passed by name keeps it."""
+
+    def __init__(self, tree: ast.Module):
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        self.keywords = {k.arg for call in calls for k in call.keywords if k.arg}
+        unpacking = [call for call in calls if any(k.arg in (None, "kwargs") for k in call.keywords)]
+        called = [node for call in unpacking for node in (call.func, *call.args, *(k.value for k in call.keywords))]
+        self.given_dicts = {ast.unparse(node).rpartition(".")[2] for node in called}
+        strings = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
+        self.strings = {value for value in strings if isinstance(value, str)}
+        variables = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+        variables |= {b.name for scope, b in all_bindings(tree) if scope is not tree}
+        methods = {f.name for f in ast.walk(tree) if isinstance(f, Function)}
+        self.any_given_dict = bool(self.given_dicts & variables - methods)  # a function in a variable
+
+    def may_name(self, function: Any, parameter: str) -> bool:
+        """Whether some call may pass `parameter` by name; a dict's keys are strings somewhere in the program."""
+        scope = function.namespace
+        names = {function.name, getattr(scope, "name", "")}
+        dicts = self.any_given_dict or names & self.given_dicts
+        return parameter in self.keywords or bool(dicts and parameter in self.strings)
+
+
+def _may_rename(scope: Any, binding: Binding, calls: _Calls) -> bool:
+    made_by = binding.references
+    if any(isinstance(node, ast.ClassDef) for node in made_by):
+        return bool(binding.allow_rename) and not any(_is_raised(node) for node in made_by)
+    if any(isinstance(node, ast.arg) for node in made_by):
+        if isinstance(scope, ast.Lambda):
+            return binding.name not in calls.keywords
+        return _is_transparent(scope) and not calls.may_name(scope, binding.name)
+    return bool(binding.allow_rename)
+
+
+def _is_raised(node: ast.AST) -> bool:
+    """Whether `node` is in a `raise`: an error is shown with its class's name."""
+    return any(
+        isinstance(a, ast.Raise) for a in itertools.takewhile(lambda a: not isinstance(a, Function), ancestors(node))
+    )
+
+
+def _reserve(used: dict[ast.AST, set[str]], scopes: set[ast.AST], name: str) -> None:
+    for scope in scopes:
+        used.setdefault(scope, set()).add(name)
+
+
+def _short_names() -> Iterator[str]:
+    for length in itertools.count(1):
+        for letters in itertools.product(string.ascii_uppercase + string.ascii_lowercase, repeat=length):
+            name = "".join(letters)
+            if not keyword.iskeyword(name) and not hasattr(builtins, name):
+                yield name
