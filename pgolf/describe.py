@@ -1,0 +1,69 @@
+"""What a preset's model is, before anything is trained: parameters, arithmetic, and the size to expect."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from pgolf import presets
+from pgolf.trainer.config import Config, Knob
+from pgolf.trainer.model import GPT
+from pgolf.trainer.optim import bank_of
+from pgolf.trainer.quantize import grid
+
+GAUSSIAN_BITS = 0.5 * math.log2(2 * math.pi * math.e)  # differential entropy of a standard normal
+BROTLI_OVER_ENTROPY = 1.0088  # Brotli 11 on the integers of a pr1493 model, its fp16 parts taken off at raw size
+
+
+@dataclass(frozen=True)
+class Description:
+    """Parameters by group, floating-point operations of training on one token (forward and backward, loops on), and
+    bytes of the compressed model if its weights are Gaussian."""
+
+    preset: str
+    parameters: int
+    parameters_by_group: dict[str, int]
+    flops_per_token: int
+    artifact_bytes_projected: int
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def describe(preset: str, overrides: dict[str, str] | None = None) -> Description:
+    """Build the model of `preset` on no device at all and count; BadInput where the knobs are bad.
+
+    Examples
+    --------
+    >>> describe("pr1493").parameters
+    35944536
+    """
+    knobs: dict[str, Knob] = presets.load(preset, overrides)
+    cfg = Config(**knobs)  # type: ignore[arg-type]  # parsed against Config's own fields
+    with torch.device("meta"):
+        model = GPT(cfg)
+    groups = {"embedding": 0, "attention": 0, "mlp": 0, "small": 0}
+    flops, integer_bits, half_bits = 0.0, 0.0, 0.0
+    left, right = model.virtual_order(cfg.num_loops > 0)
+    visits = left + right
+    for name, p in model.named_parameters():
+        bank, n = bank_of(name), p.numel()
+        group = {"tok_emb": "embedding", "small": "small"}.get(bank) or bank.split(".")[0].replace("attn", "attention")
+        groups[group] += n
+        if bank == "small":
+            half_bits += 16 * n
+            continue
+        times = 1 if bank == "tok_emb" else visits.count(int(name.split(".")[1]))
+        flops += 6 * n * times
+        if n <= cfg.passthrough_numel:
+            half_bits += 16 * n
+            continue
+        width, sigmas = grid(name, cfg)
+        step = sigmas / (2 ** (width - 1) - 1)  # in standard deviations of a row
+        integer_bits += n * (GAUSSIAN_BITS - math.log2(step))
+        half_bits += 16 * p.shape[0]  # the rows' scales
+    # scores and their use: 2 products of head size × T/2 keys, forward once and backward twice
+    flops += len(visits) * 6 * cfg.train_seq_len * cfg.model_dim
+    projected = (integer_bits * BROTLI_OVER_ENTROPY + half_bits) / 8
+    return Description(preset, sum(groups.values()), groups, int(flops), int(projected))
