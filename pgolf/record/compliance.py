@@ -113,14 +113,14 @@ def _knob(facts: Facts, name: str) -> str:
 def _adaptation(facts: Facts) -> Iterator[Statement]:
     if all(r.final and r.final.kind == "ttt" for r in facts.runs):
         epochs, chunk = _knob(facts, "ttt_epochs"), _knob(facts, "ttt_chunk_tokens")
-        text = f"Every claimed score is the adapted pass over the artifact: {epochs} epochs, chunks of {chunk} tokens."
-        yield Statement(text, True, _finals(facts))
+        knobs = f"ttt_epochs {epochs}, ttt_chunk_tokens {chunk}"
+        yield Statement(f"Every claimed score is the adapted pass over the artifact ({knobs}).", True, _finals(facts))
     elif not any(s.kind == "ttt" for r in facts.runs for s in r.stages):
         yield Statement("Nothing is adapted at test time: no log has an adapted stage.", True, _finals(facts))
     yield Statement("No stage adapts before quantisation.", _adapts_artifact_only(facts.runs), _finals(facts))
     yield Statement(
         "Each chunk is scored before any update on its tokens. That is how the evaluator in train_gpt.py is written "
-        "(`pgolf unpack train_gpt.py` shows it); no probe was run against these artifacts.",
+        "(pgolf unpack train_gpt.py shows it); no probe was run against these artifacts.",
         None,
     )
 
@@ -195,8 +195,7 @@ def _delta(facts: Facts) -> Iterator[Statement]:
     if row := before_adaptation(facts.stages):
         total = facts.stages[-1].gain or 0.0
         yield Statement(
-            f"The gain is not adaptation's alone: {row.gain:+.8f} of {total:+.8f} bpb are there before it "
-            f"({row.label}).",
+            f"The gain is not adaptation's alone: {row.gain:+.8f} bpb before it ({row.label}), {total:+.8f} after.",
             (row.gain or 0.0) > 0 if total > 0 else False,
         )
     yield Statement(

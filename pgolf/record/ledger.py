@@ -128,6 +128,12 @@ def load(name: str) -> Standing:
         raise BadInput(f"{path}: no ledger entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
 
 
+def spreads(track: str) -> list[float]:
+    """Sample standard deviations (bpb) of the ledger's records of a track with three seeds or more, smallest first."""
+    records = [load(name) for name in names()]
+    return sorted(r.sample().std for r in records if r.track == track and len(r.seeds) >= 3)
+
+
 def write_standing(path: Path, standing: Standing) -> Path:
     """Write a ledger entry as JSON, atomically."""
     write_json(path, asdict(standing))

@@ -35,6 +35,11 @@ def code(text: object) -> Markup:
     return Markup(f"`{words}`" if words else "(empty)")
 
 
+def shell(lines: Sequence[str]) -> Markup:
+    """Commands as a block of code: nothing in it is escaped, and nothing in it ends it."""
+    return Markup("\n".join(["```bash", *(printable(line, LONGEST).replace("```", "") for line in lines), "```"]))
+
+
 def bpb(value: float | None) -> str:
     """Bits per byte, or nats per token, with the community's eight decimals."""
     return UNKNOWN if value is None else f"{value:.8f}"
@@ -79,7 +84,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {f.__name__: f for f in (code, bpb, signed, seconds, count, evidence)}
+    environment.filters |= {f.__name__: f for f in (code, shell, bpb, signed, seconds, count, evidence)}
     return environment
 
 

@@ -209,9 +209,7 @@ def _power_rows(power: Power, digits: int, outcome: Outcome) -> list[tuple[str, 
 def _paired_text(paired: Paired, digits: int) -> str:
     seeds = ", ".join(map(str, paired.seeds))
     text = f"{paired.delta_bpb:+.{digits}f} bpb, std {paired.std_bpb:.{digits}f}, over seeds {seeds}"
-    if paired.t is None or paired.p_one_sided is None:
-        return text
-    return f"{text}; t = {paired.t:.3f}, p = {format_p(paired.p_one_sided)}"
+    return text if paired.p_one_sided is None else f"{text}; paired t-test {format_p(paired.p_one_sided)}"
 
 
 def format_p(p: float) -> str:

@@ -19,10 +19,10 @@ from pgolf.record import compliance
 from pgolf.record.audit import audit
 from pgolf.record.checks import Check
 from pgolf.record.compliance import Facts, Statement
-from pgolf.record.delta import KnobDelta, StageDelta, before_adaptation, knob_delta, stage_delta
+from pgolf.record.delta import STAGES, KnobDelta, StageDelta, before_adaptation, knob_delta, stage_delta
 from pgolf.record.entry import read_entry
 from pgolf.record.figures import loss_curves, stage_waterfall
-from pgolf.record.ledger import SeedScore, Standing, from_runs
+from pgolf.record.ledger import SeedScore, Standing, from_runs, spreads, val_bytes, value
 from pgolf.record.plan import Attempt, Plan, write_plan
 from pgolf.record.render import render
 from pgolf.record.run import Run
@@ -30,7 +30,7 @@ from pgolf.record.stats import Comparison, compare
 from pgolf.tracks import Track
 
 PROGRAM = "train_gpt.py"
-CURVES, STAGES = "loss_curves.png", "stages.png"
+CURVES, WATERFALL = "loss_curves.png", "stages.png"
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,51 @@ class Draft:
     verdict: Verdict | None
 
     @property
-    def command(self) -> str:
+    def commands(self) -> list[str]:
         """How one seed is run inside the folder; the knobs are in the program already."""
-        settings = {"SEED": str(self.inputs.plans[-1].seeds[0]), **self.inputs.environment}
-        start = "python" if self.inputs.nproc == 1 else f"torchrun --standalone --nproc_per_node={self.inputs.nproc}"
-        return " ".join([*(f"{k}={shlex.quote(v)}" for k, v in settings.items()), start, PROGRAM])
+        inputs, torch = self.inputs, value(self.runs[0].torch_version)
+        version = f"=={torch.split('+')[0]}" if torch else ""
+        settings = {"SEED": str(inputs.plans[-1].seeds[0]), **inputs.environment}
+        start = "python" if inputs.nproc == 1 else f"torchrun --standalone --nproc_per_node={inputs.nproc}"
+        return [
+            f"pip install torch{version} numpy sentencepiece brotli",
+            *([inputs.prepare] if inputs.prepare else []),
+            " ".join([*(f"{k}={shlex.quote(v)}" for k, v in settings.items()), start, PROGRAM]),
+        ]
+
+    @property
+    def final_label(self) -> str:
+        """What the final stage is called."""
+        final = self.runs[0].final
+        return STAGES.get(final.kind, final.name) if final else "final"
+
+    @property
+    def before_final(self) -> list[StageDelta]:
+        """The stages before the final one."""
+        return [s for s in self.stages if s.new and s.label != self.final_label]
+
+    @property
+    def hardware(self) -> str | None:
+        """What the runs ran on, by their logs."""
+        name, world = value(self.runs[0].hardware), value(self.runs[0].world_size)
+        if name is None:
+            return None
+        return "CPU" if name == "cpu" else f"{world or '?'}x {name}"
+
+    @property
+    def val_bytes(self) -> int | None:
+        """Bytes of the validation text."""
+        return val_bytes(self.runs[0], self.runs[0].bytes_per_token)
+
+    @property
+    def val_sha256(self) -> str | None:
+        """SHA-256 of the validation tokens."""
+        return value(self.runs[0].val_sha256)
+
+    @property
+    def spreads(self) -> list[float]:
+        """Sample standard deviations of this track's records in the ledger, in order of size."""
+        return spreads(self.inputs.track.name)
 
 
 def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
@@ -284,7 +324,7 @@ def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = 
         draft = describe(inputs, evidence, verdict)
     if verdict:
         loss_curves(draft.scores, inputs.standing, folder / CURVES)
-        stage_waterfall(draft.stages, inputs.name, inputs.standing.name, folder / STAGES)
+        stage_waterfall(draft.stages, inputs.name, inputs.standing.name, folder / WATERFALL)
     if not negative:
         write_json(folder / "submission.json", as_json(draft))
     files = [] if negative else _files(folder)
@@ -324,8 +364,8 @@ def as_json(draft: Draft) -> dict[str, Any]:
         "val_bpb_std": round(draft.std, 8),
         "seeds": [s.seed for s in draft.scores],
         "seed_results": {str(s.seed): _seed_json(s, draft) for s in draft.scores},
-        "hardware": inputs.track.hardware,
-        "pytorch_version": run.torch_version.value if run.torch_version else None,
+        "hardware": draft.hardware,
+        "pytorch_version": value(run.torch_version),
         "technique_summary": inputs.summary,
         "previous_record": inputs.standing.name,
         "significance": draft.comparison.as_json() if draft.comparison else None,
@@ -346,6 +386,6 @@ def _seed_json(score: SeedScore, draft: Draft) -> dict[str, Any]:
         "steps": score.steps,
         "train_seconds": score.train_seconds,
         "calibration_seconds": score.calibration_seconds,
-        "eval_seconds": score.eval_seconds,
+        "eval_seconds": None if score.eval_seconds is None else round(score.eval_seconds, 3),
         "stages": {s.stage: round(s.val_bpb, 8) for s in score.stages},
     }
