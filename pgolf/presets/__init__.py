@@ -1,16 +1,18 @@
 """Presets: named sets of trainer knobs, one TOML file each; a preset may extend another.
 
-    extends = "pr1493"     # optional
-    [knobs]
-    ttt_epochs = 4
+extends = "pr1493"     # optional
+[knobs]
+ttt_epochs = 4
 """
 
 import tomllib
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pgolf.errors import BadInput, did_you_mean
-from pgolf.trainer.config import Knob, parse_knob
+from pgolf.trainer.config import Config, Knob, parse_knob
 
 
 def names() -> list[str]:
@@ -44,6 +46,12 @@ def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:
 def as_env(knobs: dict[str, Knob]) -> dict[str, str]:
     """The environment variables that hand `knobs` to a trainer."""
     return {k.upper(): str(int(v)) if isinstance(v, bool) else str(v) for k, v in knobs.items()}
+
+
+def config_of(knobs: Mapping[str, Knob]) -> Config:
+    """The trainer's configuration that these knobs make."""
+    settings: dict[str, Any] = dict(knobs)  # of their fields' types: `load` has parsed them
+    return Config(**settings)
 
 
 def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:

@@ -42,20 +42,35 @@ class Board:
         with self.lock:
             self.runs[label] = progress
             stage, when = self.said.get(label, ("", 0.0))
-            if progress.stage != stage or time.monotonic() - when > LINE_EVERY_S:
+            known = progress.stage in (stage, "starting")
+            if not known or time.monotonic() - when > LINE_EVERY_S:
                 self.said[label] = (progress.stage, time.monotonic())
-                log.info("%s: %s", label, line(progress, self.finished()))
+                log.info("%s: %s", label, self.line(label, progress))
 
-    def finished(self) -> Progress | None:
-        """A run that has come to its end: what the others' time left is told from."""
-        return next((p for p in list(self.runs.values()) if p and p.stage == "done"), None)
+    def finished(self, label: str) -> Progress | None:
+        """A run of the same kind that has come to its end: what `label`'s time left is told from."""
+        kind = label.rsplit(" ", 1)[0]
+        return next((p for k, p in list(self.runs.items()) if p and p.stage == "done" and k.startswith(kind)), None)
+
+    def share(self, label: str, progress: Progress) -> float:
+        """How much of a run is behind it, in [0, 1], as far as can be told."""
+        left = progress.left(self.finished(label))
+        return progress.elapsed / (progress.elapsed + left) if left is not None and progress.elapsed else 0.0
+
+    def line(self, label: str, progress: Progress) -> str:
+        """Where a run stands in a line of text."""
+        left = time_left(progress, self.finished(label))
+        words = [progress.stage + (f" {progress.done}/{progress.total}" if progress.total > 1 else "")]
+        words += [f"loss {progress.loss:.4f}"] if progress.loss is not None else []
+        words += [f"val_bpb {progress.val_bpb:.4f}"] if progress.val_bpb is not None else []
+        words += [clock(progress.elapsed), f"({left} left)" if left else ""]
+        return "  ".join(word for word in words if word)
 
     def table(self) -> Table:
         """All runs, one a row."""
         table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
         for name in ("", "stage", "", "", "loss", "bpb", "elapsed", "left"):
             table.add_column(name, justify="left" if name in ("", "stage") else "right")
-        reference = self.finished()
         for label, p in list(self.runs.items()):
             if p is None:
                 table.add_row(label, "[dim]waiting[/dim]")
@@ -68,30 +83,15 @@ class Board:
                 f"{p.loss:.4f}" if p.loss is not None else "",
                 f"{p.val_bpb:.4f}" if p.val_bpb is not None else "",
                 clock(p.elapsed),
-                time_left(p, reference),
+                time_left(p, self.finished(label)),
             )
         return table
-
-
-def line(p: Progress, reference: Progress | None) -> str:
-    """One run in a line of text."""
-    parts = [p.stage]
-    if p.total > 1:
-        parts[0] += f" {p.done}/{p.total}"
-    if p.loss is not None:
-        parts.append(f"loss {p.loss:.4f}")
-    if p.val_bpb is not None:
-        parts.append(f"val_bpb {p.val_bpb:.4f}")
-    parts.append(clock(p.elapsed))
-    if left := time_left(p, reference):
-        parts.append(f"{left} left")
-    return "  ".join(parts)
 
 
 def time_left(p: Progress, reference: Progress | None) -> str:
     """'1:20', or '≥ 1:20' where only the current stage is known, or ''."""
     left = p.left(reference)
-    if left is None or p.stage == "done":
+    if left is None or left < 1:
         return ""
     return clock(left) if reference else f"≥ {clock(left)}"
 

@@ -6,7 +6,7 @@ Any process may be killed at any line; the same command goes on from what the fo
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +15,15 @@ from filelock import FileLock, Timeout
 
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
-from pgolf.files import write_atomic
-from pgolf.record.plan import make_plan, write_plan
+from pgolf.files import sha256_file, write_atomic
+from pgolf.presets import config_of
+from pgolf.record.ledger import Standing
+from pgolf.record.manifest import list_files
+from pgolf.record.plan import make_plan, read_plans, write_plan
 from pgolf.record.request import Request
-from pgolf.record.seeds import PROGRAM
+from pgolf.record.seeds import ARTIFACT, EVENTS, LOG, PROGRAM, attempts
+from pgolf.record.submission import RecordInputs, SeedRun
+from pgolf.trainer.data import load_validation, tokens_sha256
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,41 @@ def working_on(record: Record) -> Iterator[None]:
         request = record.request
         preset = Path(request.preset).stem
         plan = make_plan(record.id, request.track.name, preset, request.seeds, record.inputs)
-        write_plan(record.folder, plan)
+        path = write_plan(record.folder, plan)
         write_atomic(record.folder / PROGRAM, record.program)
+        list_files(record.folder, record.folder, {p.name: sha256_file(p) for p in (path, record.folder / PROGRAM)})
         yield
     finally:
         lock.release()
+
+
+def scored_sha256(record: Record) -> str:
+    """SHA-256 of the validation tokens that this record's runs score: what its standing record must have scored."""
+    config = config_of({**record.request.knobs, "data_dir": str(record.dataset.data_dir)})
+    return tokens_sha256(load_validation(config))
+
+
+def gather(record: Record, folders: Sequence[Path], standing: Standing) -> RecordInputs:
+    """What a verdict is made from: the finished attempts in `folders`, one a seed, in the plan's order."""
+    request, plans = record.request, tuple(read_plans(record.folder))
+    runs = [
+        SeedRun(seed, folder / LOG, folder / EVENTS, folder / ARTIFACT, attempts(record.folder, [seed]))
+        for seed, folder in zip(request.seeds, folders, strict=True)
+    ]
+    return RecordInputs(
+        record_id=record.id,
+        name=request.name,
+        author=request.author,
+        github_id=request.github_id,
+        date=plans[0].created[:10],
+        track=request.track,
+        preset=request.preset,
+        plans=plans,
+        runs=tuple(runs),
+        train_gpt=record.folder / PROGRAM,
+        standing=standing,
+        summary=request.summary,
+        nproc=request.track.nproc,
+        environment={"DATA_DIR": str(record.dataset.data_dir)},
+        prepare="pgolf data pydocs" if request.track.corpus == "pydocs" else None,
+    )

@@ -20,8 +20,7 @@ def read_manifest(record: Path) -> dict[str, str]:
 
 def list_files(record: Path, folder: Path, hashes: Mapping[str, str]) -> None:
     """Put the files of `folder`, a folder inside the record's, into the manifest in place of what it said of them."""
-    prefix = folder.relative_to(record).as_posix().removeprefix(".")
-    prefix += "/" if prefix else ""
+    prefix = "" if folder == record else folder.relative_to(record).as_posix() + "/"
     with _writing:
         kept = {k: v for k, v in read_manifest(record).items() if not prefix or not k.startswith(prefix)}
         files = kept | {prefix + name: sha256 for name, sha256 in hashes.items()}

@@ -5,14 +5,13 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, RunFailed
-from pgolf.presets import as_env
+from pgolf.presets import as_env, config_of
 from pgolf.tracks import Track
 from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import load_validation, shards
@@ -72,20 +71,14 @@ def _parameters(config: Config) -> dict[str, Tensor]:
         return dict(GPT(config).named_parameters())
 
 
-def config_of(knobs: Mapping[str, Knob]) -> Config:
-    """The trainer's configuration that these knobs make."""
-    settings: dict[str, Any] = dict(knobs)  # parsed to their fields' types by presets.load
-    return Config(**settings)
-
-
 def trial_environment(
-    knobs: dict[str, Knob], environment: Mapping[str, str], nproc: int, folder: Path
+    knobs: Mapping[str, Knob], environment: Mapping[str, str], nproc: int, folder: Path
 ) -> dict[str, str]:
     """What makes a seed run a trial of seconds: every stage of the pipeline on two sequences of validation text.
 
     `environment` is that of a real seed run. The cut-down dataset is put into `folder`.
     """
-    config = config_of(knobs | {"data_dir": environment["DATA_DIR"]})
+    config = config_of({**knobs, "data_dir": environment["DATA_DIR"]})
     folder.mkdir(parents=True, exist_ok=True)
     sequence = config.eval_seq_len
     write_shard(folder / "fineweb_val_000000.bin", load_validation(config)[: 2 * sequence + 1].numpy())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pgolf import presets, tracks
 from pgolf.errors import BadInput
@@ -17,12 +18,16 @@ RESERVED_KNOBS = frozenset(
 
 @dataclass(frozen=True)
 class Request:
-    """A record to make: the rules, the knobs, and the seeds, named before the first run."""
+    """A record to make: the rules, the knobs, the seeds, named before the first run, and what it is to be called."""
 
     track: Track
     preset: str
     knobs: Mapping[str, Knob]
     seeds: tuple[int, ...]
+    name: str
+    author: str
+    github_id: str
+    summary: str
 
 
 def check_request(
@@ -30,8 +35,13 @@ def check_request(
     preset: str | None = None,
     seeds: Sequence[int] | None = None,
     overrides: Mapping[str, str] | None = None,
+    *,
+    name: str | None = None,
+    author: str = "",
+    github_id: str = "",
+    summary: str = "",
 ) -> Request:
-    """The record that is asked for; what is None comes from the track.
+    """The record that is asked for; what is None comes from the track, the name from the preset.
 
     Raises
     ------
@@ -49,7 +59,7 @@ def check_request(
             f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
             f"track {rules.name} asks for at least {rules.policy.min_seeds}"
         )
-    return Request(rules, preset, knobs, named)
+    return Request(rules, preset, knobs, named, name or Path(preset).stem, author, github_id, summary)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

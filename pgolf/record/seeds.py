@@ -25,7 +25,7 @@ from pgolf.record.plan import Attempt
 from pgolf.record.progress import Progress
 
 log = logging.getLogger(__name__)
-PROGRAM = "train_gpt.py"
+PROGRAM, LOG, EVENTS, ARTIFACT = "train_gpt.py", "train.log", "events.jsonl", "final_model.int6.ptz"
 POLL_S = 0.5
 
 
@@ -41,10 +41,12 @@ class Stopped(RunFailed):
 class Job:
     """What every seed of one kind runs.
 
-    `folder` holds a folder a seed; `program` is the packed trainer; `environment` is handed to it besides its seed;
-    `nproc` ranks; `retry_failed` is for trial runs, which are no attempts at a record.
+    `name` is what one of them is called before its number; `folder` holds a folder a seed; `program` is the packed
+    trainer; `environment` is handed to it besides its seed; `nproc` ranks; `retry_failed` is for trial runs, which
+    are no attempts at a record.
     """
 
+    name: str
     folder: Path
     program: Path
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +59,19 @@ class Job:
             return [sys.executable, PROGRAM]
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         return [*torchrun, f"--nproc_per_node={self.nproc}", PROGRAM]
+
+
+def share_cores(runs: int, nproc: int, parallel: int | None = None) -> tuple[int, int]:
+    """How many of `runs` go at the same time on this machine's cores, and how many threads each rank gets.
+
+    Examples
+    --------
+    >>> share_cores(3, 1, parallel=1)[0]
+    1
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    at_once = min(runs, parallel or max(1, cores // nproc))
+    return at_once, max(1, cores // (at_once * nproc))
 
 
 @dataclass(frozen=True)
@@ -91,19 +106,20 @@ def run_seed(
         status = pod.status()
     if status.state == "fresh":
         if stop.is_set():
-            raise Stopped(f"seed {seed}: not started, the record is being stopped")
+            raise Stopped(f"{job.name} {seed}: not started, the record is being stopped")
         pod.put(job.program, PROGRAM)
         pod.start(job.command(), {**job.environment, "SEED": str(seed), "RUN_ID": f"seed{seed}"})
-        log.info("seed %s: started (%s)", seed, pod.folder.name)
+        log.info("%s %s: started (%s)", job.name, seed, pod.folder.name)
     elif status.state == "running":
-        log.info("seed %s: still running since before, taken up (%s)", seed, pod.folder.name)
+        log.info("%s %s: still running since before, taken up (%s)", job.name, seed, pod.folder.name)
     else:
-        log.info("seed %s: ended before (%s)", seed, pod.folder.name)
-    _follow(pod, stop, watch)
-    _check_ending(pod, seed, stop)
-    files = pod.fetch()
-    pod.release()
-    return Finished(pod.folder, files)
+        log.info("%s %s: ended before (%s)", job.name, seed, pod.folder.name)
+    try:
+        _follow(pod, stop, watch)
+        _check_ending(pod, f"{job.name} {seed}", stop)
+        return Finished(pod.folder, pod.fetch())
+    finally:
+        pod.release()  # also when the watcher itself is interrupted: no run is left behind
 
 
 def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) -> None:
@@ -112,7 +128,7 @@ def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) 
     running = True
     while running:
         running = pod.status().state == "running"  # asked before reading: nothing of the last words is missed
-        text, offset = pod.output(offset, "events.jsonl")
+        text, offset = pod.output(offset, EVENTS)
         progress.feed(text)
         status = pod.status()
         progress.elapsed = (status.ended or time.time()) - (status.started or time.time())
@@ -121,15 +137,15 @@ def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) 
             pod.kill()
 
 
-def _check_ending(pod: LocalPod, seed: int, stop: threading.Event) -> None:
+def _check_ending(pod: LocalPod, label: str, stop: threading.Event) -> None:
     status = pod.status()
     if status.state == "ended" and status.exit_code == 0:
         return
-    where = f"seed {seed}, {pod.folder.name}"
+    where = f"{label}, {pod.folder.name}"
     if status.infrastructure:
         raise (Stopped if stop.is_set() else TakenDown)(f"{where}: {describe(status)}")
     raise RunFailed(
-        f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / 'train.log'}). It counts as an attempt "
+        f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / LOG}). It counts as an attempt "
         "and is not run again; change what made it fail and start another record"
     )
 
@@ -145,7 +161,7 @@ def describe(status: Status) -> str:
 
 def last_words(pod: Pod) -> str:
     """The last line that a pod's command printed: the trainer's reason, where it failed."""
-    text, _ = pod.output(0, "train.log")
+    text, _ = pod.output(0, LOG)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
     return (errors or lines or ["it printed nothing"])[-1][:300]

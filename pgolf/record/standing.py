@@ -1,4 +1,4 @@
-"""Which standing record a new one is measured against: the ledger's, or one measured afresh on the text that is here."""
+"""The standing record that a new one is measured against: the ledger's, or one measured afresh on the text here."""
 
 import logging
 from collections.abc import Sequence
@@ -19,17 +19,14 @@ def ledger_entry(track: Track, val_sha256: str) -> Standing | None:
     ------
     BadInput : it is on no list, and the track names no preset that measures it.
     """
+    afresh = f"its seeds run here first, with preset {track.baseline_preset}"
     if track.baseline_preset and track.standing not in ledger.names() and not Path(track.standing).is_file():
-        log.info("the ledger has no %s: its seeds run here first, with preset %s", track.standing, track.baseline_preset)
+        log.info("the ledger has no %s: %s", track.standing, afresh)
         return None
     standing = ledger.load(track.standing)
     if track.baseline_preset is None or standing.val_sha256 == val_sha256:
         return standing
-    log.info(
-        "the validation text here is not the one that %s was measured on: its seeds run here first, with preset %s",
-        track.standing,
-        track.baseline_preset,
-    )
+    log.info("the validation text here is not the one that %s was measured on: %s", track.standing, afresh)
     return None
 
 

@@ -1,11 +1,14 @@
 """The seeds of a record as a table, the same in the terminal, in Prefect's UI and wherever else."""
 
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.table import Table
 
 from pgolf.record.ledger import SeedScore
 from pgolf.record.stats import Comparison
+from pgolf.record.submission import Verdict
 
 KINDS = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "sliding", "ttt": "TTT"}
 
@@ -46,3 +49,14 @@ def comparison_table(comparison: Comparison) -> Table:
     for name, text in comparison.rows():
         table.add_row(name, text)
     return table
+
+
+def verdict_markdown(verdict: Verdict, where: Path) -> str:
+    """The verdict for a page: what speaks against it, the comparison, the checks by outcome, and the folder."""
+    lines = [f"# {'A record' if verdict.positive else 'No record'}", ""]
+    lines += [f"- {reason}" for reason in verdict.reasons]
+    if verdict.comparison:
+        lines += ["", "| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in verdict.comparison.rows())]
+    counts = Counter(check.status for check in verdict.checks)
+    lines += ["", "Checks: " + ", ".join(f"{n} {status}" for status, n in counts.items()), "", f"Folder: `{where}`"]
+    return "\n".join(lines)

@@ -70,11 +70,16 @@ def load(name: str) -> Track:
             limits=Limits(**content["limits"]),
             policy=Policy(**content["policy"]),
             seeds=tuple(run["seeds"]),
-            preset=run["preset"],
+            preset=_beside(path, run["preset"]),
             corpus=run["corpus"],
-            standing=run["standing"],
-            baseline_preset=run.get("baseline_preset"),
+            standing=_beside(path, run["standing"]),
+            baseline_preset=_beside(path, run["baseline_preset"]) if "baseline_preset" in run else None,
             nproc=run["nproc"],
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as e:
         raise BadInput(f"{path}: not a track: {e}") from e
+
+
+def _beside(track: Path, name: str) -> str:
+    """A preset or ledger entry as it is looked up: a file's name is relative to the track's own file."""
+    return str(track.parent / name) if name.endswith((".toml", ".json")) else name

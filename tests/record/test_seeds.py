@@ -25,7 +25,7 @@ SLEEPS = "import time; open('up', 'w'); time.sleep(300)"
 def job(tmp_path: Path, program: str, **options) -> Job:
     path = tmp_path / "program.py"
     path.write_text(program)
-    return Job(tmp_path / "seeds", path, **options)
+    return Job("seed", tmp_path / "seeds", path, **options)
 
 
 def wait_for(path: Path) -> None:

@@ -1,0 +1,269 @@
+"""record-3seed: from text and a preset to three seeds, a verdict, and the folder that is submitted.
+
+prepare data → pack trainer → preflight → seeds on pods (the standing record's too, where it has to be measured here)
+→ verdict → submission, or a report that says why there is none.
+
+What is finished is persisted as JSON in the record's own folder, keyed by the hashes of what it depends on: a second
+run, or one after a kill, repeats nothing.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from prefect import flow, task
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.client.schemas.objects import State
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import Task
+
+from pgolf import __version__, presets
+from pgolf.data.dataset import Dataset, open_dataset
+from pgolf.data.pydocs import build
+from pgolf.files import hash_folder, sha256_file, write_atomic
+from pgolf.pack import pack
+from pgolf.presets import config_of
+from pgolf.record.board import Board
+from pgolf.record.folder import Record, describe_record, gather, scored_sha256, working_on
+from pgolf.record.ledger import SeedScore, Standing, seed_score
+from pgolf.record.logs import read_run
+from pgolf.record.manifest import check_files, list_files
+from pgolf.record.plan import read_plans
+from pgolf.record.preflight import check_disk, check_size, trial_environment
+from pgolf.record.progress import Progress
+from pgolf.record.request import Request, check_request
+from pgolf.record.seeds import PROGRAM, Job, TakenDown, run_seed, share_cores
+from pgolf.record.standing import ledger_entry, measured_here
+from pgolf.record.submission import RecordInputs, Verdict, judge, write
+from pgolf.record.tables import seed_rows, verdict_markdown
+
+log = logging.getLogger("pgolf.record")
+UI_EVERY_S = 3.0  # between updates of a seed's progress in Prefect's UI
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a record: its folder, the verdict, and the submission (or the report that says why not)."""
+
+    record_id: str
+    folder: Path
+    scores: tuple[SeedScore, ...]
+    verdict: Verdict
+    path: Path
+
+
+@task(name="prepare data", task_run_name="prepare {request.track.corpus}")
+def prepare_data(request: Request, data_dir: Path) -> Dataset:
+    """The track's text as shards, made or found, checked whole."""
+    vocab_size = config_of(request.knobs).vocab_size
+    if request.track.corpus != "pydocs":
+        return open_dataset(data_dir, vocab_size)
+    dataset = build(data_dir, vocab_size=vocab_size)
+    log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
+    return dataset
+
+
+@task(name="pack trainer", task_run_name="pack {preset}")
+def pack_trainer(preset: str, overrides: dict[str, str]) -> bytes:
+    """The trainer as one file, its defaults the preset's knobs."""
+    return pack(presets.load(preset, overrides)).code
+
+
+@task(name="preflight")
+def preflight(record: Record, environment: dict[str, str]) -> int:
+    """Project the size, and run the packed file end to end on little text; the projection in bytes."""
+    request, folder = record.request, record.folder / "preflight"
+    projected = check_size(request.track, config_of(request.knobs), len(record.program))
+    tiny = trial_environment(request.knobs, environment, request.track.nproc, folder / "data")
+    trial = Job("preflight, seed", folder, record.folder / PROGRAM, tiny, request.track.nproc, retry_failed=True)
+    run_seed(trial, request.seeds[0], threading.Event())
+    return projected
+
+
+def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Whether a failed seed may be started again."""
+    return isinstance(state.data, TakenDown)
+
+
+@task(name="train seed", task_run_name="{job.name} {seed}", retries=2, retry_condition_fn=was_taken_down)
+def train_seed(record: Record, job: Job, seed: int, board: Board, stop: threading.Event) -> str:
+    """One seed to its end on a pod; the folder of the attempt, relative to the record's."""
+    finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"))
+    list_files(record.folder, finished.folder, finished.files)
+    return finished.folder.relative_to(record.folder).as_posix()
+
+
+@task(name="verdict")
+def reach_verdict(inputs: RecordInputs) -> Verdict:
+    """Audit the logs as a reviewer would, and test the result against the standing record."""
+    return judge(inputs)
+
+
+@task(name="write submission")
+def write_submission(record: Record, inputs: RecordInputs, verdict: Verdict) -> str:
+    """The folder of the submission, or of the report; relative to the record's."""
+    path = write(inputs, verdict, record.folder)
+    list_files(record.folder, path, hash_folder(path))
+    return path.relative_to(record.folder).as_posix()
+
+
+@flow(name="record-3seed", flow_run_name="record {track}")
+def record_3seed(
+    track: str = "cpu_smoke",
+    preset: str | None = None,
+    seeds: list[int] | None = None,
+    knobs: dict[str, str] | None = None,
+    record_id: str | None = None,
+    name: str | None = None,
+    author: str = "",
+    github_id: str = "",
+    summary: str = "",
+    runs_dir: str = "runs",
+    data_dir: str = "data",
+    parallel: int | None = None,
+) -> Outcome:
+    """Train the seeds of a record, test them against the standing one, and write the submission.
+
+    Started again with the same parameters, it goes on from what is there and repeats nothing that is finished.
+
+    Args:
+        track: Rules to play by: a track's name, or a TOML file.
+        preset: Knobs of the trainer: a preset's name, or a TOML file. Default: the track's.
+        seeds: Seeds, named before the first run. Default: the track's.
+        knobs: Knobs to set on top of the preset, as text: {"ttt_epochs": "5"}.
+        record_id: Name of the folder in runs_dir. Default: track, preset and a hash of the inputs.
+        name: Name of the submission. Default: the preset's.
+        author: Author, as it is to stand in the submission.
+        github_id: The author's GitHub name.
+        summary: What is new, in a sentence.
+        runs_dir: Folder for records.
+        data_dir: Folder for datasets; the dataset's own for a track whose text pgolf does not make.
+        parallel: Seeds that run at the same time. Default: as many as there are cores for.
+    """
+    request = check_request(track, preset, seeds, knobs, name=name, author=author, github_id=github_id, summary=summary)
+    check_disk(config_of(request.knobs), len(request.seeds), Path(runs_dir))
+    dataset = prepare_data(request, Path(data_dir))
+    program = pack_trainer(request.preset, knobs or {})
+    record = describe_record(Path(runs_dir), request, dataset, program, record_id)
+    with working_on(record):
+        log.info("record: %s", record.folder)
+        return make(record, parallel)
+
+
+def make(record: Record, parallel: int | None) -> Outcome:
+    """All that happens in a record's folder."""
+    track, seeds = record.request.track, record.request.seeds
+    standing = ledger_entry(track, scored_sha256(record))
+    if torch.cuda.is_available():
+        parallel = parallel or 1  # a run has all GPUs
+    at_once, threads = share_cores(len(seeds) * (1 if standing else 2), track.nproc, parallel)
+    environment = {"DATA_DIR": str(record.dataset.data_dir), "OMP_NUM_THREADS": str(threads)}
+
+    projected = persisted(preflight, record, "preflight")(record, environment)
+    log.info("preflight: runs end to end, about %s of %s bytes", f"{projected:,}", f"{track.limits.artifact_bytes:,}")
+    own = Job("seed", record.folder / "seeds", record.folder / PROGRAM, environment, track.nproc)
+    if standing:
+        folders = train(record, [own], at_once)
+    else:
+        program = record.folder / "baseline" / PROGRAM
+        write_atomic(program, pack_trainer(str(track.baseline_preset), {}))
+        baseline = Job("baseline", program.parent, program, environment, track.nproc)
+        both = train(record, [baseline, own], at_once)
+        standing = measured_here(track, both[: len(seeds)], read_plans(record.folder)[0].created[:10])
+        folders = both[len(seeds) :]
+    return conclude(record, folders, standing)
+
+
+def train(record: Record, jobs: Sequence[Job], at_once: int) -> list[Path]:
+    """Every seed of every job on pods, `at_once` at the same time; the folders of the finished attempts, in order.
+
+    All get to their ends before the first failure is raised; when this process is told to stop, so are they.
+    """
+    runs = [(job, seed) for job in jobs for seed in record.request.seeds]
+    stop = threading.Event()
+    pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
+    with Board([f"{job.name} {seed}" for job, seed in runs]) as board, pool:
+        try:
+            futures = []
+            for job, seed in runs:
+                this = persisted(train_seed, record, f"{job.name}-{seed}", sha256_file(job.program), str(seed))
+                given = {"record": record, "job": job, "seed": seed, "board": board, "stop": stop}
+                futures.append(pool.submit(this, parameters=given))
+            for future in futures:
+                future.wait()
+        except BaseException:
+            stop.set()  # before the pool waits for its threads
+            raise
+    folders = [record.folder / future.result() for future in futures]
+    for (job, seed), future, folder in zip(runs, futures, folders, strict=True):
+        if future.state.name == "Cached":
+            check_files(record.folder, folder)
+            log.info("%s %s: reused, finished before (%s)", job.name, seed, folder.name)
+    return folders
+
+
+def conclude(record: Record, folders: Sequence[Path], standing: Standing) -> Outcome:
+    """From finished seeds to the verdict and its folder."""
+    inputs = gather(record, folders, standing)
+    verdict = reach_verdict(inputs)
+    depends = json.dumps([asdict(inputs), __version__], sort_keys=True, default=str)
+    writer = persisted(write_submission, record, "submission", depends)
+    path = record.folder / str(writer(record, inputs, verdict))
+    if not path.exists():  # it was finished before, and someone took it away
+        path = record.folder / str(writer.with_options(refresh_cache=True)(record, inputs, verdict))
+    scores = tuple(seed_score(read_run(run.log)) for run in inputs.runs)
+    key = artifact_key(record.id)
+    create_table_artifact(seed_rows(scores), key=f"{key}-seeds", description="Bits per byte of each seed by stage")
+    create_markdown_artifact(verdict_markdown(verdict, path), key=f"{key}-verdict", description="The verdict")
+    return Outcome(record.id, record.folder, scores, verdict, path)
+
+
+def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) -> Task[..., Any]:
+    """`work`, its result kept as JSON in the record's folder under a hash of the record's inputs and `depends`."""
+    key = hashlib.sha256(json.dumps([dict(record.inputs), *depends], sort_keys=True).encode()).hexdigest()[:16]
+    return work.with_options(
+        persist_result=True,
+        result_storage=record.folder / "results",
+        result_serializer="json",
+        cache_key_fn=lambda context, parameters: f"{name}-{key}",
+    )
+
+
+def show(board: Board, label: str) -> Callable[[Progress], None]:
+    """What shows a run's progress: on the board at once, in Prefect's UI now and then."""
+    artifact: Any = None
+    shown = 0.0
+
+    def watch(progress: Progress) -> None:
+        nonlocal artifact, shown
+        board.update(label, progress)
+        if time.monotonic() - shown < UI_EVERY_S:
+            return
+        shown = time.monotonic()
+        share, text = 100 * board.share(label, progress), f"{label}: {board.line(label, progress)}"
+        try:
+            if artifact is None:
+                artifact = create_progress_artifact(share, key=artifact_key(label), description=text)
+            else:
+                update_progress_artifact(artifact, share, description=text)
+        except Exception as e:  # a UI that can't be told harms no run
+            log.debug("%s: no progress to Prefect: %r", label, e)
+
+    return watch
+
+
+def artifact_key(text: str) -> str:
+    """Prefect's artifact keys: lower-case letters, digits and dashes."""
+    return "".join(c if c.isalnum() else "-" for c in text.lower())

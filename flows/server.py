@@ -1,0 +1,84 @@
+"""Prefect's API for one command, where nobody runs a server: SQLite in a folder, on a free port of this machine.
+
+Prefect's own temporary server would outlive a killed parent. This one ends when its parent does, kill -9 included:
+it holds the other end of a pipe.
+"""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from pgolf.errors import RunFailed
+
+STARTUP_TIMEOUT_S = 180  # the first start creates the database: ten seconds on a quiet machine
+
+
+@contextmanager
+def prefect_api(home: Path) -> Iterator[None]:
+    """Prefect's API: the server of the settings (PREFECT_API_URL), else one for as long as this lasts."""
+    if PREFECT_API_URL.value():
+        yield
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    quiet = {
+        "PREFECT_HOME": str(home.resolve()),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_UI_ENABLED": "false",
+        "PREFECT__SERVER_EPHEMERAL": "1",
+    }
+    with (home / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flows.server"],
+            env=os.environ | quiet,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for us: the last states still have to reach it
+        )
+    assert server.stdin
+    assert server.stdout
+    try:
+        url = f"http://127.0.0.1:{server.stdout.readline().decode().strip()}/api"
+        try:  # the socket listens before the app is up, so this waits for it
+            httpx.get(f"{url}/health", timeout=STARTUP_TIMEOUT_S).raise_for_status()
+        except httpx.HTTPError as e:
+            raise RunFailed(f"Prefect's server does not start ({e}); see {home / 'server.log'}") from e
+        with temporary_settings({PREFECT_API_URL: url}):
+            try:
+                yield
+            finally:
+                for handler in logging.getLogger("prefect.flow_runs").handlers:
+                    handler.flush()  # the last lines are still on their way
+    finally:
+        server.stdin.close()
+        server.wait()
+
+
+def serve() -> None:
+    """Serve until standard input ends; the port is the first line on standard output."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", timeout_graceful_shutdown=5))
+
+    def end_with_parent() -> None:
+        sys.stdin.read()
+        server.should_exit = True
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    server.run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    serve()
