@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,9 +17,15 @@ from rich.progress import Progress
 from pgolf import __version__
 from pgolf.errors import BadInput, RunFailed
 
+if TYPE_CHECKING:
+    from flows.record import Outcome
+    from pgolf.record.audit import Audit
+
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Make or fetch datasets and tokenizers.")
 app.add_typer(data_app, name="data")
+ledger_app = typer.Typer(no_args_is_help=True, help="The standing records, as data.")
+app.add_typer(ledger_app, name="ledger")
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -32,6 +38,104 @@ def _version(show: bool) -> None:
 @app.callback()
 def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)) -> None:
     """Run a Parameter Golf record, verify it from its logs, and write it up."""
+
+
+@app.command()
+def record(
+    track: Annotated[str, typer.Option(help="Rules to play by: a track's name, or a TOML file.")] = "cpu_smoke",
+    preset: Annotated[
+        str | None, typer.Option(help="Knobs: a preset's name, or a TOML file; default: the track's.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, as in 42,314,999; default: the track's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob; repeatable.")
+    ] = None,
+    record_id: Annotated[
+        str | None, typer.Option("--id", help="Folder in --runs-dir; default: made of the inputs.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the submission; default: the preset's.")] = None,
+    author: Annotated[str, typer.Option(envvar="PGOLF_AUTHOR", help="Author of the submission.")] = "unknown",
+    github_id: Annotated[str, typer.Option(envvar="PGOLF_GITHUB_ID", help="The author's GitHub name.")] = "",
+    summary: Annotated[str, typer.Option(help="What is new, in a sentence.")] = "",
+    runs_dir: Annotated[Path, typer.Option(help="Folder for records.")] = Path("runs"),
+    data_dir: Annotated[Path, typer.Option(help="Folder for datasets.")] = Path("data"),
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="Seeds at the same time; default: as many as fit.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Train the seeds of a record, test them against the standing one, and write the submission.
+
+    Every step is kept in the record's folder. Stopped, killed or started again, the same command goes on from there
+    and repeats nothing that is finished.
+
+    Exit 0: a record; 1: none (the report says why), or a run failed; 2: bad input, nothing was started.
+    """
+    from pgolf.record.board import show_log
+    from pgolf.record.request import check_request, parse_overrides, parse_seeds
+
+    named = list(parse_seeds(seeds)) if seeds is not None else None
+    knobs = parse_overrides(settings or [])
+    check_request(track, preset, named, knobs)  # before anything is started
+    show_log()
+    from flows.record import run_here
+
+    try:
+        outcome = run_here(
+            track=track,
+            preset=preset,
+            seeds=named,
+            knobs=knobs,
+            record_id=record_id,
+            name=name,
+            author=author,
+            github_id=github_id,
+            summary=summary,
+            runs_dir=str(runs_dir),
+            data_dir=str(data_dir),
+            parallel=parallel,
+        )
+    except (KeyboardInterrupt, SystemExit) as e:
+        stderr.print("stopped: every run is ended, what is finished is kept, the same command goes on from there")
+        raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
+    else:
+        _show_outcome(outcome)
+    raise typer.Exit(0 if outcome.verdict.positive else 1)
+
+
+def _show_outcome(outcome: "Outcome") -> None:
+    from pgolf.record.tables import comparison_table, seed_table
+
+    verdict = outcome.verdict
+    stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    stdout.print(seed_table(outcome.scores))
+    if verdict.comparison:
+        stdout.print(comparison_table(verdict.comparison))
+    for reason in verdict.reasons:
+        stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
+    word = "[green]record[/green]" if verdict.positive else "[red]no record[/red]"
+    stdout.print(f"{word}: {escape(str(outcome.path))}", soft_wrap=True)
+
+
+@app.command()
+def train(
+    preset: Annotated[str, typer.Option(help="Knobs: a preset's name, or a TOML file.")] = "smoke",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob; repeatable.")
+    ] = None,
+    nproc: Annotated[int, typer.Option(min=1, help="Ranks; more than one run under torchrun.")] = 1,
+    folder: Annotated[Path | None, typer.Option(help="Folder to work in; default: a new one in runs/train.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="A dataset; default: pydocs, made if need be.")] = None,
+) -> None:
+    """Train and score once, in the foreground, with the unpacked trainer: for trying things out.
+
+    Knobs set in the environment count too (`TTT_EPOCHS=5 pgolf train`); the preset and --set win over them.
+    """
+    from pgolf.train import exec_trainer
+
+    exec_trainer(preset, settings or [], nproc, folder, data_dir)
 
 
 @data_app.command()
@@ -99,6 +203,156 @@ def unpack(file: Annotated[Path, typer.Argument(help="A file that `pgolf pack` m
     from pgolf import pack as packing
 
     typer.echo(packing.unpack(packing.read_packed(file)), nl=False)
+
+
+@app.command()
+def audit(
+    folders: Annotated[list[Path], typer.Argument(help="Record folders, anyone's.")],
+    against: Annotated[str | None, typer.Option(help="The record to beat: a ledger entry or a folder.")] = None,
+    track: Annotated[str | None, typer.Option(help="Track whose rules count; default: the one it names.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="No grace over the limits of time.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the audits as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the audits as a page, too.")] = None,
+) -> None:
+    """Say what the logs of a record really show, beside what it claims. Exit 0: nothing fails, 1: something does."""
+    from pgolf import tracks
+    from pgolf.record.audit import audit_folders
+
+    _show_audits(audit_folders(folders, tracks.load(track) if track else None, against, strict), as_json, html)
+
+
+@app.command()
+def archive(
+    folder: Annotated[Path, typer.Argument(help="A folder with record folders in it, at any depth up to four.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the audits as JSON.")] = False,
+) -> None:
+    """Audit every record in a repository, a line each. Exit 0: nothing fails, 1: something does."""
+    from pgolf.record.audit import audit_folders, record_folders
+
+    _show_audits(audit_folders(record_folders(folder)), as_json, one_line_each=True)
+
+
+def _show_audits(audits: "list[Audit]", as_json: bool, html: Path | None = None, one_line_each: bool = False) -> None:
+    from pgolf.files import write_atomic
+    from pgolf.record.audit import as_json as audits_json
+    from pgolf.record.audit_tables import archive_table, as_html, audit_tables
+
+    parts = [archive_table(audits)] if one_line_each else [audit_tables(a) for a in audits]
+    if html:
+        write_atomic(html, as_html(parts))
+    if as_json:
+        typer.echo(json.dumps(audits_json(audits), indent=2, allow_nan=False))
+    else:
+        Console(soft_wrap=False).print(*parts, sep="\n\n")
+    raise typer.Exit(1 if any(a.failed for a in audits) else 0)
+
+
+@app.command()
+def compare(
+    new: Annotated[str, typer.Argument(help="The new record.")],
+    old: Annotated[str, typer.Argument(help="The previous one.")],
+    margin_nats: Annotated[float, typer.Option(help="The bar, in nats per token.")] = 0.005,
+    alpha: Annotated[float, typer.Option(help="Level of the one-sided test.")] = 0.01,
+    bytes_per_token: Annotated[float | None, typer.Option(help="Of the validation text, for plain numbers.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Is the new mean really lower? Welch's test against zero and against the bar, with its power.
+
+    A side is a record folder, a ledger entry (pr1493), several of these with commas between (reproductions, pooled),
+    final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3).
+    """
+    from pgolf.record import stats
+    from pgolf.record.side import read_side
+
+    new_side = read_side(new, "new numbers", bytes_per_token)
+    old_side = read_side(old, "previous numbers", bytes_per_token)
+    comparison = stats.compare(new_side, old_side, margin_nats, alpha)
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(), indent=2, allow_nan=False))
+        return
+    _show_rows(comparison.rows())
+    for note in comparison.notes:
+        typer.echo(f"- {note}")
+
+
+@app.command()
+def power(
+    std: Annotated[float, typer.Option(help="Standard deviation of one seed's score.")],
+    delta: Annotated[float, typer.Option(help="The gain to be shown: previous mean − new mean.")],
+    margin: Annotated[float, typer.Option(help="The bar, in the same unit.")] = 0.0,
+    seeds: Annotated[int, typer.Option(help="New seeds that are planned.")] = 3,
+    old_seeds: Annotated[int, typer.Option(help="Seeds of the previous record.")] = 3,
+    alpha: Annotated[float, typer.Option(help="Level of the one-sided test.")] = 0.01,
+    chance: Annotated[float, typer.Option(help="The chance of success asked for.")] = 0.9,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """How many seeds does it take? All values in one unit: bpb, or nats per token."""
+    from pgolf.record.stats import plan_seeds
+
+    answer = plan_seeds(std, delta, margin=margin, n_new=seeds, n_old=old_seeds, alpha=alpha, target=chance)
+    if as_json:
+        typer.echo(json.dumps(asdict(answer), indent=2))
+    else:
+        _show_rows(answer.rows())
+
+
+@app.command()
+def reproduce(
+    folder: Annotated[Path, typer.Argument(help="A record folder; its train_gpt.py is run.")],
+    seed: Annotated[int | None, typer.Option(help="One of the record's seeds; default: its first.")] = None,
+    artifact: Annotated[Path | None, typer.Option(help="Score this artifact of the seed instead of training.")] = None,
+    data_dir: Annotated[Path, typer.Option(help="The folder with datasets/ and tokenizers/.")] = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="Where to run; default: runs/reproduce-<folder>.")] = None,
+) -> None:
+    """Run a record again, and say whether its own spread allows the result. Exit 0: it does, 1: it does not."""
+    from pgolf.record.reproduce import reproduce as run_again
+
+    name = folder.resolve().name
+    with Progress(console=stderr, transient=True) as bar:
+        task = bar.add_task(f"seed {seed or ''} of {name}", total=None)
+        result = run_again(
+            folder,
+            out or Path("runs") / f"reproduce-{name}",
+            data_dir,
+            seed,
+            artifact,
+            lambda p: bar.update(task, description=p.stage, completed=p.done, total=p.total or None),
+        )
+    typer.echo(str(result))
+    raise typer.Exit(result.inside is not True)
+
+
+@ledger_app.command("list")
+def list_records(
+    as_json: Annotated[bool, typer.Option("--json", help="Print every entry as JSON.")] = False,
+) -> None:
+    """The standing records, best first."""
+    from pgolf.record import ledger
+
+    entries = sorted((ledger.load(name) for name in ledger.names()), key=lambda s: (s.track, s.sample().mean))
+    if as_json:
+        typer.echo(json.dumps([asdict(s) for s in entries], indent=2))
+        return
+    for s in entries:
+        typer.echo(f"{s.sample().mean:.8f}  {s.date}  {s.track}  {s.name}  ({len(s.seeds)} seeds, {s.author})")
+
+
+@ledger_app.command("build")
+def build_ledger(
+    folder: Annotated[Path, typer.Argument(help="A folder of record folders.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: the ledger that pgolf ships.")] = None,
+) -> None:
+    """Make the entries of all record folders anew, from their logs."""
+    from pgolf.record import ledger
+
+    for standing in ledger.build(folder, out):
+        typer.echo(str(standing.sample()))
+
+
+def _show_rows(rows: list[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        typer.echo(f"{name:{width}}  {value}")
 
 
 def main() -> None:

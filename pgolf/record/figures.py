@@ -19,7 +19,7 @@ def loss_curves(new: Sequence[SeedScore], standing: Standing, path: Path) -> Pat
     """Training loss of every seed (nats per token) over steps, the standing record's seeds behind; a PNG."""
     figure, axes = _blank("Training loss", "nats per token")
     for i, seed in enumerate(standing.seeds):
-        label = f"{standing.name} ({len(standing.seeds)} seeds)" if i == 0 else None
+        label = _plain(f"{standing.name} ({len(standing.seeds)} seeds)") if i == 0 else None
         axes.plot(*_xy(seed), color=STANDING, lw=1.2, label=label, zorder=2)
     for i, seed in enumerate(new):
         axes.plot(*_xy(seed), color=SEEDS[i % len(SEEDS)], lw=1.6, label=f"seed {seed.seed}", zorder=3)
@@ -63,7 +63,7 @@ def stage_waterfall(stages: Sequence[StageDelta], new_name: str, standing_name: 
     axes.margins(y=0.16)
     axes.grid(axis="x", visible=False)
     for color, name in ((STANDING, standing_name), (SEEDS[0], new_name)):
-        axes.plot([], [], color=color, marker="o", lw=2, ms=5, label=name)
+        axes.plot([], [], color=color, marker="o", lw=2, ms=5, label=_plain(name))
     axes.legend(frameon=False, labelcolor=INK, fontsize=9)
     return _save(figure, path)
 
@@ -89,6 +89,11 @@ def _side(axes: Axes, shift: float, stages: Sequence[Sequence[float]], color: st
 def _note(axes: Axes, x: float, y: float, above: float, text: str, color: str, size: float) -> None:
     """Text over (or, if `above` is negative, under) a point."""
     axes.annotate(text, (x, y), (0, above), textcoords="offset points", ha="center", color=color, fontsize=size)
+
+
+def _plain(name: str) -> str:
+    """A name without the meaning that '$' has for matplotlib, cut to what a legend holds."""
+    return (name if len(name) <= 50 else name[:49] + "…").replace("$", r"\$")
 
 
 def _blank(title: str, unit: str) -> tuple[Figure, Axes]:

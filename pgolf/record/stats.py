@@ -328,7 +328,7 @@ def _doubts(new: Sample, old: Sample, margin: float | None) -> list[str]:
         elif s.std == 0:
             doubts.append(f"{s.label} has std 0: its seeds are not distinct, or its std was rounded away")
     if margin is None:
-        doubts.append("bytes per token are unknown, so the margin in nats has no value in bpb")
+        doubts.append("bytes per token are unknown, so the margin in nats has no value in bpb (--bytes-per-token)")
     return doubts
 
 
@@ -490,3 +490,85 @@ def seeds_needed(
     if delta <= margin:
         return None
     return next((n for n in range(2, MOST_SEEDS + 1) if chance(n_new=n) >= target), None)
+
+
+@dataclass(frozen=True)
+class SeedPlan:
+    """An answer to "how many seeds?": values in one unit, bpb or nats.
+
+    `chance` is that of `n_new` seeds to show `delta`; `smallest_delta` is what they show with the chance `target`;
+    `seeds_needed` new seeds have that chance for `delta` (None: no number has).
+    """
+
+    std: float
+    delta: float
+    margin: float
+    alpha: float
+    target: float
+    n_new: int
+    n_old: int
+    chance: float
+    smallest_delta: float
+    seeds_needed: int | None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The answer as (name, value) pairs."""
+        if self.seeds_needed is None and self.delta <= self.margin:
+            needed = "none would do: the gain is not above the margin"
+        elif self.seeds_needed is None:
+            needed = f"none would do: the previous record's {self.n_old} leave too much open"
+        else:
+            needed = str(self.seeds_needed)
+        return [
+            ("seeds needed", f"{needed} (α {self.alpha:g}, power {self.target:g}, {self.n_old} previous seeds)"),
+            (f"chance of {self.n_new} seeds", f"{self.chance:.3f}"),
+            (f"smallest Δ that {self.n_new} seeds can show", f"{self.smallest_delta:.3g}"),
+        ]
+
+
+def plan_seeds(
+    std: float,
+    delta: float,
+    *,
+    margin: float = 0.0,
+    n_new: int = 3,
+    n_old: int = 3,
+    alpha: float = 0.01,
+    target: float = POWER,
+) -> SeedPlan:
+    """How many seeds a gain takes, and what the planned ones can show.
+
+    Parameters
+    ----------
+    std, delta, margin, n_new, n_old, alpha : as for `power`.
+    target : the chance of success asked for.
+
+    Returns
+    -------
+    SeedPlan
+
+    Raises
+    ------
+    BadInput : as `power`, or target outside (0.5, 1).
+
+    References
+    ----------
+    .. [1] as for `power`.
+
+    Examples
+    --------
+    >>> plan_seeds(0.0002, 0.001).seeds_needed
+    4
+    """
+    return SeedPlan(
+        std=std,
+        delta=delta,
+        margin=margin,
+        alpha=alpha,
+        target=target,
+        n_new=n_new,
+        n_old=n_old,
+        chance=power(std, delta, n_new, n_old, margin=margin, alpha=alpha),
+        smallest_delta=smallest_delta(std, n_new, n_old, margin=margin, alpha=alpha, target=target),
+        seeds_needed=seeds_needed(std, delta, n_old, margin=margin, alpha=alpha, target=target),
+    )

@@ -1,0 +1,161 @@
+"""Run a record again from its own folder, and say whether the result is one that the record's own spread allows.
+
+This runs the program that lies in the folder: only do it with folders whose code you would run anyway.
+"""
+
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy import stats
+
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import sha256_file
+from pgolf.record.delta import OF_THE_RUN
+from pgolf.record.entry import Entry, read_entry
+from pgolf.record.logs import read_run
+from pgolf.record.progress import Progress
+from pgolf.record.run import Run
+from pgolf.record.sample import Sample, from_seeds
+from pgolf.record.seeds import LOG, PROGRAM, Job, run_seed
+
+# Set by the launcher, or no knobs at all; a log must not reach the loader or the interpreter either.
+NOT_HANDED_ON = OF_THE_RUN | {"world_size", "local_world_size", "master_addr", "master_port", "path", "home"}
+LOADERS = re.compile(r"ld_|dyld_|python|pgolf_", re.I)
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came out, in bpb. `low` and `high` bound where one more seed of the record lies with 95 % chance.
+
+    `inside` is None where the record has no spread to go by.
+    """
+
+    seed: int
+    val_bpb: float
+    logged_bpb: float
+    low: float | None
+    high: float | None
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the result is one that the record's own spread allows."""
+        return None if self.low is None or self.high is None else self.low <= self.val_bpb <= self.high
+
+    def __str__(self) -> str:
+        result = f"seed {self.seed}: {self.val_bpb:.8f}, {self.val_bpb - self.logged_bpb:+.8f} from the logged score"
+        if self.low is None or self.high is None:
+            return f"{result}; the record has no spread to judge that by"
+        where = "inside" if self.inside else "NOT inside"
+        return f"{result}; {where} the 95 % range of one more seed, {self.low:.8f} to {self.high:.8f}"
+
+
+def reproduce(
+    folder: Path,
+    out: Path,
+    data_dir: Path,
+    seed: int | None = None,
+    artifact: Path | None = None,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Reproduction:
+    """Run the folder's train_gpt.py with its logged knobs, or score `artifact`, in a folder of its own below `out`.
+
+    Parameters
+    ----------
+    folder : the record.
+    out : where to run; a run that is there already is taken up or, if it has ended, read.
+    data_dir : the dataset and tokenizer, as DATA_DIR.
+    seed : one of the record's; default: its first.
+    artifact : a compressed model whose SHA-256 submission.json gives for that seed; it is scored, nothing is trained.
+    watch : called with the run's progress twice a second.
+
+    Raises
+    ------
+    BadInput : no such folder, program, seed or data, or an artifact with another hash.
+    RunFailed : the program failed, or left no final score.
+    """
+    entry = read_entry(folder)
+    number, score, logged = _logged(entry, seed)
+    program = folder / PROGRAM
+    if not program.is_file():
+        raise BadInput(f"{folder} has no {PROGRAM} to run")
+    if not data_dir.is_dir():
+        raise BadInput(f"no data in {data_dir}: give --data-dir, the folder with datasets/ and tokenizers/")
+    knobs = {k: v.value for k, v in logged.hyperparameters.items()}
+    environment = knob_environment(knobs) | {"DATA_DIR": str(data_dir.resolve())}
+    if artifact:
+        _check_artifact(entry, number, artifact)
+        environment["EVAL_ONLY"] = str(artifact.resolve())
+    world = 1 if logged.world_size is None else logged.world_size.value
+    job = Job("reproduction of seed", out / ("scored" if artifact else "trained"), program, environment, nproc=world)
+    finished = run_seed(job, number, threading.Event(), watch)
+    final = read_run(finished.folder / LOG).final
+    if final is None:
+        raise RunFailed(f"{finished.folder / LOG}: the program ended without a final score")
+    return Reproduction(number, final.val_bpb, score, *spread(_sample(entry)))
+
+
+def knob_environment(knobs: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables that set logged knobs again: their names in upper case, as this community does it.
+
+    Examples
+    --------
+    >>> knob_environment({"ttt_epochs": "4", "seed": "42", "ld_preload": "x.so"})
+    {'TTT_EPOCHS': '4'}
+    """
+    return {
+        k.upper(): v for k, v in knobs.items() if k.isidentifier() and k not in NOT_HANDED_ON and not LOADERS.match(k)
+    }
+
+
+def spread(sample: Sample) -> tuple[float, float] | tuple[None, None]:
+    """Where one more seed of the sample lies with 95 % chance; (None, None) without two different ones.
+
+    References
+    ----------
+    .. [1] G. J. Hahn, "Factors for calculating two-sided prediction intervals for samples from a normal
+       distribution", J. Amer. Statist. Assoc. 64 (1969) 878-888.
+
+    Examples
+    --------
+    >>> low, high = spread(from_seeds("04-09", [1.08079352, 1.08103103, 1.08118408]))
+    >>> round(low, 6), round(high, 6)
+    (1.080025, 1.081981)
+    """
+    if sample.std == 0:
+        return None, None
+    half = float(stats.t.ppf((1 + LEVEL) / 2, sample.n - 1)) * sample.std * math.sqrt(1 + 1 / sample.n)
+    return sample.mean - half, sample.mean + half
+
+
+def _logged(entry: Entry, seed: int | None) -> tuple[int, float, Run]:
+    """(seed, its logged score, its run)."""
+    runs = {r.seed.value: (r.seed.value, r.final.val_bpb, r) for r in entry.runs if r.seed and r.final}
+    if not runs:
+        raise BadInput(f"{entry.path}: no log there gives a seed and a final score")
+    if seed is None:
+        return next(iter(runs.values()))
+    if seed not in runs:
+        raise BadInput(f"{entry.path} has no seed {seed}; it has {', '.join(map(str, runs))}")
+    return runs[seed]
+
+
+def _sample(entry: Entry) -> Sample:
+    return from_seeds(entry.path.name, [r.final.val_bpb for r in entry.runs if r.final])
+
+
+def _check_artifact(entry: Entry, seed: int, artifact: Path) -> None:
+    """BadInput unless submission.json gives this file's SHA-256 for the seed."""
+    if not artifact.is_file():
+        raise BadInput(f"no file {artifact}")
+    try:
+        claimed = json.loads(entry.claims.text)["seed_results"][str(seed)]["artifact_sha256"]
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"{entry.path}: submission.json gives no artifact_sha256 for seed {seed}") from None
+    if (found := sha256_file(artifact)) != claimed:
+        raise BadInput(f"{artifact} is not the artifact of seed {seed}: its SHA-256 is {found}, not {claimed}")
