@@ -10,12 +10,14 @@ run, or one after a kill, repeats nothing.
 import hashlib
 import json
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import torch
 from prefect import flow, task
@@ -29,6 +31,7 @@ from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
+from flows.server import prefect_api
 from pgolf import __version__, presets
 from pgolf.data.dataset import Dataset, open_dataset
 from pgolf.data.pydocs import build
@@ -63,6 +66,19 @@ class Outcome:
     verdict: Verdict
     path: Path
 
+    def as_json(self) -> dict[str, Any]:
+        """What `pgolf record --json` prints; unknown is null."""
+        comparison = self.verdict.comparison
+        return {
+            "record_id": self.record_id,
+            "positive": self.verdict.positive,
+            "reasons": list(self.verdict.reasons),
+            "path": str(self.path),
+            "folder": str(self.folder),
+            "seeds": [asdict(score) for score in self.scores],
+            "comparison": comparison.as_json() if comparison else None,
+        }
+
 
 @task(name="prepare data", task_run_name="prepare {request.track.corpus}")
 def prepare_data(request: Request, data_dir: Path) -> Dataset:
@@ -85,7 +101,7 @@ def pack_trainer(preset: str, overrides: dict[str, str]) -> bytes:
 def preflight(record: Record, environment: dict[str, str]) -> int:
     """Project the size, and run the packed file end to end on little text; the projection in bytes."""
     request, folder = record.request, record.folder / "preflight"
-    projected = check_size(request.track, config_of(request.knobs), len(record.program))
+    projected = check_size(request, len(record.program))
     tiny = trial_environment(request.knobs, environment, request.track.nproc, folder / "data")
     trial = Job("preflight, seed", folder, record.folder / PROGRAM, tiny, request.track.nproc, retry_failed=True)
     run_seed(trial, request.seeds[0], threading.Event())
@@ -153,9 +169,9 @@ def record_3seed(
         parallel: Seeds that run at the same time. Default: as many as there are cores for.
     """
     request = check_request(track, preset, seeds, knobs, name=name, author=author, github_id=github_id, summary=summary)
-    check_disk(config_of(request.knobs), len(request.seeds), Path(runs_dir))
+    check_disk(request, Path(runs_dir))
     dataset = prepare_data(request, Path(data_dir))
-    program = pack_trainer(request.preset, knobs or {})
+    program = pack_trainer(request.preset, dict(request.overrides))
     record = describe_record(Path(runs_dir), request, dataset, program, record_id)
     with working_on(record):
         log.info("record: %s", record.folder)
@@ -267,3 +283,19 @@ def show(board: Board, label: str) -> Callable[[Progress], None]:
 def artifact_key(text: str) -> str:
     """Prefect's artifact keys: lower-case letters, digits and dashes."""
     return "".join(c if c.isalnum() else "-" for c in text.lower())
+
+
+def run_here(**parameters: Any) -> Outcome:
+    """The flow in this process. Where no server is set (PREFECT_API_URL), it has one of its own for the while.
+
+    SIGTERM and SIGHUP end it orderly, as Ctrl-C does: every child is ended, what is finished stays.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+    with prefect_api(Path(parameters["runs_dir"]) / ".prefect"):
+        outcome: Outcome = record_3seed(**parameters)
+        return outcome

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
+from rich.logging import RichHandler
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
@@ -15,6 +16,19 @@ from pgolf.record.progress import Progress
 log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False)  # stdout is for results
 LINE_EVERY_S = 20.0
+
+
+def show_log() -> None:
+    """Print what pgolf logs: above the board on a terminal, where the board itself tells of running seeds."""
+    handler: logging.Handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    if console.is_terminal:
+        handler = RichHandler(console=console, show_level=False, show_path=False, log_time_format="%H:%M:%S")
+        handler.addFilter(lambda record: record.name != __name__)
+    logger = logging.getLogger("pgolf")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # a root handler would print it a second time
 
 
 class Board:

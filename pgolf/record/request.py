@@ -22,7 +22,8 @@ class Request:
 
     track: Track
     preset: str
-    knobs: Mapping[str, Knob]
+    overrides: Mapping[str, str]  # knobs set on top of the preset, as text
+    knobs: Mapping[str, Knob]  # all that result
     seeds: tuple[int, ...]
     name: str
     author: str
@@ -50,7 +51,8 @@ def check_request(
     """
     rules = tracks.load(track)
     preset = preset or rules.preset
-    knobs = presets.load(preset, dict(overrides or {}))
+    overrides = dict(overrides or {})
+    knobs = presets.load(preset, overrides)
     if reserved := sorted(RESERVED_KNOBS & knobs.keys()):
         raise BadInput(f"{', '.join(reserved)}: a record sets this itself for each seed; leave it out of the preset")
     named = check_seeds(rules.seeds if seeds is None else seeds)
@@ -59,7 +61,7 @@ def check_request(
             f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
             f"track {rules.name} asks for at least {rules.policy.min_seeds}"
         )
-    return Request(rules, preset, knobs, named, name or Path(preset).stem, author, github_id, summary)
+    return Request(rules, preset, overrides, knobs, named, name or Path(preset).stem, author, github_id, summary)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from pgolf.record.ledger import SeedScore
 from pgolf.record.stats import Comparison
 from pgolf.record.submission import Verdict
 
+STYLE: dict[str, Any] = {"box": SIMPLE, "pad_edge": False, "title_justify": "left", "title_style": "bold"}
 KINDS = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "sliding", "ttt": "TTT"}
 
 
@@ -34,7 +37,7 @@ def _bpb(score: SeedScore, kind: str) -> str:
 
 def seed_table(scores: Sequence[SeedScore]) -> Table:
     """`seed_rows` for a terminal."""
-    table = Table(title="bits per byte by stage", title_justify="left", title_style="bold")
+    table = Table(title="bits per byte by stage", **STYLE)
     rows = seed_rows(scores)
     for column in rows[0]:
         table.add_column(column, justify="right")
@@ -45,7 +48,7 @@ def seed_table(scores: Sequence[SeedScore]) -> Table:
 
 def comparison_table(comparison: Comparison) -> Table:
     """The comparison with the standing record for a terminal."""
-    table = Table(title=f"against {comparison.old.label}", title_justify="left", title_style="bold", show_header=False)
+    table = Table(title=f"against {comparison.old.label}", show_header=False, **STYLE)
     for name, text in comparison.rows():
         table.add_row(name, text)
     return table
