@@ -100,9 +100,10 @@ class Config:
     mlp_clip_sigmas: float = 0.0  # 0: MATRIX_CLIP_SIGMAS
     embed_clip_sigmas: float = 20.0
     passthrough_numel: int = 65536  # tensors up to this size stay fp16
+    passthrough_mantissa_bits: int = 10  # of those tensors; fewer of fp16's 10 make a smaller file
+    scale_mantissa_bits: int = 10  # of the rows' scales: 3 is 8 steps an octave
     gptq_calibration_batches: int = 64
     gptq_reserve_seconds: float = 12.0
-    gptq_block_size: int = 128
     gptq_damp: float = 0.01
     compressor: str = "brotli"
     brotli_lgwin: int = 24
