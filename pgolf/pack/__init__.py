@@ -71,37 +71,54 @@ def pack(
     ------
     BadInput : a source that cannot be one file, with line and reason; an unknown knob.
     """
-    if source and (knobs or specialise):
-        raise BadInput(f"knobs and --specialise are for pgolf's own trainer; {source} has its own")
-    if unknown := (knobs or {}).keys() - KNOB_TYPES.keys():
-        name = min(unknown)
-        raise BadInput(f"no knob '{name}'{did_you_mean(name, KNOB_TYPES)}")
-    extras = [read_module(path.stem, path) for path in extra]
-    modules = [read_module(source.stem, source)] if source else _trainer_modules()
-    own = {k: v for k, v in sorted((knobs or {}).items()) if v != getattr(Config, k)}
-    as_text = any(reads_own_text(m) for m in (*modules, *extras))
-    with_brotli = any(_imports_brotli(m) for m in modules)
-
-    parts = flatten(modules[0], modules[1:], extras)
-    taken = {part.name for part in parts}
-    inputs = [(m.name, hashlib.sha256(m.text).hexdigest()) for m in (*modules, *extras) if m.name in taken]
-    source_sha256 = hashlib.sha256(repr((inputs, own, specialise)).encode()).hexdigest()
-    if own:
-        _set_preset(parts, own)
-    if specialise:
-        cut_branches(parts, own)
-    readable = "\n\n".join(f"# {p.name}\n{ast.unparse(ast.Module(p.body, []))}" for p in parts if p.body) + "\n"
-    pieces = shrink(parts)
+    flat = _flatten(knobs or {}, source, extra, specialise)
+    pieces = shrink(flat.parts)
     minified = "\n".join(text for _, text in pieces) + "\n"
-    code, compressor = smallest(minified, f"pgolf {pgolf.__version__} {source_sha256[:16]}", with_brotli, as_text)
+    label = f"pgolf {pgolf.__version__} {flat.sha256[:16]}"
+    code, compressor = smallest(minified, label, flat.with_brotli, flat.reads_own_text)
     return Packed(
         code=code,
-        source_sha256=source_sha256,
-        readable=readable,
+        source_sha256=flat.sha256,
+        readable=flat.readable(),
         minified=minified,
         bytes_by_module=_attribute(pieces, len(code), compressor.compress),
         compressor=compressor.name,
     )
+
+
+@dataclass(frozen=True)
+class _Flat:
+    """A program in one piece, before it is made small."""
+
+    parts: list[Part]
+    sha256: str  # of what it was made from
+    with_brotli: bool
+    reads_own_text: bool
+
+    def readable(self) -> str:
+        texts = [f"# {p.name}\n{ast.unparse(ast.Module(p.body, []))}\n" for p in self.parts if p.body]
+        return "\n\n".join(texts)
+
+
+def _flatten(knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path], specialise: bool) -> _Flat:
+    if source and (knobs or specialise):
+        raise BadInput(f"knobs and --specialise are for pgolf's own trainer; {source} has its own")
+    if unknown := knobs.keys() - KNOB_TYPES.keys():
+        raise BadInput(f"no knob '{min(unknown)}'{did_you_mean(min(unknown), KNOB_TYPES)}")
+    modules = [read_module(source.stem, source)] if source else _trainer_modules()
+    extras = [read_module(path.stem, path) for path in extra]
+    own = {k: v for k, v in sorted(knobs.items()) if v != getattr(Config, k)}
+    with_brotli = any(_imports_brotli(m) for m in modules)
+    parts = flatten(modules[0], modules[1:], extras)
+    if own:
+        _set_preset(parts, own)
+    if specialise:
+        cut_branches(parts, own)
+    names = {part.name for part in parts}
+    used = [m for m in (*modules, *extras) if m.name in names]
+    inputs = [(m.name, hashlib.sha256(m.text).hexdigest()) for m in used]
+    sha256 = hashlib.sha256(repr((inputs, own, specialise)).encode()).hexdigest()
+    return _Flat(parts, sha256, with_brotli, any(reads_own_text(m) for m in used))
 
 
 def _trainer_modules() -> list[Module]:
@@ -117,9 +134,10 @@ def _imports_brotli(module: Module) -> bool:
 
 
 def _set_preset(parts: list[Part], knobs: dict[str, Knob]) -> None:
-    for statement in (s for part in parts for s in part.body if isinstance(s, ast.AnnAssign)):
-        if isinstance(statement.target, ast.Name) and statement.target.id == "PRESET_KNOBS":
-            statement.value = ast.parse(repr(knobs), mode="eval").body
+    """Write `knobs` into `PRESET_KNOBS: dict = {}`."""
+    annotated = [s for part in parts for s in part.body if isinstance(s, ast.AnnAssign)]
+    (preset,) = (s for s in annotated if ast.unparse(s.target) == "PRESET_KNOBS")
+    preset.value = ast.parse(repr(knobs), mode="eval").body
 
 
 def _attribute(pieces: list[tuple[str, str]], total: int, compress: Callable[[bytes], bytes]) -> dict[str, int]:
@@ -163,12 +181,10 @@ def unpack(code: bytes) -> str:
     label, source = unwrap(code)
     knobs = _preset_in(source)
     for specialise in (False, True):
-        packed = pack(knobs, specialise=specialise)
-        if packed.minified == source:
+        ours = label.endswith(_flatten(knobs, None, (), specialise).sha256[:16])
+        if ours and (packed := pack(knobs, specialise=specialise)).minified == source:
             return f"# {label}: with this checkout's names, since it packs to the same program\n{packed.readable}"
-    return (
-        f"# {label}: names as in the file, which this checkout does not reproduce\n{ast.unparse(ast.parse(source))}\n"
-    )
+    return f"# {label}: names as in the file, which this checkout does not make\n{ast.unparse(ast.parse(source))}\n"
 
 
 def difference(code: bytes, packed: Packed) -> str | None:

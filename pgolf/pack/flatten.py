@@ -155,10 +155,12 @@ class _Program:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 for alias in node.names:
                     target, _ = self.target(module, node, alias)
-                    if target:
+                    if not target:
+                        self.check_foreign(module, node, alias)
+                    elif node in module.tree.body:
                         yield target
                     else:
-                        self.check_foreign(module, node, alias)
+                        raise module.refuse(node, f"{target} must be imported at the module's top level")
 
     def target(self, module: Module, node: Any, alias: ast.alias) -> tuple[str | None, str | None]:
         """(module of the program, name in it or None for the module itself) that is imported, or (None, None)."""
@@ -230,8 +232,8 @@ class _Program:
         """Let what was imported from another module of the program be that module's own name."""
         statement: Any = get_parent(aliases[0])
         uses = [node for node in binding.references if node not in aliases]
-        if len(aliases) > 1 or statement not in module.tree.body:
-            raise module.refuse(statement, f"'{binding.name}' must be imported once, at the module's top level")
+        if len(aliases) > 1:
+            raise module.refuse(statement, f"'{binding.name}' is imported more than once")
         ((target, name),) = targets
         statement.names.remove(aliases[0])
         if name is None:
@@ -283,11 +285,11 @@ class _Program:
 
 
 def _identity(alias: ast.alias) -> str:
-    """What an import binds, whatever it is called."""
+    """What an import binds, and to which name: the same in two modules is one thing."""
     statement = get_parent(alias)
-    if isinstance(statement, ast.ImportFrom):
-        return f"from {statement.module} import {alias.name}"
-    return f"import {alias.name if alias.asname else alias.name.split('.')[0]}"
+    source = statement.module if isinstance(statement, ast.ImportFrom) else ""
+    name = alias.name if source or alias.asname else alias.name.split(".")[0]
+    return f"{source}:{name} as {alias.asname or name}"
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -20,7 +20,7 @@ from python_minifier.rename.binding import Binding
 
 from pgolf.errors import RunFailed
 from pgolf.pack.flatten import IMPORTS, Part
-from pgolf.pack.names import all_bindings, ancestors, bind, is_foreign, rename, visible_in
+from pgolf.pack.names import all_bindings, bind, is_foreign, rename, visible_in
 
 # Decorators that don't look at their function's parameters.
 TRANSPARENT = {"staticmethod", "classmethod", "property", "setter", "contextmanager", "no_grad", "inference_mode"}
@@ -129,12 +129,14 @@ def _drop_unused(parts: Sequence[Part]) -> bool:
 def _only_defines(statement: ast.stmt, name: str) -> bool:
     """Whether running `statement` does nothing but bind `name`."""
     match statement:
-        case ast.FunctionDef(name=own, decorator_list=[]) | ast.ClassDef(name=own, decorator_list=[], bases=[]):
-            return own == name
+        case ast.FunctionDef(name=own, decorator_list=[], args=arguments):
+            run_now = [d for d in (*arguments.defaults, *arguments.kw_defaults) if d]
         case ast.Assign(targets=[ast.Name(id=own)], value=value):
-            acts = (ast.Call, ast.Await, ast.NamedExpr, ast.Yield, ast.YieldFrom)
-            return own == name and not any(isinstance(node, acts) for node in ast.walk(value))
-    return False
+            run_now = [value]
+        case _:
+            return False
+    acts = (ast.Call, ast.Await, ast.NamedExpr, ast.Yield, ast.YieldFrom)
+    return own == name and not any(isinstance(node, acts) for e in run_now for node in ast.walk(e))
 
 
 def _assign_names(tree: ast.Module) -> None:
@@ -183,19 +185,12 @@ class _Calls:
 def _may_rename(scope: Any, binding: Binding, calls: _Calls) -> bool:
     made_by = binding.references
     if any(isinstance(node, ast.ClassDef) for node in made_by):
-        return bool(binding.allow_rename) and not any(_is_raised(node) for node in made_by)
+        return False  # errors and prints show it
     if any(isinstance(node, ast.arg) for node in made_by):
         if isinstance(scope, ast.Lambda):
             return binding.name not in calls.keywords
         return _is_transparent(scope) and not calls.may_name(scope, binding.name)
     return bool(binding.allow_rename)
-
-
-def _is_raised(node: ast.AST) -> bool:
-    """Whether `node` is in a `raise`: an error is shown with its class's name."""
-    return any(
-        isinstance(a, ast.Raise) for a in itertools.takewhile(lambda a: not isinstance(a, Function), ancestors(node))
-    )
 
 
 def _reserve(used: dict[ast.AST, set[str]], scopes: set[ast.AST], name: str) -> None:

@@ -1,7 +1,7 @@
 """A program as a script that unpacks itself: one comment line, the compressed source as a string, and `exec`.
 
 The string holds the compressed bytes as Latin-1 characters, which costs 1–2 % where base 85 costs 25 %. The source
-is registered with `linecache`, so that tracebacks and torch.compile see its lines.
+is registered with `linecache`, so that error messages and torch.compile see its lines.
 """
 
 import ast
@@ -50,23 +50,34 @@ COMPRESSORS = {
     )
 }
 SCRIPT = """#coding:l1 {label}
-import {module},linecache
-s={restore}.decode()
+import {modules}
+s={restored}.decode()
 f=__file__+" unpacked"
-linecache.cache[f]=len(s),None,s.splitlines(1),f
 exec(compile(s,f,"exec"))
+"""
+# Runs first, compressed with the rest: error messages show the lines that they speak of.
+PRELUDE = """import linecache,sys,traceback
+linecache.cache[f]=len(s),None,s.splitlines(1),f
+sys.excepthook=traceback.print_exception
 """
 
 
 def wrap(source: str, label: str, compressor: Compressor, ascii_only: bool = False) -> bytes:
     """The script that runs `source`; `label` goes into its comment line. `ascii_only` costs 25 %."""
-    packed = compressor.compress(source.encode())
+    future, source = _split_future(source)
+    packed = compressor.compress(f"{future}{PRELUDE}{source}".encode())
     if ascii_only:
-        module, literal = f"{compressor.name},base64", f'base64.b85decode("{base64.b85encode(packed).decode()}")'
+        modules, literal = f"{compressor.name},base64", f'base64.b85decode("{base64.b85encode(packed).decode()}")'
     else:
-        module, literal = compressor.name, f"{_literal(packed.decode('latin-1'))}.encode('l1')"
-    script = SCRIPT.format(label=label, module=module, restore=compressor.expression % literal)
+        modules, literal = compressor.name, f"{_literal(packed.decode('latin-1'))}.encode('l1')"
+    script = SCRIPT.format(label=label, modules=modules, restored=compressor.expression % literal)
     return script.encode("latin-1")
+
+
+def _split_future(source: str) -> tuple[str, str]:
+    """`from __future__ import …`, which must come first, and the rest."""
+    first, newline, rest = source.partition("\n")
+    return (first + newline, rest) if first.startswith("from __future__") else ("", source)
 
 
 def smallest(source: str, label: str, with_brotli: bool, ascii_only: bool = False) -> tuple[bytes, Compressor]:
@@ -80,10 +91,9 @@ def _literal(text: str) -> str:
     text = text.replace("\\", "\\\\").replace("\r", "\\r")
     text = re.sub("\0(?=[0-7])", "\\\\x00", text).replace("\0", "\\0")
     quoted = []
-    for quote in ("'''", '"""'):
-        inner = text.replace(quote, "\\" + quote)
-        inner = inner[:-1] + "\\" + quote[0] if inner.endswith(quote[0]) else inner
-        quoted.append(quote + inner + quote)
+    for quote in "'\"":
+        inner = re.sub(f"(?<={quote}{quote}){quote}|{quote}\\Z", f"\\\\{quote}", text)
+        quoted.append(3 * quote + inner + 3 * quote)
     return min(quoted, key=len)
 
 
@@ -96,6 +106,6 @@ def unwrap(script: bytes) -> tuple[str, str]:
         constants = (n.value for n in ast.walk(body[1]) if isinstance(n, ast.Constant))
         packed = max((c for c in constants if isinstance(c, str)), key=len).encode("latin-1")
         packed = base64.b85decode(packed) if "base64" in modules else packed
-        return label, COMPRESSORS[modules[0]].decompress(packed).decode()
+        return label, COMPRESSORS[modules[0]].decompress(packed).decode().replace(PRELUDE, "", 1)
     except (SyntaxError, ValueError, LookupError, AttributeError, OSError, zlib.error, lzma.LZMAError, brotli.error):
         raise BadInput("not a file that `pgolf pack` made") from None

@@ -1,0 +1,138 @@
+"""The small program does what the readable one does."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pgolf.pack import pack
+
+PROGRAMS = {
+    "parameters passed by name": """
+def f(first, second=2, *rest, third=3, **more):
+    return first, second, rest, third, sorted(more.items())
+def g(name, value):
+    return f'{name}={value}'
+print(f(1, second=5), f(1, 2, 3, third=4, name=7), g('a', value=3))
+""",
+    "parameters from a dict": """
+from functools import partial
+def f(alpha, beta):
+    return alpha - beta
+def call(what, options):
+    return what(**options)
+def g(gamma, delta):
+    return gamma - delta
+def later(epsilon, zeta):
+    return epsilon - zeta
+print(f(**{'beta': 1, 'alpha': 5}), call(g, {'delta': 1, 'gamma': 5}), partial(later, **{'zeta': 1})(5))
+""",
+    "scopes": """
+x = 'module'
+def outer(items, x='argument'):
+    total, seen = 0, []
+    def inner(y):
+        nonlocal total
+        total += y
+        return [x for x in seen if (z := x) is not None] + [x]
+    for item in items:
+        seen.append(item)
+        inner(item)
+    return total, inner(0), {x: y for x, y in zip(items, items)}, (lambda x, y=x: (x, y))(1)
+def setter():
+    global x, fresh
+    x = fresh = 'set'
+class C:
+    x = 'class'
+    y = [x for _ in range(2)][:0] or x
+    def get(self):
+        return x, self.x
+print(outer([1, 2]), x, C().get(), C.y)
+setter()
+print(x, fresh)
+""",
+    "statements that bind": """
+import os.path, math as m
+try:
+    1 / 0
+except ZeroDivisionError as error:
+    print(type(error).__name__)
+with open(os.devnull) as handle:
+    print(handle.closed)
+match {'kind': 'point', 'at': (1, 2), 'more': 3}:
+    case {'kind': kind, 'at': (a, *b), **others}:
+        print(kind, a, b, others, m.floor(2.5), os.path.basename('a/b'))
+""",
+    "annotations that are read": """
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+@dataclass
+class Config:
+    steps: int = 3
+    rate: float = 0.5
+class Point(NamedTuple):
+    x: int
+    y: int = 2
+def registered(function):
+    return sorted(function.__annotations__), function.__code__.co_varnames[:2]
+@registered
+def kernel(width: int, height: float):
+    return width
+def plain(width: int) -> int:
+    total: int = width
+    unused: str
+    return total
+print([(f.name, f.type is int) for f in fields(Config)], Point(1), kernel, plain(4))
+""",
+    "its own names": """
+value = 3
+def f(x):
+    return sorted(k for k in vars() if k != 'k')
+print(globals()['value'], f(1))
+""",
+    "text in many quotes": """
+name, d = 'n', {'a': 1, "it's": 2}
+print(f"{d['a']} {name!r:>5} {'nested ' + f'{name}'} {{}} \\t", 'a"b', "a'b", '''"'"' ''', f'{d["a"]:{4}.{2}f}')
+""",
+    "errors keep their class's name": """
+class OutOfClock(Exception):
+    '''why'''
+def f(seconds):
+    if seconds > 600: raise OutOfClock(f'{seconds} s')
+try: f(601)
+except OutOfClock as e: print(type(e).__name__, e)
+""",
+    "unused definitions with effects": """
+def loud(x):
+    print('called')
+    return x
+value = loud(1)
+@loud
+def decorated(): pass
+def default(x=loud(2)): pass
+class Registered(metaclass=type('M', (type,), {'__init__': lambda *a: print('made')})): pass
+""",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_packed_and_unpacked_print_the_same(tmp_path, name):
+    source, target = tmp_path / "source.py", tmp_path / "packed.py"
+    source.write_text(PROGRAMS[name])
+    target.write_bytes(pack(source=source).code)
+    plain, packed = (
+        subprocess.run([sys.executable, "-W", "error", path], capture_output=True, text=True)
+        for path in (source, target)
+    )
+    assert plain.returncode == 0, plain.stderr
+    assert (packed.stdout, packed.stderr) == (plain.stdout, "")
+
+
+def test_what_nothing_mentions_is_left_out(tmp_path):
+    source = tmp_path / "source.py"
+    source.write_text(
+        '"""Docstring."""\nfrom collections.abc import Iterator\nimport json\nKnob = int | str  # comment\n'
+        "def unused(n):\n    return unused(n - 1) + only_here()\ndef only_here() -> Iterator:\n    '''Doc.'''\n"
+        "def used(): return 1\nprint(used())\n"
+    )
+    assert pack(source=source).minified == "def A():return 1\nprint(A())\n"
