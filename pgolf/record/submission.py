@@ -270,7 +270,7 @@ def judge(inputs: RecordInputs) -> Verdict:
         folder = Path(temporary) / inputs.folder_name
         draft = _put_together(inputs, folder)
         checks = tuple(audit(folder, inputs.track, inputs.standing).checks)
-    reasons = _against_the_plan(inputs)
+    reasons = _against_the_plan(inputs) + _foreign_artifacts(draft)
     if not (draft.comparison and draft.comparison.clears):
         reasons.append(draft.comparison.verdict if draft.comparison else draft.no_comparison)
     reasons += [f"{c.id}: {c.message}" for c in checks if c.status == "fail"]
@@ -286,6 +286,16 @@ def _against_the_plan(inputs: RecordInputs) -> list[str]:
             f"{len(finished)} seeds are fewer than the {inputs.track.policy.min_seeds} that the track asks for"
         )
     return reasons
+
+
+def _foreign_artifacts(draft: Draft) -> list[str]:
+    """Seeds whose artifact is not the file that their log tells of."""
+    logged = {r.seed.value: value(r.artifact_sha256) for r in draft.runs if r.seed}
+    return [
+        f"the artifact of seed {seed} is not the one that its log tells of (SHA-256)"
+        for seed, sha256 in draft.artifacts.items()
+        if logged.get(seed) not in (None, sha256)
+    ]
 
 
 def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:

@@ -1,0 +1,76 @@
+"""`pgolf compare`, `power` and `ledger` as a person types them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pgolf import cli
+
+PUBLIC = Path(__file__).parents[3] / "shared" / "public-records"
+Pgolf = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def pgolf(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pgolf:
+    """Runs `pgolf …`; exit code, stdout and stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["pgolf", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_headline_of_the_seed_document(pgolf):
+    code, out, _ = pgolf(
+        "compare", "mean=1.07290246,std=0.00015869,n=3", "mean=1.0810,std=0.0002,n=3", "--bytes-per-token=3.7266"
+    )
+    assert code == 0
+    for figure in ("5.856e-07", "t = -54.935", "df = 3.80", "1.8e-07 to 3.4e-06", "0.02092 nats", "0.0019357 bpb"):
+        assert figure in out
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="no public records here")
+def test_a_folder_against_the_ledger_as_json(pgolf):
+    _, out, _ = pgolf("compare", str(PUBLIC / "2026-04-09_A2_Muon097_3Seed"), "pr1493", "--json")
+    content = json.loads(out)
+    assert (f"{content['t']:.3f}", f"{content['df']:.2f}", f"{content['p_one_sided']:.6f}") == (
+        "-3.798",
+        "2.61",
+        "0.020298",
+    )
+    assert content["verdict"].startswith("does not clear the bar")
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="no public records here")
+def test_a_reproduction_that_is_the_same_logs_again_is_no_seed(pgolf):
+    folder = PUBLIC / "2026-04-09_SP8192_3LayerRecur_ParResid_QK525_LegalTTT"
+    _, out, _ = pgolf("compare", f"{folder},pr1493", "pr1394")
+    assert "cannot be claimed" in out and "not distinct" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("compare", "pr1494", "pr1493"), "did you mean pr1493"),
+        (("compare", "1.0,x", "pr1493"), "'x' is no folder"),
+        (("compare", "1.0", "pr1493", "--alpha", "0"), "alpha"),
+        (("power", "--std", "0", "--delta", "1"), "std"),
+        (("ledger", "build", "gone"), "gone"),
+        (("reproduce", "gone"), "gone"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(pgolf, words, said):
+    code, out, err = pgolf(*words)
+    assert code == 2
+    assert said in " ".join(err.split()) and out == ""
+
+
+def test_power_says_how_many_seeds(pgolf):
+    _, out, _ = pgolf("power", "--std", "0.0002", "--delta", "0.003", "--margin", "0.0019357", "--json")
+    content = json.loads(out)
+    assert content["seeds_needed"] == 4 and 0.8 < content["chance"] < 0.9
