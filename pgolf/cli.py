@@ -78,10 +78,10 @@ def record(
     knobs = parse_overrides(settings or [])
     check_request(track, preset, named, knobs)  # before anything is started
     show_log()
-    from flows.record import run_here
+    from flows.here import record_here
 
     try:
-        outcome = run_here(
+        outcome = record_here(
             track=track,
             preset=preset,
             seeds=named,

@@ -46,7 +46,8 @@ class Claim:
 
     def agrees(self, value: float) -> bool:
         """Whether `value` may have been printed so: rounded, cut off, or averaged from rounded figures."""
-        return abs(value - self.value) <= 1.0001 * self.unit
+        slack = 0.5 if self.decimals == 1 else 1.0  # 1.0 is no claim of 1.079
+        return abs(value - self.value) <= 1.0001 * slack * self.unit
 
     def __str__(self) -> str:
         return f"{self.bound}{self.value:.{max(self.decimals, 0)}f}" if self.decimals < 12 else f"{self.value:.4g}"
@@ -214,6 +215,8 @@ class _Reader:
 
     def _number(self, values: dict[str, Any], key: str, line: int = 1) -> Claim | None:
         value, bound = values.get(key), ""
+        if isinstance(value, dict):
+            value = value.get("mean")
         if isinstance(value, str) and (found := re.fullmatch(r"\s*([<≤]?)[=~≈]?\s*([-+.\deE]{1,30})\s*", value)):
             bound, value = ("<" if found[1] else ""), _decimal(found[2])
         if not isinstance(value, Decimal) or not value.is_finite() or abs(value.adjusted()) > 300:

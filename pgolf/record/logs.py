@@ -16,108 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput
+from pgolf.record import dialect as say
 from pgolf.record.events import beside, joined, read_events, same_run
 from pgolf.record.lines import printable, read_lines, without_prefix
-from pgolf.record.run import CurvePoint, Evidence, Problem, ProblemKind, Run, Sourced, Stage, stage_kind
+from pgolf.record.run import CurvePoint, Evidence, Problem, ProblemKind, Run, Sourced, Stage, T, stage_kind
 
 LOOKED_AT = 2048  # characters of a line that the patterns see; only dumps of knobs are longer
 MOST_KNOBS, MOST_STAGES, MOST_PROBLEMS, MOST_POINTS = 4000, 1000, 50, 4096
 MOST_RUNS = 64  # seeds in one log
 FIRST_POINTS = 64  # never thinned out: they are a run's fingerprint
-
-# All patterns are lower case and see a lower-cased line; most are matched at its beginning.
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
-VALUE = rf"({NUMBER}|nan|[-+]?inf)(?![\w.])"
-UNIT = r"(ms|seconds|secs?|s|minutes|mins?|m)"
-PAIR = re.compile(rf"([a-z_][\w/]*)\s*[:=]\s*({NUMBER}|nan|[-+]?inf)\s*{UNIT}?(?![\w.])")
-
-# losses during training: 'step:500/20000 train_loss:…' or '500/20000 val_loss: …'
-STEP = re.compile(r"(?:step\s*[:=]?\s*(\d{1,12})(?:\s*/\s*(\d{1,12}))?|(\d{1,12})\s*/\s*(\d{1,12}))(?=[\s:|,(])")
-LOSS = re.compile(rf"(?<!\w)(?:(val|train)[_ ]?)?loss\s*[:=]\s*{VALUE}")
-STEP_TIME = re.compile(rf"(?<!\w)(?:train_time|time|t)(_ms|_s|_seconds)?\s*[:=]\s*({NUMBER})\s*{UNIT}?(?![\w.])")
-
-# scores of the finished model: '<name> val_loss:… val_bpb:… eval_time:…ms'
-BPB = re.compile(rf"(?<!\w)val[_ /]?bpb\s*[:=]\s*{VALUE}")
-VAL_LOSS = re.compile(rf"(?<!\w)val[_ ]?loss\s*[:=]\s*{VALUE}")
-EVAL_TIME = re.compile(
-    rf"(?<!\w)(?:eval_time|eval|time|elapsed)(_ms|_s|_seconds)?\s*[:=]\s*({NUMBER})\s*{UNIT}?(?![\w.])"
-)
-PROGRESS = re.compile(r"\d\s*/\s*\d|\d\s?%|running")
-OTHERS_SCORE = re.compile(
-    r"\b(?:baseline|target|sota|prev|previous|claim|claimed|expected|goal|delta|gain|improve\w*|partial|best|so far"
-    r"|threshold|leader\w*|to beat)\b"
-)
-EVALUATING = re.compile(
-    r"(?:ttp|ttpp|ttpr|tttg|sliding_eval|ttt_chunk)\b|beginning ttt\b|\w*(?:ttt|sliding)\w*:(?:start|warming)"
-)
-
-# times and sizes
-STOPPED = re.compile(r"stopping[_ ]early\b|training[_ ](?:done|complete|completed|finished)\b")
-TRAIN_TIME = re.compile(
-    r"(?<!\w)(?:total[_ ])?train(?:ing)?[_ ](?:wall[_ ]?)?(?:time|clock)(_ms|_s|_seconds)?"
-    rf"\s*[:=]\s*({NUMBER})\s*{UNIT}?(?![\w.])"
-)
-STOP_STEP = re.compile(r"(?<!\w)steps?\s*[:=]\s*(\d+)")
-TOTAL_EVAL = re.compile(rf"total[_ ]eval[_ ]time(_ms|_s|_seconds)?\s*[:=]\s*({NUMBER})\s*{UNIT}?(?![\w.])")
-CALIBRATES = re.compile(r"(?:gptq\w*[: ]+)?(?:collecting hessians|calibrating|collecting calibration)\b")
-CALIBRATED = re.compile(
-    rf"(?:gptq\w*[: ]+)?(?:collected|calibrated|calibration (?:done|took|time|finished|complete))\b[^.;]{{0,60}}?"
-    rf"(?:\bin|\btook|[:=]|\bdone|\btime)\s*({NUMBER})\s*{UNIT}\b"
-)
-CODE = re.compile(r"code[ _](?:size|bytes)\s*(?:\(([^)]*)\))?\s*[:=]\s*([\d,_]+)(?![\d.])")
-MODEL = re.compile(r"(?:serialized|compressed|quantized) model\s*([^:=]{0,80}?)\s*[:=]\s*([\d,_]+) bytes")
-ARTIFACT = re.compile(
-    r"(?:total[_ ])?(?:submission|artifact)(?:[ _](?:size|bytes))*\s*([^:=]{0,80}?)\s*[:=]\s*([\d,_]+)(?![\d.])\s*"
-    r"(?:bytes|b)?(?:\s|$)"
-)
-BUDGET = re.compile(r"budget\s*[:=]\s*([\d,_]+)\s*/\s*[\d,_]+")
-INLINE_CODE = re.compile(r"artifact:.{0,200}\bcode:(\d{1,12})\b")
-
-# the data, the model and the machine
-WHOLE_FACTS = {
-    "parameters": re.compile(r"(?:model_params|total_params|params|parameters)\s*[:=]\s*([\d,_]+)(?![\d.])"),
-    "world_size": re.compile(r"world_size\s*[:=]\s*(\d+)"),
-    "val_tokens": re.compile(r"(?:val_tokens\s*[:=]|val_loader:.{0,200}?\btokens[:=])\s*([\d,_]+)"),
-    "val_bytes": re.compile(r"val_bytes\s*[:=]\s*([\d,_]+)(?![\d.])"),
-}
-WORD_FACTS = {
-    "weights_fingerprint": re.compile(r"weights_fingerprint\s*[:=]\s*([0-9a-f]{8,64})\b"),
-    "val_sha256": re.compile(r".{0,80}\bval_sha256\s*[:=]\s*([0-9a-f]{64})\b"),
-    "artifact_sha256": re.compile(r"artifact_sha256\s*[:=]\s*([0-9a-f]{64})\b"),
-    "torch_version": re.compile(r"(?:(?:running )?pytorch|torch:) (\d\S{0,40})"),
-    "hardware": re.compile(r"(?:gpu|device)(?:[_ ]name)?\s*[:=]\s*((?:nvidia|amd)\b.{0,80})"),
-}
-GPU = re.compile(
-    r"\|\s+(\d+)\s+((?:nvidia|amd|tesla)\b[^|]*?)\s+(?:on|off|n/a)\s+\||gpu (\d+): ((?:nvidia|amd|tesla)\b[^(]*)"
-)
-FACT = re.compile(  # what any of the patterns above can begin with
-    r"stopping|train|total|gptq|collect|calib|code|serial|compress|quant|submission|artifact|budget|model_p|param|world_"
-    r"|val_|weights_|running p|pytorch|torch|gpu|device|\|"
-)
-ERROR = re.compile(
-    r"traceback \(most recent call last\)|error:|.{0,200}\b(?:outofmemoryerror|childfailederror|cuda error|nccl error"
-    r"|runtimeerror|assertionerror|segmentation fault)\b"
-)
-
-# knobs, source code, and where a run begins
-KNOBS_TITLE = r"\W{0,4}(?:hyper-?parameters|hparams|config(?:uration)?|arg(?:ument)?s)\W{0,6}"
-KNOBS = re.compile(KNOBS_TITLE)
-KNOBS_INLINE = re.compile(KNOBS_TITLE + r"(?=\{)")
-KNOBS_REPR = re.compile(r"(?:namespace|hyperparameters|config|args)\(.*\)")
-REPR_ITEM = re.compile(r"([A-Za-z_]\w*)=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,()\s]+)")
-KNOB = re.compile(r"(\s*)[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s?(.*)")
-KNOB_TOKEN = re.compile(r"([A-Za-z_]\w*)[:=]([^\s:=/][^\s=]*)")
-NO_KNOB = {"val_bpb", "val_loss", "train_loader", "val_loader", "warmup", "warmup_step", "loop_warmup_step"}
-BEGINS = re.compile(
-    r"\W{0,4}hyper-?parameters\W{0,6}$|train_shards\s*[:=]|train_loader:|val_bpb:enabled|running (?:python|pytorch)\b"
-    r"|seed\s*[:=]\s*-?\d+\s*$"
-)
-LAUNCHED = "setting omp_num_threads environment variable"  # torchrun's banner
-SOURCE = re.compile(r"import \w|from [\w.]+ import |def \w|class \w|@\w|#!|\"\"\"|if __name__")
-AFTER_SOURCE = re.compile(
-    r"={50,}$|hyper-?parameters:$|(?:step:)?\d+/\d+ |(?:train_shards|world_size|model_params|seed|val_tokens):\s*\d"
-    r"|val_bpb:enabled|logs/\S+$"
-)
 
 
 def read_run(path: Path, relative_to: Path | None = None) -> Run:
@@ -222,39 +129,31 @@ def _runs(path: Path, relative_to: Path | None) -> Iterator[Run]:
         yield run
 
 
-def seconds(number: str, unit: str | None, suffix: str | None = None) -> float | None:
-    """A time in seconds, from its unit or from its name's suffix (_ms, _s, _seconds); None without either."""
-    unit, value = unit or (suffix or "").removeprefix("_"), float(number)
-    if not unit or not math.isfinite(value):
-        return None
-    return value / 1000 if unit == "ms" else value * 60 if unit.startswith("m") else value
-
-
-def whole(text: str) -> int | None:
-    """An integer with or without thousands separators; None where there is none of a sane length."""
-    digits = text.replace(",", "").replace("_", "")
-    return int(digits) if digits.isdecimal() and len(digits) <= 18 else None
-
-
 class _Curve:
     """Logged losses in bounded memory: all of the beginning, then ever fewer of the rest, and the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.points: list[CurvePoint] = []
         self.seen, self.stride = 0, 1
-        self.last: CurvePoint | None = None
+        self.latest: tuple[int, float, float | None, int] | None = None
 
-    def add(self, point: CurvePoint) -> None:
-        self.seen, self.last = self.seen + 1, point
+    def add(self, step: int, loss: float, seconds: float | None, line: int) -> None:
+        self.seen, self.latest = self.seen + 1, (step, loss, seconds, line)
         if self.seen % self.stride == 0:
-            self.points.append(point)
+            self.points.append(self._point(self.latest))
             if len(self.points) >= MOST_POINTS:
                 self.stride *= 2
                 self.points[FIRST_POINTS:] = self.points[FIRST_POINTS::2]
 
+    def _point(self, latest: tuple[int, float, float | None, int]) -> CurvePoint:
+        step, loss, seconds, line = latest
+        return CurvePoint(step, loss, seconds, Evidence(self.name, line))
+
     def finish(self) -> list[CurvePoint]:
-        if self.last and self.points[-1] is not self.last:
-            self.points.append(self.last)
+        """The points, with the last one among them."""
+        if self.latest and self.seen % self.stride:
+            self.points.append(self._point(self.latest))
         return self.points
 
 
@@ -262,12 +161,12 @@ class _Parser:
     """The run that a log is telling of right now, fed a line at a time."""
 
     def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
+        self.path, self.name, self.number = path, name, 0
         self._fresh()
 
     def _fresh(self) -> None:
         self.run = Run(log=self.path)
-        self.train, self.val = _Curve(), _Curve()
+        self.train, self.val = _Curve(self.name), _Curve(self.name)
         self.facts = False  # whether the log has said anything of a run
         self.begun = False  # whether it is past its knobs: a step or a score came
         self.in_knobs = self.flat_knobs = False  # inside a dump of knobs; one without indentation
@@ -275,6 +174,14 @@ class _Parser:
         self.evaluating: Evidence | None = None  # where an evaluation began whose score is still to come
         self.planned = -1  # steps, by the line of the last one
         self.gpus: set[str] = set()
+        self.raw_bytes = 0  # of the model before compression
+
+    @property
+    def at(self) -> Evidence:
+        return Evidence(self.name, self.number)
+
+    def _here(self, value: T) -> Sourced[T]:
+        return Sourced(value, self.at)
 
     def feed(self, number: int, line: str) -> Run | None:
         """Take in a line; the run before it, if this line begins another."""
@@ -283,27 +190,31 @@ class _Parser:
         low = text.lower()
         if not low:
             return None
-        at = Evidence(self.name, number)
-        if self._step(low, at) or (not self.begun and self._skip_source(low)):
+        self.number = number
+        if self.in_source and line[0] in " \t":
+            return None
+        if self._step(low) or (not self.begun and self._skip_source(low)):
+            return None
+        if self.begun and not say.FACT.match(low) and not any(word in low for word in say.FACT_WORDS):
             return None
         finished = None
-        if self.begun and (BEGINS.match(low) or LAUNCHED in low):
+        if self.begun and (say.BEGINS.match(low) or say.LAUNCHED in low):
             finished = self.finish()
-        if self.begun or not self._knobs(line, low, at):
-            self._fact(text, low, at)
+        if self.begun or not self._knobs(line, low):
+            self._fact(text, low)
         return finished
 
     def finish(self) -> Run | None:
         """The run so far, if there is one; the parser is ready for the next."""
         run, facts = self.run, self.facts
         run.train_curve, run.val_curve = self.train.finish(), self.val.finish()
-        last = max((c.last for c in (self.train, self.val) if c.last), key=lambda p: p.step, default=None)
+        last = max((c[-1] for c in (run.train_curve, run.val_curve) if c), key=lambda p: p.step, default=None)
         if last and not run.steps:
             run.steps = Sourced(last.step, last.at)
         if last and last.step == self.planned and not run.train_seconds and last.seconds is not None:
             run.train_seconds = Sourced(last.seconds, last.at)
         if self.evaluating:
-            self._problem("unfinished", "an evaluation began and its score never came", self.evaluating)
+            run.problems.append(Problem("unfinished", "an evaluation began, its score never came", self.evaluating))
         run.ended = run.final is not None and self.evaluating is None
         self._fresh()
         return run if facts else None
@@ -311,19 +222,19 @@ class _Parser:
     def _skip_source(self, low: str) -> bool:
         """Whether this is a line of source code that the log begins with."""
         if self.in_source:
-            self.in_source = not AFTER_SOURCE.match(low)
+            self.in_source = not say.AFTER_SOURCE.match(low)
         else:
-            self.in_source = SOURCE.match(low) is not None
+            self.in_source = say.SOURCE.match(low) is not None
         return self.in_source
 
-    def _problem(self, kind: ProblemKind, text: str, at: Evidence) -> None:
+    def _problem(self, kind: ProblemKind, text: str) -> None:
         if len(self.run.problems) < MOST_PROBLEMS:
-            self.run.problems.append(Problem(kind, printable(text), at))
+            self.run.problems.append(Problem(kind, printable(text), self.at))
 
-    def _step(self, low: str, at: Evidence) -> bool:
+    def _step(self, low: str) -> bool:
         """Whether the line logs a step of training."""
-        found = STEP.match(low)
-        loss = found and LOSS.search(low, found.end())
+        found = say.STEP.match(low)
+        loss = found and say.LOSS.search(low, found.end())
         if not found or not loss:
             return False
         if not self.train.seen and not self.val.seen:
@@ -332,103 +243,102 @@ class _Parser:
         self.in_source = False
         value = float(loss[2])
         if not math.isfinite(value):
-            self._problem("not-finite", low, at)
+            self._problem("not-finite", low)
             value = math.nan
-        time = STEP_TIME.search(low, loss.end())
-        point = CurvePoint(int(found[1] or found[3]), value, seconds(time[2], time[3], time[1]) if time else None, at)
-        (self.val if loss[1] == "val" else self.train).add(point)
+        time = say.STEP_TIME.search(low, loss.end())
+        took = say.seconds(time[2], time[3], time[1]) if time else None
+        (self.val if loss[1] == "val" else self.train).add(int(found[1] or found[3]), value, took, self.number)
         self.planned = int(found[2] or found[4] or -1)
         return True
 
     # --- knobs
-    def _knobs(self, line: str, low: str, at: Evidence) -> bool:
+    def _knobs(self, line: str, low: str) -> bool:
         """Whether the line states knobs and nothing else. Only lines before training do."""
-        if KNOBS.fullmatch(low):
+        if say.KNOBS.fullmatch(low):
             self.facts = self.in_knobs = True
             self.flat_knobs = False
             return True
-        if low.startswith("{") or KNOBS_INLINE.match(low):
-            return self._add_knobs(_mapping(line[line.index("{") :].strip()), at)
-        if KNOBS_REPR.fullmatch(low):
-            return self._add_knobs({k: v.strip("'\"") for k, v in REPR_ITEM.findall(line)}, at)
-        if self._knob_line(line, at):
+        if low.startswith("{") or say.KNOBS_INLINE.match(low):
+            return self._add_knobs(_mapping(line[line.index("{") :].strip()))
+        if say.KNOBS_REPR.fullmatch(low):
+            return self._add_knobs({k: v.strip("'\"") for k, v in say.REPR_ITEM.findall(line)})
+        if self._knob_line(line):
             return False  # such a line may be a fact too: world_size:8 grad_accum_steps:1
-        if self.in_knobs and (knob := KNOB.fullmatch(line[:LOOKED_AT])):
+        if self.in_knobs and (knob := say.KNOB.fullmatch(line[:LOOKED_AT])):
             if not self.run.hyperparameters and not knob[1]:
                 self.flat_knobs = True
-            known = low.startswith("train_shards") or any(p.match(low) for p in WHOLE_FACTS.values())
+            known = low.startswith("train_shards") or any(p.match(low) for p in say.WHOLE_FACTS.values())
             if knob[1] or (self.flat_knobs and not known):
-                return self._add_knobs({knob[2]: knob[3].strip().rstrip(",").strip("'\"")}, at)
+                return self._add_knobs({knob[2]: knob[3].strip().rstrip(",").strip("'\"")})
             self.in_knobs = not known
         return False
 
-    def _knob_line(self, line: str, at: Evidence) -> bool:
+    def _knob_line(self, line: str) -> bool:
         """Whether the line is nothing but knobs: 'tie_embeddings:True embed_lr:0.05'."""
         words = line.split()
-        if line[0] == " " or len(words) < 1 + self.in_knobs or not KNOB_TOKEN.fullmatch(words[0]):
+        if line[0] == " " or len(words) < 1 + self.in_knobs or not say.KNOB_TOKEN.fullmatch(words[0]):
             return False
-        tokens = [KNOB_TOKEN.fullmatch(w) for w in words]
+        tokens = [say.KNOB_TOKEN.fullmatch(w) for w in words]
         if not all(tokens):
             return False
-        pairs = {t[1]: t[2] for t in tokens if t and t[1].lower() not in NO_KNOB}
+        pairs = {t[1].lower(): t[2] for t in tokens if t}
         if "params" in pairs and "s" in pairs:  # params:73685840 L:10 … ws:8 s:42
-            pairs |= {"seed": pairs["s"], "world_size": pairs.get("ws", "?")}
-        return self._add_knobs(pairs, at)
+            pairs |= {"seed": pairs.pop("s"), "world_size": pairs.get("ws", "?")}
+        return self._add_knobs({k: v for k, v in pairs.items() if k not in say.NO_KNOB})
 
-    def _add_knobs(self, knobs: dict[str, str], at: Evidence) -> bool:
+    def _add_knobs(self, knobs: dict[str, str]) -> bool:
         self.facts = self.facts or bool(knobs)
         for name, value in knobs.items():
             name = name.lower()
             if len(self.run.hyperparameters) < MOST_KNOBS:
-                self.run.hyperparameters[printable(name)] = Sourced(printable(value), at)
+                self.run.hyperparameters[printable(name)] = self._here(printable(value))
             if name == "seed" and re.fullmatch(r"-?\d{1,18}", value):
-                self.run.seed = Sourced(int(value), at)
-            if name == "world_size" and (size := whole(value)):
-                self.run.world_size = Sourced(size, at)
+                self.run.seed = self._here(int(value))
+            if name == "world_size" and (size := say.whole(value)):
+                self.run.world_size = self._here(size)
         return bool(knobs)
 
     # --- everything else
-    def _fact(self, text: str, low: str, at: Evidence) -> None:
+    def _fact(self, text: str, low: str) -> None:
         run = self.run
         if "bpb" in low:
-            if found := BPB.search(low):
-                self._stage(text, low, found, at)
-            elif "running_bpb" in low or EVALUATING.match(low):
-                self.evaluating = at
-        elif EVALUATING.match(low):
-            self.evaluating = at
-        elif ("err" in low or "fault" in low or "traceback" in low) and ERROR.match(low):
-            self._problem("error", text, at)
-        elif FACT.match(low):
-            if STOPPED.match(low) or (self.begun and TRAIN_TIME.match(low)):
-                self._stopped(low, at)
-            elif found := CALIBRATED.match(low):
-                took = seconds(found[1], found[2])
-                run.calibration_seconds = Sourced(took, at) if took is not None else run.calibration_seconds
-                run.calibration = run.calibration or at
-            elif CALIBRATES.match(low):
-                run.calibration = at
-            elif found := TOTAL_EVAL.match(low):
-                total = seconds(found[2], found[3], found[1])
-                run.total_eval_seconds = Sourced(total, at) if total is not None else None
-            elif not self._size(low, at):
-                self._about(text, low, at)
+            if found := say.BPB.search(low):
+                self._stage(text, low, found)
+            elif "running_bpb" in low or say.EVALUATING.match(low):
+                self.evaluating = self.at
+        elif say.EVALUATING.match(low):
+            self.evaluating = self.at
+        elif say.ERROR.match(low):
+            self._problem("error", text)
+        elif say.STOPPED.match(low) or (self.begun and say.TRAIN_TIME.match(low)):
+            self._stopped(low)
+        elif found := say.CALIBRATED.match(low):
+            took = say.seconds(found[1], found[2])
+            run.calibration_seconds = self._here(took) if took is not None else run.calibration_seconds
+            run.calibration = run.calibration or self.at
+        elif say.CALIBRATES.match(low):
+            run.calibration = self.at
+        elif found := say.TOTAL_EVAL.match(low):
+            total = say.seconds(found[2], found[3], found[1])
+            run.total_eval_seconds = self._here(total) if total is not None else None
+        elif not self._size(low):
+            self._about(text, low)
 
-    def _stage(self, text: str, low: str, bpb: re.Match[str], at: Evidence) -> None:
+    def _stage(self, text: str, low: str, bpb: re.Match[str]) -> None:
         """A score of the finished model, unless the line says that it is something else."""
         head = text[: bpb.start()]
-        if PROGRESS.search(head.lower()):
-            self.evaluating = at
+        if say.PROGRESS.search(head.lower()):
+            self.evaluating = self.at
             return
-        words = PAIR.sub(" ", VAL_LOSS.sub(" ", head.lower())) if "=" in head or ":" in head else head
+        words = say.PAIR.sub(" ", say.VAL_LOSS.sub(" ", head.lower())) if "=" in head or ":" in head else head
         name = _own_words(head, words)
-        if OTHERS_SCORE.search(name.lower().replace("_", " ")) or (not name and not self.begun):
+        if say.OTHERS_SCORE.search(name.lower().replace("_", " ")) or (not name and not self.begun):
             return
         self.facts = self.begun = True
-        loss, time = VAL_LOSS.search(low), EVAL_TIME.search(low)
+        loss, time = say.VAL_LOSS.search(low), say.EVAL_TIME.search(low)
         value, nats = float(bpb[1]), float(loss[1]) if loss else None
         if not (math.isfinite(value) and value > 0 and (nats is None or (math.isfinite(nats) and nats > 0))):
-            self._problem("not-finite", text, at)
+            self._problem("not-finite", text)
             return
         kind = stage_kind(name)
         if kind != "pre-quant":
@@ -438,61 +348,66 @@ class _Parser:
             kind=kind,
             val_loss=nats,
             val_bpb=value,
-            eval_seconds=seconds(time[2], time[3], time[1]) if time else None,
+            eval_seconds=say.seconds(time[2], time[3], time[1]) if time else None,
             decimals=0 if "e" in bpb[1] else len(bpb[1].partition(".")[2]),
-            at=at,
+            at=self.at,
             diagnostic="diagnostic" in name.lower(),
         )
         add_stage(self.run.stages, stage)
 
-    def _stopped(self, low: str, at: Evidence) -> None:
-        time, step = TRAIN_TIME.search(low), STOP_STEP.search(low)
-        if time and (took := seconds(time[2], time[3], time[1])) is not None:
-            self.run.train_seconds = Sourced(took, at)
-        if step and (steps := whole(step[1])) is not None:
-            self.run.steps = Sourced(steps, at)
+    def _stopped(self, low: str) -> None:
+        time, step = say.TRAIN_TIME.search(low), say.STOP_STEP.search(low)
+        if time and (took := say.seconds(time[2], time[3], time[1])) is not None:
+            self.run.train_seconds = self._here(took)
+        if step and (steps := say.whole(step[1])) is not None:
+            self.run.steps = self._here(steps)
         self.facts = True
 
-    def _size(self, low: str, at: Evidence) -> bool:
+    def _size(self, low: str) -> bool:
         """Whether the line gives a size. A model without a word for its compression is the uncompressed one."""
         run = self.run
-        if found := CODE.match(low):
-            size = whole(found[2])
+        if found := say.CODE.match(low):
+            size = say.whole(found[2])
             if size and "uncompressed" in (found[1] or ""):
-                run.source_bytes = Sourced(size, at)
+                run.source_bytes = self._here(size)
             elif size:
-                run.code_bytes = Sourced(size, at)
-        elif found := MODEL.match(low):
-            if found[1] and (size := whole(found[2])):
-                run.model_bytes = Sourced(size, at)
-        elif found := BUDGET.match(low):
-            if size := whole(found[1]):
-                run.artifact_bytes = Sourced(size, at)
-        elif found := ARTIFACT.match(low):
-            # 'Total submission size: N' may be the uncompressed model's: it yields to any total that names more
-            if (size := whole(found[2])) and (found[1] or not run.artifact_bytes):
-                run.artifact_bytes = Sourced(size, at)
-        elif found := INLINE_CODE.match(low):
-            run.code_bytes = Sourced(int(found[1]), at)
+                run.code_bytes = self._here(size)
+        elif found := say.MODEL.match(low):
+            size = say.whole(found[2])
+            if size and found[1]:
+                run.model_bytes = self._here(size)
+            else:
+                self.raw_bytes = size or 0
+        elif found := say.BUDGET.match(low):
+            if size := say.whole(found[1]):
+                run.artifact_bytes = self._here(size)
+        elif found := say.ARTIFACT.match(low):
+            # 'Total submission size: N' may be the uncompressed model's, too
+            size = say.whole(found[2])
+            plain = not found[1] and (run.artifact_bytes or (size and 0 < self.raw_bytes <= size))
+            if size and not plain:
+                run.artifact_bytes = self._here(size)
+        elif found := say.INLINE_CODE.match(low):
+            run.code_bytes = self._here(int(found[1]))
         else:
             return False
         self.facts = True
         return True
 
-    def _about(self, text: str, low: str, at: Evidence) -> None:
+    def _about(self, text: str, low: str) -> None:
         """Facts of the data, the model and the machine."""
-        for name, pattern in WHOLE_FACTS.items():
-            if (found := pattern.match(low)) and (value := whole(found[1])):
-                setattr(self.run, name, Sourced(value, at))
+        for name, pattern in say.WHOLE_FACTS.items():
+            if (found := pattern.match(low)) and (value := say.whole(found[1])):
+                setattr(self.run, name, self._here(value))
                 self.facts = True
-        for name, pattern in WORD_FACTS.items():
+        for name, pattern in say.WORD_FACTS.items():
             if found := pattern.match(low):
-                setattr(self.run, name, Sourced(printable(text[found.start(1) : found.end(1)]), at))
-        if found := GPU.match(low):
+                setattr(self.run, name, Sourced(printable(text[found.start(1) : found.end(1)]), self.at))
+        if found := say.GPU.match(low):
             group = 1 if found[1] else 3
             self.gpus.add(found[group])
-            self.run.hardware = Sourced(printable(text[found.start(group + 1) : found.end(group + 1)]), at)
-            self.run.device_count = Sourced(len(self.gpus), at)
+            self.run.hardware = Sourced(printable(text[found.start(group + 1) : found.end(group + 1)]), self.at)
+            self.run.device_count = self._here(len(self.gpus))
 
 
 def _own_words(head: str, words: str) -> str:

@@ -150,7 +150,7 @@ def test_public_stages_times_and_sizes():
     assert round(run.eval_seconds, 3) == 513.001
     assert (run.model_bytes.value, run.code_bytes.value, run.steps.value) == (15975300, 16630, 4550)
     assert run.calibration_seconds.value == 12.7 and run.val_tokens.value == 40540160
-    assert run.hyperparameters["ttt_hash_embed"].value == "True" and len(run.hyperparameters) == 89
+    assert run.hyperparameters["ttt_hash_embed"].value == "True" and len(run.hyperparameters) == 88
     assert [(p.step, p.loss) for p in run.train_curve[:3]] == [(1, 9.0111), (2, 12.3695), (3, 11.1355)]
     assert run.val_curve[0].loss == 9.0090
 
@@ -386,7 +386,8 @@ def test_unknown_is_none(read):
 def test_source_code_at_the_head_is_not_the_run(read):
     source = (
         '"""Train. Best so far: final val_loss:1.0 val_bpb:0.5\n\nHyperparameters:\n  seed: 1\n"""\nimport os\n'
-        "class Hyperparameters:\n    seed: 13\n    # quantized_ttt val_loss:1.0 val_bpb:0.5 eval_time:1ms\n"
+        "class Hyperparameters:\n    seed: 13\n    500/20000 train_loss: 1.0 train_time: 1.0m\n"
+        "    # quantized_ttt val_loss:1.0 val_bpb:0.5 eval_time:1ms\n"
         "Code size: 5 bytes\n" + "=" * 100 + "\n"
     )
     run = read(source + HEAD + TRAIN + STOP + SCORE)

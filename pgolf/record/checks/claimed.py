@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -132,21 +132,36 @@ def claimed_seed_values(case: Case, found: Findings) -> str:
 
 
 def _readme_table(case: Case, found: Findings) -> None:
-    """Rows of a table in the README that give a seed and a score near its own, but not its own."""
-    by_seed = {str(r.seed.value): r for r in case.runs if r.seed and r.final}
-    for number, line in enumerate(case.entry.readme.splitlines(), 1):
-        cells = [c.strip(" *`_~") for c in line.split("|")] if line.count("|") >= 2 else []
-        seed = next((c for c in cells[:3] if re.sub(r"(?i)^seed\s*", "", c) in by_seed), None)
-        if seed is None:
+    """Seeds that the README's tables give a score near their own, but nowhere their own."""
+    right, wrong = set(), {}
+    for number, seed, cells in _seed_rows(case.entry.readme):
+        run = next((r for r in case.runs if r.final and r.seed and str(r.seed.value) == seed), None)
+        if run is None or run.final is None:
             continue
-        run = by_seed[re.sub(r"(?i)^seed\s*", "", seed)]
         known = [v for s in run.stages for v in (s.val_bpb, s.val_loss) if v]
-        final = run.final.val_bpb if run.final else 0.0
-        scores = [c for c in cells if re.fullmatch(r"\d\.\d{4,8}", c) and abs(float(c) - final) < 0.01]
-        own = [c for c in scores if any(abs(float(c) - v) <= 1.0001 * 10.0 ** -len(c[2:]) for v in known)]
-        if scores and not own:
-            text = f"README.md gives {scores[0]} in the row of {seed}, {case.of(run)} says {final:.8f}"
-            found.fail(text, Evidence("README.md", number), run.final)
+        scores = [c for c in cells if re.fullmatch(r"\d\.\d{4,8}", c) and abs(float(c) - run.final.val_bpb) < 0.01]
+        if any(abs(float(c) - v) <= 1.0001 * 10.0 ** -len(c[2:]) for c in scores for v in known):
+            right.add(seed)
+        elif scores:
+            score = f"{run.final.val_bpb:.{run.final.decimals}f}"
+            text = f"README.md gives seed {seed} a score of {scores[0]}, {case.of(run)} says {score}"
+            wrong[seed] = (text, Evidence("README.md", number), run.final)
+    for seed, finding in wrong.items():
+        if seed not in right:
+            found.fail(*finding)
+
+
+def _seed_rows(readme: str) -> Iterator[tuple[int, str, list[str]]]:
+    """(line, seed, cells) of each row of the tables that have a column of seeds."""
+    column: int | None = None
+    inside = False
+    for number, line in enumerate(readme.splitlines(), 1):
+        cells = [c.strip(" *`_~") for c in line.strip().strip("|").split("|")] if "|" in line else []
+        if not inside and cells:
+            column = next((i for i, c in enumerate(cells) if re.fullmatch(r"(?i)(?:random )?seeds?", c)), None)
+        elif inside and column is not None and len(cells) > column:
+            yield number, re.sub(r"(?i)^seed\s*", "", cells[column]), cells
+        inside = bool(cells)
 
 
 def claimed_significance(case: Case, found: Findings) -> str:
@@ -236,7 +251,7 @@ def _same_thing(
     found: Findings, bpb: float, bpb_unit: float, nats: float, nats_unit: float, ratio: float, file: str, at: Evidence
 ) -> None:
     """Report a pair of figures for one thing whose ratio cannot be that of the units."""
-    if bpb <= 0 or nats <= 0:
+    if bpb <= 0 or not 0.1 < nats / (bpb * ratio) < 10:  # else they are not of one thing
         return
     slack = 1.01 * (nats_unit + bpb_unit * ratio) + SAME_TEXT * nats
     if abs(nats - bpb * ratio) > slack:

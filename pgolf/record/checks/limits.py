@@ -35,6 +35,9 @@ def artifact_bytes(case: Case, found: Findings) -> str:
 def _claimed_size(case: Case, found: Findings, claim: Claim, totals: list[int]) -> None:
     if any(claim.agrees(t) for t in (*totals, sum(totals) / len(totals))):
         return
+    if (n := case.entry.claims.n) and n > len(totals):
+        found.unknown(f"claims {claim.value:,.0f} bytes, which may be those of a seed without a log", claim)
+        return
     models = [r.model_bytes for r in case.runs if r.model_bytes]
     code = case.entry.claims.code_bytes
     logged = ", ".join(f"{t:,}" for t in sorted(set(totals)))
@@ -113,15 +116,18 @@ def _fits(
     limit: float,
     what: str,
 ) -> str:
+    over: dict[Status, list[tuple[str, Sourced[float] | None]]] = {}
     for run, seconds, at in times:
+        found.show(at)
         if seconds is None:
             found.unknown(f"{case.of(run)} does not say how long {what} took")
         elif seconds > limit:
             status: Status = "warn" if seconds <= limit + case.grace else "fail"
-            grace = f", inside the grace of {case.grace:g} s" if status == "warn" else ""
-            text = f"{what} took {seconds:.3f} s, {seconds - limit:.3f} s over {limit:g} s{grace}"
-            found.add(status, f"{case.of(run)}: {text}", at)
-        found.show(at)
+            over.setdefault(status, []).append((f"{seconds:.3f} s in {case.of(run)}", at))
+    for status, found_over in over.items():
+        grace = f", inside the grace of {case.grace:g} s" if status == "warn" else ""
+        texts, places = zip(*found_over, strict=True)
+        found.add(status, f"{what} took more than {limit:g} s{grace}: {', '.join(texts)}", *places)
     known = [s for _, s, _ in times if s is not None]
     return f"{what} took at most {max(known, default=0):.3f} s of {limit:g} s"
 

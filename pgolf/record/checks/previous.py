@@ -2,7 +2,7 @@
 
 import re
 
-from pgolf.record.checks.case import Case, Findings
+from pgolf.record.checks.case import Case, Findings, Status
 from pgolf.record.checks.runs import EXPECTED_KNOB, knobs
 from pgolf.record.delta import StageDelta, before_adaptation, knob_delta, stage_delta
 from pgolf.record.ledger import seed_score
@@ -23,15 +23,20 @@ def delta_disclosed(case: Case, found: Findings) -> str:
         if not EXPECTED_KNOB.fullmatch(d.knob)
     ]
     text = re.sub(r"[\s\-_`*]+", "_", f"{case.entry.readme} {case.entry.claims.text}".lower())
-    for d in deltas:
-        if re.search(rf"(?<![a-z0-9]){re.escape(d.knob)}(?![a-z0-9])", text):
-            continue
-        said = f"{d.knob} ({d.old or 'not there'} → {d.new or 'not there'}) is not named"
-        if not case.entry.readme:
-            found.unknown(f"{said} in submission.json, and there is no README.md", ours.get(d.knob))
-        else:
-            found.add("fail" if d.kind == "changed" else "warn", said, ours.get(d.knob))
+    hidden = [d for d in deltas if not re.search(rf"(?<![a-z0-9]){re.escape(d.knob)}(?![a-z0-9])", text)]
+    no_readme = "" if case.entry.readme else ", and there is no README.md"
+    for changed in (True, False):
+        these = [d for d in hidden if (d.kind == "changed") == changed]
+        if these:
+            listed = ", ".join(f"{d.knob} ({_said(d.old)} → {_said(d.new)})" for d in these)
+            status: Status = "unknown" if no_readme else "fail" if changed else "warn"
+            what = "changed" if changed else "on one side only"
+            found.add(status, f"{what}, and not named{no_readme}: {listed}", *(ours.get(d.knob) for d in these))
     return f"all {len(deltas)} knobs that differ from {previous.name} are named"
+
+
+def _said(knob: str | None) -> str:
+    return "none" if knob is None else knob
 
 
 def attribution(case: Case, found: Findings) -> str:
