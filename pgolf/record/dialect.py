@@ -90,8 +90,9 @@ KNOBS_REPR = re.compile(r"(?:namespace|hyperparameters|config|args)\(.*\)")
 REPR_ITEM = re.compile(r"([A-Za-z_]\w*)=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,()\s]+)")
 KNOB = re.compile(r"(\s*)[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s?(.*)")
 KNOB_TOKEN = re.compile(r"([A-Za-z_]\w*)[:=]([^\s:=/][^\s=]*)")
-NO_KNOB = {"val_bpb", "val_loss", "train_loader", "val_loader", "warmup", "warmup_step", "loop_warmup_step"}
-NO_KNOB |= {"params", "model_params", "total_params", "val_tokens", "val_bytes", "val_sha256", "weights_fingerprint"}
+NO_KNOB = {"params", "model_params", "total_params", "val_tokens", "val_bytes", "val_sha256", "weights_fingerprint"}
+NO_KNOB |= {"warmup", "warmup_step", "loop_warmup_step", "val_loss", "train_shards"}
+LOADERS = {"val_bpb", "train_loader", "val_loader"}  # the first word of lines that describe the data
 BEGINS = re.compile(
     r"\W{0,4}hyper-?parameters\W{0,6}$|train_shards\s*[:=]|train_loader:|val_bpb:enabled|running (?:python|pytorch)\b"
     r"|seed\s*[:=]\s*-?\d+\s*$"

@@ -279,9 +279,9 @@ class _Parser:
         if line[0] == " " or len(words) < 1 + self.in_knobs or not say.KNOB_TOKEN.fullmatch(words[0]):
             return False
         tokens = [say.KNOB_TOKEN.fullmatch(w) for w in words]
-        if not all(tokens):
-            return False
         pairs = {t[1].lower(): t[2] for t in tokens if t}
+        if not all(tokens) or say.LOADERS & pairs.keys():
+            return False
         if "params" in pairs and "s" in pairs:  # params:73685840 L:10 … ws:8 s:42
             pairs |= {"seed": pairs.pop("s"), "world_size": pairs.get("ws", "?")}
         return self._add_knobs({k: v for k, v in pairs.items() if k not in say.NO_KNOB})
