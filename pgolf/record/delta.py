@@ -11,7 +11,7 @@ from pgolf.record.ledger import SeedScore
 
 # Names, places and processes of one run: they say nothing of the method.
 OF_THE_RUN = frozenset(
-    (
+    [
         "seed",
         "run_id",
         "logfile",
@@ -21,6 +21,7 @@ OF_THE_RUN = frozenset(
         "tokenizer_path",
         "train_files",
         "val_files",
+        "val_bytes_files",
         "model_path",
         "quantized_model_path",
         "artifact_dir",
@@ -29,7 +30,7 @@ OF_THE_RUN = frozenset(
         "is_main_process",
         "distributed",
         "cpu_threads",
-    )
+    ]
 )
 STAGES = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "sliding window", "ttt": "adapted (TTT)"}
 

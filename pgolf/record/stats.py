@@ -107,6 +107,12 @@ class Comparison:
         return self.delta_bpb * LN2 * self.bytes_per_token if self.bytes_per_token else None
 
     @property
+    def _whose_tokens(self) -> str:
+        """Nothing where both sides cut the text into tokens of one length; else whose tokens the nats are of."""
+        ours, theirs = self.new.bytes_per_token, self.old.bytes_per_token
+        return f" of {self.old.label}" if ours and theirs and abs(ours / theirs - 1) > 1e-3 else ""
+
+    @property
     def outcome(self) -> Outcome:
         """What may be claimed, in a word."""
         if self.doubts or self.clears_bar is None or self.margin_bpb is None:
@@ -166,7 +172,7 @@ class Comparison:
     def rows(self) -> list[tuple[str, str]]:
         """The report as (name, value) pairs, each value printed with the digits that it has."""
         digits = min(self.new.decimals, self.old.decimals)
-        nats = f" = {self.delta_nats:+.5f} nats per token" if self.delta_nats is not None else ""
+        nats = f" = {self.delta_nats:+.5f} nats per token{self._whose_tokens}" if self.delta_nats is not None else ""
         rows = [
             ("new", str(self.new)),
             ("previous", str(self.old)),

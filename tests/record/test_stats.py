@@ -207,3 +207,12 @@ def test_losses_in_nats():
 def test_numbers_that_are_none(text):
     with pytest.raises(BadInput):
         parse_numbers(text)
+
+
+def test_nats_say_whose_tokens_they_are_of_where_tokenizers_differ():
+    def gain(bytes_per_token):
+        new = from_seeds("new", [1.0700, 1.0701, 1.0702], bytes_per_token=bytes_per_token)
+        return dict(compare(new, OLD).rows())["Δ (previous − new)"]
+
+    assert gain(3.157).endswith("nats per token of 04-09")
+    assert gain(OLD.bytes_per_token).endswith("nats per token")
