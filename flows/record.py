@@ -10,14 +10,12 @@ run, or one after a kill, repeats nothing.
 import hashlib
 import json
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from prefect import flow, task
@@ -31,7 +29,6 @@ from prefect.client.schemas.objects import State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from flows.server import prefect_api
 from pgolf import __version__, presets
 from pgolf.data.dataset import Dataset, open_dataset
 from pgolf.data.pydocs import build
@@ -40,7 +37,7 @@ from pgolf.pack import pack
 from pgolf.presets import config_of
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, gather, scored_sha256, working_on
-from pgolf.record.ledger import SeedScore, Standing, seed_score
+from pgolf.record.ledger import SeedScore, Standing, seed_score, write_standing
 from pgolf.record.logs import read_run
 from pgolf.record.manifest import check_files, list_files
 from pgolf.record.plan import read_plans
@@ -53,6 +50,7 @@ from pgolf.record.submission import RecordInputs, Verdict, judge, write
 from pgolf.record.tables import seed_rows, verdict_markdown
 
 log = logging.getLogger("pgolf.record")
+logging.getLogger("pgolf").setLevel(logging.INFO)
 UI_EVERY_S = 3.0  # between updates of a seed's progress in Prefect's UI
 
 
@@ -187,8 +185,9 @@ def make(record: Record, parallel: int | None) -> Outcome:
     at_once, threads = share_cores(len(seeds) * (1 if standing else 2), track.nproc, parallel)
     environment = {"DATA_DIR": str(record.dataset.data_dir), "OMP_NUM_THREADS": str(threads)}
 
-    projected = persisted(preflight, record, "preflight")(record, environment)
-    log.info("preflight: runs end to end, about %s of %s bytes", f"{projected:,}", f"{track.limits.artifact_bytes:,}")
+    checked = persisted(preflight, record, "preflight")(record, environment, return_state=True)
+    sizes = f"about {checked.result():,} of {track.limits.artifact_bytes:,} bytes"
+    log.info("preflight: runs end to end, %s%s", sizes, " (reused)" if checked.name == "Cached" else "")
     own = Job("seed", record.folder / "seeds", record.folder / PROGRAM, environment, track.nproc)
     if standing:
         folders = train(record, [own], at_once)
@@ -198,6 +197,7 @@ def make(record: Record, parallel: int | None) -> Outcome:
         baseline = Job("baseline", program.parent, program, environment, track.nproc)
         both = train(record, [baseline, own], at_once)
         standing = measured_here(track, both[: len(seeds)], read_plans(record.folder)[0].created[:10])
+        write_standing(program.with_name("standing.json"), standing)
         folders = both[len(seeds) :]
     return conclude(record, folders, standing)
 
@@ -236,9 +236,12 @@ def conclude(record: Record, folders: Sequence[Path], standing: Standing) -> Out
     verdict = reach_verdict(inputs)
     depends = json.dumps([asdict(inputs), __version__], sort_keys=True, default=str)
     writer = persisted(write_submission, record, "submission", depends)
-    path = record.folder / str(writer(record, inputs, verdict))
+    state = writer(record, inputs, verdict, return_state=True)
+    path = record.folder / state.result()
     if not path.exists():  # it was finished before, and someone took it away
-        path = record.folder / str(writer.with_options(refresh_cache=True)(record, inputs, verdict))
+        path = record.folder / writer.with_options(refresh_cache=True)(record, inputs, verdict)
+    elif state.name == "Cached":
+        log.info("%s: reused, written before", path.name)
     scores = tuple(seed_score(read_run(run.log)) for run in inputs.runs)
     key = artifact_key(record.id)
     create_table_artifact(seed_rows(scores), key=f"{key}-seeds", description="Bits per byte of each seed by stage")
@@ -246,7 +249,7 @@ def conclude(record: Record, folders: Sequence[Path], standing: Standing) -> Out
     return Outcome(record.id, record.folder, scores, verdict, path)
 
 
-def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) -> Task[..., Any]:
+def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) -> Any:
     """`work`, its result kept as JSON in the record's folder under a hash of the record's inputs and `depends`."""
     key = hashlib.sha256(json.dumps([dict(record.inputs), *depends], sort_keys=True).encode()).hexdigest()[:16]
     return work.with_options(
@@ -283,19 +286,3 @@ def show(board: Board, label: str) -> Callable[[Progress], None]:
 def artifact_key(text: str) -> str:
     """Prefect's artifact keys: lower-case letters, digits and dashes."""
     return "".join(c if c.isalnum() else "-" for c in text.lower())
-
-
-def run_here(**parameters: Any) -> Outcome:
-    """The flow in this process. Where no server is set (PREFECT_API_URL), it has one of its own for the while.
-
-    SIGTERM and SIGHUP end it orderly, as Ctrl-C does: every child is ended, what is finished stays.
-    """
-
-    def leave(number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
-    with prefect_api(Path(parameters["runs_dir"]) / ".prefect"):
-        outcome: Outcome = record_3seed(**parameters)
-        return outcome

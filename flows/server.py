@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,14 @@ STARTUP_TIMEOUT_S = 180  # the first start creates the database: ten seconds on 
 
 
 @contextmanager
-def prefect_api(home: Path) -> Iterator[None]:
-    """Prefect's API: the server of the settings (PREFECT_API_URL), else one for as long as this lasts."""
+def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
+    """Prefect's API: the server of the settings (PREFECT_API_URL), else one for as long as this lasts.
+
+    It starts while the caller does something else; what is yielded waits until it is up, and raises RunFailed if it
+    does not come.
+    """
     if PREFECT_API_URL.value():
-        yield
+        yield lambda: None
         return
     home.mkdir(parents=True, exist_ok=True)
     quiet = {
@@ -48,13 +52,16 @@ def prefect_api(home: Path) -> Iterator[None]:
     assert server.stdout
     try:
         url = f"http://127.0.0.1:{server.stdout.readline().decode().strip()}/api"
-        try:  # the socket listens before the app is up, so this waits for it
-            httpx.get(f"{url}/health", timeout=STARTUP_TIMEOUT_S).raise_for_status()
-        except httpx.HTTPError as e:
-            raise RunFailed(f"Prefect's server does not start ({e}); see {home / 'server.log'}") from e
+
+        def wait() -> None:
+            try:  # the socket listens before the app is up
+                httpx.get(f"{url}/health", timeout=STARTUP_TIMEOUT_S).raise_for_status()
+            except httpx.HTTPError as e:
+                raise RunFailed(f"Prefect's server does not start ({e!r}); see {home / 'server.log'}") from e
+
         with temporary_settings({PREFECT_API_URL: url}):
             try:
-                yield
+                yield wait
             finally:
                 for handler in logging.getLogger("prefect.flow_runs").handlers:
                     handler.flush()  # the last lines are still on their way

@@ -55,9 +55,8 @@ class Board:
         """Show where a run stands, and say so in the log where its stage is new or it is time again."""
         with self.lock:
             self.runs[label] = progress
-            stage, when = self.said.get(label, ("", 0.0))
-            known = progress.stage in (stage, "starting")
-            if not known or time.monotonic() - when > LINE_EVERY_S:
+            stage, when = self.said.setdefault(label, ("starting", time.monotonic()))
+            if progress.stage != stage or time.monotonic() - when > LINE_EVERY_S:
                 self.said[label] = (progress.stage, time.monotonic())
                 log.info("%s: %s", label, self.line(label, progress))
 

@@ -12,7 +12,7 @@ from pgolf.trainer.config import Knob
 
 # The record hands these to each seed run; a preset that sets one would break the comparison between seeds.
 RESERVED_KNOBS = frozenset(
-    ("seed", "run_id", "data_dir", "datasets_dir", "tokenizer_path", "eval_only", "resume_from_ckpt", "cpu_threads")
+    ("seed", "run_id", "data_dir", "datasets_dir", "tokenizer_path", "eval_only", "resume_from_ckpt")
 )
 
 

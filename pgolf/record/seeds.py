@@ -144,10 +144,7 @@ def _check_ending(pod: LocalPod, label: str, stop: threading.Event) -> None:
     where = f"{label}, {pod.folder.name}"
     if status.infrastructure:
         raise (Stopped if stop.is_set() else TakenDown)(f"{where}: {describe(status)}")
-    raise RunFailed(
-        f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / LOG}). It counts as an attempt "
-        "and is not run again; change what made it fail and start another record"
-    )
+    raise RunFailed(f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / LOG})")
 
 
 def describe(status: Status) -> str:

@@ -1,0 +1,30 @@
+"""A record in this process, as `pgolf record` makes one."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flows.server import prefect_api
+
+if TYPE_CHECKING:
+    from flows.record import Outcome
+
+
+def record_here(**parameters: Any) -> "Outcome":
+    """Run record-3seed with these parameters; where no server is set (PREFECT_API_URL), on one of its own.
+
+    SIGTERM and SIGHUP end it as orderly as Ctrl-C does: every child is ended, what is finished stays.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+    with prefect_api(Path(parameters["runs_dir"]) / ".prefect") as wait:
+        from flows.record import record_3seed  # takes seconds, and so does the server
+
+        wait()
+        outcome: Outcome = record_3seed(**parameters)
+        return outcome

@@ -1,0 +1,101 @@
+"""`pgolf record` from text to submission, with the real command; and the second run of it."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from seconds import TINY, Made, record
+
+from pgolf import tracks
+from pgolf.data.dataset import Dataset
+from pgolf.files import sha256_file
+from pgolf.record import ledger
+from pgolf.record.audit import audit_folders
+
+SEEDS = (42, 314, 999)
+
+
+def pods(folder: Path) -> dict[str, str]:
+    """Every pod.json of a record: who ran what, and when it was started."""
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("pod.json")}
+
+
+def test_record_ends_with_a_submission_that_its_own_audit_passes(made: Made) -> None:
+    submission = Path(made.outcome["path"])
+    assert submission.parent == made.folder / "records" / "tiny_track"
+    names = {p.name for p in submission.iterdir()}
+    assert {"README.md", "submission.json", "train_gpt.py", *(f"train_seed{s}.log" for s in SEEDS)} <= names
+    (audit,) = audit_folders([submission], tracks.load(str(TINY / "tiny_track.toml")))
+    assert not audit.failed
+    assert [r.seed.value for r in audit.runs if r.seed] == list(SEEDS)
+    assert (submission / "train_gpt.py").read_bytes() == (made.folder / "train_gpt.py").read_bytes()
+
+
+def test_manifest_lists_what_is_there(made: Made) -> None:
+    listed = json.loads((made.folder / "manifest.json").read_text())["files"]
+    assert {f"seeds/{s}/attempt-1/final_model.int6.ptz" for s in SEEDS} <= listed.keys()
+    assert all(sha256_file(made.folder / name) == sha256 for name, sha256 in listed.items())
+
+
+def test_seeds_were_planned_before_the_first_one_ran(made: Made) -> None:
+    plan = json.loads((made.folder / "plan.json").read_text())
+    assert plan["seeds"] == list(SEEDS)
+    starts = [json.loads((made.folder / f"seeds/{s}/attempt-1/pod.json").read_text())["started"] for s in SEEDS]
+    assert datetime.fromisoformat(plan["created"]).timestamp() < min(starts)
+
+
+def test_standing_record_is_measured_where_the_ledger_has_none(made: Made) -> None:
+    assert "its seeds run here first" in made.stderr
+    standing = ledger.load(str(made.folder / "baseline" / "standing.json"))
+    assert [s.seed for s in standing.seeds] == list(SEEDS)
+    assert made.outcome["comparison"]["n_old"] == 3
+
+
+def test_a_person_can_read_what_it_says(made: Made) -> None:
+    assert "Traceback" not in made.stderr
+    assert "telemetry" not in made.stderr
+    assert "prefect" not in made.stderr.lower()
+    assert "seed 42: started" in made.stderr
+
+
+def test_results_are_kept_as_json(made: Made) -> None:
+    results = list((made.folder / "results").iterdir())
+    assert len(results) == 1 + 3 + 3 + 1  # preflight, baseline, seeds, submission
+    for path in results:
+        assert json.loads(path.read_bytes())["metadata"]["serializer"]["type"] == "json"
+
+
+def test_second_run_repeats_nothing_and_says_so(made: Made, tiny_data: Dataset) -> None:
+    before, readme = pods(made.folder), Path(made.outcome["path"], "README.md").stat().st_mtime_ns
+    code, again, stderr = record(TINY / "tiny_track.toml", tiny_data, made.runs_dir)
+    assert code == 0
+    assert again
+    assert again.outcome == made.outcome
+    assert pods(made.folder) == before
+    assert Path(made.outcome["path"], "README.md").stat().st_mtime_ns == readme
+    for seed in SEEDS:
+        assert f"seed {seed}: reused" in stderr
+
+
+def test_no_better_is_a_report_and_exit_1(tiny_track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+    same = ["--preset", str(TINY / "tiny_base.toml"), "--set", "TTT_LR=0.004"]
+    code, made, stderr = record(tiny_track, tiny_data, tmp_path, *same)
+    assert code == 1, stderr
+    assert made
+    assert not made.outcome["positive"]
+    assert made.outcome["reasons"]
+    assert Path(made.outcome["path"]) == made.folder / "report"
+    assert "README.md" in {p.name for p in (made.folder / "report").iterdir()}
+    assert not (made.folder / "records").exists()
+
+
+def test_changed_artifact_is_noticed(made: Made, tiny_data: Dataset) -> None:
+    artifact = made.folder / "seeds/314/attempt-1/final_model.int6.ptz"
+    whole = artifact.read_bytes()
+    try:
+        artifact.write_bytes(whole[:-1] + b"x")
+        code, _, stderr = record(TINY / "tiny_track.toml", tiny_data, made.runs_dir)
+    finally:
+        artifact.write_bytes(whole)
+    assert code == 1
+    assert "final_model.int6.ptz was changed after it was made" in stderr

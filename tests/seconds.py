@@ -1,0 +1,45 @@
+"""Records that take seconds: the real command, a tiny preset, and what it left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgolf.data.dataset import Dataset
+
+TINY = Path(__file__).parent / "flows"  # tiny.toml, tiny_base.toml and tiny_track.toml
+PGOLF = str(Path(sys.executable).with_name("pgolf"))
+
+
+@dataclass
+class Made:
+    """A record that `pgolf record --json` has made: what it printed, and the folder for records."""
+
+    outcome: dict
+    stderr: str
+    runs_dir: Path
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.outcome["folder"])
+
+
+def environment() -> dict[str, str]:
+    """As in a fresh shell: nothing set of Prefect."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+
+
+def record_command(track: Path, data: Dataset, runs_dir: Path, *more: str) -> list[str]:
+    """The command line of `pgolf record --json` in `runs_dir`."""
+    where = ["--track", str(track), "--data-dir", str(data.data_dir), "--runs-dir", str(runs_dir)]
+    return [PGOLF, "record", "--json", *where, *more]
+
+
+def record(track: Path, data: Dataset, runs_dir: Path, *more: str) -> tuple[int, Made | None, str]:
+    """Run it: exit code, what was made (None where nothing was printed), standard error."""
+    command = record_command(track, data, runs_dir, *more)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=500)
+    made = Made(json.loads(done.stdout), done.stderr, runs_dir) if done.stdout else None
+    return done.returncode, made, done.stderr
