@@ -81,7 +81,8 @@ class Loader:
         if all(len(f) <= self.length for f in self.files):
             raise DataError(f"{cfg.datasets_dir}: no training file of rank {rank} holds {self.length + 1} tokens")
         self.vocab_size = cfg.vocab_size
-        self.rng = np.random.Generator(np.random.PCG64(rank if cfg.data_seed < 0 else [cfg.data_seed, rank]))
+        # + 1: to numpy [rank, 0] is the same seed as rank
+        self.rng = np.random.Generator(np.random.PCG64(rank if cfg.data_seed < 0 else [rank, cfg.data_seed + 1]))
         self._refill()
         self.pool = ThreadPoolExecutor(1)
         self.ahead = None
