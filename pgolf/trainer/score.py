@@ -106,7 +106,7 @@ def evaluate(
 ) -> Score:
     """Run an evaluator and sum up over ranks. Bytes are those of the scored positions.
 
-    RuntimeError if the positions scored by all ranks are not as many as the stream has.
+    RuntimeError if the positions scored by all ranks are not as many as the stream has, or the loss is not finite.
     """
     started = time.perf_counter()
     sizes = counter.count(tokens)
@@ -126,4 +126,6 @@ def evaluate(
     if count != len(tokens) - 1:
         raise RuntimeError(f"{int(count)} positions were scored, the stream has {len(tokens) - 1}")
     mean = loss / count
+    if not math.isfinite(mean):
+        raise RuntimeError("the validation loss is not finite")
     return Score(mean, loss / math.log(2) / n_bytes, time.perf_counter() - started)
