@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import time
-from dataclasses import asdict, replace
+import traceback
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from pgolf.trainer.adapt import ttt
 from pgolf.trainer.codec import ArtifactError, decode, encode
 from pgolf.trainer.config import MODEL_KNOBS, Config, config_from_env
 from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
-from pgolf.trainer.loop import Run, RunFailed, Training, code_bytes, log_hyperparameters, save_atomic
+from pgolf.trainer.loop import BadKnob, Run, RunFailed, Training, code_bytes, log_hyperparameters, write_atomic
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, quantise, restore
-from pgolf.trainer.score import Score, evaluate, fixed, share, sliding
+from pgolf.trainer.score import Score, evaluate, fixed, sliding
 from pgolf.trainer.token_bytes import TokenBytes
 
 ARTIFACT = Path("final_model.int6.ptz")
@@ -78,7 +79,7 @@ def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
     run.log("GPTQ:collecting Hessians from calibration data...")
     started = time.perf_counter()
     loader, hessians = training.fresh_loader(), Hessians(model)
-    batches = len(share(cfg.gptq_calibration_batches, run.rank, run.world))
+    batches = -(-cfg.gptq_calibration_batches // run.world)  # equal on all ranks, since they agree before each
     left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else math.inf
     for done in range(batches):
         spent = time.perf_counter() - started
@@ -116,9 +117,7 @@ def write_artifact(run: Run, model: GPT, hessians: dict[str, Tensor]) -> None:
     if run.rank == 0:
         config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS}
         blob = encode(tensors, config, cfg.compressor, cfg.brotli_lgwin)
-        temporary = ARTIFACT.with_suffix(".tmp")
-        temporary.write_bytes(blob)
-        os.replace(temporary, ARTIFACT)
+        write_atomic(ARTIFACT, lambda f: f.write(blob))
         name, code = f"quantized+{cfg.compressor}", code_bytes()
         run.log(f"Serialized model {name}: {len(blob)} bytes")
         run.log(f"Total submission size {name}: {len(blob) + code} bytes")
@@ -158,7 +157,7 @@ def train_model(run: Run, scorer: Scorer) -> None:
     hessians = calibrate(run, training)
     scorer.stage("pre-quantization post-ema", fixed, training.model)
     if run.rank == 0:
-        save_atomic(training.raw.state_dict(), Path("final_model.pt"))
+        write_atomic(Path("final_model.pt"), lambda f: torch.save(training.raw.state_dict(), f))
         run.log(f"Serialized model: {Path('final_model.pt').stat().st_size} bytes")
     run.log(f"Code size: {code_bytes()} bytes")
     write_artifact(run, training.raw, hessians)
@@ -193,6 +192,11 @@ def pipeline(run: Run) -> None:
     run.log(f"torch: {torch.__version__} device: {run.device} dtype: {run.dtype} threads: {torch.get_num_threads()}")
     n_shards = 0 if cfg.eval_only else len(shards(cfg, "train"))
     run.log(f"train_shards: {n_shards}")
+    if not cfg.eval_only:
+        try:
+            encode({}, {}, cfg.compressor)  # an unknown codec is found now, not after training
+        except ValueError as e:
+            raise BadKnob(str(e)) from None
     scorer = Scorer(run)
     run.event("data", train_shards=n_shards, **scorer.facts)
     if not cfg.eval_only:
@@ -209,7 +213,10 @@ def from_artifact(cfg: Config) -> Config:
     _, config = decode(path.read_bytes())
     if config.keys() != set(MODEL_KNOBS):
         raise ArtifactError(f"{path}: its config has other knobs: {sorted(config.keys() ^ set(MODEL_KNOBS))}")
-    return replace(cfg, **config)
+    try:
+        return config_from_env(os.environ | {k.upper(): str(v) for k, v in config.items()})
+    except ValueError as e:
+        raise ArtifactError(f"{path}: {e}") from None
 
 
 def main() -> int:
@@ -230,9 +237,11 @@ def main() -> int:
         run = Run(cfg)
         pipeline(run)
         return 0
-    except (DataError, ArtifactError) as e:
+    except (DataError, ArtifactError, BadKnob) as e:
         return fail(run, f"bad input: {e}", 2)
-    except (RunFailed, OSError, RuntimeError) as e:
+    except Exception as e:
+        if not isinstance(e, (RunFailed, OSError)):
+            traceback.print_exc()
         return fail(run, f"{type(e).__name__}: {e}", 1)
 
 

@@ -6,10 +6,12 @@ import shutil
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 import torch.distributed as dist
@@ -24,6 +26,10 @@ from pgolf.trainer.score import rows_that_fit
 
 class RunFailed(Exception):
     """The run cannot go on; the message is the reason."""
+
+
+class BadKnob(Exception):
+    """Knobs, or a checkpoint that they name, which this run cannot use; the message says which and why."""
 
 
 class Run:
@@ -44,8 +50,11 @@ class Run:
             given = int(os.environ.get("OMP_NUM_THREADS", 0))
             torch.set_flush_denormal(True)  # gradients through zero-initialised matrices are full of them
             torch.set_num_threads(cfg.cpu_threads or given or max(1, (os.cpu_count() or 1) // here))
-        name = cfg.dtype if cfg.dtype != "auto" else "bfloat16" if self.cuda else "float32"
-        self.dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+        dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+        dtypes["auto"] = dtypes["bfloat16" if self.cuda else "float32"]
+        if cfg.dtype not in dtypes:
+            raise BadKnob(f"DTYPE {cfg.dtype} is none of {', '.join(dtypes)}")
+        self.dtype = dtypes[cfg.dtype]
         self.control = None
         if self.world > 1:
             dist.init_process_group("nccl" if self.cuda else "gloo", timeout=timedelta(minutes=10))
@@ -106,21 +115,22 @@ class Training:
         self.model = run.compiled(model)
         self.optimizer = Optimizer(self.banks, cfg, run.dtype, run.rank, run.world)
         if not cfg.grad_accum_steps and 8 % run.world:
-            raise RunFailed(f"world size {run.world} does not divide 8: set GRAD_ACCUM_STEPS")
+            raise BadKnob(f"world size {run.world} does not divide 8: set GRAD_ACCUM_STEPS")
         self.accum = cfg.grad_accum_steps or 8 // run.world
         per_step = run.world * self.accum * cfg.train_seq_len
         if cfg.train_batch_tokens % per_step:
-            raise RunFailed(
+            raise BadKnob(
                 f"TRAIN_BATCH_TOKENS {cfg.train_batch_tokens} is no multiple of {run.world} ranks × {self.accum} "
                 f"micro-batches × TRAIN_SEQ_LEN {cfg.train_seq_len}"
             )
         self.sequences = cfg.train_batch_tokens // per_step
         self.loader = self.fresh_loader()
         self.ema: EMA | None = None
-        self.step, self.before, self.since = 0, 0.0, time.perf_counter()
+        self.step, self.before = 0, 0.0
+        self.since: float | None = None  # None: the clock stands still
         self.cap = max(0.0, cfg.max_wallclock_seconds - cfg.gptq_reserve_seconds)
         if cfg.max_wallclock_seconds > 0 and not self.cap:
-            raise RunFailed("GPTQ_RESERVE_SECONDS leaves nothing of MAX_WALLCLOCK_SECONDS")
+            raise BadKnob("GPTQ_RESERVE_SECONDS leaves nothing of MAX_WALLCLOCK_SECONDS")
         self.pending = None  # (norm, event, step) of the step before, on a GPU
 
     def fresh_loader(self) -> Loader:
@@ -128,18 +138,23 @@ class Training:
 
     # --- the clock: training only, validation and checkpoints not counted
     def elapsed(self) -> float:
-        return self.before + time.perf_counter() - self.since
+        return self.before + (0.0 if self.since is None else time.perf_counter() - self.since)
+
+    def pause(self) -> None:
+        self.settle()
+        self.before, self.since = self.elapsed(), None
 
     @contextmanager
     def paused(self):
-        self.settle()
-        self.before = self.elapsed()
+        self.pause()
         yield
         self.since = time.perf_counter()
 
     def settle(self) -> None:
+        """Wait for the device; what it still owed must be finite before anything is validated, saved or scored."""
         if self.run.cuda:
             torch.cuda.synchronize()
+        self.look_at_pending()
 
     # --- one step
     def forward_backward(self) -> Tensor:
@@ -173,14 +188,20 @@ class Training:
     def check_finite(self, norm: Tensor) -> None:
         """Stop where the gradient norm (equal on all ranks, NaN if any loss was) is not finite. A GPU's norm is looked
         at one step late, while the next step runs."""
-        seen = (norm, None, self.step)
+        copied = None
         if self.run.cuda:
+            self.look_at_pending()
             copied = torch.cuda.Event()
             norm = torch.empty((), pin_memory=True).copy_(norm, non_blocking=True)
             copied.record()
-            seen, self.pending = self.pending, (norm, copied, self.step)
-        if seen:
-            norm, copied, step = seen
+        self.pending = (norm, copied, self.step)
+        if not self.run.cuda:
+            self.look_at_pending()
+
+    def look_at_pending(self) -> None:
+        if self.pending:
+            norm, copied, step = self.pending
+            self.pending = None
             if copied:
                 copied.synchronize()
             if not norm.isfinite():
@@ -267,8 +288,7 @@ class Training:
         )
 
     def stop(self, reason: str) -> None:
-        self.settle()
-        self.before = self.elapsed()
+        self.pause()
         ms, run, cfg = round(1000 * self.before), self.run, self.cfg
         word = "stopping_early" if reason == "wallclock_cap" else "training_done"
         run.log(f"{word}: {reason} train_time: {ms}ms step: {self.step}/{cfg.iterations}")
@@ -277,31 +297,34 @@ class Training:
             self.save_checkpoint()
 
     # --- checkpoints
+    def identity(self) -> list:
+        """What a checkpoint and the run that goes on from it must share: the model, and which batches come when."""
+        cfg, shapes = self.cfg, [list(b.shape) for b in self.banks.values()]
+        return [shapes, cfg.seed, cfg.data_seed, cfg.train_seq_len, self.run.world, self.accum, self.sequences]
+
     def save_checkpoint(self) -> None:
         """checkpoint.pt, replaced atomically by rank 0."""
         state = {
-            "shape": {k: list(b.shape) for k, b in self.banks.items()},
+            "identity": self.identity(),
             "banks": {k: b.detach() for k, b in self.banks.items()},
             "ema": self.ema.average,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.elapsed(),
             "looping": self.raw.looping,
-            "seed": self.cfg.seed,
         }
         if self.run.rank == 0:
-            save_atomic(state, Path("checkpoint.pt"))
+            write_atomic(Path("checkpoint.pt"), lambda f: torch.save(state, f))
 
     def load_checkpoint(self, path: Path) -> None:
         """Go on from a checkpoint of the same model, seed and batch: weights, momenta, average, clock, data order."""
-        if not path.is_file():
-            raise RunFailed(f"RESUME_FROM_CKPT: no file {path}")
-        state = torch.load(path, map_location=self.run.device, weights_only=True)
-        shape = {k: list(b.shape) for k, b in self.banks.items()}
-        if state["shape"] != shape or state["seed"] != self.cfg.seed:
-            raise RunFailed(
-                f"{path} is of seed {state['seed']} and another model or seed than asked for (seed {self.cfg.seed})"
-            )
+        try:
+            state = torch.load(path, map_location=self.run.device, weights_only=True)
+            same = state["identity"] == self.identity()
+        except Exception as e:  # torch has a dozen ways to say that a file is not its own
+            raise BadKnob(f"{path} is no checkpoint: {type(e).__name__}") from None
+        if not same:
+            raise BadKnob(f"{path} is of another model, seed, batch or number of ranks")
         with torch.no_grad():
             for k, bank in self.banks.items():
                 bank.copy_(state["banks"][k])
@@ -312,12 +335,12 @@ class Training:
         self.run.log(f"resumed: {path} step: {self.step}/{self.cfg.iterations}")
 
 
-def save_atomic(state, path: Path) -> None:
-    """torch.save through a temporary file, so that a kill or a full disk leaves the old one good."""
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """A file through a temporary one, so that a kill or a full disk leaves the old one good."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as f:
-            torch.save(state, f)
+            write(f)
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, path)
