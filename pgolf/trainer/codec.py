@@ -1,11 +1,14 @@
 """The artifact: a container of our own for quantised tensors. No pickle; hostile bytes give a clear error.
 
     'PGLF'  u8 version  u32 header length  u32 payload length  32 bytes SHA-256 of header + payload
-    header  JSON, Brotli: codec, raw size, config of the model, and (name, kind, shape) of each tensor in order
-    payload all tensors' bytes in that order, coded
+    header  JSON, Brotli: codec, config of the model, (name, kind, shape) of each tensor in order, sizes of
+            the packed and the unpacked part
+    payload packed part: Brotli of integers (or what stands for them), then fp16 values
+            the rest: code words, with codec `ans`
 
-Numbers are little-endian. A 'q' tensor is int8 integers and fp16 row scales, an 'h' tensor fp16. Codec `brotli`
-splits the even and odd bytes of what is fp16 and packs everything with Brotli 11, as the records do.
+Numbers are little-endian. A 'q' tensor is int8 `[layers, rows, cols]` and fp16 row scales `[layers, rows]`, an 'h'
+tensor fp16. Codec `brotli` packs the integers as bytes, as the records do; `ans` codes them in the code words and packs
+its side information. Even and odd bytes of fp16 tensors go apart.
 """
 
 import hashlib
@@ -19,64 +22,73 @@ import torch
 from torch import Tensor
 
 Tensors = dict[str, Tensor | tuple[Tensor, Tensor]]
+Shapes = list[tuple[str, str, list[int]]]  # name, kind, shape
+CODECS = ("brotli", "ans")
 MAGIC, VERSION = b"PGLF", 1
 HEAD = struct.Struct("<4sBII32s")
-MAX_RAW, MAX_HEADER = 1 << 29, 1 << 20  # no artifact of this game unpacks to more
+# no artifact of this game holds more: bytes unpacked, bytes of header, matrices, size of a dimension
+MAX_RAW, MAX_HEADER, MAX_MATRICES, MAX_DIM = 1 << 27, 1 << 20, 1 << 12, 1 << 20
 
 
-class ArtifactError(Exception):
+class ArtifactError(ValueError):
     """Bytes that are no artifact of ours, or a damaged one; the message says where they go wrong."""
+
+
+def check_codec(codec: str) -> None:
+    """ArtifactError if there is no such codec, or its library is missing."""
+    if codec not in CODECS:
+        raise ArtifactError(f"unknown codec {codec!r}, there are: {', '.join(CODECS)}")
+    if codec == "ans":
+        try:
+            import constriction  # noqa: F401
+        except ImportError:
+            raise ArtifactError("codec ans needs a library: pip install constriction") from None
 
 
 def encode(tensors: Tensors, config: dict, codec: str = "brotli", lgwin: int = 24) -> bytes:
     """The artifact of `tensors` (see `quantize.quantise`) and the model's `config`."""
-    if codec != "brotli":
-        raise ValueError(f"COMPRESSOR {codec} is not known; there is: brotli")
-    listed, parts = [], []
+    check_codec(codec)
+    listed, matrices, halves = [], [], []
     for name, held in tensors.items():
-        if isinstance(held, tuple):
-            listed.append([name, "q", list(held[0].shape)])
-            parts += [held[0].cpu().numpy().tobytes(), _shuffle(held[1])]
-        else:
-            listed.append([name, "h", list(held.shape)])
-            parts.append(_shuffle(held))
-    raw = b"".join(parts)
-    header = {"codec": codec, "raw": len(raw), "config": config, "tensors": listed}
-    packed = brotli.compress(json.dumps(header, separators=(",", ":")).encode(), quality=11)
-    payload = brotli.compress(raw, quality=11, lgwin=lgwin)
-    digest = hashlib.sha256(packed + payload).digest()
-    return HEAD.pack(MAGIC, VERSION, len(packed), len(payload), digest) + packed + payload
+        integers, half = held if isinstance(held, tuple) else (None, held)
+        listed.append([name, "h" if integers is None else "q", list((half if integers is None else integers).shape)])
+        matrices += [] if integers is None else list(integers.cpu().numpy())
+        halves.append(_shuffle(half))
+    if codec == "ans":
+        from pgolf.trainer import ans
+
+        integers, words = ans.encode(matrices)
+    else:
+        integers, words = b"".join(q.tobytes() for q in matrices), b""
+    raw = integers + b"".join(halves)
+    packed = brotli.compress(raw, quality=11, lgwin=lgwin)
+    facts = {"codec": codec, "config": config, "tensors": listed, "packed": len(packed), "raw": len(raw)}
+    header = brotli.compress(json.dumps(facts, separators=(",", ":")).encode(), quality=11)
+    body = header + packed + words
+    return HEAD.pack(MAGIC, VERSION, len(header), len(packed + words), hashlib.sha256(body).digest()) + body
 
 
 def decode(blob: bytes) -> tuple[Tensors, dict]:
-    """(tensors, config) of an artifact; ArtifactError for anything else, in bounded memory."""
+    """(tensors, config) of an artifact; ArtifactError for anything else, in bounded memory and time."""
     header, payload = _open(blob)
-    try:
-        sizes = [(str(n), str(k), [int(d) for d in shape]) for n, k, shape in header["tensors"]]
-        config, codec, raw_size = dict(header["config"]), header["codec"], header["raw"]
-    except (KeyError, TypeError, ValueError) as e:
-        raise ArtifactError(f"header lacks or garbles an entry: {e!r}") from None
-    if codec != "brotli":
-        raise ArtifactError(f"unknown codec {codec!r}")
-    lengths = [_length(*entry) for entry in sizes]
-    if sum(lengths) != raw_size or raw_size > MAX_RAW:
-        raise ArtifactError(f"shapes need {sum(lengths)} bytes, the header says {raw_size}, {MAX_RAW} is the most")
-    raw, tensors, at = _unbrotli(payload, raw_size), {}, 0
-    for (name, kind, shape), length in zip(sizes, lengths, strict=True):
-        piece = raw[at : at + length]
-        at += length
-        if kind == "q":
-            n = math.prod(shape)
-            q = np.frombuffer(piece, dtype=np.int8, count=n).reshape(shape)
-            tensors[name] = (torch.from_numpy(q.copy()), _unshuffle(piece[n:], shape[:-1]))
-        else:
-            tensors[name] = _unshuffle(piece, shape)
-    if len(tensors) != len(sizes):
-        raise ArtifactError("header names a tensor twice")
+    codec, config, shapes, packed, raw_size = _read_header(header, len(payload))
+    check_codec(codec)
+    raw = _unbrotli(payload[:packed], raw_size)
+    sizes = [2 * math.prod(shape[:-1] if kind == "q" else shape) for _, kind, shape in shapes]
+    cut = len(raw) - sum(sizes)
+    if cut < 0:
+        raise ArtifactError(f"{len(raw)} bytes unpacked, the fp16 values alone need {sum(sizes)}")
+    integers = _integers(codec, raw[:cut], payload[packed:], [shape for _, kind, shape in shapes if kind == "q"])
+    tensors: Tensors = {}
+    for (name, kind, shape), size in zip(shapes, sizes, strict=True):
+        half = _unshuffle(raw[cut : cut + size], shape[:-1] if kind == "q" else shape)
+        tensors[name] = (integers.pop(0), half) if kind == "q" else half
+        cut += size
     return tensors, config
 
 
 def _open(blob: bytes) -> tuple[dict, bytes]:
+    """Header and payload, the checksum verified."""
     if len(blob) < HEAD.size or blob[:4] != MAGIC:
         raise ArtifactError(f"not an artifact: {len(blob)} bytes that begin with {bytes(blob[:4])!r}")
     _, version, n_header, n_payload, digest = HEAD.unpack_from(blob)
@@ -91,9 +103,48 @@ def _open(blob: bytes) -> tuple[dict, bytes]:
         header = json.loads(_unbrotli(body[:n_header], None))
     except (ValueError, RecursionError) as e:
         raise ArtifactError(f"header is no JSON: {e}") from None
-    if not isinstance(header, dict):
-        raise ArtifactError("header is no JSON object")
     return header, body[n_header:]
+
+
+def _read_header(header: dict, payload: int) -> tuple[str, dict, Shapes, int, int]:
+    """Codec, config, shapes, packed and unpacked size, each of them possible."""
+    try:
+        codec, config, packed, raw_size = (header[k] for k in ("codec", "config", "packed", "raw"))
+        shapes = [(name, kind, shape) for name, kind, shape in header["tensors"]]
+        sane = isinstance(codec, str) and isinstance(config, dict) and type(packed) is type(raw_size) is int
+        sane = sane and len({name for name, _, _ in shapes}) == len(shapes)
+        for name, kind, shape in shapes:
+            dimensions = {"q": (3,), "h": range(8)}[kind]
+            sane = sane and isinstance(name, str) and len(shape) in dimensions
+            sane = sane and all(type(d) is int and 0 < d <= MAX_DIM for d in shape)
+    except (KeyError, TypeError, ValueError) as e:
+        raise ArtifactError(f"header lacks or garbles an entry: {e!r}") from None
+    if not sane:
+        raise ArtifactError("header has an entry of the wrong type, a shape out of range, or a name twice")
+    elements = sum(math.prod(shape) for _, _, shape in shapes)
+    matrices = sum(shape[0] for _, kind, shape in shapes if kind == "q")
+    if max(elements, raw_size) > MAX_RAW or matrices > MAX_MATRICES:
+        raise ArtifactError(f"header promises {elements} elements in {matrices} matrices, {raw_size} bytes: too much")
+    if not 0 <= packed <= payload:
+        raise ArtifactError(f"header promises {packed} packed bytes, the payload has {payload}")
+    return codec, config, shapes, packed, raw_size
+
+
+def _integers(codec: str, raw: bytes, words: bytes, shapes: list[list[int]]) -> list[Tensor]:
+    """The int8 tensors of these shapes."""
+    if codec == "ans":
+        from pgolf.trainer import ans
+
+        try:
+            matrices = ans.decode(raw, words, [shape[1:] for shape in shapes for _ in range(shape[0])])
+        except ValueError as e:
+            raise ArtifactError(f"code words: {e}") from None
+        return [torch.from_numpy(np.stack([matrices.pop(0) for _ in range(shape[0])])) for shape in shapes]
+    sizes = [math.prod(shape) for shape in shapes]
+    if len(raw) != sum(sizes) or words:
+        raise ArtifactError(f"{len(raw)} integers and {len(words)} code words, the shapes need {sum(sizes)} and none")
+    parts = torch.frombuffer(bytearray(raw), dtype=torch.int8).split(sizes) if sizes else []
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def _unbrotli(packed: bytes, size: int | None) -> bytes:
@@ -114,17 +165,11 @@ def _unbrotli(packed: bytes, size: int | None) -> bytes:
     return bytes(out)
 
 
-def _length(name: str, kind: str, shape: list[int]) -> int:
-    if kind not in ("q", "h") or any(d <= 0 for d in shape) or len(shape) > 8 or (kind == "q" and not shape):
-        raise ArtifactError(f"tensor {name!r} has kind {kind!r} and shape {shape}")
-    return math.prod(shape) + 2 * math.prod(shape[:-1]) if kind == "q" else 2 * math.prod(shape)
-
-
 def _shuffle(x: Tensor) -> bytes:
     """fp16 bytes, all low ones first: exponents and mantissas compress better apart."""
-    return np.frombuffer(x.cpu().numpy().tobytes(), dtype=np.uint8).reshape(-1, 2).T.tobytes()
+    return x.cpu().numpy().reshape(-1, 1).view(np.uint8).T.tobytes()
 
 
 def _unshuffle(piece: bytes, shape: list[int]) -> Tensor:
     pairs = np.frombuffer(piece, dtype=np.uint8).reshape(2, -1).T.copy()
-    return torch.from_numpy(pairs.reshape(-1).view("<f2").reshape(shape))
+    return torch.from_numpy(pairs.view("<f2").reshape(shape))
