@@ -18,7 +18,7 @@ import pgolf
 from pgolf import trainer
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_atomic
-from pgolf.pack.flatten import Module, Part, flatten, read_module, reads_own_text
+from pgolf.pack.flatten import Module, Part, flatten, imported_late, read_module, reads_own_text
 from pgolf.pack.shrink import shrink
 from pgolf.pack.specialise import specialise as cut_branches
 from pgolf.pack.wrapper import smallest, unwrap
@@ -62,6 +62,7 @@ def pack(
     Parameters
     ----------
     knobs : knob name → value, the defaults of the packed file; environment variables still win. Only for the trainer.
+        A module that the trainer imports for one value of a knob only (codec `ans`) is left out with any other value.
     source : a trainer of one's own, instead of pgolf's.
     extra : files of modules to pack along, importable by their stem. For pgolf's trainer they run after its
         definitions and before it starts, and may replace one: `from pgolf.trainer import model; model.MLP = …`.
@@ -109,7 +110,7 @@ def _flatten(knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path],
     extras = [read_module(path.stem, path) for path in extra]
     own = {k: v for k, v in sorted(knobs.items()) if v != getattr(Config, k)}
     with_brotli = any(_imports_brotli(m) for m in modules)
-    parts = flatten(modules[0], modules[1:], extras)
+    parts = flatten(modules[0], modules[1:], extras, set() if source else _left_out(modules, own))
     if own:
         _set_preset(parts, own)
     if specialise:
@@ -127,6 +128,12 @@ def _trainer_modules() -> list[Module]:
     paths = sorted(p for p in folder.glob("*.py") if p.stem != "__init__")
     modules = [read_module(f"{trainer.__name__}.{path.stem}", path) for path in paths]
     return sorted(modules, key=lambda m: m.name != MAIN)
+
+
+def _left_out(modules: Sequence[Module], knobs: dict[str, Knob]) -> set[str]:
+    """Modules for one value of a knob (codecs), where that is not the preset's value."""
+    values = {str(value) for value in (Config(run_id="-").__dict__ | knobs).values()}
+    return {name for name in imported_late(modules) if name.rpartition(".")[2] not in values}
 
 
 def _imports_brotli(module: Module) -> bool:

@@ -6,7 +6,7 @@ What cannot be put into one file, because it reads or imports things that would 
 import ast
 import builtins
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from python_minifier.ast_annotation import add_parent, get_parent
 from python_minifier.rename.binding import Binding
 
 from pgolf.errors import BadInput
-from pgolf.pack.names import MENTIONS_ALL, ancestors, bind, is_foreign, rename, visible_in
+from pgolf.pack.names import MENTIONS_ALL, all_bindings, ancestors, bind, is_foreign, rename, visible_in
 
 ALLOWED = sys.stdlib_module_names | {"torch", "numpy", "sentencepiece", "brotli"}
 WHEN_PRESENT = {"flash_attn_interface", "constriction", "triton"}  # only in a `try` or where it is used
@@ -103,13 +103,28 @@ def reads_own_text(module: Module) -> bool:
     return False
 
 
-def flatten(root: Module, others: Sequence[Module], extra: Sequence[Module] = ()) -> list[Part]:
+def imported_late(modules: Sequence[Module]) -> set[str]:
+    """Names of the modules that others import only in the functions that use them."""
+    program = _Program(modules)
+    at: dict[str, set[bool]] = {}
+    for module in modules:
+        for name, statement in program.imports_of(module):
+            at.setdefault(name, set()).add(statement in module.tree.body)
+    return {name for name, at_top in at.items() if at_top == {False}}
+
+
+def flatten(
+    root: Module, others: Sequence[Module], extra: Sequence[Module] = (), without: Set[str] = frozenset()
+) -> list[Part]:
     """The program that starts with `root`, as parts in the order in which they run; trees are changed in place.
 
     `others` are taken as far as they are imported. `extra` modules come after all definitions and before the
-    `if __name__ == "__main__"` of `root`: they may replace a definition, by `module.NAME = …`.
+    `if __name__ == "__main__"` of `root`: they may replace a definition, by `module.NAME = …`. A function that imports
+    a module named in `without` raises ValueError there.
     """
     program = _Program([root, *others, *extra])
+    for module in program.modules.values():
+        program.leave_out(module, without)
     order = program.in_order([root, *extra])
     _same_future(order)
     parts = [Part(m.name, program.take_in(m)) for m in order]
@@ -141,7 +156,7 @@ class _Program:
             if module.name in path:
                 raise BadInput(f"modules import each other: {' → '.join((*path, module.name))}")
             if module not in done:
-                for name in self.imported_by(module):
+                for name, _ in self.imports_of(module):
                     visit(self.modules[name], (*path, module.name))
                 done.append(module)
 
@@ -149,18 +164,25 @@ class _Program:
             visit(module, ())
         return done
 
-    def imported_by(self, module: Module) -> Iterator[str]:
-        """Names of the program's modules that `module` imports; BadInput for one that may not be imported."""
+    def imports_of(self, module: Module) -> Iterator[tuple[str, ast.stmt]]:
+        """(module of the program, statement that imports it); BadInput for an import that cannot be packed."""
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 for alias in node.names:
                     target, _ = self.target(module, node, alias)
-                    if not target:
-                        self.check_foreign(module, node, alias)
-                    elif node in module.tree.body:
-                        yield target
+                    if target:
+                        yield target, node
                     else:
-                        raise module.refuse(node, f"{target} must be imported at the module's top level")
+                        self.check_foreign(module, node, alias)
+
+    def leave_out(self, module: Module, names: Set[str]) -> None:
+        """Let every import of one of these modules be an error, and drop what would come after it."""
+        for name, statement in [(n, s) for n, s in self.imports_of(module) if n in names]:
+            body = getattr(get_parent(statement), "body", [])
+            if statement not in body:
+                raise module.refuse(statement, f"{name} must be imported in a plain block to be left out")
+            message = f"{name.rpartition('.')[2]} is not in this packed file"
+            body[body.index(statement) :] = ast.parse(f"raise ValueError({message!r})").body
 
     def target(self, module: Module, node: Any, alias: ast.alias) -> tuple[str | None, str | None]:
         """(module of the program, name in it or None for the module itself) that is imported, or (None, None)."""
@@ -195,16 +217,17 @@ class _Program:
         if tree.tainted and len(self.modules) > 1:
             node = next(n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in MENTIONS_ALL)
             raise module.refuse(node, f"{node.id}() sees the names of one module, and packing merges several")
-        for binding in [b for b in tree.bindings if not is_foreign(b)]:
+        for scope, binding in [(s, b) for s, b in all_bindings(tree) if not is_foreign(b)]:
             name = binding.name
             aliases = [node for node in binding.references if isinstance(node, ast.alias)]
             targets = {self.target(module, get_parent(a), a) for a in aliases}
             if any(target for target, _ in targets):
-                self.resolve_internal(module, binding, aliases, targets)
-            else:
+                self.resolve_internal(module, scope, binding, aliases, targets)
+            elif scope is tree:
                 what = _identity(aliases[0]) if aliases else f"{module.name}:{name}"
-                self.rename_global(module, binding, self.claim(what, name, module))
-            self.names[f"{module.name}:{name}"] = binding.name
+                self.rename_global(module, visible_in(tree, binding), binding, self.claim(what, name, module))
+            if scope is tree:
+                self.names[f"{module.name}:{name}"] = binding.name
         body: list[ast.stmt] = []
         for statement in tree.body:
             if not isinstance(statement, ast.Import | ast.ImportFrom):
@@ -227,26 +250,32 @@ class _Program:
         return self.names[what]
 
     def resolve_internal(
-        self, module: Module, binding: Binding, aliases: list[ast.alias], targets: set[tuple[str | None, str | None]]
+        self,
+        module: Module,
+        scope: ast.AST,
+        binding: Binding,
+        aliases: list[ast.alias],
+        targets: set[tuple[str | None, str | None]],
     ) -> None:
         """Let what was imported from another module of the program be that module's own name."""
         statement: Any = get_parent(aliases[0])
-        uses = [node for node in binding.references if node not in aliases]
         if len(aliases) > 1:
             raise module.refuse(statement, f"'{binding.name}' is imported more than once")
         ((target, name),) = targets
-        statement.names.remove(aliases[0])
+        scopes = visible_in(scope, binding)
+        uses = [node for node in binding.references if node not in aliases]
+        _drop_alias(statement, aliases[0])
         if name is None:
             for node in uses:
-                self.replace_attribute(module, node, str(target))
+                self.replace_attribute(module, scopes, node, str(target))
             return
         if any(not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)) for node in uses):
             raise module.refuse(statement, f"'{binding.name}' is imported and then bound again")
         if f"{target}:{name}" not in self.names:
             raise module.refuse(statement, f"{target} defines no '{name}'")
-        self.rename_global(module, binding, self.names[f"{target}:{name}"])
+        self.rename_global(module, scopes, binding, self.names[f"{target}:{name}"])
 
-    def replace_attribute(self, module: Module, node: Any, target: str) -> None:
+    def replace_attribute(self, module: Module, scopes: set[ast.AST], node: Any, target: str) -> None:
         """`module.NAME` → NAME."""
         attribute = get_parent(node)
         if not isinstance(attribute, ast.Attribute):
@@ -256,7 +285,9 @@ class _Program:
             raise module.refuse(node, f"{target} defines no '{attribute.attr}'")
         if not isinstance(attribute.ctx, ast.Load) and not isinstance(node.namespace, ast.Module):
             raise module.refuse(node, f"{node.id}.{attribute.attr} can only be replaced at the module's top level")
-        name = ast.copy_location(ast.Name(self.names[what], attribute.ctx), attribute)
+        new = self.names[what]
+        self.refuse_hidden(module, scopes, node, f"{node.id}.{attribute.attr}", new)
+        name = ast.copy_location(ast.Name(new, attribute.ctx), attribute)
         holder = get_parent(attribute)
         for field, value in ast.iter_fields(holder):
             if value is attribute:
@@ -264,16 +295,20 @@ class _Program:
             elif isinstance(value, list):
                 value[:] = [name if v is attribute else v for v in value]
 
-    def rename_global(self, module: Module, binding: Binding, new: str) -> None:
+    def rename_global(self, module: Module, scopes: set[ast.AST], binding: Binding, new: str) -> None:
+        """Give a name of the module its name in the flat program; `scopes` are those that it is seen in."""
         if new == binding.name:
             return
         where = next(node for node in binding.references if hasattr(node, "lineno"))
         if any(isinstance(n, ast.alias) and "." in n.name and not n.asname for n in binding.references):
             raise module.refuse(where, f"'{binding.name}' also names something else; import with `as`")
-        inner = visible_in(module.tree, binding) - {module.tree}
-        if any(b.name == new for scope in inner for b in scope.bindings):
-            raise module.refuse(where, f"'{binding.name}' becomes '{new}' in one file, which a local name hides")
+        self.refuse_hidden(module, scopes, where, binding.name, new)
         rename(binding, new)
+
+    def refuse_hidden(self, module: Module, scopes: set[ast.AST], where: ast.AST, old: str, new: str) -> None:
+        inner: Any = scopes - {module.tree}
+        if any(b.name == new for scope in inner for b in scope.bindings):
+            raise module.refuse(where, f"'{old}' becomes '{new}' in one file, which a local name hides")
 
     def merged_imports(self) -> list[ast.stmt]:
         plain = [ast.alias(name, asname or None) for source, name, asname in sorted(self.imports) if not source]
@@ -290,6 +325,16 @@ def _identity(alias: ast.alias) -> str:
     source = statement.module if isinstance(statement, ast.ImportFrom) else ""
     name = alias.name if source or alias.asname else alias.name.split(".")[0]
     return f"{source}:{name} as {alias.asname or name}"
+
+
+def _drop_alias(statement: Any, alias: ast.alias) -> None:
+    """Take one name out of an import; an import within a function that is left with none becomes `pass`."""
+    statement.names.remove(alias)
+    block: Any = get_parent(statement)
+    if not statement.names and not isinstance(block, ast.Module):
+        for statements in (getattr(block, field, None) for field in ("body", "orelse", "finalbody")):
+            if isinstance(statements, list) and statement in statements:
+                statements[statements.index(statement)] = ast.Pass()
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -152,34 +152,58 @@ def _assign_names(tree: ast.Module) -> None:
     module = sorted(((s, b) for s, b in free if s is tree), key=lambda sb: -len(sb[1].references))
     for scope, binding in local + module:
         scopes = visible_in(scope, binding)
-        taken = set().union(*(used.get(s, set()) for s in scopes)) | calls.keywords
+        taken = set().union(*(used.get(s, set()) for s in scopes))
+        if getattr(getattr(scope, "args", None), "kwarg", None):
+            taken |= calls.keywords  # a parameter must not take the name of what **kwargs is given
         new = next(name for name in _short_names() if name not in taken)
         rename(binding, new)
         _reserve(used, scopes, new)
 
 
 class _Calls:
-    """What the program's calls say about its functions' parameters: one that is passed by name keeps it."""
+    """Which parameters the program's calls pass by name: those keep it.
+
+    A call reaches the functions of the name that it calls, and those that it passes on (`partial`); a class stands
+    for `__init__`. What is called through a variable may be any function, and a dict's keys are strings somewhere.
+    """
+
+    ANY = "?"
 
     def __init__(self, tree: ast.Module):
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-        self.keywords = {k.arg for call in calls for k in call.keywords if k.arg}
-        unpacking = [call for call in calls if any(k.arg in (None, "kwargs") for k in call.keywords)]
-        called = [node for call in unpacking for node in (call.func, *call.args, *(k.value for k in call.keywords))]
-        self.given_dicts = {ast.unparse(node).rpartition(".")[2] for node in called}
-        strings = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant))
-        self.strings = {value for value in strings if isinstance(value, str)}
-        variables = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
-        variables |= {b.name for scope, b in all_bindings(tree) if scope is not tree}
-        methods = {f.name for f in ast.walk(tree) if isinstance(f, Function)}
-        self.any_given_dict = bool(self.given_dicts & variables - methods)  # a function in a variable
+        nodes = list(ast.walk(tree))
+        classes = {n.name for n in nodes if isinstance(n, ast.ClassDef)}
+        defined = classes | {n.name for n in nodes if isinstance(n, Function)}
+        stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        stored |= {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+        stored |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+        strings = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        self.keywords: set[str] = set()
+        self.passed: dict[str, set[str]] = {}
+        for call in (n for n in nodes if isinstance(n, ast.Call) and n.keywords):
+            keywords = {k.arg for k in call.keywords if k.arg}
+            if any(k.arg in (None, "kwargs") for k in call.keywords):
+                keywords |= strings
+            called = _last_name(call.func)
+            reached = {_last_name(e) for e in (*call.args, *(k.value for k in call.keywords))} & defined | {called}
+            if called in stored - defined:
+                reached.add(self.ANY)
+            for name in reached:
+                name = "__init__" if name in classes else name
+                self.passed.setdefault(name, set()).update(keywords)
+            self.keywords |= keywords
 
     def may_name(self, function: Any, parameter: str) -> bool:
-        """Whether some call may pass `parameter` by name; a dict's keys are strings somewhere in the program."""
-        scope = function.namespace
-        names = {function.name, getattr(scope, "name", "")}
-        dicts = self.any_given_dict or names & self.given_dicts
-        return parameter in self.keywords or bool(dicts and parameter in self.strings)
+        """Whether some call may pass `parameter` of `function` by name."""
+        names = (self.ANY, getattr(function, "name", self.ANY))  # a lambda has none
+        return any(parameter in self.passed.get(name, ()) for name in names)
+
+
+def _last_name(expression: ast.expr) -> str:
+    """f of `f` and of `a.b.f`; what is neither may be any function."""
+    match expression:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return _Calls.ANY
 
 
 def _may_rename(scope: Any, binding: Binding, calls: _Calls) -> bool:
@@ -187,9 +211,7 @@ def _may_rename(scope: Any, binding: Binding, calls: _Calls) -> bool:
     if any(isinstance(node, ast.ClassDef) for node in made_by):
         return False  # errors and prints show it
     if any(isinstance(node, ast.arg) for node in made_by):
-        if isinstance(scope, ast.Lambda):
-            return binding.name not in calls.keywords
-        return _is_transparent(scope) and not calls.may_name(scope, binding.name)
+        return (isinstance(scope, ast.Lambda) or _is_transparent(scope)) and not calls.may_name(scope, binding.name)
     return bool(binding.allow_rename)
 
 
@@ -200,7 +222,7 @@ def _reserve(used: dict[ast.AST, set[str]], scopes: set[ast.AST], name: str) -> 
 
 def _short_names() -> Iterator[str]:
     for length in itertools.count(1):
-        for letters in itertools.product(string.ascii_uppercase + string.ascii_lowercase, repeat=length):
+        for letters in itertools.product(string.ascii_letters, repeat=length):
             name = "".join(letters)
             if not keyword.iskeyword(name) and not hasattr(builtins, name):
                 yield name

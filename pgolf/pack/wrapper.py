@@ -29,11 +29,17 @@ class Compressor:
     expression: str
 
 
+def _brotli(data: bytes) -> bytes:
+    """The window's size shifts all bits that follow it, and with them how many bytes have to be escaped."""
+    packed = (brotli.compress(data, quality=11, lgwin=window) for window in (16, 17, 18))
+    return min(packed, key=lambda p: len(_literal(p.decode("latin-1"))))
+
+
 LZMA1 = [{"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "pb": 0}]
 COMPRESSORS = {
     c.name: c
     for c in (
-        Compressor("brotli", brotli.compress, brotli.decompress, "brotli.decompress(%s)"),
+        Compressor("brotli", _brotli, brotli.decompress, "brotli.decompress(%s)"),
         Compressor(
             "lzma",
             lambda data: lzma.compress(data, lzma.FORMAT_RAW, filters=LZMA1),

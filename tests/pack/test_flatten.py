@@ -65,6 +65,16 @@ def test_a_name_imported_through_another_module_is_found(tmp_path):
     assert packed_output(tmp_path, main, *others) == "7 a\n"
 
 
+def test_modules_imported_where_they_are_used(tmp_path):
+    main, *others = write(
+        tmp_path,
+        main="def f(n):\n    if n:\n        import late\n    return late.count(n)\n"
+        "def g():\n    from late import count as c, LIMIT\n    return c(LIMIT)\nprint(f(2), g())\n",
+        late="LIMIT = 3\ndef count(n):\n    return list(range(n))\n",
+    )
+    assert packed_output(tmp_path, main, *others) == "[0, 1] [0, 1, 2]\n"
+
+
 def test_an_extra_module_may_replace_a_definition(tmp_path):
     main, helper, idea = write(
         tmp_path,
@@ -129,10 +139,11 @@ def test_what_may_be_missing_is_allowed_where_it_can_be(tmp_path):
         ({"main": "import a\n", "a": "import b\n", "b": "import a\n"}, "a → b → a"),
         ({"main": "from a import missing\n", "a": ""}, "defines no 'missing'"),
         ({"main": "import a\nprint(a)\n", "a": "x = 1\n"}, "main.py:2: module a is used as a value"),
-        ({"main": "def f():\n    from a import x\n", "a": "x = 1\n"}, "main.py:2"),
+        ({"main": "def f():\n    from a import x\n    x = 2\n", "a": "x = 1\n"}, "main.py:2"),
         ({"main": "from a import x\nx = 2\n", "a": "x = 1\n"}, "bound again"),
         ({"main": "import a\nprint(globals())\n", "a": "x = 1\n"}, "main.py:2: globals()"),
         ({"main": "from __future__ import annotations\nimport a\n", "a": "x = 1\n"}, "a.py"),
+        ({"main": "import a\ndef f(x):\n    return a.x\n", "a": "x = 1\n"}, "main.py:3: 'a.x' becomes 'x'"),
         ({"main": "from a import x as y\ndef f(x):\n    return x + y\n", "a": "x = 1\n"}, "a local name hides"),
     ],
 )

@@ -101,6 +101,15 @@ def test_specialising_leaves_out_what_the_preset_switches_off(smoke):
     assert len(small.code) < len(smoke.code)
 
 
+def test_a_codec_that_the_preset_does_not_use_is_left_out_and_refused(empty_folder, tiny_data):
+    assert "pgolf.trainer.ans" in pack({"compressor": "ans"}).bytes_by_module
+    packed = pack(load("smoke"))
+    assert "pgolf.trainer.ans" not in packed.bytes_by_module
+    write_packed(empty_folder / "train_gpt.py", packed)
+    refused = train(["train_gpt.py"], empty_folder, tiny_data, empty_folder.parent / "blocked", {"compressor": "ans"})
+    assert refused.returncode == 2 and "ans is not in this packed file" in refused.stderr
+
+
 def test_a_record_fits_its_budget():
     packed = pack(load("pr1812"))
     assert len(packed.code) <= 15_000

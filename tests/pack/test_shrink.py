@@ -13,7 +13,20 @@ def f(first, second=2, *rest, third=3, **more):
     return first, second, rest, third, sorted(more.items())
 def g(name, value):
     return f'{name}={value}'
+class Base:
+    def __init__(self, width, height=2):
+        self.size = width, height
+    def scaled(self, factor, *, offset=0):
+        return [s * factor + offset for s in self.size]
+    def __call__(self, depth):
+        return depth
+class Derived(Base): pass
+def through(function):
+    return function(factor=2, offset=1)
+h = lambda left, right=1: (left, right)
+made = Derived(height=5, width=1)
 print(f(1, second=5), f(1, 2, 3, third=4, name=7), g('a', value=3))
+print(through(made.scaled), made(depth=4), h(1, right=2), [lambda inner: inner][0](inner=3))
 """,
     "parameters from a dict": """
 from functools import partial
@@ -135,4 +148,4 @@ def test_what_nothing_mentions_is_left_out(tmp_path):
         "def unused(n):\n    return unused(n - 1) + only_here()\ndef only_here() -> Iterator:\n    '''Doc.'''\n"
         "def used(): return 1\nprint(used())\n"
     )
-    assert pack(source=source).minified == "def A():return 1\nprint(A())\n"
+    assert pack(source=source).minified == "def a():return 1\nprint(a())\n"
