@@ -15,9 +15,9 @@ from typing import Any
 from pgolf.record.lines import printable
 from pgolf.record.run import Evidence
 
-LONGEST = 1 << 20  # bytes of a submission.json or a README that are read
+LONGEST = 1 << 18  # bytes of a submission.json or a README that are read
 DEEPEST = 6  # nested objects that are looked into
-MOST_SEEDS = 200
+MOST_SEEDS = 50
 
 MEAN_BPB = ("val_bpb", "mean_val_bpb", "val_bpb_mean", "mean_bpb", "val_bpb_sliding", "final_val_bpb")
 MEAN_LOSS = ("val_loss", "mean_val_loss", "val_loss_mean", "mean_val_loss_nats", "val_loss_sliding", "final_val_loss")
@@ -50,7 +50,7 @@ class Claim:
         return abs(value - self.value) <= 1.0001 * slack * self.unit
 
     def __str__(self) -> str:
-        return f"{self.bound}{self.value:.{max(self.decimals, 0)}f}" if self.decimals < 12 else f"{self.value:.4g}"
+        return f"{self.bound}{self.value:,.{max(self.decimals, 0)}f}" if self.decimals < 12 else f"{self.value:.4g}"
 
 
 @dataclass(frozen=True)

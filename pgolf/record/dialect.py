@@ -18,7 +18,7 @@ LOSS = re.compile(rf"(?<!\w)(?:(val|train)[_ ]?)?loss\s*[:=]\s*{VALUE}")
 STEP_TIME = re.compile(rf"(?<!\w)(?:train_time|time|t)(_ms|_s|_seconds)?\s*[:=]\s*({NUMBER})\s*{UNIT}?(?![\w.])")
 
 # scores of the finished model: '<name> val_loss:… val_bpb:… eval_time:…ms'
-BPB = re.compile(rf"(?<!\w)val[_ /]?bpb\s*[:=]\s*{VALUE}")
+BPB = re.compile(rf"(?<!\w)val[_ /]?(?:bpb|bits_per_byte)\s*[:=]\s*{VALUE}")
 VAL_LOSS = re.compile(rf"(?<!\w)val[_ ]?loss\s*[:=]\s*{VALUE}")
 EVAL_TIME = re.compile(
     rf"(?<!\w)(?:eval_time|eval|time|elapsed)(_ms|_s|_seconds)?\s*[:=]\s*({NUMBER})\s*{UNIT}?(?![\w.])"
@@ -76,7 +76,7 @@ FACT = re.compile(
     r"stopping|train|total|gptq|collect|calib|code|serial|compress|quant|submission|artifact|budget|model_p|param|world_"
     r"|val_|weights_|running |pytorch|torch|gpu|device|\||ttp|ttt|ttg|sliding|beginning|seed|\W{0,4}hyper"
 )
-FACT_WORDS = ("bpb", "err", "fault", "traceback", "ttt", "sliding", "omp_num")
+FACT_WORDS = ("bpb", "bits_per", "err", "fault", "traceback", "ttt", "sliding", "omp_num")
 ERROR = re.compile(
     r"traceback \(most recent call last\)|error:|.{0,200}\b(?:outofmemoryerror|childfailederror|cuda error|nccl error"
     r"|runtimeerror|assertionerror|segmentation fault)\b"

@@ -301,12 +301,9 @@ class _Parser:
     # --- everything else
     def _fact(self, text: str, low: str) -> None:
         run = self.run
-        if "bpb" in low:
-            if found := say.BPB.search(low):
-                self._stage(text, low, found)
-            elif "running_bpb" in low or say.EVALUATING.match(low):
-                self.evaluating = self.at
-        elif say.EVALUATING.match(low):
+        if found := say.BPB.search(low):
+            self._stage(text, low, found)
+        elif "running_bpb" in low or say.EVALUATING.match(low):
             self.evaluating = self.at
         elif say.ERROR.match(low):
             self._problem("error", text)

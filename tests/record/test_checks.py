@@ -389,6 +389,7 @@ def test_an_irregular_folder_is_warned_of(folder, spoil, warns):
         "| # | what | val_bpb |\n|---|---|---|\n| 42 | gate | 1.0811 |\n",  # no column of seeds
         "Needs 0.005 nats over 1.0810 BPB, 0.005 nats being the bar (p < 0.01).\n",
         "A gain of 0.0019357 bpb (0.005 nats).\n",
+        "The record of SP1024 had 1.1194 BPB (1.8898 nats); eval at T = 0.90.\n",
         "1.0790 BPB (2.7872 nats per token)\n",
     ],
 )
@@ -474,6 +475,14 @@ def test_an_undisclosed_knob(folder, previous):
     folder.edit("README.md", "`TTT_EPOCHS` 4 → 3 and ", "")
     check = audit(folder.path, against=previous.path).check("delta-disclosed")
     assert check.status == "fail" and "ttt_epochs (4 → 3)" in check.message and len(check.evidence) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [("TTT epochs", "pass"), ("ttt-epochs", "pass"), ("TTT_EPOCHS_MAX", "fail")]
+)
+def test_how_a_knob_is_named(folder, previous, words, status):
+    folder.edit("README.md", "`TTT_EPOCHS`", words)
+    assert audit(folder.path, against=previous.path).check("delta-disclosed").status == status
 
 
 def test_a_new_knob_that_is_not_named_is_a_warning(folder, previous):
@@ -572,6 +581,14 @@ def test_hostile_submissions_harm_nothing(folder, text):
     result = audit(folder.path)
     json.dumps(as_json([result]), allow_nan=False)
     assert BPB[42] in [r.final.val_bpb for r in result.runs]
+
+
+@pytest.mark.parametrize(
+    "words", ["9" * 1_000_000, "1 bpb " * 150_000, " " * 500_000 + "p", "1e" + "9" * 9000 + " nats", "|" * 500_000]
+)
+def test_hostile_readmes_harm_nothing(folder, words):
+    (folder.path / "README.md").write_text(f"p < {words} 0.1 bpb = {words} nats, t = {words}")
+    assert audit(folder.path, against="pr1394").check("units").status != "fail"
 
 
 def test_links_out_of_the_folder_are_not_followed(folder, tmp_path):

@@ -199,6 +199,7 @@ def read(tmp_path):
         ("pre_ttt_sliding_window val_loss:2.8 val_bpb:1.09", 1.09, "sliding"),
         ("Final quantized: val_loss = 2.80, val_bpb = 1.09", 1.09, "quantized"),
         ("final_eval: val_bpb: 1.0793 (val_loss: 2.787)", 1.0793, "other"),
+        ("quantized_ttt val_loss: 2.79 val_bits_per_byte: 1.0808", 1.0808, "ttt"),
     ],
 )
 def test_stage_names(read, line, bpb, kind):

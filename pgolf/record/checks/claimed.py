@@ -9,19 +9,20 @@ import numpy as np
 from pgolf.record.checks.case import Case, Findings, Status
 from pgolf.record.claims import Claim
 from pgolf.record.run import Evidence, Stage
-from pgolf.record.sample import LN2, SAME_TEXT
+from pgolf.record.sample import LN2
 from pgolf.record.stats import format_p
 
 RULES_P = (0.01, 0.05, 0.25)  # levels that a README quotes from the rules, as a rule and not as a claim
 
-NUMBER = r"[-+−]?\d+(?:\.\d+)?(?:[eE][-+−]?\d+)?"
-P_TEXT = re.compile(rf"\bp(?:[- ]values?)?\s*(<|≤|=|≈|~)\s*({NUMBER})", re.I)
-T_TEXT = re.compile(r"\b(?:welch(?:'s)?\s+)?t(?:[- ]stat(?:istic)?)?\s*[=≈]\s*([-−]?\d+\.\d+)", re.I)
-BPB, NATS = r"(?:bpb|bits?(?:/| per )byte)\b", r"nats?\b"
-LINK = r"[\s]*(?:=|≈|~|≅|\(|\[|/|,|or|i\.e\.|that is|equals)[\s=≈~]*"
-BPB_IS_NATS = re.compile(rf"({NUMBER})\s*{BPB}{LINK}({NUMBER})\s*{NATS}", re.I)
-NATS_ARE_BPB = re.compile(rf"({NUMBER})\s*{NATS}(?:/token| per token)?{LINK}({NUMBER})\s*{BPB}", re.I)
-IN_NATS = re.compile(rf"({NUMBER})\s*{NATS}", re.I)
+# digits are counted out, so that no README is slow to read
+NUMBER = r"(?<![\d.])[-+−]?\d{1,20}(?:\.\d{1,20})?(?:[eE][-+−]?\d{1,4})?"
+P_TEXT = re.compile(rf"\bp(?:[- ]values?)?\s{{0,3}}(<|≤|=|≈|~)\s{{0,3}}({NUMBER})", re.I)
+T_TEXT = re.compile(r"\bt(?:[- ]stat(?:istic)?)?\s{0,3}[=≈]\s{0,3}([-−]?\d{1,9}\.\d{1,9})")
+BPB, NATS = r"\s{0,3}(?:bpb|bits?(?:/| per )byte)\b", r"\s{0,3}nats?\b"
+LINK = r"\s{0,3}(?:=|≈|~|≅|\(|\[|/|,|or|i\.e\.|that is|equals)[\s=≈~]{0,4}"
+BPB_IS_NATS = re.compile(rf"({NUMBER}){BPB}{LINK}({NUMBER}){NATS}", re.I)
+NATS_ARE_BPB = re.compile(rf"({NUMBER}){NATS}(?:/token| per token)?{LINK}({NUMBER}){BPB}", re.I)
+IN_NATS = re.compile(rf"({NUMBER}){NATS}", re.I)
 
 
 def claimed_mean(case: Case, found: Findings) -> str:
@@ -156,7 +157,7 @@ def _seed_rows(readme: str) -> Iterator[tuple[int, str, list[str]]]:
     column: int | None = None
     inside = False
     for number, line in enumerate(readme.splitlines(), 1):
-        cells = [c.strip(" *`_~") for c in line.strip().strip("|").split("|")] if "|" in line else []
+        cells = [c.strip(" *`_~") for c in line[:1000].strip().strip("|").split("|")] if "|" in line[:1000] else []
         if not inside and cells:
             column = next((i for i, c in enumerate(cells) if re.fullmatch(r"(?i)(?:random )?seeds?", c)), None)
         elif inside and column is not None and len(cells) > column:
@@ -226,8 +227,8 @@ def units(case: Case, found: Findings) -> str:
         return ""
     ratio = float(np.median(ratios))
     for bpb, nats in ((claims.val_bpb, claims.val_loss), (claims.val_bpb_std, claims.val_loss_std)):
-        if bpb and nats and bpb.value > 0:
-            _same_thing(found, bpb.value, bpb.unit, nats.value, nats.unit, ratio, "submission.json", nats.at)
+        if bpb and nats:
+            _one_thing(found, bpb.value, bpb.unit, nats.value, nats.unit, ratio, nats.at.file, nats.at)
     sources = (("README.md", case.entry.readme), (claims.file or "submission.json", claims.text))
     for file, text in sources:
         plain = re.sub(r"[*`_]", " ", text)  # of the same length: offsets stay those of the text
@@ -236,24 +237,26 @@ def units(case: Case, found: Findings) -> str:
         for bpb_text, nats_text, start in pairs:
             at = Evidence(file, plain.count("\n", 0, start) + 1)
             numbers = abs(_float(bpb_text)), _unit(bpb_text), abs(_float(nats_text)), _unit(nats_text)
-            _same_thing(found, *numbers, ratio, file, at)
+            _one_thing(found, *numbers, ratio, file, at)
         if (c := case.comparison) and c.delta_nats:
             for m in IN_NATS.finditer(plain):
                 value, unit = abs(_float(m[1])), _unit(m[1])
-                if value and abs(value - abs(c.delta_bpb)) <= unit < abs(abs(c.delta_nats) - value):
+                in_bpb, in_nats = abs(value - abs(c.delta_bpb)), abs(value - abs(c.delta_nats))
+                if value not in (0, c.margin_nats) and in_bpb <= 0.51 * unit < in_nats:
                     at = Evidence(file, plain.count("\n", 0, m.start()) + 1)
                     text = f"{file} calls the gain of {abs(c.delta_bpb):.5f} bpb '{m[0].strip()}'"
                     found.fail(f"{text}: in nats per token it is {abs(c.delta_nats):.5f}", at)
     return f"1 bpb is {ratio:.4f} nats per token here, and nothing says otherwise"
 
 
-def _same_thing(
+def _one_thing(
     found: Findings, bpb: float, bpb_unit: float, nats: float, nats_unit: float, ratio: float, file: str, at: Evidence
 ) -> None:
-    """Report a pair of figures for one thing whose ratio cannot be that of the units."""
-    if bpb <= 0 or not 0.1 < nats / (bpb * ratio) < 10:  # else they are not of one thing
-        return
-    slack = 1.01 * (nats_unit + bpb_unit * ratio) + SAME_TEXT * nats
-    if abs(nats - bpb * ratio) > slack:
-        why = "bpb called nats" if abs(nats - bpb) <= nats_unit + bpb_unit else f"it would be {bpb * ratio:.5f} nats"
-        found.fail(f"{file} gives {bpb:g} bpb and {nats:g} nats for one thing: {why}", at)
+    """Report a pair of figures for one thing that can only come of a slip: the same number in both units, or nats
+    divided by ln 2 alone. Other ratios may be those of another tokenizer."""
+    for wrong, why in ((1.0, "that is bpb called nats"), (LN2, "that leaves the bytes per token out")):
+        slip, right = abs(nats - bpb * wrong), abs(nats - bpb * ratio)
+        if bpb > 0 and slip <= 0.51 * (nats_unit + bpb_unit * wrong) and right > nats_unit + bpb_unit * ratio:
+            text = f"{file} gives {bpb:g} bpb and {nats:g} nats for one thing: {why}"
+            found.fail(f"{text}; {bpb:g} bpb is {bpb * ratio:.5f} nats per token", at)
+            return

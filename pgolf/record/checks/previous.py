@@ -22,8 +22,8 @@ def delta_disclosed(case: Case, found: Findings) -> str:
         for d in knob_delta({k: v.value for k, v in ours.items()}, previous.hyperparameters)
         if not EXPECTED_KNOB.fullmatch(d.knob)
     ]
-    text = re.sub(r"[\s\-_`*]+", "_", f"{case.entry.readme} {case.entry.claims.text}".lower())
-    hidden = [d for d in deltas if not re.search(rf"(?<![a-z0-9]){re.escape(d.knob)}(?![a-z0-9])", text)]
+    text = f"{case.entry.readme} {case.entry.claims.text}".lower()
+    hidden = [d for d in deltas if not _names(text, d.knob)]
     no_readme = "" if case.entry.readme else ", and there is no README.md"
     for changed in (True, False):
         these = [d for d in hidden if (d.kind == "changed") == changed]
@@ -33,6 +33,12 @@ def delta_disclosed(case: Case, found: Findings) -> str:
             what = "changed" if changed else "on one side only"
             found.add(status, f"{what}, and not named{no_readme}: {listed}", *(ours.get(d.knob) for d in these))
     return f"all {len(deltas)} knobs that differ from {previous.name} are named"
+
+
+def _names(text: str, knob: str) -> bool:
+    """Whether the text names a knob, as TTT_EPOCHS, ttt-epochs or TTT epochs, and not only a longer one."""
+    words = r"[\s_-]".join(map(re.escape, knob.split("_")))
+    return re.search(rf"(?<![a-z0-9_]){words}(?![a-z0-9_])", text) is not None
 
 
 def _said(knob: str | None) -> str:
