@@ -113,11 +113,15 @@ def audit(
     previous = previous_record(against) if against is not None else None
     case = Case(entry, track, previous, grace=0.0 if strict else track.limits.grace_seconds)
     sample = case.sample()
+    try:
+        checks = run_checks(case)
+    except OSError as e:
+        raise BadInput(f"cannot read {e.filename}: {e.strerror}") from None
     return Audit(
         folder=folder,
         track=track,
         entry=entry,
-        checks=tuple(run_checks(case)),
+        checks=tuple(checks),
         mean_val_bpb=sample.mean if sample else None,
         std_val_bpb=sample.std if sample and sample.n > 1 else None,
         bytes_per_token=sample.bytes_per_token if sample else None,

@@ -446,7 +446,8 @@ def test_three_seeds_in_one_log(folder):
         folder.log(seed).unlink()
     (folder.path / "train.log").write_text(text)
     result = audit(folder.path)
-    assert not result.failed and [r.seed.value for r in result.runs] == sorted(SEEDS)
+    assert [r.seed.value for r in result.runs] == sorted(SEEDS)
+    assert {c.id for c in result.checks if c.status != "pass"} == {"delta-disclosed", "attribution"}
 
 
 def test_score_from_a_separate_evaluation(folder):

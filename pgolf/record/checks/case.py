@@ -108,8 +108,9 @@ class Case:
         return [(r, r.final) for r in self.runs if r.final]
 
     def of(self, run: Run) -> str:
-        """How a message names a run."""
-        return self.entry.name_of(run)
+        """How a message names a run: by its log, and by its seed where one log has several."""
+        shared = run.seed and sum(r.log == run.log for r in self.runs) > 1
+        return self.entry.name_of(run) + (f" (seed {run.seed.value})" if run.seed and shared else "")
 
     def sample(self) -> Sample | None:
         """The final scores as one side of a comparison; None if a run has none."""

@@ -82,10 +82,9 @@ def _sizes(values: Sequence[Sourced[int]]) -> str:
 
 
 def _size_with_unix_newlines(case: Case, name: str) -> int:
-    path = case.entry.path / name
     if case.entry.sizes[name] > 1 << 24:
         return case.entry.sizes[name]
-    return len(path.read_bytes().replace(b"\r\n", b"\n"))
+    return len((case.entry.path / name).read_bytes().replace(b"\r\n", b"\n"))
 
 
 def train_seconds(case: Case, found: Findings) -> str:
@@ -166,7 +165,7 @@ def hardware(case: Case, found: Findings) -> str:
         said = f"; submission.json claims '{claim}'" if claim else ""
         found.unknown(f"not named in {', '.join(silent)}{said}")
     for run in case.runs:
-        name, ranks = run.hardware, run.world_size
+        name, ranks = run.hardware, run.world_size or run.device_count
         if name and not _is_of(name.value, wanted[2] if wanted else case.track.hardware, case.track.hardware):
             found.fail(f"{case.of(run)} ran on {name.value}, the track is for {case.track.hardware}", name)
         if ranks and wanted and ranks.value != int(wanted[1]):
