@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pgolf.trainer.adapt import ttt
-from pgolf.trainer.codec import ArtifactError, decode, encode
+from pgolf.trainer.codec import ArtifactError, check_codec, decode, encode
 from pgolf.trainer.config import MODEL_KNOBS, Config, config_from_env
 from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
 from pgolf.trainer.loop import BadKnob, Run, RunFailed, Training, code_bytes, log_hyperparameters, write_atomic
@@ -192,11 +192,7 @@ def pipeline(run: Run) -> None:
     run.log(f"torch: {torch.__version__} device: {run.device} dtype: {run.dtype} threads: {torch.get_num_threads()}")
     n_shards = 0 if cfg.eval_only else len(shards(cfg, "train"))
     run.log(f"train_shards: {n_shards}")
-    if not cfg.eval_only:
-        try:
-            encode({}, {}, cfg.compressor)  # an unknown codec is found now, not after training
-        except ValueError as e:
-            raise BadKnob(str(e)) from None
+    check_codec(cfg.compressor)  # now, and not after training
     scorer = Scorer(run)
     run.event("data", train_shards=n_shards, **scorer.facts)
     if not cfg.eval_only:
