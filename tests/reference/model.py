@@ -1,0 +1,175 @@
+"""The network, one sequence and one head at a time.
+
+`shape` is a dict of sizes and switches, by the names of the knobs. A block is a dict of its tensors: q, k, v, out,
+up, down (matrices, [out, in]); q_gain [heads]; mix_x, mix_x0, attn_scale, mlp_scale [dim]; gate [heads, window]
+where there is one. A model: embedding [vocab, dim], blocks, skip_weight and (or None) skip_gate [skips, dim].
+
+`seen(name, x)`, where given, hears every matrix's input [time, dim]: what a Hessian sums up.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+FLOAT32_EPSILON = 2.0**-23
+
+
+def ignore(name: str, x: Tensor) -> None:
+    pass
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """Each vector of the last dimension over its root mean square."""
+    return x / torch.sqrt((x * x).mean(-1, keepdim=True) + FLOAT32_EPSILON)
+
+
+def rotary(x: Tensor, shape: dict) -> Tensor:
+    """One head, [time, head size]: the pair (j, j + half) of the first ROPE_DIMS turns by position × frequency."""
+    time, n, base, train_len = len(x), shape["rope_dims"], shape["rope_base"], shape["rope_train_seq_len"]
+    if time > train_len:
+        base = base * (time / train_len) ** (n / (n - 2))
+    columns = list(x.unbind(-1))
+    for j in range(n // 2):
+        angle = torch.arange(time, dtype=torch.float64) * base ** (-2 * j / n)
+        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+        a, b = x[:, j], x[:, j + n // 2]
+        columns[j], columns[j + n // 2] = a * cos + b * sin, -a * sin + b * cos
+    return torch.stack(columns, -1)
+
+
+def without_own_value(y: Tensor, v: Tensor) -> Tensor:
+    """XSA: a head's output less its component along that position's own value vector, both [time, head size]."""
+    unit = v / v.norm(dim=-1, keepdim=True)
+    return y - (y * unit).sum(-1, keepdim=True) * unit
+
+
+def attention(x: Tensor, block: dict, shape: dict, seen=ignore) -> Tensor:
+    """One sequence's branch input [time, dim] → branch output [time, dim]."""
+    heads, kv_heads = shape["num_heads"], shape["num_kv_heads"]
+    size = x.shape[-1] // heads
+    for name in ("q", "k", "v"):
+        seen(name, x)
+    outputs = []
+    for h in range(heads):
+        kv = h // (heads // kv_heads)
+        rows, kv_rows = slice(h * size, (h + 1) * size), slice(kv * size, (kv + 1) * size)
+        q = rotary(rms_norm(x @ block["q"][rows].T), shape) * block["q_gain"][h]
+        k = rotary(rms_norm(x @ block["k"][kv_rows].T), shape)
+        v = x @ block["v"][kv_rows].T
+        y = []
+        for t in range(len(x)):
+            weights = torch.softmax(k[: t + 1] @ q[t] / math.sqrt(size), 0)
+            y.append(weights @ v[: t + 1])
+        y = without_own_value(torch.stack(y), v) if block["xsa"] else torch.stack(y)
+        if "gate" in block:
+            window = block["gate"].shape[1]
+            y = y * (2 * torch.sigmoid(x[:, :window] @ block["gate"][h]))[:, None]
+        outputs.append(y)
+    joined = torch.cat(outputs, -1)
+    seen("out", joined)
+    return joined @ block["out"].T
+
+
+def mlp(x: Tensor, block: dict, seen=ignore) -> Tensor:
+    """LeakyReLU(0.5), then square, between two matrices."""
+    seen("up", x)
+    hidden = x @ block["up"].T
+    hidden = torch.where(hidden > 0, hidden, 0.5 * hidden) ** 2
+    seen("down", hidden)
+    return hidden @ block["down"].T
+
+
+def branch_scale(index: int, shape: dict) -> float:
+    """What the normed input of block `index`'s branches is multiplied by."""
+    scale = 1 / math.sqrt(index + 1) if shape["ln_scale"] else 1.0
+    if shape["loop_branch_scale"] and shape["loop_start"] <= index <= shape["loop_end"]:
+        scale /= math.sqrt(shape["num_loops"] + 1)
+    return scale
+
+
+def block_forward(x: Tensor, x0: Tensor, index: int, block: dict, shape: dict, seen=ignore) -> Tensor:
+    """Block `index` on one sequence [time, dim]; from PARALLEL_RESIDUAL_START on both branches read the same input."""
+    scale = branch_scale(index, shape)
+    x_in = block["mix_x"] * x + block["mix_x0"] * x0
+    with_attention = x_in + block["attn_scale"] * attention(rms_norm(x_in) * scale, block, shape, seen)
+    mlp_reads = x_in if index >= shape["parallel_residual_start"] else with_attention
+    return with_attention + block["mlp_scale"] * mlp(rms_norm(mlp_reads) * scale, block, seen)
+
+
+def virtual_order(shape: dict, looping: bool) -> tuple[list[int], list[int]]:
+    """The blocks in the order in which they are visited: left part, right part."""
+    order = []
+    for i in range(shape["num_layers"]):
+        order.append(i)
+        if looping and i == shape["loop_end"]:
+            order += list(range(shape["loop_start"], shape["loop_end"] + 1)) * shape["num_loops"]
+    return order[: len(order) // 2], order[len(order) // 2 :]
+
+
+def hidden_states(tokens: Tensor, model: dict, shape: dict, looping: bool, seen=ignore) -> Tensor:
+    """One sequence of token ids [time] → final normed states [time, dim]."""
+
+    def visit(i: int, x: Tensor) -> Tensor:
+        return block_forward(x, x0, i, model["blocks"][i], shape, lambda name, x: seen(f"{i}.{name}", x))
+
+    left, right = virtual_order(shape, looping)
+    x = x0 = rms_norm(model["embedding"][tokens])
+    saved = []
+    for i in left:
+        x = visit(i, x)
+        saved.append(x)
+    for j, i in enumerate(right):
+        if saved:
+            skip = model["skip_weight"][j] * saved.pop()
+            if model["skip_gate"] is None:
+                x = x + skip
+            else:
+                share = torch.sigmoid(model["skip_gate"][j])
+                x = share * x + (1 - share) * skip
+        x = visit(i, x)
+    x = rms_norm(x)
+    seen("embedding", x)
+    return x
+
+
+def logits(tokens: Tensor, model: dict, shape: dict, looping: bool) -> Tensor:
+    """One sequence of token ids [time] → [time, vocab]; row t is for the token after t."""
+    z = hidden_states(tokens, model, shape, looping) @ model["embedding"].T
+    return shape["logit_softcap"] * torch.tanh(z / shape["logit_softcap"])
+
+
+def losses(tokens: Tensor, targets: Tensor, model: dict, shape: dict, looping: bool) -> Tensor:
+    """Cross-entropy in nats of each target, [batch, time]."""
+    rows = []
+    for sequence, wanted in zip(tokens, targets, strict=True):
+        z = logits(sequence, model, shape, looping)
+        rows.append(torch.stack([torch.logsumexp(z[t], 0) - z[t, wanted[t]] for t in range(len(wanted))]))
+    return torch.stack(rows)
+
+
+def initial_weights(shape: dict, seed: int) -> dict:
+    """The weights that a seed stands for: constructors draw and are overwritten, in the order of the modules.
+
+    Embedding N(0, std²); orthogonal where both sides are at least 64; zero where a branch ends; all matrices
+    rounded once to bf16.
+    """
+    torch.manual_seed(seed)
+    dim, hidden = shape["model_dim"], int(shape["mlp_mult"] * shape["model_dim"])
+    kv = dim // shape["num_heads"] * shape["num_kv_heads"]
+    sides = {"q": (dim, dim), "k": (kv, dim), "v": (kv, dim), "out": (dim, dim)}
+    sides |= {"up": (hidden, dim), "down": (dim, hidden)}
+    embedding = torch.nn.Embedding(shape["vocab_size"], dim).weight.detach()
+    blocks = [
+        {name: torch.nn.Linear(columns, rows, bias=False).weight.detach() for name, (rows, columns) in sides.items()}
+        for _ in range(shape["num_layers"])
+    ]
+    embedding.normal_(0, shape["tied_embed_init_std"])
+    for block in blocks:
+        for name, w in block.items():
+            if name in ("out", "down"):
+                w.zero_()
+            elif min(w.shape) >= 64:
+                torch.nn.init.orthogonal_(w)
+            w.copy_(w.bfloat16())
+    return {"embedding": embedding, "blocks": blocks}

@@ -1,0 +1,59 @@
+"""The presets are the records' command lines, and differ where the records say that they do."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pgolf import presets
+from pgolf.trainer.config import KNOB_TYPES, Config, config_from_env
+
+RECORD = Path("../shared/public-records/2026-04-09_SP8192_3LayerRecur_ParResid_QK525_LegalTTT/train_seed42.log")
+
+
+def knobs(preset: str) -> dict:
+    return asdict(Config(**presets.load(preset), run_id="x"))
+
+
+@pytest.mark.skipif(not RECORD.exists(), reason="needs the public records")
+def test_pr1493_is_what_the_record_logged():
+    dump = RECORD.read_text().partition("Hyperparameters:\n")[2].partition("train_shards:")[0]
+    logged = dict(re.findall(r"^  (\w+): (.*)$", dump, re.M))
+    ours = knobs("pr1493")
+    shared = (logged.keys() & ours.keys()) - {"run_id", "seed", "data_dir", "grad_accum_steps"}
+    assert len(shared) > 50
+    for name in shared:
+        kind = KNOB_TYPES[name]
+        value = logged[name] == "True" if kind is bool else kind(logged[name])
+        assert ours[name] == value, name
+    # 8 / world size, which the record logs as 1
+    assert ours["grad_accum_steps"] == 0 and logged["grad_accum_steps"] == "1" and logged["world_size"] == "8"
+
+
+def test_pr1812_differs_where_its_record_discloses_and_by_the_gate():
+    old, new = knobs("pr1493"), knobs("pr1812")
+    assert {k: (old[k], v) for k, v in new.items() if v != old[k]} == {
+        "ttt_epochs": (3, 4),
+        "ttt_chunk_tokens": (32768, 65536),
+        "muon_wd_mlp": (-1.0, 0.115),  # -1: the 0.095 of all matrices
+        "adam_wd": (0.02, 0.005),
+        "muon_momentum_warmup_frac": (0.0, 0.22),
+        "attn_out_gate_enabled": (False, True),
+    }
+    assert new["muon_wd"] == 0.095 and new["gptq_reserve_seconds"] == 12.0
+
+
+def test_the_smoke_presets_are_on_a_step_schedule():
+    for preset in ("smoke-base", "smoke"):
+        assert knobs(preset)["max_wallclock_seconds"] == 0
+
+
+def test_every_knob_is_an_environment_variable():
+    changed = {"SEED": "7", "TTT_EPOCHS": "4", "TTT_ENABLED": "0", "MUON_WD_MLP": "0.115", "DATA_DIR": "/d"}
+    cfg = config_from_env(changed)
+    assert (cfg.seed, cfg.ttt_epochs, cfg.ttt_enabled, cfg.muon_wd_mlp) == (7, 4, False, 0.115)
+    assert cfg.datasets_dir == "/d/datasets/fineweb10B_sp8192"
+    assert config_from_env(presets.as_env(presets.load("smoke")) | {"RUN_ID": "x"}) == Config(
+        **presets.load("smoke"), run_id="x"
+    )
