@@ -8,30 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pgolf.record.ledger import SeedScore
+from pgolf.record.run import OF_THE_RUN
 
-# Names, places and processes of one run: they say nothing of the method.
-OF_THE_RUN = frozenset(
-    [
-        "seed",
-        "run_id",
-        "logfile",
-        "data_dir",
-        "data_path",
-        "datasets_dir",
-        "tokenizer_path",
-        "train_files",
-        "val_files",
-        "val_bytes_files",
-        "model_path",
-        "quantized_model_path",
-        "artifact_dir",
-        "rank",
-        "local_rank",
-        "is_main_process",
-        "distributed",
-        "cpu_threads",
-    ]
-)
 STAGES = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "sliding window", "ttt": "adapted (TTT)"}
 
 

@@ -18,9 +18,10 @@ from pgolf.files import write_json
 from pgolf.record.claims import Claims
 from pgolf.record.entry import Entry, read_entry
 from pgolf.record.lines import printable
-from pgolf.record.run import Run, Sourced, T
+from pgolf.record.run import OF_THE_RUN, Run, Sourced, T
 from pgolf.record.sample import LN2, Sample, from_seeds
 
+FOLDER = Path(str(files("pgolf.record") / "ledger"))  # of the entries that ship with pgolf
 CURVE_POINTS = 60  # of a training curve: enough for a plot
 PULL_REQUESTS = {  # of the public archive's folders; what their logs and descriptions name
     "2026-04-05_SP8192_GPTQ-Embeddings_SDClip_Loop45x2": 1394,
@@ -99,11 +100,7 @@ class Standing:
 
 def names() -> list[str]:
     """The records in the ledger."""
-    return sorted(p.name.removesuffix(".json") for p in _folder().iterdir() if p.name.endswith(".json"))
-
-
-def _folder() -> Path:
-    return Path(str(files("pgolf.record") / "ledger"))
+    return sorted(p.name.removesuffix(".json") for p in FOLDER.iterdir() if p.name.endswith(".json"))
 
 
 def load(name: str) -> Standing:
@@ -118,7 +115,7 @@ def load(name: str) -> Standing:
     >>> load("pr1493").seeds[0].val_bpb
     1.08079352
     """
-    path = Path(name) if name.endswith(".json") else _folder() / f"{name}.json"
+    path = Path(name) if name.endswith(".json") else FOLDER / f"{name}.json"
     if not path.is_file():
         raise BadInput(f"no ledger entry '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
     try:
@@ -174,7 +171,7 @@ def from_runs(
         val_bytes=val_bytes(runs[0], per_token),
         val_sha256=value(runs[0].val_sha256),
         hardware=value(runs[0].hardware),
-        hyperparameters={k: v.value for k, v in runs[0].hyperparameters.items()},
+        hyperparameters={k: v.value for k, v in runs[0].hyperparameters.items() if k not in OF_THE_RUN},
     )
 
 
@@ -197,7 +194,7 @@ def build(archive: Path, out: Path | None = None) -> list[Standing]:
     if not found:
         raise BadInput(f"{archive}: no record folder with a submission.json and scored runs in it")
     for standing in found:
-        write_standing((out or _folder()) / f"{standing.name}.json", standing)
+        write_standing((out or FOLDER) / f"{standing.name}.json", standing)
     return found
 
 

@@ -15,11 +15,10 @@ from scipy import stats
 
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file
-from pgolf.record.delta import OF_THE_RUN
 from pgolf.record.entry import Entry, read_entry
 from pgolf.record.logs import read_run
 from pgolf.record.progress import Progress
-from pgolf.record.run import Run
+from pgolf.record.run import OF_THE_RUN, Run
 from pgolf.record.sample import Sample, from_seeds
 from pgolf.record.seeds import LOG, PROGRAM, Job, run_seed
 

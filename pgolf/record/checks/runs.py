@@ -9,8 +9,8 @@ import numpy as np
 from pgolf import tracks
 from pgolf.errors import BadInput
 from pgolf.record.checks.case import Case, Findings
-from pgolf.record.delta import OF_THE_RUN, same_value
-from pgolf.record.run import Evidence, Run, Sourced, Stage
+from pgolf.record.delta import same_value
+from pgolf.record.run import OF_THE_RUN, Evidence, Run, Sourced, Stage
 from pgolf.record.sample import SAME_TEXT, same_validation
 
 SAME_STAGE = 1e-6  # bytes per token of one stage agree so over seeds, beside the rounding of the printed digits
