@@ -96,7 +96,8 @@ def record(
             parallel=parallel,
         )
     except (KeyboardInterrupt, SystemExit) as e:
-        stderr.print("stopped: every run is ended, what is finished is kept, the same command goes on from there")
+        message = "stopped: every run is ended, what is finished is kept, the same command goes on from there"
+        stderr.print(message, soft_wrap=True)
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
     if as_json:
         typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
@@ -347,6 +348,26 @@ def build_ledger(
 
     for standing in ledger.build(folder, out):
         typer.echo(str(standing.sample()))
+
+
+@ledger_app.command("add")
+def add_to_ledger(
+    name: Annotated[str, typer.Argument(help="Name of the entry.")],
+    logs: Annotated[list[Path], typer.Argument(help="The logs of its seeds, one each.")],
+    track: Annotated[str, typer.Option(help="The track it is a record of.")],
+    title: Annotated[str, typer.Option(help="What it is, in a few words.")],
+    date: Annotated[str, typer.Option(help="YYYY-MM-DD.")],
+    author: Annotated[str, typer.Option(help="Whose it is.")] = "pgolf",
+    source: Annotated[str, typer.Option(help="Where the logs come from.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: the ledger that pgolf ships.")] = None,
+) -> None:
+    """Make one entry from the logs of its seeds."""
+    from pgolf.record import ledger
+    from pgolf.record.logs import read_run
+
+    runs = [read_run(log) for log in logs]
+    standing = ledger.from_runs(runs, name=name, track=track, title=title, date=date, author=author, source=source)
+    typer.echo(str(ledger.write_standing((out or ledger.FOLDER) / f"{name}.json", standing)))
 
 
 def _show_rows(rows: list[tuple[str, str]]) -> None:
