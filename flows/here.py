@@ -1,5 +1,6 @@
 """A record in this process, as `pgolf record` makes one."""
 
+import os
 import signal
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 def record_here(**parameters: Any) -> "Outcome":
     """Run record-3seed with these parameters; where no server is set (PREFECT_API_URL), on one of its own.
 
-    SIGTERM and SIGHUP end it as orderly as Ctrl-C does: every child is ended, what is finished stays.
+    That one keeps its database in PREFECT_HOME, if that is set, else beside the records. SIGTERM and SIGHUP end
+    it as orderly as Ctrl-C does: every child is ended, what is finished stays.
     """
 
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
@@ -22,7 +24,8 @@ def record_here(**parameters: Any) -> "Outcome":
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
-    with prefect_api(Path(parameters["runs_dir"]) / ".prefect") as wait:
+    home = os.environ.get("PREFECT_HOME") or Path(parameters["runs_dir"], ".prefect")
+    with prefect_api(Path(home)) as wait:
         from flows.record import record_3seed  # takes seconds, and so does the server
 
         wait()

@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from pgolf.data.dataset import Dataset
 
 TINY = Path(__file__).parent / "flows"  # tiny.toml, tiny_base.toml and tiny_track.toml
+PREFECT_HOME = tempfile.TemporaryDirectory(prefix="pgolf-test-prefect-")
 PGOLF = str(Path(sys.executable).with_name("pgolf"))
 
 
@@ -27,8 +29,8 @@ class Made:
 
 
 def environment() -> dict[str, str]:
-    """As in a fresh shell: nothing set of Prefect."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    """As in a fresh shell: nothing set of Prefect but where its database is, which takes seconds to make."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")} | {"PREFECT_HOME": PREFECT_HOME.name}
 
 
 def record_command(track: Path, data: Dataset, runs_dir: Path, *more: str) -> list[str]:

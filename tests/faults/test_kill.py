@@ -1,0 +1,152 @@
+"""What a record survives: its orchestrator killed, told to stop, or started twice; a trainer killed under it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from seconds import PREFECT_HOME, Made, environment, record_command
+
+from pgolf.data.dataset import Dataset
+from pgolf.pods.local import MARK
+
+pytestmark = pytest.mark.slow
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+    """Until `condition()` is true; fails if the process ends before that."""
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process is None or process.poll() is None, "the record ended before that"
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+def of_pod(attempt: Path) -> list[psutil.Process]:
+    """The live processes of an attempt, by the mark that they carry."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == str(attempt):
+                found.append(process)
+    return found
+
+
+def servers() -> list[psutil.Process]:
+    """The live Prefect servers of these tests."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get("PREFECT_HOME") == PREFECT_HOME.name and "flows.server" in process.cmdline():
+                found.append(process)
+    return found
+
+
+@contextlib.contextmanager
+def started(command: list[str], stderr: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command, running, with a record folder of its own; killed at the end if it still runs."""
+    with stderr.open("w") as errors:
+        process = subprocess.Popen(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def frozen(
+    tmp_path: Path, tiny_track: Path, tiny_data: Dataset
+) -> Iterator[tuple[list[str], Path, subprocess.Popen[str]]]:
+    """A record in the middle of its second seed, whose trainer stands still: the command, the attempt, the process."""
+    command = record_command(tiny_track, tiny_data, tmp_path, "--parallel", "1", "--id", "killed")
+    attempt = tmp_path / "killed" / "seeds" / "314" / "attempt-1"
+    with started(command, tmp_path / "first.err") as process:
+        wait_for((attempt / "events.jsonl").exists, process)
+        for trainer in of_pod(attempt):
+            trainer.suspend()
+        try:
+            yield command, attempt, process
+        finally:
+            for trainer in of_pod(attempt):
+                trainer.kill()
+
+
+def test_kill_9_in_the_middle_of_seed_2(frozen, made: Made, tmp_path: Path) -> None:
+    command, attempt, process = frozen
+    pod = (attempt / "pod.json").read_text()
+    first = (tmp_path / "killed/seeds/42/attempt-1/pod.json").read_text()
+    process.kill()
+    process.wait()
+    wait_for(lambda: not servers())  # it ends with its parent
+    orphan = {p.pid for p in of_pod(attempt)}
+    assert json.loads(pod)["pid"] in orphan
+
+    with started(command, tmp_path / "second.err") as again:
+        wait_for(
+            lambda: "seed 314: still running since before, taken up" in (tmp_path / "second.err").read_text(), again
+        )
+        assert {p.pid for p in of_pod(attempt)} == orphan
+        for trainer in of_pod(attempt):
+            trainer.resume()
+        stdout, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, (tmp_path / "second.err").read_text()
+    assert (attempt / "pod.json").read_text() == pod
+    assert (tmp_path / "killed/seeds/42/attempt-1/pod.json").read_text() == first
+    assert not list(tmp_path.glob("killed/seeds/*/attempt-2"))
+    assert "seed 42: reused" in (tmp_path / "second.err").read_text()
+    outcome = json.loads(stdout)
+    assert [s["val_bpb"] for s in outcome["seeds"]] == [s["val_bpb"] for s in made.outcome["seeds"]]
+    assert outcome["comparison"]["verdict"] == made.outcome["comparison"]["verdict"]
+
+
+def test_told_to_stop_it_ends_every_child_and_keeps_what_is_finished(frozen, tmp_path: Path) -> None:
+    _, attempt, process = frozen
+    for trainer in of_pod(attempt):
+        trainer.resume()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert not of_pod(attempt)
+    wait_for(lambda: not servers())
+    stderr = (tmp_path / "first.err").read_text()
+    assert "the same command goes on from there" in stderr
+    assert "Traceback" not in stderr
+    assert json.loads((attempt / "exit.json").read_text())["signals"] == [signal.SIGTERM]
+    assert (tmp_path / "killed/seeds/42/attempt-1/final_model.int6.ptz").exists()
+    kept = {p.name.rsplit("-", 1)[0] for p in (tmp_path / "killed" / "results").glob("*-*")}
+    assert kept == {"preflight", "seed-42"}
+
+
+def test_ctrl_c_during_preflight_leaves_nothing_running(tiny_track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+    command = record_command(tiny_track, tiny_data, tmp_path, "--id", "stopped")
+    trial = tmp_path / "stopped" / "preflight" / "42" / "attempt-1"
+    with started(command, tmp_path / "err") as process:
+        wait_for((trial / "pod.json").exists, process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 128 + signal.SIGINT
+    assert not of_pod(trial)
+    assert "Traceback" not in (tmp_path / "err").read_text()
+    assert not (tmp_path / "stopped" / "seeds").exists()
+
+
+def test_killed_trainer_is_another_attempt_that_is_listed(frozen, tmp_path: Path) -> None:
+    _, attempt, process = frozen
+    supervisor = json.loads((attempt / "pod.json").read_text())["pid"]
+    for trainer in of_pod(attempt):
+        if trainer.pid != supervisor:
+            trainer.kill()
+    os.kill(supervisor, signal.SIGCONT)
+    stdout, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, (tmp_path / "first.err").read_text()
+    path = Path(json.loads(stdout)["path"])
+    assert (attempt.parent / "attempt-2" / "final_model.int6.ptz").exists()
+    assert "SIGKILL" in (path / "README.md").read_text()

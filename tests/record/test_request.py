@@ -1,0 +1,110 @@
+"""Bad input to `pgolf record`: what is said, and that nothing is started or written."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from seconds import TINY, record
+
+from pgolf import cli
+from pgolf.data.dataset import Dataset
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import write_atomic
+from pgolf.record.folder import Record, describe_record, working_on
+from pgolf.record.preflight import check_disk, check_size
+from pgolf.record.request import check_request
+
+TRACK = str(TINY / "tiny_track.toml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--track", "cpu_smok"], "did you mean cpu_smoke"),
+        (["--preset", "smoke-bass"], "did you mean smoke-base"),
+        (["--set", "TTT_EPOCH=5"], "ttt_epochs"),
+        (["--set", "TTT_EPOCHS=five"], "'five' is not a valid int"),
+        (["--set", "TTT_EPOCHS"], "write KNOB=VALUE"),
+        (["--set", "TTT_LR=1", "--set", "ttt_lr=2"], "given twice"),
+        (["--set", "SEED=7"], "a record sets this itself"),
+        (["--seeds", "42,314,42"], "[42] are given more than once"),
+        (["--seeds", "42,314,99.5"], "'99.5' is no seed"),
+        (["--seeds", "42,314,-1"], "'-1' is no seed"),
+        (["--seeds", "42,314"], "at least 3"),
+        (["--seeds", ""], "no seeds given"),
+    ],
+)
+def test_bad_input_is_exit_2_and_leaves_nothing(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pgolf", "record", "--runs-dir", str(tmp_path / "runs"), *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_dataset_is_exit_2_and_no_record(tiny_data: Dataset, tmp_path: Path) -> None:
+    code, _, stderr = record(Path(TRACK), tiny_data, tmp_path / "runs", "--data-dir", str(tmp_path / "nowhere"))
+    assert code == 2
+    assert str(tmp_path / "nowhere") in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def described(data: Dataset, runs_dir: Path, record_id: str | None = None, **overrides: str) -> Record:
+    return describe_record(runs_dir, check_request(TRACK, overrides=overrides), data, b"program", record_id)
+
+
+def test_record_is_named_after_its_inputs(tiny_data: Dataset, tmp_path: Path) -> None:
+    one, other = described(tiny_data, tmp_path), described(tiny_data, tmp_path, ttt_lr="0.001")
+    assert one.id.startswith("tiny_track-tiny-")
+    assert one.id == described(tiny_data, tmp_path).id
+    assert one.id != other.id
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 101])
+def test_record_id_that_is_no_folder_name_is_refused(name: str, tiny_data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="--id"):
+        described(tiny_data, tmp_path, name)
+
+
+def test_id_of_a_record_with_other_inputs_is_refused_and_that_record_unharmed(
+    tiny_data: Dataset, tmp_path: Path
+) -> None:
+    with working_on(described(tiny_data, tmp_path, "mine")):
+        pass
+    before = {p.name: p.read_bytes() for p in (tmp_path / "mine").iterdir()}
+    with pytest.raises(BadInput, match="knobs"), working_on(described(tiny_data, tmp_path, "mine", ttt_lr="0.001")):
+        pass
+    assert {p.name: p.read_bytes() for p in (tmp_path / "mine").iterdir()} == before
+
+
+def test_two_at_one_record_is_one_too_many(tiny_data: Dataset, tmp_path: Path) -> None:
+    this = described(tiny_data, tmp_path)
+    with working_on(this), pytest.raises(BadInput, match="another `pgolf record` is at"), working_on(this):
+        pass
+    with working_on(this):  # free again
+        pass
+
+
+def test_full_disk_is_noticed_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10_000_000))
+    with pytest.raises(BadInput, match=r"0\.01 GB free, 3 seeds need"):
+        check_disk(check_request(TRACK), tmp_path / "runs" / "deep")
+    assert not list(tmp_path.iterdir())
+
+
+def test_model_that_cannot_fit_is_noticed_before_it_is_trained() -> None:
+    assert check_size(check_request(TRACK), code_bytes=15_000) < 200_000
+    with pytest.raises(RunFailed, match="over the 200,000 of track tiny_track"):
+        check_size(check_request(TRACK, overrides={"model_dim": "256"}), code_bytes=15_000)
+
+
+def test_track_file_with_a_typo_is_bad_input(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    write_atomic(path, Path(TRACK).read_text().replace("min_seeds", "min_seed"))
+    with pytest.raises(BadInput, match="min_seed"):
+        check_request(str(path))
