@@ -19,7 +19,7 @@ from pgolf.trainer.adapt import ttt
 from pgolf.trainer.codec import ArtifactError, check_codec, decode, encode
 from pgolf.trainer.config import MODEL_KNOBS, Config, config_from_env
 from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
-from pgolf.trainer.loop import BadKnob, Run, RunFailed, Training, code_bytes, log_hyperparameters, write_atomic
+from pgolf.trainer.loop import Run, RunFailed, Training, code_bytes, log_hyperparameters, write_atomic
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, quantise, restore
 from pgolf.trainer.score import Score, evaluate, fixed, sliding
@@ -233,7 +233,7 @@ def main() -> int:
         run = Run(cfg)
         pipeline(run)
         return 0
-    except (DataError, ArtifactError, BadKnob) as e:
+    except (DataError, ArtifactError) as e:
         return fail(run, f"bad input: {e}", 2)
     except Exception as e:
         if not isinstance(e, (RunFailed, OSError)):

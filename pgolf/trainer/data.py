@@ -19,7 +19,7 @@ HEADER_INTS, MAGIC, VERSION = 256, 20240520, 1
 
 
 class DataError(Exception):
-    """A shard, a tokenizer or a split that cannot be used; the message names the file and the numbers."""
+    """A file, a split or a knob that cannot be used; the message names it and the numbers."""
 
 
 def open_shard(path: Path) -> np.ndarray:

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pgolf.trainer.config import Config
-from pgolf.trainer.data import Loader
+from pgolf.trainer.data import DataError, Loader
 from pgolf.trainer.model import GPT, training_loss
 from pgolf.trainer.optim import EMA, Banks, Optimizer, lr_multiplier, muon_momentum
 from pgolf.trainer.score import rows_that_fit
@@ -26,10 +26,6 @@ from pgolf.trainer.score import rows_that_fit
 
 class RunFailed(Exception):
     """The run cannot go on; the message is the reason."""
-
-
-class BadKnob(Exception):
-    """Knobs, or a checkpoint that they name, which this run cannot use; the message says which and why."""
 
 
 class Run:
@@ -53,7 +49,7 @@ class Run:
         dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
         dtypes["auto"] = dtypes["bfloat16" if self.cuda else "float32"]
         if cfg.dtype not in dtypes:
-            raise BadKnob(f"DTYPE {cfg.dtype} is none of {', '.join(dtypes)}")
+            raise DataError(f"DTYPE {cfg.dtype} is none of {', '.join(dtypes)}")
         self.dtype = dtypes[cfg.dtype]
         self.control = None
         if self.world > 1:
@@ -115,11 +111,11 @@ class Training:
         self.model = run.compiled(model)
         self.optimizer = Optimizer(self.banks, cfg, run.dtype, run.rank, run.world)
         if not cfg.grad_accum_steps and 8 % run.world:
-            raise BadKnob(f"world size {run.world} does not divide 8: set GRAD_ACCUM_STEPS")
+            raise DataError(f"world size {run.world} does not divide 8: set GRAD_ACCUM_STEPS")
         self.accum = cfg.grad_accum_steps or 8 // run.world
         per_step = run.world * self.accum * cfg.train_seq_len
         if cfg.train_batch_tokens % per_step:
-            raise BadKnob(
+            raise DataError(
                 f"TRAIN_BATCH_TOKENS {cfg.train_batch_tokens} is no multiple of {run.world} ranks × {self.accum} "
                 f"micro-batches × TRAIN_SEQ_LEN {cfg.train_seq_len}"
             )
@@ -130,7 +126,7 @@ class Training:
         self.since: float | None = None  # None: the clock stands still
         self.cap = max(0.0, cfg.max_wallclock_seconds - cfg.gptq_reserve_seconds)
         if cfg.max_wallclock_seconds > 0 and not self.cap:
-            raise BadKnob("GPTQ_RESERVE_SECONDS leaves nothing of MAX_WALLCLOCK_SECONDS")
+            raise DataError("GPTQ_RESERVE_SECONDS leaves nothing of MAX_WALLCLOCK_SECONDS")
         self.pending = None  # (norm, event, step) of the step before, on a GPU
 
     def fresh_loader(self) -> Loader:
@@ -322,9 +318,9 @@ class Training:
             state = torch.load(path, map_location=self.run.device, weights_only=True)
             same = state["identity"] == self.identity()
         except Exception as e:  # torch has a dozen ways to say that a file is not its own
-            raise BadKnob(f"{path} is no checkpoint: {type(e).__name__}") from None
+            raise DataError(f"{path} is no checkpoint: {type(e).__name__}") from None
         if not same:
-            raise BadKnob(f"{path} is of another model, seed, batch or number of ranks")
+            raise DataError(f"{path} is of another model, seed, batch or number of ranks")
         with torch.no_grad():
             for k, bank in self.banks.items():
                 bank.copy_(state["banks"][k])
