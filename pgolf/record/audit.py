@@ -97,7 +97,8 @@ def audit(
     ----------
     folder : the record's folder.
     track : its rules; default: the track that submission.json names, if there is such a one, else 10min_16mb.
-    against : the record that it wants to beat: a ledger entry, its name, or another record's folder.
+    against : the record that it wants to beat: a ledger entry, its name, or another record's folder; default: the
+        ledger entry that submission.json names as `previous_record`, if there is such a one.
     strict : no grace over the limits of time.
 
     Returns
@@ -110,6 +111,8 @@ def audit(
     """
     entry = read_entry(folder)
     track = track or _track_of(entry)
+    if against is None and entry.claims.previous_record in ledger.names():
+        against = entry.claims.previous_record
     previous = previous_record(against) if against is not None else None
     case = Case(entry, track, previous, grace=0.0 if strict else track.limits.grace_seconds)
     sample = case.sample()

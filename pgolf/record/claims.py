@@ -78,6 +78,7 @@ class Claims:
     author: str | None = None
     date: str | None = None
     hardware: str | None = None
+    previous_record: str | None = None
     val_bpb: Claim | None = None
     val_loss: Claim | None = None
     val_bpb_std: Claim | None = None
@@ -149,7 +150,7 @@ class _Reader:
 
     def read(self, content: dict[str, Any]) -> None:
         c = self.claims
-        for key in ("track", "name", "author", "date", "hardware"):
+        for key in ("track", "name", "author", "date", "hardware", "previous_record"):
             value = content.get(key)
             setattr(c, key, printable(value) if isinstance(value, str) and value.strip() else None)
         for key, names in (

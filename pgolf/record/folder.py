@@ -95,6 +95,7 @@ def scored_sha256(record: Record) -> str:
 def gather(record: Record, folders: Sequence[Path], standing: Standing) -> RecordInputs:
     """What a verdict is made from: the finished attempts in `folders`, one a seed, in the plan's order."""
     request, plans = record.request, tuple(read_plans(record.folder))
+    made = request.track.corpus == "pydocs"
     runs = [
         SeedRun(seed, folder / LOG, folder / EVENTS, folder / ARTIFACT, attempts(record.folder, [seed]))
         for seed, folder in zip(request.seeds, folders, strict=True)
@@ -113,6 +114,6 @@ def gather(record: Record, folders: Sequence[Path], standing: Standing) -> Recor
         standing=standing,
         summary=request.summary,
         nproc=request.track.nproc,
-        environment={"DATA_DIR": str(record.dataset.data_dir)},
-        prepare="pgolf data pydocs" if request.track.corpus == "pydocs" else None,
+        environment={"DATA_DIR": f"data/{record.dataset.name}" if made else "data"},  # the reader's, not ours
+        prepare="pgolf data pydocs" if made else None,
     )

@@ -70,7 +70,8 @@ def share_cores(runs: int, nproc: int, parallel: int | None = None) -> tuple[int
     1
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    at_once = min(runs, parallel or max(1, cores // nproc))
+    slots = max(1, cores // nproc)
+    at_once = min(runs, parallel or (runs if runs <= 2 * slots else slots))  # crowded beats a half-empty second round
     return at_once, max(1, cores // (at_once * nproc))
 
 

@@ -34,7 +34,7 @@ def measured_here(track: Track, folders: Sequence[Path], date: str) -> Standing:
     """The standing record from the finished baseline runs in `folders`, one a seed."""
     return ledger.from_runs(
         [read_run(folder / "train.log") for folder in folders],
-        name=Path(track.standing).stem,
+        name=f"{Path(track.standing).stem}-here",  # not the ledger's: other text
         track=track.name,
         title=f"{Path(str(track.baseline_preset)).stem}, measured on this machine",
         date=date,
