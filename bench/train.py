@@ -1,4 +1,4 @@
-"""Training speed beside the straightforward loop of bench/plain_trainer.py, step for step in one run.
+"""Training speed beside the straightforward loop of bench/_plain_trainer.py, step for step in one run.
 
     python bench/train.py [--size small|full|all] [--dtype float32|bfloat16] [--device cpu|cuda] [--compile] [--json]
 
@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 
 import torch
-from plain_trainer import PlainTrainer
+from _plain_trainer import PlainTrainer
 
 from pgolf.trainer.config import Config
 from pgolf.trainer.loop import Run, Training
