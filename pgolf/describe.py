@@ -1,8 +1,7 @@
 """What a preset's model is, before anything is trained: parameters, arithmetic, and the size to expect."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
@@ -26,9 +25,6 @@ class Description:
     parameters_by_group: dict[str, int]
     flops_per_token: int
     artifact_bytes_projected: int
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def describe(preset: str, overrides: dict[str, str] | None = None) -> Description:
