@@ -18,8 +18,9 @@ import pgolf
 from pgolf import trainer
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_atomic
-from pgolf.pack.flatten import Module, Part, flatten, imported_late, read_module, reads_own_text
+from pgolf.pack.flatten import Module, Part, flatten, imported_late, left_out_message, read_module, reads_own_text
 from pgolf.pack.shrink import shrink
+from pgolf.pack.specialise import config_init
 from pgolf.pack.specialise import specialise as cut_branches
 from pgolf.pack.wrapper import smallest, unwrap
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
@@ -110,7 +111,13 @@ def _flatten(knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path],
     extras = [read_module(path.stem, path) for path in extra]
     own = {k: v for k, v in sorted(knobs.items()) if v != getattr(Config, k)}
     with_brotli = any(_imports_brotli(m) for m in modules)
-    parts = flatten(modules[0], modules[1:], extras, set() if source else _left_out(modules, own))
+    left_out = set() if source else _left_out(modules, own)
+    parts = flatten(modules[0], modules[1:], extras, left_out)
+    for name in sorted(left_out):  # found out at the start, not after training
+        check = (
+            f"if {name.rpartition('.')[2]!r} in self.__dict__.values(): raise ValueError({left_out_message(name)!r})"
+        )
+        config_init(parts).body += ast.parse(check).body
     if own:
         _set_preset(parts, own)
     if specialise:

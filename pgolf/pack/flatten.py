@@ -136,6 +136,10 @@ def flatten(
     return [Part(IMPORTS, program.merged_imports()), *parts, Part(root.name, start)]
 
 
+def left_out_message(module: str) -> str:
+    return f"{module.rpartition('.')[2]} is not in this packed file"
+
+
 class _Program:
     """The flat program as it grows, one module after the other."""
 
@@ -181,8 +185,7 @@ class _Program:
             body = getattr(get_parent(statement), "body", [])
             if statement not in body:
                 raise module.refuse(statement, f"{name} must be imported in a plain block to be left out")
-            message = f"{name.rpartition('.')[2]} is not in this packed file"
-            body[body.index(statement) :] = ast.parse(f"raise ValueError({message!r})").body
+            body[body.index(statement) :] = ast.parse(f"raise ValueError({left_out_message(name)!r})").body
 
     def target(self, module: Module, node: Any, alias: ast.alias) -> tuple[str | None, str | None]:
         """(module of the program, name in it or None for the module itself) that is imported, or (None, None)."""

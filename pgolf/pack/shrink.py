@@ -54,6 +54,17 @@ class _Printer(ModulePrinter):
         """As the base does on 3.11, on every version: a quote is not used again inside an f-string."""
         self.printer.fstring(str(OuterFString(node, pep701=False)))
 
+    def visit_Str(self, node: ast.Constant) -> None:
+        self.printer.stringliteral(_Quoted(node.value))
+
+
+class _Quoted(str):
+    """A string that is written in double quotes, as f-strings mostly are: one kind compresses better than two."""
+
+    def __repr__(self) -> str:
+        text = super().__repr__()
+        return text if '"' in text else f'"{text[1:-1]}"'
+
 
 def _without_text(body: list[ast.stmt]) -> list[ast.stmt]:
     """`body` without annotations and docstrings, constants folded."""

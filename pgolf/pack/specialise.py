@@ -28,11 +28,12 @@ def specialise(parts: list[Part], knobs: dict[str, Any]) -> set[str]:
     for part in parts:
         part.body = fold.visit(ast.Module(part.body, [])).body
     fixed = {name: values[name] for name in sorted(fold.decided)}
-    _config_init(parts).body += ast.parse(GUARD.format(fixed=fixed)).body
+    config_init(parts).body += ast.parse(GUARD.format(fixed=fixed)).body
     return fold.decided
 
 
-def _config_init(parts: list[Part]) -> ast.FunctionDef:
+def config_init(parts: list[Part]) -> ast.FunctionDef:
+    """The function that runs when the knobs are known and nothing else has happened."""
     classes = [s for part in parts for s in part.body if isinstance(s, ast.ClassDef) and s.name == Config.__name__]
     return next(f for f in classes[0].body if isinstance(f, ast.FunctionDef) and f.name == "__post_init__")
 

@@ -57,13 +57,16 @@ COMPRESSORS = {
 }
 SCRIPT = """#coding:l1 {label}
 import {modules}
-s={restored}.decode()
+s={restored}
 f=__file__+" unpacked"
 exec(compile(s,f,"exec"))
 """
-# Runs first, compressed with the rest: error messages show the lines that they speak of.
-PRELUDE = """import linecache,sys,traceback
-linecache.cache[f]=len(s),None,s.splitlines(1),f
+# Runs first, compressed with the rest: error messages show the lines that they speak of. Python's own message for an
+# error that nobody catches does so from 3.13 on; a program that prints its errors itself needs no help.
+PRELUDE = """import linecache
+linecache.cache[f]=len(s),None,s.decode().splitlines(1),f
+"""
+HOOK = """import sys,traceback
 sys.excepthook=traceback.print_exception
 """
 
@@ -71,7 +74,8 @@ sys.excepthook=traceback.print_exception
 def wrap(source: str, label: str, compressor: Compressor, ascii_only: bool = False) -> bytes:
     """The script that runs `source`; `label` goes into its comment line. `ascii_only` costs 25 %."""
     future, source = _split_future(source)
-    packed = compressor.compress(f"{future}{PRELUDE}{source}".encode())
+    hook = "" if ".print_exc()" in source else HOOK
+    packed = compressor.compress(f"{future}{PRELUDE}{hook}{source}".encode())
     if ascii_only:
         modules, literal = f"{compressor.name},base64", f'base64.b85decode("{base64.b85encode(packed).decode()}")'
     else:
@@ -112,6 +116,7 @@ def unwrap(script: bytes) -> tuple[str, str]:
         constants = (n.value for n in ast.walk(body[1]) if isinstance(n, ast.Constant))
         packed = max((c for c in constants if isinstance(c, str)), key=len).encode("latin-1")
         packed = base64.b85decode(packed) if "base64" in modules else packed
-        return label, COMPRESSORS[modules[0]].decompress(packed).decode().replace(PRELUDE, "", 1)
+        source = COMPRESSORS[modules[0]].decompress(packed).decode()
+        return label, source.replace(PRELUDE, "", 1).replace(HOOK, "", 1)
     except (SyntaxError, ValueError, LookupError, AttributeError, OSError, zlib.error, lzma.LZMAError, brotli.error):
         raise BadInput("not a file that `pgolf pack` made") from None

@@ -39,9 +39,7 @@ def test_docstrings_are_parsed_filtered_and_ordered_by_content(tmp_path):
     broken.write_text(f'"""{LONG}"""\nprint "python 2"\n')
     documents = read({"a": source, "b": broken})
     assert sorted(text.removeprefix(LONG) for text in documents) == ["class", "method", "module"]
-    assert documents == read({"b": broken, "z": source, "a": source}), (
-        "order must not depend on the files' names"
-    )
+    assert documents == read({"b": broken, "z": source, "a": source}), "order must not depend on the files' names"
 
 
 def test_sources_are_found_without_importing():
@@ -49,18 +47,14 @@ def test_sources_are_found_without_importing():
         "import sys; from pgolf.data.pydocs import find_sources\n"
         "print(len(find_sources(['scipy'])), 'scipy' in sys.modules)"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert int(out[0]) > 500 and out[1] == "False"
     with pytest.raises(BadInput, match="no_such_package"):
         find_sources(["no_such_package"])
 
 
 def test_tokens_give_back_the_text_and_its_byte_count(small):
-    sp = sentencepiece.SentencePieceProcessor(
-        model_file=str(small.data_dir / f"tokenizers/fineweb_{VOCAB}_bpe.model")
-    )
+    sp = sentencepiece.SentencePieceProcessor(model_file=str(small.data_dir / f"tokenizers/fineweb_{VOCAB}_bpe.model"))
     documents = read(find_sources(PACKAGES))
     folder = small.data_dir / f"datasets/fineweb10B_sp{VOCAB}"
     shards = [folder / "fineweb_val_000000.bin", *sorted(folder.glob("fineweb_train_*.bin"))]
