@@ -129,11 +129,25 @@ def train(
     nproc: Annotated[int, typer.Option(min=1, help="Ranks; more than one run under torchrun.")] = 1,
     folder: Annotated[Path | None, typer.Option(help="Folder to work in; default: a new one in runs/train.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="A dataset; default: pydocs, made if need be.")] = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Train nothing: print parameters, arithmetic and the size to expect.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the description as JSON.")] = False,
 ) -> None:
     """Train and score once, in the foreground, with the unpacked trainer: for trying things out.
 
     Knobs set in the environment count too (`TTT_EPOCHS=5 pgolf train`); the preset and --set win over them.
     """
+    if describe:
+        from pgolf.describe import describe as describe_preset
+        from pgolf.record.request import parse_overrides
+
+        description = asdict(describe_preset(preset, parse_overrides(settings or [])))
+        if as_json:
+            typer.echo(json.dumps(description))
+        else:
+            _show_rows([(k, str(v)) for k, v in description.items()])
+        return
     from pgolf.train import exec_trainer
 
     exec_trainer(preset, settings or [], nproc, folder, data_dir)
@@ -321,6 +335,97 @@ def reproduce(
         )
     typer.echo(str(result))
     raise typer.Exit(result.inside is not True)
+
+
+@app.command("eval")
+def evaluate(
+    artifact: Annotated[Path, typer.Argument(help="A final_model.int6.ptz.")],
+    mode: Annotated[str, typer.Option(help="fixed, sliding or ttt.")] = "sliding",
+    preset: Annotated[str | None, typer.Option(help="Preset whose knobs of evaluation to take.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob of evaluation; repeatable.")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option(help="The folder with datasets/ and tokenizers/, or one above it.")] = Path(
+        "data"
+    ),
+    split: Annotated[str, typer.Option(help="val, or train for a look.")] = "val",
+    tokens: Annotated[int | None, typer.Option(min=1, help="Score only so many, for a quick look.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop as soon as it is plain to take longer.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON.")] = False,
+) -> None:
+    """Score an artifact. The model is the artifact's; knobs of evaluation are the trainer's defaults, or as given.
+
+    Exit 0: scored; 1: stopped, since --max-seconds would be missed; 2: bad input.
+    """
+    from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
+    from pgolf.record.request import parse_overrides
+
+    opened = in_folder(open_artifact(artifact, eval_knobs(preset, parse_overrides(settings or []), device)), data_dir)
+    with Progress(*Progress.get_default_columns(), console=stderr, transient=True) as bar:
+        task = bar.add_task(mode, total=None)
+        result = evaluate_artifact(
+            opened, mode, split, tokens, max_seconds, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    if as_json:
+        typer.echo(json.dumps(result.as_json()))
+        return
+    typer.echo(
+        f"{mode} val_loss:{result.val_loss:.8f} val_bpb:{result.val_bpb:.8f} eval_time:{result.seconds * 1000:.0f}ms "
+        f"({result.positions} tokens, {result.bytes} bytes, {result.device} {result.dtype})"
+    )
+
+
+@app.command()
+def probe(
+    target: Annotated[str, typer.Argument(help="An artifact, or their_eval.py:make_evaluator.")],
+    train_gpt: Annotated[Path | None, typer.Option(help="The packed trainer; default: packed here and now.")] = None,
+    preset: Annotated[str | None, typer.Option(help="The record's preset, of an artifact.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob of the record; repeatable.")
+    ] = None,
+    data_dir: Annotated[Path, typer.Option(help="Where an artifact's dataset is.")] = Path("data"),
+    tokens: Annotated[Path | None, typer.Option(help="A shard to cut an evaluator's streams from.")] = None,
+    length: Annotated[int | None, typer.Option(min=2, help="Positions of an evaluator's streams.")] = None,
+    allow: Annotated[list[Path] | None, typer.Option(help="A file that an evaluator may read; repeatable.")] = None,
+    positions: Annotated[int | None, typer.Option(min=1, help="Positions to change a stream at.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="One stream each; default: 0,1, or 0 for an artifact.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Is an evaluation legal? Causal, normalised, scored before update, one pass, byte-exact, sealed: tested.
+
+    Exit 0: no probe fails; 1: one does, and its counter-example is shown; 2: bad input. See docs/legality.md.
+    """
+    from pgolf import legality
+    from pgolf.record.request import parse_overrides, parse_seeds
+
+    knobs, streams = parse_overrides(settings or []), parse_seeds(seeds) if seeds else None
+    with Progress(console=stderr, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def progress(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of)
+
+        results = legality.probe_target(
+            target,
+            train_gpt=train_gpt,
+            preset=preset,
+            settings=knobs,
+            data_dir=data_dir,
+            shard=tokens,
+            length=length,
+            allowed=allow or (),
+            positions=positions,
+            seeds=streams,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps([r.as_json() for r in results], indent=2, allow_nan=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else 120).print(legality.table(results))
+    raise typer.Exit(any(r.passed is False for r in results))
 
 
 @ledger_app.command("list")

@@ -1,0 +1,263 @@
+"""Scoring an artifact again: `pgolf eval`, and what the probes of legality run.
+
+The model's own knobs come from the artifact, those of evaluation from whoever asks.
+"""
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgolf import presets
+from pgolf.errors import BadInput, RunFailed, did_you_mean
+from pgolf.files import sha256_file
+from pgolf.trainer.adapt import ttt
+from pgolf.trainer.codec import ArtifactError, decode
+from pgolf.trainer.config import MODEL_KNOBS, Config, Knob, parse_knob
+from pgolf.trainer.data import DataError, load_validation, open_shard, shards, tokens_sha256
+from pgolf.trainer.model import GPT
+from pgolf.trainer.quantize import restore
+from pgolf.trainer.score import Scored, evaluate, fixed, sliding
+from pgolf.trainer.token_bytes import TokenBytes
+
+EVALUATORS: dict[str, Callable[..., Iterator[Scored]]] = {"fixed": fixed, "sliding": sliding, "ttt": ttt}
+EVAL_KNOBS = ("eval_seq_len", "eval_stride", *(f for f in Config.__dataclass_fields__ if f.startswith("ttt_")))
+PLACE_KNOBS = ("data_dir", "datasets_dir", "tokenizer_path", "device", "dtype", "cpu_threads")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact that has been read and holds together: `fresh()` gives its model."""
+
+    path: Path
+    sha256: str
+    cfg: Config
+    model: GPT
+
+    def fresh(self) -> GPT:
+        """The model as the artifact has it, for an evaluator to change."""
+        return copy.deepcopy(self.model)
+
+
+def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifact:
+    """Read an artifact. `knobs` are those of evaluation and of places; the artifact's own are left out of them.
+
+    EVAL_SEQ_LEN is the length that the model was trained at, where `knobs` do not say.
+
+    Raises
+    ------
+    BadInput : no such file, not an artifact of ours, a damaged one, or knobs that do not go with it.
+    """
+    try:
+        blob = path.read_bytes()
+        tensors, config = decode(blob)
+        if config.keys() != set(MODEL_KNOBS):
+            raise ArtifactError(f"its config has other knobs: {sorted(config.keys() ^ set(MODEL_KNOBS))}")
+        own = {name: parse_knob(name, str(value)) for name, value in config.items()}
+        asked = {k: v for k, v in (knobs or {}).items() if k in (*EVAL_KNOBS, *PLACE_KNOBS)}
+        cfg = presets.config_of({"eval_seq_len": own["rope_train_seq_len"]} | asked | own)
+        device, dtype = _place(cfg)
+        model = GPT(cfg, dtype)
+        restore(model, tensors)
+    except OSError as e:
+        raise BadInput(f"{path}: {e.strerror}") from None
+    except (ArtifactError, ValueError) as e:
+        raise BadInput(f"{path}: {e}") from None
+    model.looping = cfg.num_loops > 0
+    return Artifact(path, hashlib.sha256(blob).hexdigest(), cfg, model.to(device))
+
+
+def eval_knobs(preset: str | None, settings: Mapping[str, str], device: str = "auto") -> dict[str, Knob]:
+    """The knobs of evaluation of a preset (None: the trainer's defaults), `settings` and `device` on top.
+
+    BadInput for a setting that is no such knob: an artifact's model cannot be set.
+    """
+    allowed = (*EVAL_KNOBS, *PLACE_KNOBS)
+    for name in settings:
+        if name not in allowed:
+            why = (
+                "is the artifact's own"
+                if name in MODEL_KNOBS
+                else f"is none of evaluation{did_you_mean(name, allowed)}"
+            )
+            raise BadInput(f"--set {name}: this knob {why}")
+    knobs = presets.load(preset) if preset else {}
+    try:
+        knobs |= {name: parse_knob(name, text) for name, text in settings.items()}
+    except ValueError as e:
+        raise BadInput(f"--set: {e}") from None
+    return {k: v for k, v in knobs.items() if k in allowed} | ({} if device == "auto" else {"device": device})
+
+
+def _place(cfg: Config) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype as the trainer has them, so that the numbers are the same."""
+    cuda = torch.cuda.is_available()
+    if cfg.device not in ("auto", "cpu", "cuda") or (cfg.device == "cuda" and not cuda):
+        raise BadInput(f"device '{cfg.device}': there is cpu{' and cuda' if cuda else ' here, and no CUDA device'}")
+    device = torch.device("cuda" if cuda and cfg.device != "cpu" else "cpu")
+    name = cfg.dtype if cfg.dtype != "auto" else "bfloat16" if device.type == "cuda" else "float32"
+    if name not in ("float32", "bfloat16"):
+        raise BadInput(f"dtype '{name}': there are float32 and bfloat16")
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    else:
+        torch.set_flush_denormal(True)
+        if cfg.cpu_threads:
+            torch.set_num_threads(cfg.cpu_threads)
+    return device, getattr(torch, name)
+
+
+def load_tokens(cfg: Config, split: str = "val", limit: int | None = None) -> Tensor:
+    """Tokens of a split, int64 `[n + 1]`: the validation tokens as the trainer has them, or up to `limit` positions.
+
+    BadInput for a split that is not there or cannot be read.
+    """
+    try:
+        if split == "val" and limit is None:
+            return load_validation(cfg)
+        parts, have = [], 0
+        for path in shards(cfg, split):
+            parts.append(open_shard(path)[: None if limit is None else limit + 1 - have])
+            have += len(parts[-1])
+            if limit is not None and have > limit:
+                break
+        tokens = torch.from_numpy(np.concatenate(parts).astype(np.int64))
+    except DataError as e:
+        raise BadInput(str(e)) from None
+    if len(tokens) < 2 or int(tokens.max()) >= cfg.vocab_size:
+        raise BadInput(f"{cfg.datasets_dir}: split '{split}' has {len(tokens)} tokens, up to {int(tokens.max())}")
+    return tokens
+
+
+def in_folder(artifact: Artifact, data_dir: Path) -> Artifact:
+    """The artifact with its dataset in `data_dir`, or in the one folder of that which has its vocabulary.
+
+    BadInput if there is none, or several. DATASETS_DIR and TOKENIZER_PATH, where they are set, are kept.
+    """
+    cfg = artifact.cfg
+    own = Config(data_dir=cfg.data_dir, vocab_size=cfg.vocab_size)
+    if (cfg.datasets_dir, cfg.tokenizer_path) != (own.datasets_dir, own.tokenizer_path):
+        return artifact
+    wanted = f"datasets/fineweb10B_sp{cfg.vocab_size}"
+    found = [f for f in (data_dir, *sorted(data_dir.glob("*"))) if (f / wanted).is_dir()]
+    if len(found) != 1:
+        what = f"several: {', '.join(map(str, found))}" if found else f"none has {wanted}"
+        raise BadInput(f"--data-dir {data_dir}: {what}; name the folder with datasets/ and tokenizers/")
+    placed = replace(cfg, data_dir=str(found[0]), datasets_dir="", tokenizer_path="")
+    return replace(artifact, cfg=placed)
+
+
+def token_bytes(cfg: Config) -> TokenBytes:
+    """The byte lengths of the tokenizer; BadInput where it cannot be used."""
+    try:
+        return TokenBytes(cfg)
+    except DataError as e:
+        raise BadInput(str(e)) from None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A score, and of what."""
+
+    artifact: str
+    artifact_sha256: str
+    mode: str
+    split: str
+    val_loss: float  # nats per token
+    val_bpb: float  # bits per byte
+    seconds: float
+    positions: int
+    bytes: int
+    tokens_sha256: str
+    tokenizer_sha256: str
+    device: str
+    dtype: str
+    knobs: dict[str, Knob]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Budget:
+    """Stops a run that will not be done in time. `limit`: seconds, or None."""
+
+    def __init__(self, limit: float | None, progress: Callable[[int, int], None]):
+        self.limit, self.progress, self.started = limit, progress, time.monotonic()
+        self.first: tuple[float, int] | None = None  # when the first piece was done, and how many positions that were
+
+    def __call__(self, done: int, total: int) -> None:
+        """Hear of `done` of `total` positions. RunFailed says by how much the limit would be missed.
+
+        The first piece is no measure: caches are cold. The later it is, the less an estimate may be over the limit.
+        """
+        spent = time.monotonic() - self.started
+        self.progress(done, total)
+        if self.first is None:
+            self.first = spent, done
+        elif self.limit is not None and spent > 0.05 * self.limit:
+            cold, skipped = self.first
+            expected = spent + (spent - cold) * (total - done) / (done - skipped)
+            if expected - self.limit > 0.25 * max(0.0, self.limit - spent):
+                raise RunFailed(
+                    f"stopped after {spent:.1f} s at {done} of {total} positions: all would take about "
+                    f"{expected:.0f} s, {expected - self.limit:.0f} s over the budget of {self.limit:g} s"
+                )
+
+
+def evaluate_artifact(
+    artifact: Artifact,
+    mode: str,
+    split: str = "val",
+    limit: int | None = None,
+    max_seconds: float | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Score a split with one of `EVALUATORS`.
+
+    Parameters
+    ----------
+    limit : score only this many positions, for a quick look.
+    max_seconds : stop as soon as it is plain that the run will take longer.
+    progress : hears how many positions are done, and of how many.
+
+    Raises
+    ------
+    BadInput : unknown mode; data or tokenizer that cannot be used.
+    RunFailed : the budget is about to be missed, or the loss is not finite.
+    """
+    if mode not in EVALUATORS:
+        raise BadInput(f"no mode '{mode}'{did_you_mean(mode, EVALUATORS)}; there are: {', '.join(EVALUATORS)}")
+    cfg = artifact.cfg
+    tokens, counter = load_tokens(cfg, split, limit), token_bytes(cfg)
+    try:
+        n_bytes, _ = counter.check(tokens)
+    except DataError as e:
+        raise BadInput(f"{cfg.datasets_dir}: {e}") from None
+    scored = EVALUATORS[mode](artifact.fresh(), tokens)
+    try:
+        score = evaluate(scored, tokens, counter, 1, Budget(max_seconds, progress))
+    except RuntimeError as e:
+        raise RunFailed(f"{artifact.path}: {e}") from e
+    return Evaluation(
+        artifact=str(artifact.path),
+        artifact_sha256=artifact.sha256,
+        mode=mode,
+        split=split,
+        val_loss=score.val_loss,
+        val_bpb=score.val_bpb,
+        seconds=score.seconds,
+        positions=len(tokens) - 1,
+        bytes=n_bytes,
+        tokens_sha256=tokens_sha256(tokens),
+        tokenizer_sha256=sha256_file(Path(cfg.tokenizer_path)),
+        device=str(artifact.model.tok_emb.weight.device),
+        dtype=str(artifact.model.dtype).removeprefix("torch."),
+        knobs={k: getattr(cfg, k) for k in EVAL_KNOBS},
+    )
