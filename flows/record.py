@@ -89,13 +89,13 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
     return dataset
 
 
-@task(name="pack trainer", task_run_name="pack {preset}")
+@task(name="pack trainer", task_run_name="pack trainer")
 def pack_trainer(preset: str, overrides: dict[str, str]) -> bytes:
     """The trainer as one file, its defaults the preset's knobs."""
     return pack(presets.load(preset, overrides)).code
 
 
-@task(name="preflight")
+@task(name="preflight", task_run_name="preflight")
 def preflight(record: Record, environment: dict[str, str]) -> int:
     """Project the size, and run the packed file end to end on little text; the projection in bytes."""
     request, folder = record.request, record.folder / "preflight"
@@ -119,13 +119,13 @@ def train_seed(record: Record, job: Job, seed: int, board: Board, stop: threadin
     return finished.folder.relative_to(record.folder).as_posix()
 
 
-@task(name="verdict")
+@task(name="verdict", task_run_name="verdict")
 def reach_verdict(inputs: RecordInputs) -> Verdict:
     """Audit the logs as a reviewer would, and test the result against the standing record."""
     return judge(inputs)
 
 
-@task(name="write submission")
+@task(name="write submission", task_run_name="write submission")
 def write_submission(record: Record, inputs: RecordInputs, verdict: Verdict) -> str:
     """The folder of the submission, or of the report; relative to the record's."""
     path = write(inputs, verdict, record.folder)
