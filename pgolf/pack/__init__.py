@@ -114,9 +114,9 @@ def _flatten(knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path],
     left_out = set() if source else _left_out(modules, own)
     parts = flatten(modules[0], modules[1:], extras, left_out)
     for name in sorted(left_out):  # found out at the start, not after training
-        check = (
-            f"if {name.rpartition('.')[2]!r} in self.__dict__.values(): raise ValueError({left_out_message(name)!r})"
-        )
+        short = name.rpartition(".")[2]
+        wanted = f"self.{short}" if short in KNOB_TYPES else f"{short!r} in self.__dict__.values()"
+        check = f"if {wanted}: raise ValueError({left_out_message(name)!r})"
         config_init(parts).body += ast.parse(check).body
     if own:
         _set_preset(parts, own)
@@ -138,9 +138,10 @@ def _trainer_modules() -> list[Module]:
 
 
 def _left_out(modules: Sequence[Module], knobs: dict[str, Knob]) -> set[str]:
-    """Modules for one value of a knob (codecs), where that is not the preset's value."""
-    values = {str(value) for value in (Config(run_id="-").__dict__ | knobs).values()}
-    return {name for name in imported_late(modules) if name.rpartition(".")[2] not in values}
+    """Modules named after one value of a knob (codecs) where that is not the preset's, or after a knob that is off."""
+    facts = Config(run_id="-").__dict__ | knobs
+    wanted = {str(value) for value in facts.values()} | {knob for knob, value in facts.items() if value is True}
+    return {name for name in imported_late(modules) if name.rpartition(".")[2] not in wanted}
 
 
 def _imports_brotli(module: Module) -> bool:

@@ -92,15 +92,24 @@ def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
     full = hessians.finish(run.world)
     training.settle()
     seconds = time.perf_counter() - started
+    training.before += seconds
     run.log(f"GPTQ:collected {len(full)} Hessians in {seconds:.1f}s")
     run.event("calibration", hessians=len(full), seconds=round(seconds, 3))
     return full
 
 
-def write_artifact(run: Run, model: GPT, hessians: dict[str, Tensor]) -> None:
+def write_artifact(run: Run, training: Training, hessians: dict[str, Tensor]) -> None:
     """Quantise, encode, log the sizes; rank 0 writes."""
     cfg = run.cfg
-    tensors = quantise(model, hessians, cfg, run.rank, run.world, run.log)
+    config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS}
+    pack = partial(encode, config=config, codec=cfg.compressor, lgwin=cfg.brotli_lgwin)
+    if cfg.fit_to_cap:
+        from pgolf.trainer.fit_to_cap import fit_to_cap
+
+        tensors, blob = fit_to_cap(run, training, hessians, pack)
+    else:
+        tensors = quantise(training.raw, hessians, cfg, run.rank, run.world, run.log)
+        blob = pack(tensors) if run.rank == 0 else b""
     run.log("Quantized weights:")
     for label, wanted in (
         (
@@ -115,8 +124,6 @@ def write_artifact(run: Run, model: GPT, hessians: dict[str, Tensor]) -> None:
     ):
         run.log(f"  {label}: {', '.join(sorted(wanted))}")
     if run.rank == 0:
-        config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS}
-        blob = encode(tensors, config, cfg.compressor, cfg.brotli_lgwin)
         write_atomic(ARTIFACT, lambda f: f.write(blob))
         name, code = f"quantized+{cfg.compressor}", code_bytes()
         run.log(f"Serialized model {name}: {len(blob)} bytes")
@@ -160,7 +167,7 @@ def train_model(run: Run, scorer: Scorer) -> None:
         write_atomic(Path("final_model.pt"), lambda f: torch.save(training.raw.state_dict(), f))
         run.log(f"Serialized model: {Path('final_model.pt').stat().st_size} bytes")
     run.log(f"Code size: {code_bytes()} bytes")
-    write_artifact(run, training.raw, hessians)
+    write_artifact(run, training, hessians)
 
 
 def score_artifact(run: Run, scorer: Scorer, path: Path) -> None:

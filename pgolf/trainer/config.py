@@ -105,8 +105,11 @@ class Config:
     gptq_calibration_batches: int = 64
     gptq_reserve_seconds: float = 12.0
     gptq_damp: float = 0.01
-    compressor: str = "brotli"
+    compressor: str = "brotli"  # or ans
     brotli_lgwin: int = 24
+    fit_to_cap: bool = False  # choose the clip widths so that code and model are at most SIZE_CAP bytes
+    size_cap: int = 16_000_000
+    size_margin: int = 2000  # bytes below SIZE_CAP that fitting aims at
 
     # --- evaluation
     sliding_window_enabled: bool = True

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pgolf.trainer.codec import ArtifactError
+from pgolf.trainer.codec import ArtifactError, Tensors
 from pgolf.trainer.config import Config
 from pgolf.trainer.model import GPT
 
@@ -185,27 +185,33 @@ def quantise(
     rank: int,
     world: int,
     log: Callable[[str], object] = print,
-) -> dict[str, Tensor | tuple[Tensor, Tensor]]:
+    kept: dict | None = None,
+) -> Tensors:
     """The artifact's tensors by role: layers stacked, `blocks.attn.c_q.weight` → (int8 `[L, r, c]`, fp16 `[L, r]`) for
     matrices above PASSTHROUGH_NUMEL elements, one fp16 tensor for the rest. Ranks share the matrices; every rank logs
-    what any of them has to say."""
-    result: dict[str, Tensor | tuple[Tensor, Tensor]] = {}
+    what any of them has to say. `kept`, if given, remembers what was quantised at which bits and widths."""
+    result: Tensors = {}
+    kept = {} if kept is None else kept
     notes: list[str] = []
     for role, names in roles(model).items():
         weight = torch.stack([model.get_parameter(name).detach() for name in names])
         if weight[0].numel() <= cfg.passthrough_numel or names[0] not in hessians:
             result[role] = coarse(weight, cfg.passthrough_mantissa_bits)
             continue
+        key = (role, *grid(role, cfg))
+        if key in kept:
+            result[role] = kept[key]
+            continue
         q = torch.zeros(weight.shape, dtype=torch.int8, device=weight.device)
         scale = torch.zeros(weight.shape[:2], dtype=torch.float16, device=weight.device)
         mine, own = slice(rank, None, world), names[rank::world]
         if own:
             note = partial(_note, notes, own)
-            q[mine], scale[mine] = gptq(weight[mine], [hessians[n] for n in own], *grid(role, cfg), cfg, note)
+            q[mine], scale[mine] = gptq(weight[mine], [hessians[n] for n in own], *key[1:], cfg, note)
         if world > 1:
             dist.all_reduce(q)
             dist.all_reduce(scale)
-        result[role] = (q, scale)
+        result[role] = kept[key] = (q, scale)
     everyone = [notes] * world
     if world > 1:
         dist.all_gather_object(everyone, notes)
@@ -229,7 +235,7 @@ def roles(model: GPT) -> dict[str, list[str]]:
 
 
 @torch.no_grad()
-def restore(model: GPT, tensors: dict[str, Tensor | tuple[Tensor, Tensor]]) -> None:
+def restore(model: GPT, tensors: Tensors) -> None:
     """Put an artifact's tensors into the model; ArtifactError where names or shapes are not the model's."""
     wanted = roles(model)
     if wanted.keys() != tensors.keys():

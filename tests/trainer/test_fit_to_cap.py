@@ -1,0 +1,98 @@
+"""Filling the cap: the search on a model of size and loss whose best answer is known, and whole runs."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from pgolf.trainer.codec import CODECS
+from pgolf.trainer.config import Config
+from pgolf.trainer.fit_to_cap import NARROWEST, search, widths_of
+from pgolf.trainer.loop import code_bytes
+
+WEIGHTS = {"embed_clip_sigmas": 4_000_000, "attn_clip_sigmas": 9_000_000, "mlp_clip_sigmas": 23_000_000}
+COST = {"embed_clip_sigmas": 4e-6, "attn_clip_sigmas": 2e-5, "mlp_clip_sigmas": 1e-5}
+
+
+def size(cfg: Config) -> float:
+    """Bytes: half a million, and log2(100 / k) bits a weight."""
+    return 500_000 + sum(n * math.log2(100 / widths_of(cfg)[knob]) / 8 for knob, n in WEIGHTS.items())
+
+
+def loss(cfg: Config) -> float:
+    return 3 + sum(c * widths_of(cfg)[knob] ** 2 for knob, c in COST.items())
+
+
+def ask(room: float, measure=lambda cfg: (size(cfg), loss(cfg))) -> tuple[Config, int]:
+    """What the search finds, and in how many measurements."""
+    asked = []
+
+    def counted(cfg: Config) -> tuple[float, float]:
+        asked.append(cfg)
+        return measure(cfg)
+
+    return search(Config(), WEIGHTS, counted, room, lambda text: None), len(asked)
+
+
+def best(room: float) -> float:
+    """The least loss there is at that size: k² in proportion to n / c."""
+    shape = {knob: math.sqrt(n / COST[knob]) for knob, n in WEIGHTS.items()}
+    excess = size(replace(Config(), **shape)) - room
+    factor = 2 ** (8 * excess / sum(WEIGHTS.values()))
+    return loss(replace(Config(), **{knob: k * factor for knob, k in shape.items()}))
+
+
+@pytest.mark.parametrize("room", [13_000_000, 14_500_000, 16_000_000])
+def test_widths_are_the_best_there_are_and_fill_the_room(room):
+    found, asked = ask(room)
+    assert 0.999 * room <= size(found) <= room
+    evenly, _ = ask(room, lambda cfg: (size(cfg), math.nan))
+    assert loss(found) - best(room) < 0.05 * (loss(evenly) - best(room)) + 1e-5
+    assert asked <= 10
+
+
+def test_without_losses_all_widths_change_by_one_factor():
+    found, _ = ask(14_000_000, lambda cfg: (size(cfg), math.nan))
+    ratios = [widths_of(found)[knob] / k for knob, k in widths_of(Config()).items()]
+    assert size(found) <= 14_000_000 and max(ratios) - min(ratios) < 1e-3
+
+
+def test_groups_that_gain_nothing_stay_even():
+    """A loss that grows with total size only: any other shape is worse, and the even one is kept."""
+    centre = widths_of(Config())
+    found, _ = ask(14e6, lambda cfg: (size(cfg), sum(math.log(widths_of(cfg)[k] / c) ** 2 for k, c in centre.items())))
+    ratios = [widths_of(found)[knob] / k for knob, k in centre.items()]
+    assert max(ratios) - min(ratios) < 0.05 * max(ratios)
+
+
+def test_room_to_spare_gives_the_narrowest_widths():
+    found, _ = ask(100_000_000)
+    assert set(widths_of(found).values()) == {NARROWEST}
+
+
+def test_widths_below_the_narrowest_are_left_alone():
+    found = search(Config(embed_clip_sigmas=4.0), WEIGHTS, lambda cfg: (size(cfg), loss(cfg)), 1e8, lambda text: None)
+    assert found.embed_clip_sigmas == 4.0
+
+
+@pytest.fixture
+def cap() -> int:
+    """Bytes of what the run counts as its code, and some for the model."""
+    return code_bytes() + 90_000
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_run_ends_under_its_cap_and_close_to_it(run_trainer, cap, codec):
+    run = run_trainer(fit_to_cap=1, size_cap=cap, size_margin=100, compressor=codec, iterations=4, ttt_enabled=0)
+    assert run.code == 0, run.err
+    (artifact,), (fit,) = run.events("artifact"), run.events("fit")
+    assert cap - 1500 < artifact["total_bytes"] <= cap and fit["bytes_left"] == cap - artifact["total_bytes"]
+    assert fit["embed_clip_sigmas"] != Config.embed_clip_sigmas
+    assert " bytes loss: " in run.log
+
+
+def test_a_clock_that_is_used_up_leaves_the_losses_out(run_trainer, cap):
+    """The cap is met all the same: sizes need no training text."""
+    run = run_trainer(fit_to_cap=1, size_cap=cap, max_wallclock_seconds=0.3, gptq_reserve_seconds=0.1, ttt_enabled=0)
+    assert run.code == 0, run.err
+    assert " bytes loss: " not in run.log and run.events("artifact")[0]["total_bytes"] <= cap
