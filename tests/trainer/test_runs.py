@@ -71,7 +71,8 @@ def test_bits_per_byte_are_of_the_bytes_in_the_log(base):
         assert stage["val_bpb"] == pytest.approx(bits / data["val_bytes"], rel=1e-9)
 
 
-def test_training_is_the_references_loop(run_trainer, trainer_env):
+@pytest.mark.parametrize("share", [0.6, 0.0], ids=["momentum by the clock", "momentum by steps"])
+def test_training_is_the_references_loop(run_trainer, trainer_env, share):
     """Loader, model, clip, optimiser, schedule, loop switch and EMA in their places, float64 against float32."""
     knobs = {
         "train_seq_len": 16,
@@ -79,7 +80,7 @@ def test_training_is_the_references_loop(run_trainer, trainer_env):
         "grad_accum_steps": 2,
         "iterations": 6,
         "enable_looping_at": 0.5,
-        "muon_momentum_warmup_frac": 0.6,
+        "muon_momentum_warmup_frac": share,
         "muon_wd_mlp": 0.2,
     }
     run = run_trainer(**knobs, **UNSCORED)
@@ -98,7 +99,7 @@ def test_training_is_the_references_loop(run_trainer, trainer_env):
         loss = reference_model.losses(rows[:, :-1], rows[:, 1:], as_model(leaves, shape), shape, frac >= 0.5).mean()
         loss.backward()
         grads = {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in leaves.items()}
-        momentum = reference_optim.muon_momentum(step, frac, 0.92, 0.99, 8, 0.6)
+        momentum = reference_optim.muon_momentum(step, frac, 0.92, 0.99, 8, share)
         rate = reference_optim.lr_multiplier(frac, 0.72, 0.0)
         exact = reference_optim.optimizer_step(exact, grads, state, step + 1, rate, momentum, cfg)
         average = {name: reference_optim.ema_step(average[name], p, cfg.ema_decay) for name, p in exact.items()}

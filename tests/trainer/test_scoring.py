@@ -5,6 +5,7 @@ import torch
 from reference import evaluate as reference
 from torch.func import functional_call
 
+from pgolf.trainer import adapt
 from pgolf.trainer.adapt import ttt
 from pgolf.trainer.config import Config
 from pgolf.trainer.score import fixed, fixed_windows, share, sliding, sliding_windows
@@ -79,7 +80,7 @@ def test_ranks_share_the_positions_between_them(config, model_of, world):
     cfg = config(eval_seq_len=32, eval_stride=8)
     model, tokens = model_of(cfg, looping=True), stream(cfg, 257)
     for evaluator in (fixed, sliding):
-        shares = [part.losses for rank in range(world) for part in evaluator(model, tokens, rank=rank, world=world)]
+        shares = [losses for rank in range(world) for _, losses, _ in evaluator(model, tokens, rank=rank, world=world)]
         torch.testing.assert_close(torch.cat(shares), in_order(evaluator(model, tokens)), rtol=1e-5, atol=1e-6)
 
 
@@ -125,17 +126,20 @@ def test_a_token_changes_no_score_before_it(config, model_of, changed):
     assert one[at] != two[at]
 
 
-def test_adaptation_hears_only_what_has_been_scored(config, model_of):
-    cfg = config(**TTT, ttt_chunk_tokens=96, ttt_epochs=1)
-    heard = []
-    for _ in ttt(model_of(cfg, looping=True), stream(cfg, 4 * 96 + 30), trace=lambda *what: heard.append(what)):
-        pass
+def test_adaptation_trains_only_on_what_has_been_scored(config, model_of, monkeypatch):
+    """Tokens that tell their own position: each must be scored, and handed over, before it is trained on."""
+    cfg = config(**TTT, ttt_chunk_tokens=96, ttt_epochs=1, vocab_size=500)
+    tokens = torch.arange(4 * 96 + 30)
     scored, trained = 0, []
-    for what, first, last in heard:
-        if what == "score":
-            assert first == scored + 1
-            scored = last - 1
-        else:
-            assert last - 1 <= scored
-            trained += range(first, last)
-    assert scored == 4 * 96 + 29 and trained == list(range(1, 4 * 96 + 1))
+    real = adapt.train_chunk
+
+    def train_chunk(model, banks, optimizer, chunk, *ranks):
+        assert chunk.max() <= scored
+        trained.extend(chunk[1:].tolist())
+        real(model, banks, optimizer, chunk, *ranks)
+
+    monkeypatch.setattr(adapt, "train_chunk", train_chunk)
+    for start, losses, _ in ttt(model_of(cfg, looping=True), tokens):
+        assert start == scored + 1
+        scored += len(losses)
+    assert scored == len(tokens) - 1 and trained == list(range(1, 4 * 96 + 1))
