@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import artifacts
 import pytest
 from seconds import TINY, Made, record
 
@@ -38,3 +39,9 @@ def tiny_track(tmp_path_factory: pytest.TempPathFactory, made: Made) -> Path:
     path = tmp_path_factory.mktemp("track") / "tiny_track.toml"
     path.write_text(text)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> artifacts.Made:
+    """An artifact of a random model over `tiny_data`'s vocabulary, and the knobs of its record."""
+    return artifacts.make(tmp_path_factory.mktemp("artifact"))

@@ -99,7 +99,10 @@ def _sealed(opened: Artifact, train_gpt: Path | None, tokens: Tensor, knobs: dic
     """Run the packed file on `tokens` and nothing else; its scores must be those of the evaluators that were probed."""
     packed = pack(knobs)
     code = packed.code if train_gpt is None else _read(train_gpt)
-    why = difference(code, packed)
+    try:
+        why = difference(code, packed)
+    except BadInput as e:
+        why = str(e)  # another's trainer may be sealed as well
     name = f"{train_gpt.name if train_gpt else 'the packed trainer'} with {opened.path.name}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

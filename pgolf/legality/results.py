@@ -1,7 +1,8 @@
 """What a probe found: typed, with its power stated, and ready to be written as JSON."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rich.table import Table
@@ -37,8 +38,12 @@ class ProbeResult:
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """As a dictionary that JSON can hold."""
-        return asdict(self)
+        """As a dictionary that JSON can hold: figures that are not finite are None."""
+        example = self.counter_example
+        if example:
+            finite = {k: v for k, v in asdict(example).items() if not isinstance(v, float) or math.isfinite(v)}
+            example = CounterExample(**{"before": None, "after": None} | finite)
+        return asdict(replace(self, counter_example=example))
 
 
 def table(results: Sequence[ProbeResult]) -> Table:

@@ -1,9 +1,11 @@
 """Watching an evaluator score a stream: what it yields, in which order, and in which state it was each time."""
 
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,11 +46,16 @@ def load_factory(spec: str) -> Make:
     if module_spec is None or module_spec.loader is None:
         raise BadInput(f"{file}: not a Python file")
     module = importlib.util.module_from_spec(module_spec)
-    sys.path.insert(0, str(file.parent.resolve()))
+    folder, before = file.parent.resolve(), set(sys.modules)
+    sys.path.insert(0, str(folder))
     try:
         module_spec.loader.exec_module(module)
     except Exception as e:
         raise RunFailed(f"{file} cannot be loaded: {type(e).__name__}: {e}") from e
+    finally:  # another evaluator's folder may have modules of the same names
+        for neighbour in sys.modules.keys() - before:
+            if Path(getattr(sys.modules[neighbour], "__file__", None) or "/").parent == folder:
+                del sys.modules[neighbour]
     make: Make | None = getattr(module, name, None)
     if not callable(make):
         raise BadInput(f"{file}: has no function '{name}'")
@@ -73,14 +80,19 @@ class Watched:
         return self.positions[wanted], self.losses[wanted]
 
     def states_before(self, t: int) -> list[str]:
-        """States at the pieces that came before the one with position t."""
-        upto = next((i for i, p in enumerate(self.pieces) if t in p), len(self.pieces))
+        """States at the pieces that came before the first one that reaches position t."""
+        upto = next((i for i, p in enumerate(self.pieces) if p.stop > t), len(self.pieces))
         return self.states[:upto]
+
+    @cached_property
+    def by_position(self) -> dict[int, float]:
+        """Position → its (first) loss."""
+        pairs = zip(self.positions.tolist(), self.losses.tolist(), strict=True)
+        return dict(reversed(list(pairs)))
 
     def loss(self, t: int) -> float:
         """The (first) loss of position t; NaN if it was not scored."""
-        found = self.losses[self.positions == t]
-        return float(found[0]) if len(found) else float("nan")
+        return self.by_position.get(t, math.nan)
 
 
 def watch(
