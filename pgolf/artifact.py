@@ -68,7 +68,7 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
         restore(model, tensors)
     except OSError as e:
         raise BadInput(f"{path}: {e.strerror}") from None
-    except (ArtifactError, ValueError) as e:
+    except (DataError, ValueError) as e:
         raise BadInput(f"{path}: {e}") from None
     model.looping = cfg.num_loops > 0
     return Artifact(path, hashlib.sha256(blob).hexdigest(), cfg, model.to(device))
@@ -242,7 +242,7 @@ def evaluate_artifact(
         raise BadInput(f"{cfg.datasets_dir}: {e}") from None
     scored = EVALUATORS[mode](artifact.fresh(), tokens)
     try:
-        score = evaluate(scored, tokens, counter, 1, Budget(max_seconds, progress))
+        loss, bpb, seconds = evaluate(scored, tokens, counter, 1, Budget(max_seconds, progress))
     except RuntimeError as e:
         raise RunFailed(f"{artifact.path}: {e}") from e
     return Evaluation(
@@ -250,9 +250,9 @@ def evaluate_artifact(
         artifact_sha256=artifact.sha256,
         mode=mode,
         split=split,
-        val_loss=score.val_loss,
-        val_bpb=score.val_bpb,
-        seconds=score.seconds,
+        val_loss=loss,
+        val_bpb=bpb,
+        seconds=seconds,
         positions=len(tokens) - 1,
         bytes=n_bytes,
         tokens_sha256=tokens_sha256(tokens),

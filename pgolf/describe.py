@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from pgolf import presets
-from pgolf.trainer.config import Config, Knob
+from pgolf.trainer.config import Knob
 from pgolf.trainer.model import GPT
 from pgolf.trainer.optim import bank_of
 from pgolf.trainer.quantize import grid
@@ -36,7 +36,7 @@ def describe(preset: str, overrides: dict[str, str] | None = None) -> Descriptio
     35944536
     """
     knobs: dict[str, Knob] = presets.load(preset, overrides)
-    cfg = Config(**knobs)  # type: ignore[arg-type]  # parsed against Config's own fields
+    cfg = presets.config_of(knobs)
     with torch.device("meta"):
         model = GPT(cfg)
     groups = {"embedding": 0, "attention": 0, "mlp": 0, "small": 0}

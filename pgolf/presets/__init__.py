@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput, did_you_mean
-from pgolf.trainer.config import Config, Knob, parse_knob
+from pgolf.trainer.config import KNOB_TYPES, Config, Knob, parse_knob
 
 
 def names() -> list[str]:
@@ -72,6 +72,9 @@ def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
 
 
 def _parse(key: str, text: str, where: str) -> Knob:
+    """The value of a knob from its text; BadInput says `where` it was given, and names near misses."""
+    if key not in KNOB_TYPES:
+        raise BadInput(f"{where}: no knob '{key}'{did_you_mean(key, KNOB_TYPES)}")
     try:
         return parse_knob(key, text)
     except ValueError as e:

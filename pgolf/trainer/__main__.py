@@ -22,7 +22,7 @@ from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
 from pgolf.trainer.loop import Run, RunFailed, Training, code_bytes, log_hyperparameters, write_atomic
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, quantise, restore
-from pgolf.trainer.score import Score, evaluate, fixed, sliding
+from pgolf.trainer.score import evaluate, fixed, sliding
 from pgolf.trainer.token_bytes import TokenBytes
 
 ARTIFACT = Path("final_model.int6.ptz")
@@ -45,17 +45,17 @@ class Scorer:
             "tokenizer_sha256": hashlib.sha256(Path(cfg.tokenizer_path).read_bytes()).hexdigest(),
         }
 
-    def score(self, stage: str, evaluator, model: GPT) -> Score:
+    def score(self, stage: str, evaluator, model: GPT) -> tuple[float, float, float]:
         run = self.run
         scored = evaluator(model, self.tokens, rank=run.rank, world=run.world)
         return evaluate(scored, self.tokens, self.counter, run.world, partial(run.progress, stage))
 
     def stage(self, stage: str, evaluator, model: GPT) -> None:
         """Score and log a stage that counts."""
-        s = self.score(stage, evaluator, model)
-        ms = round(1000 * s.seconds)
-        self.run.log(f"{stage} val_loss:{s.val_loss:.8f} val_bpb:{s.val_bpb:.8f} eval_time:{ms}ms")
-        self.run.event("stage", stage=stage, val_loss=s.val_loss, val_bpb=s.val_bpb, eval_ms=ms)
+        loss, bpb, seconds = self.score(stage, evaluator, model)
+        ms = round(1000 * seconds)
+        self.run.log(f"{stage} val_loss:{loss:.8f} val_bpb:{bpb:.8f} eval_time:{ms}ms")
+        self.run.event("stage", stage=stage, val_loss=loss, val_bpb=bpb, eval_ms=ms)
 
 
 def build_model(run: Run) -> GPT:
@@ -240,7 +240,7 @@ def main() -> int:
         run = Run(cfg)
         pipeline(run)
         return 0
-    except (DataError, ArtifactError) as e:
+    except DataError as e:
         return fail(run, f"bad input: {e}", 2)
     except Exception as e:
         if not isinstance(e, (RunFailed, OSError)):

@@ -6,7 +6,7 @@ been scored. Nothing that is trained on has yet to be scored.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
@@ -23,9 +23,8 @@ def ttt(
     want_logp: bool = False,
     rank: int = 0,
     world: int = 1,
-    trace: Callable[[str, int, int], None] = lambda what, first, last: None,
 ) -> Iterator[Scored]:
-    """The evaluator; it changes `model`. `trace('score' | 'train', first, last)` hears what targets are used."""
+    """The evaluator; it changes `model`."""
     cfg, total = model.cfg, len(tokens) - 1
     size = cfg.ttt_chunk_tokens
     chunks: list[list[tuple[int, int, int]]] = [[] for _ in range(math.ceil(total / size))]
@@ -35,12 +34,9 @@ def ttt(
     optimizer = torch.optim.SGD(banks.values(), lr=cfg.ttt_lr, momentum=cfg.ttt_momentum, nesterov=cfg.ttt_nesterov)
     for c, windows in enumerate(chunks):
         part = share(len(windows), rank, world)
-        for scored in score_windows(model, tokens, windows[part.start : part.stop], want_logp):
-            trace("score", scored.start, scored.start + len(scored.losses))
-            yield scored
+        yield from score_windows(model, tokens, windows[part.start : part.stop], want_logp)
         if c < len(chunks) - 1:
             optimizer.param_groups[0]["lr"] = cfg.ttt_lr * 0.5 * (1 + math.cos(math.pi * c / (len(chunks) - 1)))
-            trace("train", c * size + 1, (c + 1) * size + 1)
             train_chunk(model, banks, optimizer, tokens[c * size : (c + 1) * size + 1], rank, world)
 
 

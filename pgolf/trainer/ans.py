@@ -12,6 +12,8 @@ arXiv:2201.01741).
 
 import numpy as np
 
+from pgolf.trainer.data import DataError
+
 WIDTHS, PHASES = 64, 4  # 8 widths an octave, means in quarters
 COMPONENTS = 16  # at most
 
@@ -88,6 +90,14 @@ def slabs(rows: int, cols: int) -> list[slice]:
     """Rows to code at a time: about a million integers, so that memory stays small."""
     step = max(1, (1 << 20) // cols)
     return [slice(i, i + step) for i in range(0, rows, step)]
+
+
+def check_library() -> None:
+    """DataError without the library that codes."""
+    try:
+        import constriction  # noqa: F401
+    except ImportError:
+        raise DataError("codec ans needs a library: pip install constriction") from None
 
 
 def coder(words: np.ndarray):

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pgolf.trainer.data import DataError
+
 Tensors = dict[str, Tensor | tuple[Tensor, Tensor]]
 Shapes = list[tuple[str, str, list[int]]]  # name, kind, shape
 CODECS = ("brotli", "ans")
@@ -30,19 +32,18 @@ HEAD = struct.Struct("<4sBII32s")
 MAX_RAW, MAX_HEADER, MAX_MATRICES, MAX_DIM = 1 << 27, 1 << 20, 1 << 12, 1 << 20
 
 
-class ArtifactError(ValueError):
+class ArtifactError(DataError):
     """Bytes that are no artifact of ours, or a damaged one; the message says where they go wrong."""
 
 
 def check_codec(codec: str) -> None:
-    """ArtifactError if there is no such codec, or its library is missing."""
+    """ArtifactError if there is no such codec, DataError if its library is missing."""
     if codec not in CODECS:
         raise ArtifactError(f"unknown codec {codec!r}, there are: {', '.join(CODECS)}")
     if codec == "ans":
-        try:
-            import constriction  # noqa: F401
-        except ImportError:
-            raise ArtifactError("codec ans needs a library: pip install constriction") from None
+        from pgolf.trainer import ans
+
+        ans.check_library()
 
 
 def encode(tensors: Tensors, config: dict, codec: str = "brotli", lgwin: int = 24) -> bytes:

@@ -39,7 +39,6 @@ class Config:
     train_batch_tokens: int = 786432
     train_seq_len: int = 2048
     grad_accum_steps: int = 0  # micro-batches a step and rank; 0: 8 / world size
-    val_batch_tokens: int = 524288
     eval_seq_len: int = 2048
     eval_stride: int = 64
 
@@ -135,12 +134,7 @@ MODEL_KNOBS = ("vocab_size", *_NAMES[_NAMES.index("num_layers") : _NAMES.index("
 
 
 def parse_knob(name: str, text: str) -> Knob:
-    """The value of knob `name` (lower case) from its text; ValueError names the knob, its type and near misses."""
-    if name not in KNOB_TYPES:
-        import difflib  # here, since only a mistake needs it
-
-        near = difflib.get_close_matches(name, KNOB_TYPES, n=3)
-        raise ValueError(f"no knob '{name}'" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    """The value of knob `name` (one of KNOB_TYPES) from its text; ValueError names the knob and its type."""
     kind = KNOB_TYPES[name]
     try:
         if kind is bool:

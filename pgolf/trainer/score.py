@@ -1,14 +1,13 @@
 """Evaluators: each takes the token stream and yields, for every position once and in order, the loss in nats.
 
-A position t is the index of a target: it is scored from tokens before t only. What is yielded is `Scored`: the
-first position, float32 losses `[n]` of n consecutive positions, and on request their full log-distributions. A rank
+A position t is the index of a target: it is scored from tokens before t only. A `Scored` is the first
+position, float32 losses `[n]` of n consecutive positions, and on request their full log-distributions. A rank
 yields its own contiguous share; sums are taken in float64, bytes as integers.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -18,11 +17,7 @@ from pgolf.trainer.config import Config
 from pgolf.trainer.model import GPT, token_losses
 from pgolf.trainer.token_bytes import TokenBytes
 
-
-class Scored(NamedTuple):
-    start: int
-    losses: Tensor
-    logp: Tensor | None = None
+Scored = tuple[int, Tensor, Tensor | None]
 
 
 def rows_that_fit(cfg: Config, device: torch.device, training: bool = False) -> int:
@@ -60,7 +55,7 @@ def score_windows(model: GPT, tokens: Tensor, windows: list[tuple[int, int, int]
         with torch.no_grad():
             states = model(batch, first - start).flatten(0, 1)
             losses, logp = token_losses(model, states, targets, want_logp)
-        yield Scored(first + 1, losses, logp)
+        yield first + 1, losses, logp
         i = j
 
 
@@ -91,20 +86,14 @@ def sliding(model: GPT, tokens: Tensor, want_logp: bool = False, rank: int = 0, 
     yield from score_windows(model, tokens, windows[part.start : part.stop], want_logp)
 
 
-class Score(NamedTuple):
-    val_loss: float  # nats per token
-    val_bpb: float  # bits per byte
-    seconds: float
-
-
 def evaluate(
     scored: Iterator[Scored],
     tokens: Tensor,
     counter: TokenBytes,
     world: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Score:
-    """Run an evaluator and sum up over ranks. Bytes are those of the scored positions.
+) -> tuple[float, float, float]:
+    """Run an evaluator and sum up over ranks: (nats per token, bits per byte, seconds). Bytes are of what is scored.
 
     RuntimeError if the positions scored by all ranks are not as many as the stream has, or the loss is not finite.
     """
@@ -128,4 +117,4 @@ def evaluate(
     mean = loss / count
     if not math.isfinite(mean):
         raise RuntimeError("the validation loss is not finite")
-    return Score(mean, loss / math.log(2) / n_bytes, time.perf_counter() - started)
+    return mean, loss / math.log(2) / n_bytes, time.perf_counter() - started
