@@ -57,10 +57,7 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
         raise BadInput(f"{e}; `pgolf data pydocs` makes a dataset") from None
     bos = token_bytes.sp.bos_id()
     tokenizer = Path(cfg.tokenizer_path)
-    files = {
-        str(path.relative_to(data_dir)): sha256_file(path)
-        for path in [tokenizer, *paths["train"], *paths["val"]]
-    }
+    files = {str(path.relative_to(data_dir)): sha256_file(path) for path in [tokenizer, *paths["train"], *paths["val"]]}
     return Dataset(
         name=data_dir.name,
         data_dir=data_dir,
@@ -86,9 +83,7 @@ def _open_checked(path: Path, vocab_size: int) -> np.ndarray:
 def _input_hash(manifest: Path, files: dict[str, str]) -> str:
     """The manifest's input hash, once its list agrees with `files`; without a manifest a hash of the list."""
     if not manifest.exists():
-        return hashlib.sha256(
-            "".join(f"{files[name]} {name}\n" for name in sorted(files)).encode()
-        ).hexdigest()
+        return hashlib.sha256("".join(f"{files[name]} {name}\n" for name in sorted(files)).encode()).hexdigest()
     try:
         content = json.loads(manifest.read_text())
         listed, input_hash = dict(content["files"]), str(content["input_hash"])

@@ -64,9 +64,7 @@ def build(
             shutil.rmtree(leftover, ignore_errors=True)
         try:
             dataset = _build_in(scratch, read_documents(sources, progress), vocab_size, progress)
-            dataset = replace(
-                dataset, name=data_dir.name, data_dir=data_dir, input_hash=input_hash, reused=False
-            )
+            dataset = replace(dataset, name=data_dir.name, data_dir=data_dir, input_hash=input_hash, reused=False)
             _write_manifest(scratch, dataset, packages)
             os.replace(scratch, data_dir)
         finally:
@@ -132,9 +130,7 @@ def _build_in(folder: Path, documents: list[str], vocab_size: int, progress: Pro
     cut = max(1, len(documents) // VALIDATION_SHARE)
     val, train = documents[:cut], documents[cut:]
     if len(train) < TRAIN_SHARDS:
-        raise BadInput(
-            f"{len(documents)} docstrings are too few for {TRAIN_SHARDS} train shards and validation"
-        )
+        raise BadInput(f"{len(documents)} docstrings are too few for {TRAIN_SHARDS} train shards and validation")
     layout = Config(data_dir=str(folder), vocab_size=vocab_size)
     progress("training the tokenizer", 0, 1)
     model = train_tokenizer(train, vocab_size)
