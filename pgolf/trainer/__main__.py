@@ -243,6 +243,8 @@ def main() -> int:
     except DataError as e:
         return fail(run, f"bad input: {e}", 2)
     except Exception as e:
+        if isinstance(e.__context__, OSError):
+            e = e.__context__  # of a full disk torch says only that a position is unexpected
         if not isinstance(e, (RunFailed, OSError)):
             traceback.print_exc()
         return fail(run, f"{type(e).__name__}: {e}", 1)
