@@ -5,6 +5,7 @@ The model's own knobs come from the artifact, those of evaluation from whoever a
 
 import copy
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,7 @@ from pgolf import presets
 from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import sha256_file
 from pgolf.trainer.adapt import ttt
-from pgolf.trainer.codec import ArtifactError, decode
+from pgolf.trainer.codec import ArtifactError, Tensors, decode
 from pgolf.trainer.config import MODEL_KNOBS, Config, Knob, parse_knob
 from pgolf.trainer.data import DataError, load_validation, open_shard, shards, tokens_sha256
 from pgolf.trainer.model import GPT
@@ -62,16 +63,43 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
             raise ArtifactError(f"its config has other knobs: {sorted(config.keys() ^ set(MODEL_KNOBS))}")
         own = {name: parse_knob(name, str(value)) for name, value in config.items()}
         asked = {k: v for k, v in (knobs or {}).items() if k in (*EVAL_KNOBS, *PLACE_KNOBS)}
-        cfg = presets.config_of({"eval_seq_len": own["rope_train_seq_len"]} | asked | own)
+        window = int(asked.get("eval_seq_len", own["rope_train_seq_len"]))
+        defaults = {"eval_seq_len": window, "eval_stride": min(Config.eval_stride, window)}
+        cfg = presets.config_of(defaults | asked | own)
         device, dtype = _place(cfg)
+        _check_windows(cfg)
+        _check_size(cfg, tensors)
         model = GPT(cfg, dtype)
         restore(model, tensors)
+        model.looping = cfg.num_loops > 0
+        with torch.no_grad():
+            model(torch.zeros(1, 2, dtype=torch.int64))  # heads, rotary dimensions and loops go together
     except OSError as e:
         raise BadInput(f"{path}: {e.strerror}") from None
     except (DataError, ValueError) as e:
         raise BadInput(f"{path}: {e}") from None
-    model.looping = cfg.num_loops > 0
+    except (RuntimeError, ArithmeticError, LookupError) as e:
+        raise BadInput(f"{path}: its config and its tensors make no model: {e}") from None
     return Artifact(path, hashlib.sha256(blob).hexdigest(), cfg, model.to(device))
+
+
+def _check_windows(cfg: Config) -> None:
+    for name in ("eval_seq_len", "ttt_chunk_tokens", "ttt_batch_seqs"):
+        if getattr(cfg, name) < 1:
+            raise ValueError(f"{name.upper()} {getattr(cfg, name)} is below 1")
+    if not 1 <= cfg.eval_stride <= cfg.eval_seq_len:
+        raise ValueError(f"EVAL_STRIDE {cfg.eval_stride} is not from 1 to EVAL_SEQ_LEN, {cfg.eval_seq_len}")
+
+
+def _check_size(cfg: Config, tensors: Tensors) -> None:
+    """A config may ask for a model of any size; it is made only if the artifact holds as many numbers."""
+    held = sum(math.prod((t[0] if isinstance(t, tuple) else t).shape) for t in tensors.values())
+    if not 0 < cfg.num_layers <= held:
+        raise ValueError(f"NUM_LAYERS {cfg.num_layers} for {held} numbers")
+    with torch.device("meta"):
+        wanted = sum(p.numel() for p in GPT(cfg).parameters())
+    if wanted != held:
+        raise ValueError(f"its config is of {wanted} numbers, it holds {held}")
 
 
 def eval_knobs(preset: str | None, settings: Mapping[str, str], device: str = "auto") -> dict[str, Knob]:

@@ -1,0 +1,164 @@
+"""Scoring an artifact again: the numbers of the run that made it, and what is refused."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pgolf.artifact import Budget, eval_knobs, evaluate_artifact, in_folder, load_tokens, open_artifact
+from pgolf.cli import main
+from pgolf.errors import BadInput, RunFailed
+from pgolf.trainer.codec import decode, encode
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def opened(tiny_artifact, tiny_data):
+    return in_folder(open_artifact(tiny_artifact.path, tiny_artifact.knobs), tiny_data.data_dir)
+
+
+def run(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["pgolf", *map(str, words)])
+    code = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, " ".join(err.split())
+
+
+def test_the_score_is_of_the_whole_split_and_says_of_what(opened, tiny_data):
+    result = evaluate_artifact(opened, "fixed")
+    tokens = load_tokens(opened.cfg)
+    assert result.positions == len(tokens) - 1 == (tiny_data.val_tokens - 1) // 32 * 32
+    assert result.val_bpb == pytest.approx(
+        result.val_loss * result.positions / result.bytes / torch.log(torch.tensor(2.0, dtype=torch.float64)).item()
+    )
+    assert result.knobs["eval_stride"] == 8 and result.dtype == "float32"
+    assert len(result.tokens_sha256) == len(result.tokenizer_sha256) == len(result.artifact_sha256) == 64
+
+
+def test_adaptation_leaves_the_artifact_as_it_was(opened):
+    small = replace(opened, cfg=replace(opened.cfg, ttt_chunk_tokens=128))
+    small.model.cfg = small.cfg
+    first, again = (evaluate_artifact(small, "ttt", limit=600) for _ in range(2))
+    assert first.val_loss == again.val_loss
+    assert first.val_loss != evaluate_artifact(small, "sliding", limit=600).val_loss
+
+
+def test_the_window_is_the_one_it_was_trained_at_unless_said(tiny_artifact):
+    assert open_artifact(tiny_artifact.path).cfg.eval_seq_len == 32
+    assert open_artifact(tiny_artifact.path, {"eval_seq_len": 64}).cfg.eval_seq_len == 64
+    assert open_artifact(tiny_artifact.path, {"num_layers": 5}).cfg.num_layers == 3
+
+
+def test_the_model_cannot_be_set():
+    with pytest.raises(BadInput, match="num_layers: this knob is the artifact's own"):
+        eval_knobs(None, {"num_layers": "5"})
+    with pytest.raises(BadInput, match="did you mean ttt_epochs"):
+        eval_knobs(None, {"ttt_epoch": "5"})
+    with pytest.raises(BadInput, match="ttt_epochs"):
+        eval_knobs("smoke", {"ttt_epochs": "many"})
+
+
+def test_a_budget_stops_early_and_says_by_how_much(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("pgolf.artifact.time.monotonic", lambda: clock[0])
+    seen = []
+    budget = Budget(100.0, lambda done, total: seen.append(done))
+    clock[0] = 60.0  # the first piece compiles and is no measure
+    budget(10, 1000)
+    clock[0] = 60.3
+    budget(20, 1000)
+    clock[0] = 64.0
+    with pytest.raises(
+        RunFailed, match=r"at 30 of 1000 positions: all would take about 258 s, 158 s over the budget of"
+    ):
+        budget(30, 1000)
+    assert seen == [10, 20, 30]
+    patient = Budget(None, lambda done, total: None)
+    clock[0] = 1e9
+    patient(1, 10)
+    patient(2, 10)
+
+
+def test_a_budget_that_is_nearly_kept_is_not_stopped_early(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("pgolf.artifact.time.monotonic", lambda: clock[0])
+    budget = Budget(100.0, lambda done, total: None)
+    for done in range(1, 95):  # 1.05 s a piece: 105 s in all
+        clock[0] += 1.05
+        if clock[0] < 80:
+            budget(done, 100)
+        else:  # a quarter of what is left is less than what will be missed
+            with pytest.raises(RunFailed, match="all would take about 105 s, 5 s over"):
+                budget(done, 100)
+            return
+
+
+def test_eval_prints_one_object(tiny_artifact, tiny_data, monkeypatch, capsys):
+    where = ("--data-dir", tiny_data.data_dir, "--set", "EVAL_STRIDE=16", "--tokens", 400)
+    code, out, _ = run(monkeypatch, capsys, "eval", tiny_artifact.path, *where, "--json")
+    result = json.loads(out)
+    assert code == 0 and result["positions"] == 400 and result["mode"] == "sliding"
+    code, out, _ = run(monkeypatch, capsys, "eval", tiny_artifact.path, *where)
+    assert code == 0 and f"val_bpb:{result['val_bpb']:.8f}" in out
+    code, out, err = run(monkeypatch, capsys, "eval", tiny_artifact.path, *where[:4], "--max-seconds", "0.001")
+    assert code == 1 and "over the budget of 0.001 s" in err and out == ""
+
+
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        (("--mode", "slide"), "did you mean sliding"),
+        (("--set", "VOCAB_SIZE=4"), "the artifact's own"),
+        (("--data-dir", "/nowhere"), "none has datasets/fineweb10B_sp512"),
+        (("--split", "test"), "no fineweb_test_"),
+        (("--device", "tpu"), "device 'tpu'"),
+        (("--preset", "pr1499"), "did you mean pr1493"),
+        (("--set", "EVAL_STRIDE=64"), "EVAL_STRIDE 64 is not from 1 to EVAL_SEQ_LEN, 32"),
+    ],
+)
+def test_bad_input_is_said_and_ends_with_2(options, reason, tiny_artifact, tiny_data, monkeypatch, capsys):
+    options = options if "--data-dir" in options else ("--data-dir", tiny_data.data_dir, *options)
+    code, out, err = run(monkeypatch, capsys, "eval", tiny_artifact.path, *options)
+    assert code == 2 and reason in err and out == ""
+
+
+def test_an_artifact_that_does_not_hold_together_is_refused(tiny_artifact, tmp_path):
+    tensors, config = decode(tiny_artifact.path.read_bytes())
+    path = tmp_path / "other.ptz"
+    for changed, reason in (
+        ({"num_layers": 4}, "numbers, it holds"),
+        ({"num_layers": "many"}, "num_layers"),
+        ({"num_heads": 3}, "numbers, it holds"),
+        ({"num_heads": 1, "num_kv_heads": 3}, "numbers, it holds"),
+        ({"rope_dims": 40}, "make no model"),
+        ({"num_layers": 10**9}, "NUM_LAYERS"),
+        ({"model_dim": 10**7}, "numbers, it holds"),
+        ({"depth": 4}, "other knobs"),
+    ):
+        path.write_bytes(encode(tensors, config | changed))
+        with pytest.raises(BadInput, match=reason):
+            open_artifact(path)
+    path.write_bytes(tiny_artifact.path.read_bytes()[:-1])
+    with pytest.raises(BadInput, match="cut or padded"):
+        open_artifact(path)
+    with pytest.raises(BadInput, match="No such file"):
+        open_artifact(tmp_path / "none")
+
+
+def test_several_datasets_in_a_folder_are_not_guessed_between(tiny_artifact, tiny_data, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name / "datasets/fineweb10B_sp512").mkdir(parents=True)
+    artifact = open_artifact(tiny_artifact.path)
+    with pytest.raises(BadInput, match="several"):
+        in_folder(artifact, tmp_path)
+    (tmp_path / "two/datasets/fineweb10B_sp512").rmdir()
+    assert in_folder(artifact, tmp_path).cfg.datasets_dir == f"{tmp_path}/one/datasets/fineweb10B_sp512"
