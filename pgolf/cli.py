@@ -392,6 +392,7 @@ def probe(
     allow: Annotated[list[Path] | None, typer.Option(help="A file that an evaluator may read; repeatable.")] = None,
     positions: Annotated[int | None, typer.Option(min=1, help="Positions to change a stream at.")] = None,
     seeds: Annotated[str | None, typer.Option(help="One stream each; default: 0,1, or 0 for an artifact.")] = None,
+    device: Annotated[str, typer.Option(help="Where to run an artifact: cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Is an evaluation legal? Causal, normalised, scored before update, one pass, byte-exact, sealed: tested.
@@ -419,6 +420,7 @@ def probe(
             allowed=allow or (),
             positions=positions,
             seeds=streams,
+            device=device,
             progress=progress,
         )
     if as_json:

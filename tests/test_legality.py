@@ -186,7 +186,7 @@ def test_our_evaluators_pass_every_probe(tiny_artifact, tiny_data: Dataset):
     ttt = next(r for r in results if r.subject.startswith("ttt"))
     assert "state was seen to change 4 times" in ttt.power and ttt.borders >= 4
     assert "TTT_CHUNK_TOKENS 64 where the record has 4096" in ttt.notes
-    assert "byte for byte" in results[-1].notes[0]
+    assert "the program that this checkout packs" in results[-1].notes[0]
 
 
 def test_a_packed_file_that_reads_more_or_scores_otherwise_fails_its_seal(tiny_artifact, tiny_data, tmp_path):
@@ -198,10 +198,11 @@ def test_a_packed_file_that_reads_more_or_scores_otherwise_fails_its_seal(tiny_a
     reader.write_bytes(code.replace(b"\n", f"\nopen({str(shard)!r}).close()\n".encode(), 1))
     result = probe_artifact(path, reader, tiny_data.data_dir, knobs, modes=["fixed"], positions=1)[-1]
     assert result.passed is False and str(shard) in result.counter_example.what
+    assert "no trainer packed by pgolf" in result.notes[0]
     reader.write_bytes(pack(knobs | {"logit_softcap": 29.0}).code)
     other = probe_artifact(path, reader, tiny_data.data_dir, knobs, modes=["fixed"], positions=1)[-1]
     assert other.passed  # the artifact's own knobs win over the file's
-    assert "byte for byte" not in other.notes[0]
+    assert "the program that this checkout packs" in other.notes[0]  # with other defaults
 
 
 def test_targets_are_told_apart(tiny_artifact, tmp_path):

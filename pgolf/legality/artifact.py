@@ -26,7 +26,7 @@ from pgolf.legality.probes import Progress, Subject, byte_exact, probe
 from pgolf.legality.results import ProbeResult
 from pgolf.legality.sealed import result, run_sealed
 from pgolf.legality.watch import Evaluator
-from pgolf.pack import difference, pack
+from pgolf.pack import pack, unpack
 from pgolf.presets import as_env
 from pgolf.trainer.config import Knob
 
@@ -43,6 +43,7 @@ def probe_artifact(
     modes: Sequence[str] = tuple(EVALUATORS),
     positions: int = 10,
     seeds: Sequence[int] = (0,),
+    device: str = "cpu",
     progress: Progress = lambda what, done, total: None,
 ) -> list[ProbeResult]:
     """Probe every evaluator of an artifact, the byte count, and the packed file that scores it, sealed.
@@ -53,6 +54,7 @@ def probe_artifact(
     data_dir : the dataset; streams are cut from its validation split.
     knobs : the record's. Chunks of adaptation are made shorter, and notes say so: short streams have to have borders.
     positions, seeds : as of `probes.probe`, for each evaluator.
+    device : a GPU seldom repeats adaptation bit for bit, without which nothing is shown.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def probe_artifact(
     RunFailed : an evaluator raises.
     """
     knobs = dict(knobs or {})
-    whole = in_folder(open_artifact(artifact, knobs), data_dir)
+    whole = in_folder(open_artifact(artifact, knobs | {"device": device}), data_dir)
     window, chunk = whole.cfg.eval_seq_len, whole.cfg.ttt_chunk_tokens
     opened = replace(whole, cfg=replace(whole.cfg, ttt_chunk_tokens=min(chunk, 2 * window)))
     opened.model.cfg = opened.cfg
@@ -97,12 +99,7 @@ def _subject(opened: Artifact, mode: str, text: Tensor, length: int) -> Subject:
 
 def _sealed(opened: Artifact, train_gpt: Path | None, tokens: Tensor, knobs: dict[str, Knob]) -> ProbeResult:
     """Run the packed file on `tokens` and nothing else; its scores must be those of the evaluators that were probed."""
-    packed = pack(knobs)
-    code = packed.code if train_gpt is None else _read(train_gpt)
-    try:
-        why = difference(code, packed)
-    except BadInput as e:
-        why = str(e)  # another's trainer may be sealed as well
+    code = pack(knobs).code if train_gpt is None else _read(train_gpt)
     name = f"{train_gpt.name if train_gpt else 'the packed trainer'} with {opened.path.name}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -123,8 +120,18 @@ def _sealed(opened: Artifact, train_gpt: Path | None, tokens: Tensor, knobs: dic
         here = replace(opened, cfg=cfg)
         expected = {mode: evaluate_artifact(here, mode).val_loss for mode in EVALUATORS}
     what = f"the scores of {', '.join(EVALUATORS)} on {len(tokens) - 1} tokens"
-    note = why or "byte for byte what this checkout packs with these knobs"
-    return replace(result(name, run, scores == expected, what, len(tokens) - 1), notes=(f"The file is {note}.",))
+    return replace(result(name, run, scores == expected, what, len(tokens) - 1), notes=(_origin(code),))
+
+
+def _origin(code: bytes) -> str:
+    """What the packed file has to do with the evaluators that were probed, beside giving the same scores."""
+    try:
+        ours = "same program" in unpack(code).partition("\n")[0]
+    except BadInput:
+        return "The file is no trainer packed by pgolf: the other probes ran other code, which gives the same scores."
+    if not ours:
+        return "The file is of another checkout than the one that probed: other code, which gives the same scores."
+    return "The file is the program that this checkout packs: the other probes ran the same code."
 
 
 def _read(path: Path) -> bytes:

@@ -28,6 +28,7 @@ def probe_target(
     allowed: Sequence[Path] = (),
     positions: int | None = None,
     seeds: Sequence[int] | None = None,
+    device: str = "cpu",
     progress: Progress = lambda what, done, total: None,
 ) -> list[ProbeResult]:
     """`probe_file` of `file.py:name`, `probe_artifact` of anything else; BadInput for options of the other kind."""
@@ -40,7 +41,14 @@ def probe_target(
     if not is_file:
         knobs = presets.load(preset or "pr1493", dict(settings or {}))  # pr1493 is the trainer's own defaults
         return probe_artifact(
-            Path(target), train_gpt, data_dir, knobs, positions=positions or 10, seeds=seeds or (0,), progress=progress
+            Path(target),
+            train_gpt,
+            data_dir,
+            knobs,
+            positions=positions or 10,
+            seeds=seeds or (0,),
+            device=device,
+            progress=progress,
         )
     return probe_file(
         target,
