@@ -191,9 +191,10 @@ class GPT(nn.Module):
     def forward(self, tokens: Tensor, first: int = 0) -> Tensor:
         """Tokens `[B, T]` to final normed states `[B, T − first, D]`, in the compute dtype."""
         x = F.embedding(tokens, self.tok_emb.weight).to(self.dtype)
+        x = norm(x)
         if self.cfg.embed_scale_enabled:
             x = x * self.embed_scale.to(x.dtype)
-        x = x0 = norm(x)
+        x0 = x
         rope = rotary_tables(tokens.shape[1], self.cfg, tokens.device)
         left, right = self.virtual_order(self.looping)
         skips = []
