@@ -337,6 +337,52 @@ def reproduce(
     raise typer.Exit(result.inside is not True)
 
 
+@app.command()
+def fit(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run: final_model.pt and events.jsonl.")],
+    track: Annotated[str, typer.Option(help="Whose cap to fill: a track's name, or a TOML file.")] = "10min_16mb",
+    cap: Annotated[int | None, typer.Option(min=1, help="Bytes of code and model; default: the track's.")] = None,
+    code_bytes: Annotated[
+        int | None, typer.Option(min=0, help="Bytes of the code; default: as the run logged.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob other than the run's; repeatable.")
+    ] = None,
+    loss_tokens: Annotated[int, typer.Option(min=1, help="Of unseen training text, for each loss.")] = 32768,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the artifact there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Find the clip widths with which a run's model fills the cap at the least loss.
+
+    Losses are taken on training text that comes after what the run trained on. SIZE_MARGIN bytes are left free; a
+    trainer does the same by itself with FIT_TO_CAP=1.
+    """
+    from pgolf import tracks
+    from pgolf.fit import fit as fit_run
+    from pgolf.record.request import parse_overrides
+
+    with stderr.status("fitting") as status:
+        found = fit_run(
+            run,
+            cap or tracks.load(track).limits.artifact_bytes,
+            code_bytes,
+            parse_overrides(settings or []),
+            loss_tokens,
+            output,
+            lambda text: status.update(escape(str(text))),
+        )
+    if as_json:
+        typer.echo(json.dumps(found.as_json()))
+        return
+    for knob, before in found.widths_before.items():
+        typer.echo(f"{knob.upper()}={found.widths[knob]}  (was {before})")
+    typer.echo(
+        f"model: {found.model_bytes_before:,} → {found.model_bytes:,} bytes; with {found.code_bytes:,} of code "
+        f"{found.total_bytes:,} of {found.cap:,}"
+    )
+    typer.echo(f"loss on {found.loss_tokens:,} unseen tokens: {found.loss_before:.6f} → {found.loss:.6f}")
+
+
 @app.command("eval")
 def evaluate(
     artifact: Annotated[Path, typer.Argument(help="A final_model.int6.ptz.")],

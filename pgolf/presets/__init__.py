@@ -39,7 +39,7 @@ def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:
     """
     knobs = _read(name, seen=())
     for key, text in (overrides or {}).items():
-        knobs[key.lower()] = _parse(key.lower(), text, where="--set")
+        knobs[key.lower()] = parse(key.lower(), text, where="--set")
     return knobs
 
 
@@ -67,11 +67,11 @@ def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
     if unknown := content.keys() - {"extends", "knobs"}:
         raise BadInput(f"{path}: unknown entries {sorted(unknown)}; a preset has 'extends' and '[knobs]'")
     base = _read(content["extends"], (*seen, name)) if "extends" in content else {}
-    own = {k: _parse(k, str(v), where=str(path)) for k, v in content.get("knobs", {}).items()}
+    own = {k: parse(k, str(v), where=str(path)) for k, v in content.get("knobs", {}).items()}
     return base | own
 
 
-def _parse(key: str, text: str, where: str) -> Knob:
+def parse(key: str, text: str, where: str) -> Knob:
     """The value of a knob from its text; BadInput says `where` it was given, and names near misses."""
     if key not in KNOB_TYPES:
         raise BadInput(f"{where}: no knob '{key}'{did_you_mean(key, KNOB_TYPES)}")

@@ -106,7 +106,10 @@ def write_artifact(run: Run, training: Training, hessians: dict[str, Tensor]) ->
     if cfg.fit_to_cap:
         from pgolf.trainer.fit_to_cap import fit_to_cap
 
-        tensors, blob = fit_to_cap(run, training, hessians, pack)
+        left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else math.inf
+        unseen = training.loader.next()  # what comes after the text that was trained on
+        found, tensors, blob = fit_to_cap(cfg, training.raw, hessians, unseen, pack, code_bytes(), run.log, run, left)
+        run.event("fit", **{k: getattr(found, k) for k in ("embed_clip_sigmas", "attn_clip_sigmas", "mlp_clip_sigmas")})
     else:
         tensors = quantise(training.raw, hessians, cfg, run.rank, run.world, run.log)
         blob = pack(tensors) if run.rank == 0 else b""

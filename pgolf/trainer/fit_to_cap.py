@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pgolf.trainer.codec import Tensors
 from pgolf.trainer.config import Config
-from pgolf.trainer.loop import Run, Training, code_bytes
+from pgolf.trainer.loop import Run
 from pgolf.trainer.model import GPT, training_loss
 from pgolf.trainer.quantize import grid, quantise, restore
 from pgolf.trainer.score import rows_that_fit
@@ -27,7 +27,9 @@ COARSER = 1.25  # what a group's width is multiplied by to see what it loses
 NARROWEST = 6.0  # standard deviations; narrower, more weights are clipped than finer steps make good
 BROTLI_OVER_ENTROPY = 1.0105  # of a full-size model's integers
 
-Measure = Callable[[Config], tuple[float, float]]  # projected bytes of the model, and its loss, or NaN
+Measure = Callable[
+    [Config], tuple[float, float]
+]  # projected bytes of the model, and its loss, or NaN for one not taken
 
 
 def widths_of(cfg: Config) -> dict[str, float]:
@@ -103,53 +105,61 @@ def integers_of(tensors: Tensors) -> dict[str, int]:
 
 
 def fit_to_cap(
-    run: Run, training: Training, hessians: dict[str, Tensor], pack: Callable[[Tensors], bytes]
-) -> tuple[Tensors, bytes]:
-    """The tensors, and on rank 0 the artifact, of the widths found. Losses are taken as long as the clock allows."""
-    cfg, model, kept = run.cfg, training.raw, {}
-    left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else math.inf
-    deadline = time.perf_counter() + left
-    trial = copy.deepcopy(model)
+    cfg: Config,
+    model: GPT,
+    hessians: dict[str, Tensor],
+    text: tuple[Tensor, Tensor],
+    pack: Callable[[Tensors], bytes],
+    code: int,
+    log: Callable[[str], object],
+    run: Run | None = None,
+    seconds: float = math.inf,
+) -> tuple[Config, Tensors, bytes]:
+    """The knobs found, their tensors and (on rank 0) the artifact.
+
+    `text` is this rank's unseen inputs and targets `[B, T]`, on which losses are taken as long as `seconds` last;
+    `pack` makes an artifact of tensors, `code` is the bytes of code beside it.
+    """
+    rank, world, agree = (run.rank, run.world, run.agree) if run else (0, 1, float)
+    trial, kept, took = copy.deepcopy(model), {}, 0.0
     trial.looping = cfg.num_loops > 0
-    x, y = training.loader.next()  # the text after the last that was trained on
-    took = 0.0
+    deadline = time.perf_counter() + seconds
 
     def quantised(cfg: Config) -> Tensors:
-        return quantise(model, hessians, cfg, run.rank, run.world, run.log, kept)
+        return quantise(model, hessians, cfg, rank, world, log, kept)
 
     def size(tensors: Tensors) -> float:
-        return run.agree(projected_bytes(tensors, pack, cfg.compressor) if run.rank == 0 else 0.0)
+        return agree(projected_bytes(tensors, pack, cfg.compressor) if rank == 0 else 0.0)
 
     def measure(cfg: Config) -> tuple[float, float]:
         nonlocal took
         started = time.perf_counter()
         tensors = quantised(cfg)
         n_bytes = size(tensors)
-        if run.agree(float(time.perf_counter() + 1.5 * took > deadline)):
+        if agree(float(time.perf_counter() + 1.5 * took > deadline)):
             return n_bytes, math.nan
-        loss = mean_loss(trial, tensors, x, y)
-        if run.world > 1:
+        loss = mean_loss(trial, tensors, *text)
+        if world > 1:
             dist.all_reduce(loss)
         took = time.perf_counter() - started
-        return n_bytes, loss.item() / run.world
+        return n_bytes, loss.item() / world
 
     def packed(cfg: Config) -> tuple[Tensors, bytes, int]:
         tensors = quantised(cfg)
-        blob = pack(tensors) if run.rank == 0 else b""
-        return tensors, blob, cfg.size_cap - code_bytes() - int(run.agree(len(blob)))
+        blob = pack(tensors) if rank == 0 else b""
+        return tensors, blob, cfg.size_cap - code - int(agree(len(blob)))
 
-    weights, room = integers_of(quantised(cfg)), cfg.size_cap - cfg.size_margin - code_bytes()
-    found = search(cfg, weights, measure, room, run.log)
+    weights, room = integers_of(quantised(cfg)), cfg.size_cap - cfg.size_margin - code
+    found = search(cfg, weights, measure, room, log)
     tensors, blob, left = packed(found)
     for _ in range(3):  # where the projection was wrong: by the difference, all widths alike
         if 0 <= left <= cfg.size_margin + room / 500:
             break
-        run.log(f"fit: packed, it leaves {left} bytes of the cap")
+        log(f"fit: packed, it leaves {left} bytes of the cap")
         aim = size(tensors) + left - cfg.size_margin
-        again = search(found, weights, lambda cfg: (size(quantised(cfg)), math.nan), aim, run.log)
+        again = search(found, weights, lambda cfg: (size(quantised(cfg)), math.nan), aim, log)
         other = packed(again)
         if (other[2] >= 0, -abs(other[2])) <= (left >= 0, -abs(left)):
             break
         found, (tensors, blob, left) = again, other
-    run.event("fit", bytes_left=left, **widths_of(found))
-    return tensors, blob
+    return found, tensors, blob

@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from pgolf.trainer.codec import CODECS
+from pgolf.errors import BadInput, RunFailed
+from pgolf.fit import fit
+from pgolf.trainer.codec import CODECS, decode
 from pgolf.trainer.config import Config
 from pgolf.trainer.fit_to_cap import NARROWEST, search, widths_of
 from pgolf.trainer.loop import code_bytes
@@ -86,7 +89,7 @@ def test_a_run_ends_under_its_cap_and_close_to_it(run_trainer, cap, codec):
     run = run_trainer(fit_to_cap=1, size_cap=cap, size_margin=100, compressor=codec, iterations=4, ttt_enabled=0)
     assert run.code == 0, run.err
     (artifact,), (fit,) = run.events("artifact"), run.events("fit")
-    assert cap - 1500 < artifact["total_bytes"] <= cap and fit["bytes_left"] == cap - artifact["total_bytes"]
+    assert cap - 1500 < artifact["total_bytes"] <= cap
     assert fit["embed_clip_sigmas"] != Config.embed_clip_sigmas
     assert " bytes loss: " in run.log
 
@@ -96,3 +99,56 @@ def test_a_clock_that_is_used_up_leaves_the_losses_out(run_trainer, cap):
     run = run_trainer(fit_to_cap=1, size_cap=cap, max_wallclock_seconds=0.3, gptq_reserve_seconds=0.1, ttt_enabled=0)
     assert run.code == 0, run.err
     assert " bytes loss: " not in run.log and run.events("artifact")[0]["total_bytes"] <= cap
+
+
+@pytest.fixture(scope="module")
+def finished(run_trainer) -> Path:
+    """The folder of a run that did not look at its cap."""
+    return run_trainer(ttt_enabled=0, sliding_window_enabled=0).folder
+
+
+def test_a_finished_run_is_fitted_afterwards(finished, tmp_path):
+    said = []
+    found = fit(finished, 95_000, 5_000, {"size_margin": "200"}, 2048, tmp_path / "new.ptz", said.append)
+    blob = (tmp_path / "new.ptz").read_bytes()
+    assert len(blob) == found.model_bytes and 94_000 < found.total_bytes == found.model_bytes + 5_000 <= 95_000
+    assert found.widths_before == widths_of(Config()) and found.widths != found.widths_before
+    assert found.model_bytes_before == (finished / "final_model.int6.ptz").stat().st_size
+    assert found.loss_tokens >= 2048 and any(" bytes loss: " in text for text in said)
+    _, knobs = decode(blob)
+    assert knobs["num_layers"] == 4
+
+
+def test_a_cap_that_nothing_fits_is_said_and_nothing_written(finished, tmp_path):
+    with pytest.raises(RunFailed, match="no clip widths make it fit"):
+        fit(finished, 6_000, 5_000, {}, 512, tmp_path / "new.ptz", lambda text: None)
+    assert not list(tmp_path.iterdir())
+
+
+def without_stop(folder: Path) -> None:
+    events = (folder / "events.jsonl").read_text().splitlines()
+    (folder / "events.jsonl").write_text("\n".join(e for e in events if '"stop"' not in e))
+
+
+@pytest.mark.parametrize(
+    "spoil, overrides, said",
+    [
+        (lambda folder: (folder / "events.jsonl").unlink(), {}, "a folder that the trainer worked in"),
+        (without_stop, {}, "not of a run that trained to its end"),
+        (lambda folder: (folder / "events.jsonl").write_text("{]"), {}, "not of a run that trained to its end"),
+        (lambda folder: (folder / "final_model.pt").unlink(), {}, "final_model.pt: No such file"),
+        (lambda folder: (folder / "final_model.pt").write_bytes(b"x" * 99), {}, "not the model of this run"),
+        (lambda folder: None, {"num_layers": "3"}, "the model is the run's own"),
+        (lambda folder: None, {"embed_clip_sigma": "3"}, "did you mean embed_clip_sigmas"),
+        (lambda folder: None, {"data_dir": "nowhere"}, "--set data_dir="),
+        (lambda folder: None, {"compressor": "zip"}, "unknown codec 'zip'"),
+    ],
+)
+def test_what_cannot_be_fitted_is_bad_input(finished, tmp_path, spoil, overrides, said):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("events.jsonl", "final_model.pt"):
+        (folder / name).write_bytes((finished / name).read_bytes())
+    spoil(folder)
+    with pytest.raises(BadInput, match=said):
+        fit(folder, 95_000, 5_000, overrides, log=lambda text: None)

@@ -1,0 +1,160 @@
+"""`pgolf fit`: the clip widths with which a finished run's model fills the cap at the least loss."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import write_atomic
+from pgolf.presets import config_of, parse
+from pgolf.trainer.codec import Tensors, check_codec, encode
+from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config
+from pgolf.trainer.data import DataError, Loader
+from pgolf.trainer.fit_to_cap import fit_to_cap, mean_loss, widths_of
+from pgolf.trainer.model import GPT
+from pgolf.trainer.quantize import Hessians, quantise
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Clip widths, bytes of the model's file and loss in nats: as the run had them, and as found."""
+
+    cap: int
+    code_bytes: int
+    loss_tokens: int
+    widths_before: dict[str, float]
+    model_bytes_before: int
+    loss_before: float
+    widths: dict[str, float]
+    model_bytes: int
+    loss: float
+
+    @property
+    def total_bytes(self) -> int:
+        return self.code_bytes + self.model_bytes
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"total_bytes": self.total_bytes}
+
+
+def fit(
+    run: Path,
+    cap: int,
+    code_bytes: int | None = None,
+    overrides: Mapping[str, str] | None = None,
+    loss_tokens: int = 32768,
+    output: Path | None = None,
+    log: Callable[[str], object] = print,
+) -> Fit:
+    """Search the clip widths of the model in the folder `run` and pack it.
+
+    Hessians are of the text that the run calibrated on, losses of text that comes after what it trained on.
+
+    Parameters
+    ----------
+    run : a working folder of the trainer, with final_model.pt and events.jsonl.
+    cap : bytes that code and model may have together.
+    code_bytes : of the code; default: what the run logged.
+    overrides : knob name to text, where not as in the run: `data_dir`, `compressor`, `size_margin`,
+        `gptq_calibration_batches`, …; none of the model's.
+    loss_tokens : of unseen text for each loss, at least.
+    output : where to write the artifact, if anywhere.
+
+    Raises
+    ------
+    BadInput : a folder that is no finished run, or whose data is not there.
+    RunFailed : no clip widths make it fit.
+    """
+    cfg, steps, world, logged_code = _facts(run, overrides or {})
+    code = logged_code if code_bytes is None else code_bytes
+    cfg = replace(cfg, size_cap=cap)
+    config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS}
+
+    def pack(tensors: Tensors) -> bytes:
+        return encode(tensors, config, cfg.compressor, cfg.brotli_lgwin)
+
+    model = _model(run, cfg)
+    try:
+        check_codec(cfg.compressor)
+        calibration, unseen = _loader(cfg, world), _loader(cfg, world)
+        unseen.skip(steps * (cfg.grad_accum_steps or 8 // world))
+        batches = [unseen.next() for _ in range(math.ceil(loss_tokens / (unseen.sequences * unseen.length)))]
+        text = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
+    except DataError as e:
+        raise BadInput(f"{e}; --set data_dir=… says where the data is") from None
+    hessians = _hessians(model, calibration, -(-cfg.gptq_calibration_batches // world))
+    before = quantise(model, hessians, cfg, 0, 1, log)
+    found, tensors, blob = fit_to_cap(cfg, model, hessians, text, pack, code, log)
+    if code + len(blob) > cap:
+        raise RunFailed(f"no clip widths make it fit: code and model have {code + len(blob):,} bytes, the cap {cap:,}")
+    if output:
+        write_atomic(output, blob)
+    return Fit(
+        cap=cap,
+        code_bytes=code,
+        loss_tokens=text[0].numel(),
+        widths_before=widths_of(cfg),
+        model_bytes_before=len(pack(before)),
+        loss_before=float(mean_loss(model, before, *text)),  # the last use of the model's own weights is over
+        widths=widths_of(found),
+        model_bytes=len(blob),
+        loss=float(mean_loss(model, tensors, *text)),
+    )
+
+
+def _facts(run: Path, overrides: Mapping[str, str]) -> tuple[Config, int, int, int]:
+    """Knobs, steps trained, ranks and bytes of code of a finished run."""
+    events: dict[str, dict[str, Any]] = {}
+    try:
+        for line in (run / "events.jsonl").read_text().splitlines():
+            event = json.loads(line)
+            events[event["event"]] = event
+        start, stop = events["start"], events["stop"]
+        knobs = {k: v for k, v in start["config"].items() if k in KNOB_TYPES}
+        steps, world, code = int(stop["step"]), int(start["world_size"]), int(start["code_bytes"])
+    except OSError as e:
+        raise BadInput(f"{run / 'events.jsonl'}: {e.strerror}; a folder that the trainer worked in is wanted") from None
+    except (ValueError, KeyError, TypeError) as e:
+        raise BadInput(f"{run / 'events.jsonl'}: not of a run that trained to its end ({e!r})") from None
+    if wrong := overrides.keys() & set(MODEL_KNOBS):
+        raise BadInput(f"--set {min(wrong)}: the model is the run's own and cannot be set")
+    own = {name: parse(name, text, where="--set") for name, text in overrides.items()}
+    if "data_dir" in own:
+        knobs |= {"datasets_dir": "", "tokenizer_path": ""}
+    else:
+        knobs["datasets_dir"] = str(run / knobs["datasets_dir"])  # the run's folder was its working folder
+    return config_of(knobs | own), steps, world, code
+
+
+def _model(run: Path, cfg: Config) -> GPT:
+    """The run's averaged weights, before quantisation."""
+    model = GPT(cfg)
+    try:
+        model.load_state_dict(torch.load(run / "final_model.pt", map_location="cpu", weights_only=True))
+    except OSError as e:
+        raise BadInput(f"{run / 'final_model.pt'}: {e.strerror}") from None
+    except Exception as e:  # torch.load and load_state_dict raise whatever they meet
+        raise BadInput(f"{run / 'final_model.pt'}: not the model of this run's knobs: {e}") from None
+    model.looping = cfg.num_loops > 0
+    return model
+
+
+def _loader(cfg: Config, world: int) -> Loader:
+    """The batches of the run's rank 0, from the first."""
+    accum = cfg.grad_accum_steps or 8 // world
+    sequences = cfg.train_batch_tokens // (world * accum * cfg.train_seq_len)
+    return Loader(cfg, 0, world, sequences, torch.device("cpu"))
+
+
+@torch.no_grad()
+def _hessians(model: GPT, loader: Loader, batches: int) -> dict[str, Tensor]:
+    hessians = Hessians(model)
+    for _ in range(batches):
+        model(loader.next()[0])
+    return hessians.finish(1)
