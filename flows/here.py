@@ -23,7 +23,8 @@ def record_here(**parameters: Any) -> "Outcome":
         raise SystemExit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, leave)
     home = os.environ.get("PREFECT_HOME") or Path(parameters["runs_dir"], ".prefect")
     with prefect_api(Path(home)) as wait:
         from flows.record import record_3seed  # takes seconds, and so does the server

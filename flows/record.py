@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from pgolf import __version__, presets
 from pgolf.data.dataset import Dataset, open_dataset
 from pgolf.data.pydocs import build
+from pgolf.errors import RunFailed
 from pgolf.files import hash_folder, sha256_file, write_atomic
 from pgolf.pack import pack
 from pgolf.presets import config_of
@@ -84,7 +86,12 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
     vocab_size = config_of(request.knobs).vocab_size
     if request.track.corpus != "pydocs":
         return open_dataset(data_dir, vocab_size)
-    dataset = build(data_dir, vocab_size=vocab_size)
+
+    def tell(what: str, done: int, total: int) -> None:
+        if done == 0:
+            log.info("data: %s", what)
+
+    dataset = build(data_dir, tell, vocab_size=vocab_size)
     log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
     return dataset
 
@@ -138,10 +145,10 @@ def record_3seed(
     track: str = "cpu_smoke",
     preset: str | None = None,
     seeds: list[int] | None = None,
-    knobs: dict[str, str] | None = None,
+    knobs: dict[str, str | float | int | bool] | None = None,
     record_id: str | None = None,
     name: str | None = None,
-    author: str = "",
+    author: str = "unknown",
     github_id: str = "",
     summary: str = "",
     runs_dir: str = "runs",
@@ -156,7 +163,7 @@ def record_3seed(
         track: Rules to play by: a track's name, or a TOML file.
         preset: Knobs of the trainer: a preset's name, or a TOML file. Default: the track's.
         seeds: Seeds, named before the first run. Default: the track's.
-        knobs: Knobs to set on top of the preset, as text: {"ttt_epochs": "5"}.
+        knobs: Knobs to set on top of the preset: {"ttt_epochs": 5}.
         record_id: Name of the folder in runs_dir. Default: track, preset and a hash of the inputs.
         name: Name of the submission. Default: the preset's.
         author: Author, as it is to stand in the submission.
@@ -188,24 +195,22 @@ def make(record: Record, parallel: int | None) -> Outcome:
     checked = persisted(preflight, record, "preflight")(record, environment, return_state=True)
     sizes = f"about {checked.result():,} of {track.limits.artifact_bytes:,} bytes"
     log.info("preflight: runs end to end, %s%s", sizes, " (reused)" if checked.name == "Cached" else "")
-    own = Job("seed", record.folder / "seeds", record.folder / PROGRAM, environment, track.nproc)
-    if standing:
-        folders = train(record, [own], at_once)
-    else:
+    jobs = [Job("seed", record.folder / "seeds", record.folder / PROGRAM, environment, track.nproc)]
+    if standing is None:
         program = record.folder / "baseline" / PROGRAM
         write_atomic(program, pack_trainer(str(track.baseline_preset), {}))
-        baseline = Job("baseline", program.parent, program, environment, track.nproc)
-        both = train(record, [baseline, own], at_once)
-        standing = measured_here(track, both[: len(seeds)], read_plans(record.folder)[0].created[:10])
-        write_standing(program.with_name("standing.json"), standing)
-        folders = both[len(seeds) :]
-    return conclude(record, folders, standing)
+        jobs.insert(0, Job("baseline", program.parent, program, environment, track.nproc))
+    finished = train(record, jobs, at_once)
+    if standing is None:
+        standing = measured_here(track, list(finished["baseline"].values()), read_plans(record.folder)[0].created[:10])
+        write_standing(record.folder / "baseline" / "standing.json", standing)
+    return conclude(record, finished["seed"], standing)
 
 
-def train(record: Record, jobs: Sequence[Job], at_once: int) -> list[Path]:
-    """Every seed of every job on pods, `at_once` at the same time; the folders of the finished attempts, in order.
+def train(record: Record, jobs: Sequence[Job], at_once: int) -> dict[str, dict[int, Path]]:
+    """Every seed of every job on pods, `at_once` at the same time; the finished attempts by job and seed.
 
-    All get to their ends before the first failure is raised; when this process is told to stop, so are they.
+    When this process is told to stop, so are all.
     """
     runs = [(job, seed) for job in jobs for seed in record.request.seeds]
     stop = threading.Event()
@@ -222,17 +227,39 @@ def train(record: Record, jobs: Sequence[Job], at_once: int) -> list[Path]:
         except BaseException:
             stop.set()  # before the pool waits for its threads
             raise
-    folders = [record.folder / future.result() for future in futures]
-    for (job, seed), future, folder in zip(runs, futures, folders, strict=True):
+    return collect(record, runs, futures)
+
+
+def collect(
+    record: Record, runs: Sequence[tuple[Job, int]], futures: Sequence[PrefectFuture[str]]
+) -> dict[str, dict[int, Path]]:
+    """The finished attempts by job and seed, reused ones checked. A seed that failed is left out, and said.
+
+    Raises
+    ------
+    RunFailed : a seed of the baseline failed, or every seed of the record; a reused file is not what it was.
+    """
+    finished: dict[str, dict[int, Path]] = {job.name: {} for job, _ in runs}
+    for (job, seed), future in zip(runs, futures, strict=True):
+        try:
+            folder = record.folder / future.result()
+        except RunFailed as e:
+            if job.name == "baseline":
+                raise
+            log.error("%s", e)
+            continue
         if future.state.name == "Cached":
             check_files(record.folder, folder)
             log.info("%s %s: reused, finished before (%s)", job.name, seed, folder.name)
-    return folders
+        finished[job.name][seed] = folder
+    if not finished["seed"]:
+        raise RunFailed(f"no seed came to its end; their logs are in {record.folder / 'seeds'}")
+    return finished
 
 
-def conclude(record: Record, folders: Sequence[Path], standing: Standing) -> Outcome:
+def conclude(record: Record, finished: Mapping[int, Path], standing: Standing) -> Outcome:
     """From finished seeds to the verdict and its folder."""
-    inputs = gather(record, folders, standing)
+    inputs = gather(record, finished, standing)
     verdict = reach_verdict(inputs)
     depends = json.dumps([asdict(inputs), __version__], sort_keys=True, default=str)
     writer = persisted(write_submission, record, "submission", depends)

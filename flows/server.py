@@ -39,26 +39,26 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
         "PREFECT_UI_ENABLED": "false",
         "PREFECT__SERVER_EPHEMERAL": "1",
     }
-    with (home / "server.log").open("wb") as log:
+    with (home / "server.log").open("wb") as log, socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         server = subprocess.Popen(
-            [sys.executable, "-m", "flows.server"],
+            [sys.executable, "-m", "flows.server", str(listener.fileno())],
             env=os.environ | quiet,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=log,
             stderr=log,
+            pass_fds=[listener.fileno()],
             start_new_session=True,  # Ctrl-C is for us: the last states still have to reach it
         )
     assert server.stdin
-    assert server.stdout
+
+    def wait() -> None:
+        try:  # it is connected to at once, and answers when it is up
+            httpx.get(f"{url}/health", timeout=STARTUP_TIMEOUT_S).raise_for_status()
+        except httpx.HTTPError as e:
+            raise RunFailed(f"Prefect's server does not start ({e!r}); see {home / 'server.log'}") from e
+
     try:
-        url = f"http://127.0.0.1:{server.stdout.readline().decode().strip()}/api"
-
-        def wait() -> None:
-            try:  # the socket listens before the app is up
-                httpx.get(f"{url}/health", timeout=STARTUP_TIMEOUT_S).raise_for_status()
-            except httpx.HTTPError as e:
-                raise RunFailed(f"Prefect's server does not start ({e!r}); see {home / 'server.log'}") from e
-
         with temporary_settings({PREFECT_API_URL: url}):
             try:
                 yield wait
@@ -70,13 +70,11 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
         server.wait()
 
 
-def serve() -> None:
-    """Serve until standard input ends; the port is the first line on standard output."""
+def serve(listener: socket.socket) -> None:
+    """Serve on `listener` until standard input ends."""
     import uvicorn
     from prefect.server.api.server import create_app
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    print(listener.getsockname()[1], flush=True)
     server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", timeout_graceful_shutdown=5))
 
     def end_with_parent() -> None:
@@ -88,4 +86,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(socket.socket(fileno=int(sys.argv[1])))

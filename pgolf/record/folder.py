@@ -6,7 +6,7 @@ Any process may be killed at any line; the same command goes on from what the fo
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,13 +92,13 @@ def scored_sha256(record: Record) -> str:
     return tokens_sha256(load_validation(config))
 
 
-def gather(record: Record, folders: Sequence[Path], standing: Standing) -> RecordInputs:
-    """What a verdict is made from: the finished attempts in `folders`, one a seed, in the plan's order."""
+def gather(record: Record, finished: Mapping[int, Path], standing: Standing) -> RecordInputs:
+    """What a verdict is made from: the finished attempts' folders by seed, in the plan's order."""
     request, plans = record.request, tuple(read_plans(record.folder))
     made = request.track.corpus == "pydocs"
     runs = [
         SeedRun(seed, folder / LOG, folder / EVENTS, folder / ARTIFACT, attempts(record.folder, [seed]))
-        for seed, folder in zip(request.seeds, folders, strict=True)
+        for seed, folder in finished.items()
     ]
     return RecordInputs(
         record_id=record.id,

@@ -35,10 +35,10 @@ def check_request(
     track: str,
     preset: str | None = None,
     seeds: Sequence[int] | None = None,
-    overrides: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Knob] | None = None,
     *,
     name: str | None = None,
-    author: str = "",
+    author: str = "unknown",
     github_id: str = "",
     summary: str = "",
 ) -> Request:
@@ -51,8 +51,8 @@ def check_request(
     """
     rules = tracks.load(track)
     preset = preset or rules.preset
-    overrides = dict(overrides or {})
-    knobs = presets.load(preset, overrides)
+    settings = {name: str(value) for name, value in (overrides or {}).items()}
+    knobs = presets.load(preset, settings)
     if reserved := sorted(RESERVED_KNOBS & knobs.keys()):
         raise BadInput(f"{', '.join(reserved)}: a record sets this itself for each seed; leave it out of the preset")
     named = check_seeds(rules.seeds if seeds is None else seeds)
@@ -61,7 +61,7 @@ def check_request(
             f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
             f"track {rules.name} asks for at least {rules.policy.min_seeds}"
         )
-    return Request(rules, preset, overrides, knobs, named, name or Path(preset).stem, author, github_id, summary)
+    return Request(rules, preset, settings, knobs, named, name or Path(preset).stem, author, github_id, summary)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -126,15 +126,15 @@ def run_seed(
 def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) -> None:
     """Watch a pod until its command has ended; `stop` ends it."""
     progress, offset = Progress(), 0
-    running = True
-    while running:
-        running = pod.status().state == "running"  # asked before reading: nothing of the last words is missed
+    while True:
+        status = pod.status()  # asked before reading, so that nothing of its last words is missed
         text, offset = pod.output(offset, EVENTS)
         progress.feed(text)
-        status = pod.status()
         progress.elapsed = (status.ended or time.time()) - (status.started or time.time())
         watch(progress)
-        if running and stop.wait(POLL_S):
+        if status.state != "running":
+            return
+        if stop.wait(POLL_S):
             pod.kill()
 
 

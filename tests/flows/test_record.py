@@ -8,7 +8,7 @@ from seconds import TINY, Made, record
 
 from pgolf import tracks
 from pgolf.data.dataset import Dataset
-from pgolf.files import sha256_file
+from pgolf.files import sha256_file, write_json
 from pgolf.record import ledger
 from pgolf.record.audit import audit_folders
 
@@ -87,6 +87,23 @@ def test_no_better_is_a_report_and_exit_1(tiny_track: Path, tiny_data: Dataset, 
     assert Path(made.outcome["path"]) == made.folder / "report"
     assert "README.md" in {p.name for p in (made.folder / "report").iterdir()}
     assert not (made.folder / "records").exists()
+
+
+def test_failed_seed_is_not_run_again_and_the_report_says_so(
+    tiny_track: Path, tiny_data: Dataset, tmp_path: Path
+) -> None:
+    attempt = tmp_path / "failing" / "seeds" / "314" / "attempt-1"
+    write_json(attempt / "pod.json", {"pid": 1, "started": 1.0, "command": []})
+    write_json(attempt / "exit.json", {"exit_code": 1, "signals": [], "ended": 2.0})
+    (attempt / "train.log").write_text("error: RunFailed: loss or gradient is not finite at step 7\n")
+    code, made, stderr = record(tiny_track, tiny_data, tmp_path, "--id", "failing")
+    assert code == 1
+    assert made
+    assert "loss or gradient is not finite at step 7" in stderr
+    assert any("314" in reason for reason in made.outcome["reasons"])
+    assert [s["seed"] for s in made.outcome["seeds"]] == [42, 999]
+    assert Path(made.outcome["path"]) == made.folder / "report"
+    assert [p.name for p in attempt.parent.iterdir()] == ["attempt-1"]
 
 
 def test_changed_artifact_is_noticed(made: Made, tiny_data: Dataset) -> None:
