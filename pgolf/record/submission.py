@@ -63,6 +63,7 @@ class RecordInputs:
     nproc : ranks of one seed run.
     environment : name to value of what else the reader has to set to run it again (`DATA_DIR`, …).
     prepare : the command that makes the data, if there is one.
+    unfinished : the attempts at planned seeds that never finished.
     """
 
     record_id: str
@@ -80,6 +81,7 @@ class RecordInputs:
     nproc: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: str | None = None
+    unfinished: tuple[Attempt, ...] = ()
 
     @property
     def folder_name(self) -> str:
@@ -94,7 +96,7 @@ class RecordInputs:
     @property
     def attempts(self) -> list[Attempt]:
         """All attempts at all seeds."""
-        return [a for r in self.runs for a in r.attempts]
+        return [*(a for r in self.runs for a in r.attempts), *self.unfinished]
 
 
 @dataclass(frozen=True)

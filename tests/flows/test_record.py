@@ -103,6 +103,7 @@ def test_failed_seed_is_not_run_again_and_the_report_says_so(
     assert any("314" in reason for reason in made.outcome["reasons"])
     assert [s["seed"] for s in made.outcome["seeds"]] == [42, 999]
     assert Path(made.outcome["path"]) == made.folder / "report"
+    assert "not finite at step 7" in (made.folder / "report" / "README.md").read_text()
     assert [p.name for p in attempt.parent.iterdir()] == ["attempt-1"]
 
 
