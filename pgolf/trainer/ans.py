@@ -47,7 +47,7 @@ def components(q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     u, s, w = np.linalg.svd(f @ v, full_matrices=False)
     v, s = v @ w.T, s.astype(np.float64)
     rest = ((f * f).sum(dtype=np.float64) - np.cumsum(s**2)).clip(0) / f.size + 1 / 12
-    n = int(np.argmin([*(s**2 > 5.5 * (rows + cols) * rest), False]))
+    n = int(np.argmin([*(s**2 > 4 * (rows + cols) * rest), False]))
     t = np.rint(np.log2(12 * 1024 * rest[n - 1] / s[:n])).clip(0, 15)
     scale = np.sqrt(s[:n] * 1024 / 2**t)
     parts = (t, (u[:, :n] * scale).T, (v[:, :n] * scale).T)

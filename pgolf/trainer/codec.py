@@ -167,10 +167,11 @@ def _unbrotli(packed: bytes, size: int | None) -> bytes:
 
 
 def _shuffle(x: Tensor) -> bytes:
-    """fp16 bytes, all low ones first: exponents and mantissas compress better apart."""
-    return x.cpu().numpy().reshape(-1, 1).view(np.uint8).T.tobytes()
+    """fp16 bytes, all upper ones first, the sign moved to the lowest bit: exponents and leading digits go together."""
+    bits = x.cpu().numpy().view(np.uint16).ravel()
+    return (bits << 1 | bits >> 15).astype(">u2").view(np.uint8).reshape(-1, 2).T.tobytes()
 
 
 def _unshuffle(piece: bytes, shape: list[int]) -> Tensor:
-    pairs = np.frombuffer(piece, dtype=np.uint8).reshape(2, -1).T.copy()
-    return torch.from_numpy(pairs.view("<f2").reshape(shape))
+    bits = np.frombuffer(piece, np.uint8).reshape(2, -1).T.copy().view(">u2").astype(np.uint16)
+    return torch.from_numpy((bits >> 1 | bits << 15).view(np.float16).reshape(shape))
