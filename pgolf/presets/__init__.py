@@ -66,7 +66,10 @@ def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
         raise BadInput(f"{path}: not valid TOML: {e}") from e
     if unknown := content.keys() - {"extends", "knobs"}:
         raise BadInput(f"{path}: unknown entries {sorted(unknown)}; a preset has 'extends' and '[knobs]'")
-    base = _read(content["extends"], (*seen, name)) if "extends" in content else {}
+    extends = content.get("extends", "")
+    if extends.endswith(".toml"):
+        extends = str(path.parent / extends)  # a file is named relative to the one that extends it
+    base = _read(extends, (*seen, name)) if extends else {}
     own = {k: parse(k, str(v), where=str(path)) for k, v in content.get("knobs", {}).items()}
     return base | own
 

@@ -108,3 +108,12 @@ def test_track_file_with_a_typo_is_bad_input(tmp_path: Path) -> None:
     write_atomic(path, Path(TRACK).read_text().replace("min_seeds", "min_seed"))
     with pytest.raises(BadInput, match="min_seed"):
         check_request(str(path))
+
+
+def test_preset_and_track_files_name_others_relative_to_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    request = check_request(TRACK, preset=str(TINY / "tiny_base.toml"))
+    assert (request.knobs["iterations"], request.knobs["model_dim"]) == (2, 64)
+    assert check_request(TRACK).preset == str(TINY / "tiny.toml")
