@@ -1,0 +1,257 @@
+"""Bytes, error and time of the artifact: both codecs beside the entropy of the integers, GPTQ beside a plain loop.
+
+    python bench/artifact.py [--size full|smoke|all] [--steps 240] [--json]
+
+A model is trained on the docstrings first, once, and kept under build/artifact: `smoke` in a minute, `full` (the
+pr1493 model, SP8192, 2048 tokens a step) at 8 to 15 seconds a step of one core; without --steps the longest training
+that is kept there, else 60 steps. Times are CPU seconds of one thread.
+
+`entropy0` is the order-0 entropy of the integers summed over matrices. `brotli` is the records' codec and rounding;
+`ans` is ours, with row scales on 8 steps an octave and fp16 tensors of 6 mantissa bits; `ans_over_entropy0` and
+`brotli_over_entropy0` are whole files, `integers_over_entropy0` the integers with all that decoding them takes.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from contextlib import chdir, redirect_stdout
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import brotli
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgolf import presets
+from pgolf.data.pydocs import build
+from pgolf.trainer import ans
+from pgolf.trainer.__main__ import build_model
+from pgolf.trainer.codec import Tensors, decode, encode
+from pgolf.trainer.config import Config, Knob
+from pgolf.trainer.data import Loader, load_validation
+from pgolf.trainer.fit_to_cap import mean_loss, projected_bytes
+from pgolf.trainer.loop import Run, Training, write_atomic
+from pgolf.trainer.model import GPT
+from pgolf.trainer.quantize import Hessians, grid, quantise, roles, row_scale
+
+BUILD = Path(__file__).resolve().parents[1] / "build" / "artifact"
+COARSE = {"compressor": "ans", "scale_mantissa_bits": 3, "passthrough_mantissa_bits": 6}
+QUICK = {"val_loss_every": 0, "seed": 42}
+# pr1493 on a schedule of steps; rates that a short run wants, as in the preset `smoke`
+FULL = {
+    "max_wallclock_seconds": 0.0, "warmup_steps": 0, "train_batch_tokens": 2048, "train_seq_len": 512,
+    "eval_seq_len": 512, "rope_train_seq_len": 512, "grad_accum_steps": 1, "dtype": "bfloat16", "matrix_lr": 0.04,
+    "ema_decay": 0.97, "muon_momentum_warmup_steps": 60, "gptq_calibration_batches": 16, "train_log_every": 10,
+    "checkpoint_every": 40,
+}  # fmt: skip
+
+
+def cpu(f: Callable):
+    """(CPU seconds, result) of a call."""
+    started = time.process_time()
+    result = f()
+    return time.process_time() - started, result
+
+
+def trained(size: str, steps: int) -> tuple[Config, GPT, dict]:
+    """The trained model of that size, from build/artifact or trained now, and what training was."""
+    full = size == "full"
+    knobs = presets.load("pr1493") | FULL | {"iterations": steps} if full else presets.load("smoke")
+    dataset = build(BUILD if full else BUILD.parent / "data", vocab_size=int(knobs["vocab_size"]))
+    knobs |= QUICK | {"data_dir": str(dataset.data_dir), "run_id": size}
+    folder = BUILD / (f"full-{steps}" if full else "smoke")
+    if not (folder / "final_model.pt").exists():
+        print(f"training {size} in {folder}", file=sys.stderr)
+        folder.mkdir(parents=True, exist_ok=True)
+        train_in(folder, knobs)
+    cfg = presets.config_of(knobs | {"dtype": "float32"})
+    model = GPT(cfg)
+    model.load_state_dict(torch.load(folder / "final_model.pt", weights_only=True))
+    model.looping = True
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    stop = next(e for e in events if e["event"] == "stop")
+    last = [e for e in events if e["event"] == "train"][-1]
+    facts = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": stop["step"],
+        "train_tokens": stop["step"] * cfg.train_batch_tokens,
+        "train_seconds": stop["train_ms"] / 1000,
+        "train_loss": last["train_loss"],
+    }
+    return cfg, model, facts
+
+
+def train_in(folder: Path, knobs: dict[str, Knob]) -> None:
+    """Train as the trainer does, or go on from its checkpoint, and leave the averaged weights; nothing is scored."""
+    with chdir(folder), redirect_stdout(sys.stderr):
+        resume = "checkpoint.pt" if Path("checkpoint.pt").exists() else ""
+        cfg = presets.config_of(knobs | {"resume_from_ckpt": resume})
+        run = Run(cfg)
+        run.event("start", config=asdict(cfg), world_size=1, code_bytes=0)
+        training = Training(run, build_model(run))
+        training.train(lambda: (math.nan, math.nan))
+        training.ema.apply()
+        write_atomic(Path("final_model.pt"), lambda f: torch.save(training.raw.state_dict(), f))
+
+
+def hessians_of(cfg: Config, model: GPT) -> dict[str, Tensor]:
+    """From the calibration batches that the trainer takes."""
+    sequences = cfg.train_batch_tokens // cfg.train_seq_len
+    loader, hessians = Loader(cfg, 0, 1, sequences, torch.device("cpu")), Hessians(model)
+    with torch.no_grad():
+        for _ in range(cfg.gptq_calibration_batches):
+            model(loader.next()[0])
+    return hessians.finish(1)
+
+
+def rounded(w: Tensor, scale: Tensor, bits: int) -> Tensor:
+    """Each weight to the nearest step; zeros where the step is zero."""
+    limit = 2 ** (bits - 1) - 1
+    return torch.where(scale > 0, (w / scale).round().clamp(-limit, limit), 0.0)
+
+
+def plain_gptq(w: Tensor, h: Tensor, bits: int, sigmas: float, damp: float, block: int = 128) -> Tensor:
+    """Integers of one matrix as the public trainers find them: columns one by one, blocks of 128, H inverted."""
+    w, h, scale = w.float().clone(), h.clone(), row_scale(w, bits, sigmas).float()
+    dead = h.diagonal() == 0
+    h.diagonal()[dead] = 1
+    w[:, dead] = 0
+    h.diagonal().add_(damp * h.diagonal().mean())
+    order = torch.argsort(h.diagonal(), descending=True, stable=True)
+    w, h = w[:, order], h[order][:, order]
+    upper = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(h)), upper=True)
+    q = torch.zeros_like(w)
+    for first in range(0, w.shape[1], block):
+        end = min(first + block, w.shape[1])
+        error = torch.zeros(len(w), end - first)
+        for j in range(first, end):
+            q[:, j] = rounded(w[:, j], scale, bits)
+            error[:, j - first] = (w[:, j] - q[:, j] * scale) / upper[j, j]
+            w[:, j:end] -= error[:, j - first, None] * upper[j, j:end]
+        w[:, end:] -= error @ upper[first:end, end:]
+    return q[:, torch.argsort(order)].to(torch.int8)
+
+
+def compare_gptq(cfg: Config, model: GPT, hessians: dict[str, Tensor], tensors: Tensors) -> dict:
+    """Time of the plain loop, and tr(ΔW H ΔWᵀ) of ours over plain rounding's and over the plain loop's, averaged over
+    matrices; the share of integers that differ."""
+    seconds, over_rounding, over_plain, unequal, count = 0.0, [], [], 0, 0
+    for role, names in roles(model).items():
+        if not isinstance(tensors[role], tuple):
+            continue
+        bits, sigmas = grid(role, cfg)
+        for name, q, scale in zip(names, *tensors[role], strict=True):
+            w, h = model.get_parameter(name).detach(), hessians[name]
+            spent, theirs = cpu(lambda w=w, h=h, b=bits, s=sigmas: plain_gptq(w, h, b, s, cfg.gptq_damp))
+            seconds += spent
+            exact = scale.float()[:, None]
+
+            def error(integers: Tensor, w=w, h=h, exact=exact) -> float:
+                d = integers * exact - w
+                return float((d @ h * d).sum(dtype=torch.float64))
+
+            ours = error(q)
+            over_rounding.append(ours / error(rounded(w, exact, bits)))
+            over_plain.append(ours / error(theirs))
+            unequal, count = unequal + int((q != theirs).sum()), count + q.numel()
+    return {
+        "matrices": len(over_plain),
+        "gptq_reference_s": seconds,
+        "gptq_error_over_rounding": float(np.mean(over_rounding)),
+        "gptq_error_over_reference": float(np.mean(over_plain)),
+        "gptq_worst_error_over_reference": max(over_plain),
+        "gptq_integers_that_differ": unequal / count,
+    }
+
+
+def entropy0(matrices: list[np.ndarray]) -> float:
+    """Bytes: order-0 entropy of each matrix, summed."""
+    total = 0.0
+    for q in matrices:
+        p = np.bincount(q.ravel().astype(np.int16) + 128) / q.size
+        p = p[p > 0]
+        total -= float((p * np.log2(p)).sum()) * q.size / 8
+    return total
+
+
+def same(a: Tensors, b: Tensors) -> bool:
+    flat = [[x for held in t.values() for x in (held if isinstance(held, tuple) else (held,))] for t in (a, b)]
+    return all(torch.equal(x.view(torch.int8), y.view(torch.int8)) for x, y in zip(*flat, strict=True))
+
+
+def measure(size: str, steps: int, val_tokens: int) -> dict:
+    cfg, model, facts = trained(size, steps)
+    torch.set_num_threads(1)
+    hessians_s, hessians = cpu(lambda: hessians_of(cfg, model))
+    gptq_s, exact = cpu(lambda: quantise(model, hessians, cfg, 0, 1, lambda text: print(text, file=sys.stderr)))
+    coarse = quantise(model, hessians, replace(cfg, **COARSE), 0, 1, lambda text: None)
+    facts |= {"hessians_s": hessians_s, "gptq_s": gptq_s} | compare_gptq(cfg, model, hessians, exact)
+    facts["gptq_speedup"] = facts["gptq_reference_s"] / gptq_s
+
+    matrices = [q for held in exact.values() if isinstance(held, tuple) for q in held[0].numpy()]
+    facts["entropy0_bytes"] = entropy0(matrices)
+    brotli_s, by_brotli = cpu(lambda: encode(exact, {}, "brotli", cfg.brotli_lgwin))
+    unbrotli_s, back = cpu(lambda: decode(by_brotli)[0])
+    assert same(exact, back)
+    integers_of_brotli = len(brotli.compress(b"".join(q.tobytes() for q in matrices), lgwin=24))
+    encode_s, by_ans = cpu(lambda: encode(coarse, {}, "ans"))
+    decode_s, back = cpu(lambda: decode(by_ans)[0])
+    assert same(coarse, back)
+    of_coarse = [q for held in coarse.values() if isinstance(held, tuple) for q in held[0].numpy()]
+    side, words = ans.encode(of_coarse)
+    side_bytes, own_entropy = len(brotli.compress(side)), entropy0(of_coarse)
+    exact_ans = encode(exact, {}, "ans")
+    facts |= {
+        "brotli_bytes": len(by_brotli),
+        "brotli_over_entropy0": len(by_brotli) / facts["entropy0_bytes"],
+        "brotli_integers_over_entropy0": integers_of_brotli / facts["entropy0_bytes"],
+        "brotli_projected": projected_bytes(exact, lambda tensors: b"", "brotli"),
+        "brotli_encode_s": brotli_s,
+        "brotli_decode_s": unbrotli_s,
+        "ans_bytes": len(by_ans),
+        "ans_over_entropy0": len(by_ans) / own_entropy,
+        "ans_entropy0_bytes": own_entropy,
+        "integers_over_entropy0": (len(words) + side_bytes) / own_entropy,
+        "code_words_over_entropy0": len(words) / own_entropy,
+        "side_bytes": side_bytes,
+        "fp16_bytes": len(by_ans) - len(words) - side_bytes,
+        "ans_bytes_with_exact_fp16": len(exact_ans),
+        "encode_s": encode_s,
+        "decode_s": decode_s,
+    }
+    tokens = load_validation(cfg)[: val_tokens + 1]
+    length = math.gcd(cfg.eval_seq_len, len(tokens) - 1)
+    x, y = tokens[:-1].view(-1, length), tokens[1:].view(-1, length)
+    unquantised = {
+        role: torch.stack([model.get_parameter(n).detach() for n in ns]) for role, ns in roles(model).items()
+    }
+    trial = GPT(cfg)
+    trial.looping = True
+    for name, tensors in (("val_loss", unquantised), ("val_loss_brotli", exact), ("val_loss_ans", coarse)):
+        facts[name] = float(mean_loss(trial, tensors, x, y))
+    return {k: round(v, 6) if isinstance(v, float) else v for k, v in facts.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=["full", "smoke", "all"], default="all")
+    kept = [int(path.parent.name.removeprefix("full-")) for path in BUILD.glob("full-*/final_model.pt")]
+    parser.add_argument("--steps", type=int, default=max(kept, default=60), help="of training the full size")
+    parser.add_argument("--val-tokens", type=int, default=8192, help="validation tokens for the losses")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    sizes = ["full", "smoke"] if args.size == "all" else [args.size]
+    results = {size: measure(size, args.steps, args.val_tokens) for size in sizes}
+    if args.json:
+        print(json.dumps(results, indent=2, allow_nan=False))
+        return
+    for key in results[sizes[0]]:
+        print(f"{key:34}", *(f"{results[size][key]:>16,}" for size in sizes))
+
+
+if __name__ == "__main__":
+    main()
