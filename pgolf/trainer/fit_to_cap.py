@@ -38,7 +38,7 @@ def widths_of(cfg: Config) -> dict[str, float]:
 
 
 def search(cfg: Config, weights: dict[str, int], measure: Measure, room: float, log: Callable[[str], object]) -> Config:
-    """`cfg` with the clip widths of least loss whose projected size is at most `room` bytes, and at most 0.1 % less
+    """`cfg` with the clip widths of least loss whose projected size is at most `room` bytes, and at most 0.05 % less
     where widths of NARROWEST allow that. `weights` counts the integers of each of GROUPS. Without losses (NaN), or
     where groups gain nothing by differing, all widths change by one factor."""
 
@@ -54,8 +54,8 @@ def search(cfg: Config, weights: dict[str, int], measure: Measure, room: float, 
             size, loss = measure(found)
             measured = "" if math.isnan(loss) else f" loss: {loss:.5f}"
             log(f"fit: {widths} projected: {size:.0f} of {room:.0f} bytes{measured}")
-            octaves = 8 * (size - 0.9995 * room) / total
-            if size <= room and (size >= 0.999 * room or widths == before):
+            octaves = 8 * (size - 0.99975 * room) / total
+            if size <= room and (size >= 0.9995 * room or widths == before):
                 return found, loss
             wanted = {knob: k * 2 ** min(max(octaves, -2), 2) for knob, k in widths.items()}
         return found, math.inf
