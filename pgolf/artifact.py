@@ -8,6 +8,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,18 @@ def eval_knobs(preset: str | None, settings: Mapping[str, str], device: str = "a
     return {k: v for k, v in knobs.items() if k in allowed} | ({} if device == "auto" else {"device": device})
 
 
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Arithmetic as in the trainer, which counts denormal numbers as zero; the process is left as it was found."""
+    smallest = float("5e-324")
+    before = smallest * 1.0 == 0.0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
 def _place(cfg: Config) -> tuple[torch.device, torch.dtype]:
     """Device and dtype as the trainer has them, so that the numbers are the same."""
     cuda = torch.cuda.is_available()
@@ -135,10 +148,8 @@ def _place(cfg: Config) -> tuple[torch.device, torch.dtype]:
         raise BadInput(f"dtype '{name}': there are float32 and bfloat16")
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-    else:
-        torch.set_flush_denormal(True)
-        if cfg.cpu_threads:
-            torch.set_num_threads(cfg.cpu_threads)
+    elif cfg.cpu_threads:
+        torch.set_num_threads(cfg.cpu_threads)
     return device, getattr(torch, name)
 
 
@@ -239,6 +250,7 @@ class Budget:
                 )
 
 
+@denormals_flushed()
 def evaluate_artifact(
     artifact: Artifact,
     mode: str,

@@ -162,3 +162,10 @@ def test_several_datasets_in_a_folder_are_not_guessed_between(tiny_artifact, tin
         in_folder(artifact, tmp_path)
     (tmp_path / "two/datasets/fineweb10B_sp512").rmdir()
     assert in_folder(artifact, tmp_path).cfg.datasets_dir == f"{tmp_path}/one/datasets/fineweb10B_sp512"
+
+
+def test_scoring_leaves_the_process_as_it_was(opened):
+    """Arithmetic without denormals is the trainer's; whoever calls the library keeps theirs."""
+    evaluate_artifact(opened, "fixed", limit=64)
+    assert torch.tensor([1e-40]).mul(1.0).item() > 0
+    assert float("5e-324") * 1.0 > 0

@@ -14,6 +14,7 @@ from pgolf.artifact import (
     EVAL_KNOBS,
     EVALUATORS,
     Artifact,
+    denormals_flushed,
     evaluate_artifact,
     in_folder,
     load_tokens,
@@ -34,6 +35,7 @@ STAGES = {"quantized": "fixed", "quantized_sliding_window": "sliding", "quantize
 CHUNKS = 4  # whole chunks of adaptation in a stream, so that there are as many borders
 
 
+@denormals_flushed()
 def probe_artifact(
     artifact: Path,
     train_gpt: Path | None,

@@ -1,6 +1,5 @@
 """The five probes that watch an evaluator from outside. See docs/legality.md for what each can and cannot show."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +20,7 @@ from pgolf.legality.watch import Make, Watched, differ, watch
 SUM_TOLERANCE = 1e-6  # of a distribution's sum
 LOSS_TOLERANCE = 1e-5  # nats between a loss and −log p(target): float32 has steps of 1e-6 at 10 nats
 LENGTH_TOLERANCE = 1e-4  # nats: another length makes other batches, which round otherwise
+LONGEST = 1 << 15  # positions of a stream that nobody gave a length
 INFLUENCE_PASSES = 4  # full passes a stream that look how far one changed token reaches
 Progress = Callable[[str, int, int], None]
 
@@ -44,7 +44,7 @@ def subject_of(name: str, make: Make, length: int | None = None, tokens: Tensor 
 
     Parameters
     ----------
-    length : positions of a stream; None: enough to see the state change a few times, as long as a pass is quick.
+    length : positions of a stream; None: enough to see the state change a few times, up to LONGEST.
     tokens : real ones, of which streams are cut; None: streams are made up.
     """
     evaluator = make()
@@ -80,16 +80,15 @@ def subject_of(name: str, make: Make, length: int | None = None, tokens: Tensor 
 
 
 def _long_enough(make: Make, vocab_size: int, most: int | None) -> int:
-    """A length at which the state changes at least four times, or at which a pass begins to take long."""
+    """A length at which the state changes at least four times, or the longest to try. No clock decides it: a probe must
+    not see less on a busy machine."""
     length = 2011  # no multiple of anything: the last window and chunk are cut
     while True:
-        started = time.process_time()
         with Heap() as heap:
             seen = watch(make, synthetic(0, length + 1, vocab_size), want_logp=False, heap=heap)
         changes = sum(a != b for a, b in pairwise(seen.states))
         longer = 4 * length + 3
-        slow = time.process_time() - started > 0.2 or longer * vocab_size > 1 << 26
-        if changes >= 4 or slow or (most and longer > most):
+        if changes >= 4 or longer > LONGEST or longer * vocab_size > 1 << 26 or (most and longer > most):
             return min(length, most or length)
         length = longer
 
