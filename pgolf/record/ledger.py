@@ -18,7 +18,7 @@ from pgolf.files import write_json
 from pgolf.record.claims import Claims
 from pgolf.record.entry import Entry, read_entry
 from pgolf.record.lines import printable
-from pgolf.record.run import OF_THE_RUN, Run, Sourced, T
+from pgolf.record.run import OF_THE_RUN, CurvePoint, Run, Sourced, T
 from pgolf.record.sample import LN2, Sample, from_seeds
 
 FOLDER = Path(str(files("pgolf.record") / "ledger"))  # of the entries that ship with pgolf
@@ -48,7 +48,8 @@ class StageScore:
 class SeedScore:
     """What one seed reached. Sizes are bytes, times seconds; None is unknown.
 
-    `artifact_bytes` is code and model together. `curve` is (step, train loss in nats per token), thinned.
+    `artifact_bytes` is code and model together. `curve` is (step, train loss in nats per token), thinned, and
+    `curve_seconds` the seconds of training at each of its points; empty where the log has not all of them.
     """
 
     seed: int | None
@@ -62,6 +63,7 @@ class SeedScore:
     eval_seconds: float | None = None
     steps: int | None = None
     curve: tuple[tuple[int, float], ...] = ()
+    curve_seconds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,8 @@ def seed_score(run: Run) -> SeedScore:
     """What one run reached; BadInput if its log has no final score."""
     if run.final is None:
         raise BadInput(f"{run.log}: no final score in this log")
+    curve = _thinned(run.train_curve)
+    seconds = tuple(round(p.seconds, 3) for p in curve if p.seconds is not None)
     return SeedScore(
         seed=value(run.seed),
         val_bpb=run.final.val_bpb,
@@ -234,16 +238,16 @@ def seed_score(run: Run) -> SeedScore:
         calibration_seconds=value(run.calibration_seconds),
         eval_seconds=run.eval_seconds,
         steps=value(run.steps),
-        curve=_thinned(run),
+        curve=tuple((p.step, p.loss) for p in curve),
+        curve_seconds=seconds if len(seconds) == len(curve) else (),
     )
 
 
-def _thinned(run: Run) -> tuple[tuple[int, float], ...]:
-    points = [(p.step, p.loss) for p in run.train_curve]
+def _thinned(points: Sequence[CurvePoint]) -> list[CurvePoint]:
     if len(points) <= CURVE_POINTS:
-        return tuple(points)
+        return list(points)
     last = len(points) - 1
-    return tuple(points[round(i * last / (CURVE_POINTS - 1))] for i in range(CURVE_POINTS))
+    return [points[round(i * last / (CURVE_POINTS - 1))] for i in range(CURVE_POINTS)]
 
 
 def value(sourced: Sourced[T] | None) -> T | None:
