@@ -5,6 +5,8 @@ Exit codes: 0 done, 1 verdict negative or run failed, 2 bad input.
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +21,7 @@ from pgolf.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
     from flows.record import Outcome
+    from pgolf.data.dataset import Dataset
     from pgolf.record.audit import Audit
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -156,17 +159,96 @@ def train(
 @data_app.command()
 def pydocs(
     data_dir: Annotated[Path, typer.Option(help="Folder for datasets; this gets its own in it.")] = Path("data"),
+    write_docs: Annotated[
+        Path | None, typer.Option(help="Write the documents there as *.jsonl, and make no dataset.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the dataset as JSON.")] = False,
 ) -> None:
     """Make a dataset of about 10 MB from the docstrings of the installed numpy, scipy and torch.
 
     Nothing is downloaded. A dataset of the same input that is already there is checked and kept.
     """
-    from pgolf.data.pydocs import build
+    from pgolf.data.pydocs import build, write_documents
 
+    with _progress("reading sources") as progress:
+        if write_docs:
+            typer.echo(f"{write_documents(write_docs, progress=progress)} documents in {write_docs}")
+            return
+        dataset = build(data_dir, progress)
+    _show_dataset(dataset, as_json)
+
+
+@data_app.command()
+def tokenize(
+    docs: Annotated[list[str], typer.Option(help="*.jsonl, *.parquet or *.txt; a file or a pattern; repeatable.")],
+    tokenizer: Annotated[Path, typer.Option(help="A SentencePiece model.")],
+    out: Annotated[Path, typer.Option(help="The dataset's folder.")],
+    val_docs: Annotated[int, typer.Option(help="The first documents, so many, are the validation split.")] = 50_000,
+    field: Annotated[str, typer.Option(help="Of an object or a row: the one that holds the text.")] = "text",
+    shard_tokens: Annotated[int, typer.Option(help="Tokens of a shard, about, at most.")] = 100_000_000,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the dataset as JSON.")] = False,
+) -> None:
+    """Turn a corpus into shards, in parallel; the result is the same for every number of workers.
+
+    Training documents that are validation documents, too, are left out. Stopped or killed, the same command goes on.
+    """
+    from pgolf.data.tokenize import tokenize as make
+
+    with _progress("starting workers") as progress:
+        dataset = make(
+            docs,
+            tokenizer,
+            out,
+            val_docs=val_docs,
+            field=field,
+            shard_tokens=shard_tokens,
+            workers=workers,
+            progress=progress,
+        )
+    _show_dataset(dataset, as_json)
+
+
+@data_app.command("train-tokenizer")
+def train_tokenizer(
+    docs: Annotated[list[str], typer.Option(help="*.jsonl, *.parquet or *.txt; a file or a pattern; repeatable.")],
+    out: Annotated[Path, typer.Option(help="Where to write the model.")],
+    vocab: Annotated[int, typer.Option(min=300, max=65536, help="Pieces, 256 bytes and 3 control ones included.")],
+    val_docs: Annotated[int, typer.Option(min=0, help="Learn nothing from so many first documents.")] = 50_000,
+    field: Annotated[str, typer.Option(help="Of an object or a row: the one that holds the text.")] = "text",
+    symbol: Annotated[list[str] | None, typer.Option(help="Always a piece of its own; repeatable.")] = None,
+    sample_bytes: Annotated[int, typer.Option(min=1, help="Learn from about so many bytes.")] = 200_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Learn a SentencePiece BPE tokenizer with byte fallback, and measure it on the documents held out."""
+    from pgolf.data.tokenizer import train_on_corpus
+
+    with _progress("reading") as progress:
+        trained = train_on_corpus(
+            docs,
+            out,
+            vocab,
+            val_docs=val_docs,
+            field=field,
+            symbols=symbol or (),
+            sample_bytes=sample_bytes,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps(trained.as_json()))
+    else:
+        _show_rows([(k, f"{v:,.4f}" if k == "bytes_per_token" else str(v)) for k, v in trained.as_json().items()])
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, told by (what is being done, done, total)."""
     with Progress(console=stderr, transient=True) as bar:
-        task = bar.add_task("reading sources", total=None)
-        dataset = build(data_dir, lambda what, done, of: bar.update(task, description=what, completed=done, total=of))
+        task = bar.add_task(what, total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+def _show_dataset(dataset: "Dataset", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(dataset), default=str))
         return
@@ -175,6 +257,8 @@ def pydocs(
         f"{did} {dataset.documents} documents: {dataset.train_tokens} tokens to train on, {dataset.val_tokens} "
         f"to validate ({dataset.val_bytes} bytes, SHA-256 {dataset.val_sha256})"
     )
+    if dataset.val_documents_in_train:
+        typer.echo(f"{dataset.val_documents_in_train} validation documents are training documents, too")
     typer.echo(f"DATA_DIR={dataset.data_dir} VOCAB_SIZE={dataset.vocab_size}")
 
 

@@ -6,12 +6,14 @@ DATA_DIR/tokenizers/fineweb_<V>_bpe.model
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from pgolf.data.documents import MOST_SHARED, count_shared
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file
 from pgolf.trainer.config import Config
@@ -29,6 +31,8 @@ class Dataset:
     data_dir: Path
     vocab_size: int
     documents: int  # counted by their BOS
+    val_documents: int
+    val_documents_in_train: int  # validation documents that are training documents, too, token for token
     train_tokens: int
     val_tokens: int
     val_bytes: int  # UTF-8 bytes of the text that the validation tokens stand for
@@ -37,9 +41,15 @@ class Dataset:
     input_hash: str  # of what it was made from; of the files, if that is not known
     reused: bool
 
+    def facts(self) -> dict[str, Any]:
+        """What is true of the files, and not of this call: for a manifest."""
+        return {k: v for k, v in asdict(self).items() if k not in ("data_dir", "reused")}
+
 
 def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
     """Check every file of the dataset in `data_dir`; BadInput names the one missing, short or foreign.
+
+    A split that shares more than MOST_SHARED of its validation documents with training is refused, too.
 
     A manifest.json beside them is optional; where there is one, the files must be those that it lists.
     """
@@ -49,13 +59,18 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
         token_bytes = TokenBytes(cfg)
         paths = {split: shards(cfg, split) for split in ("train", "val")}
         train = [_open_checked(path, vocab_size) for path in paths["train"]]
-        val = torch.from_numpy(
-            np.concatenate([_open_checked(path, vocab_size) for path in paths["val"]]).astype(np.int64)
-        )
+        val_shards = [_open_checked(path, vocab_size) for path in paths["val"]]
+        val = torch.from_numpy(np.concatenate(val_shards).astype(np.int64))
         val_bytes, _ = token_bytes.check(val)
     except DataError as e:
         raise BadInput(f"{e}; `pgolf data pydocs` makes a dataset") from None
     bos = token_bytes.sp.bos_id()
+    val_documents, shared = count_shared(val_shards, train, bos)
+    if shared > MOST_SHARED * val_documents:
+        raise BadInput(
+            f"{cfg.datasets_dir}: {shared:,} of {val_documents:,} validation documents are training documents, too: "
+            "no score on this split means anything; make the splits anew"
+        )
     tokenizer = Path(cfg.tokenizer_path)
     files = {str(path.relative_to(data_dir)): sha256_file(path) for path in [tokenizer, *paths["train"], *paths["val"]]}
     return Dataset(
@@ -63,6 +78,8 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
         data_dir=data_dir,
         vocab_size=vocab_size,
         documents=sum(int(np.count_nonzero(tokens == bos)) for tokens in [*train, val.numpy()]),
+        val_documents=val_documents,
+        val_documents_in_train=shared,
         train_tokens=sum(map(len, train)),
         val_tokens=len(val),
         val_bytes=val_bytes,

@@ -7,14 +7,13 @@ The same files, Python and SentencePiece give the same bytes, and a dataset that
 import ast
 import hashlib
 import importlib.util
-import io
 import json
 import os
 import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from filelock import FileLock
 
 from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
 from pgolf.data.shards import write_shard
+from pgolf.data.tokenizer import train_tokenizer
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.trainer.config import Config
@@ -125,6 +125,13 @@ def _is_plain(text: str) -> bool:
     return "▁" not in text and "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
+def write_documents(path: Path, packages: Sequence[str] = PACKAGES, progress: Progress | None = None) -> int:
+    """The documents as *.jsonl, in the order in which the dataset has them; how many there are."""
+    documents = read_documents(find_sources(packages), progress or (lambda what, done, total: None))
+    write_atomic(path, "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents))
+    return len(documents)
+
+
 def _build_in(folder: Path, documents: list[str], vocab_size: int, progress: Progress) -> Dataset:
     """Tokenizer and shards of `documents` under `folder`; checks that the tokens' bytes are the text's."""
     cut = max(1, len(documents) // VALIDATION_SHARE)
@@ -149,28 +156,6 @@ def _build_in(folder: Path, documents: list[str], vocab_size: int, progress: Pro
     if dataset.val_bytes != expected:
         raise RunFailed(f"validation tokens count {dataset.val_bytes} bytes, their text has {expected}")
     return dataset
-
-
-def train_tokenizer(texts: Sequence[str], vocab_size: int) -> bytes:
-    """A SentencePiece BPE model that gives every text back unchanged; BadInput if `texts` are too little."""
-    model = io.BytesIO()
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=model,
-            model_type="bpe",
-            vocab_size=vocab_size,
-            byte_fallback=True,
-            normalization_rule_name="identity",
-            remove_extra_whitespaces=False,  # code in docstrings is indented
-            max_sentence_length=max(len(text.encode()) for text in texts) + 1,  # longer ones would be skipped
-            num_threads=1,
-            shuffle_input_sentence=False,
-            minloglevel=2,
-        )
-    except RuntimeError as e:
-        raise BadInput(f"no vocabulary of {vocab_size} from {len(texts)} documents: {e}") from None
-    return model.getvalue()
 
 
 def _encode(texts: Sequence[str], tokenizer: sentencepiece.SentencePieceProcessor) -> np.ndarray:
@@ -199,7 +184,4 @@ def _write_manifest(folder: Path, dataset: Dataset, packages: Sequence[str]) -> 
     for package in packages:
         if package not in sys.stdlib_module_names:
             versions[package] = version(package)
-    facts = asdict(dataset)
-    for key in ("data_dir", "reused"):  # true of this call, not of the files
-        del facts[key]
-    write_json(folder / MANIFEST, facts | {"versions": versions})
+    write_json(folder / MANIFEST, dataset.facts() | {"versions": versions})

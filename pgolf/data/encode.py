@@ -1,0 +1,83 @@
+"""One piece of a corpus to tokens: what every worker of `pgolf data tokenize` does, in a process of its own.
+
+Imports nothing heavy: a worker is at work within a second.
+"""
+
+import io
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+
+from pgolf.data.corpus import Piece, read
+from pgolf.data.documents import document_hash
+from pgolf.files import write_atomic
+
+BATCH_BYTES = 1 << 20  # of text handed to SentencePiece at once
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How documents become tokens. `field` holds the text in *.jsonl and *.parquet."""
+
+    tokenizer: Path
+    field: str
+
+
+_settings: Encoding
+_tokenizer: sentencepiece.SentencePieceProcessor
+
+
+def start_worker(settings: Encoding) -> None:
+    """Load the tokenizer; leave Ctrl-C to the parent, and go when it is gone."""
+    global _settings, _tokenizer
+    _settings = settings
+    _tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(settings.tokenizer))
+    if parent := parent_process():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def encode_piece(piece: Piece, part: Path) -> int:
+    """Write a piece's documents to `part`; returns how many there are. Empty ones are left out and counted.
+
+    `part` is an npz: `tokens` uint16 `[tokens]`, each document BOS and its pieces; `lengths` int64 `[documents]` in
+    tokens; `hashes` `[documents, 16]`; `text_bytes` int64 `[documents]` in UTF-8; `empty` int64 `[]`.
+    """
+    tokens: list[np.ndarray] = []
+    text_bytes: list[int] = []
+    batch: list[str] = []
+    empty = held = 0
+
+    def flush() -> None:
+        encoded = _tokenizer.encode(batch, return_type="numpy", add_bos=True, num_threads=1)
+        tokens.extend(ids.astype(np.uint16) for ids in encoded)
+        batch.clear()
+
+    for text in read(piece, _settings.field):
+        if not text:
+            empty += 1
+            continue
+        batch.append(text)
+        text_bytes.append(len(text.encode()))
+        held += text_bytes[-1]
+        if held > BATCH_BYTES:
+            flush()
+            held = 0
+    flush()
+    content = io.BytesIO()
+    np.savez(
+        content,
+        tokens=np.concatenate([*tokens, np.zeros(0, np.uint16)]),
+        lengths=np.array([len(t) for t in tokens], dtype=np.int64),
+        hashes=np.frombuffer(b"".join(map(document_hash, tokens)), dtype=np.uint8).reshape(-1, 16),
+        text_bytes=np.array(text_bytes, dtype=np.int64),
+        empty=np.int64(empty),
+    )
+    write_atomic(part, content.getvalue())
+    return len(tokens)

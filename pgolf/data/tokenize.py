@@ -1,0 +1,237 @@
+"""`pgolf data tokenize`: any corpus to a dataset, in parallel, the same bytes for every number of workers.
+
+Workers turn pieces of the corpus into parts on disk; the parts are then joined, in order, into shards. The first
+documents are the validation split, and training documents that equal one of those are left out. Killed at any line,
+the same command goes on from the parts that are there; nothing stands under the dataset's name before it is whole.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentencepiece
+from filelock import FileLock
+
+from pgolf.data import corpus
+from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
+from pgolf.data.encode import Encoding, encode_piece, start_worker
+from pgolf.data.shards import ShardWriter
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.trainer.config import Config
+
+FORMAT = 1  # raise it when the same input would give other bytes
+VAL_DOCS = 50_000  # of the contest's own split
+SHARD_TOKENS = 100_000_000
+LEAST_SHARDS = 8  # rank r reads every world-th training shard
+
+Progress = Callable[[str, int, int], None]  # what is being done, done, total
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be made of which files."""
+
+    files: tuple[Path, ...]
+    encoding: Encoding
+    val_docs: int
+    shard_tokens: int
+
+    def facts(self) -> dict[str, Any]:
+        """All that the bytes of the dataset depend on."""
+        return {
+            "format": FORMAT,
+            "sentencepiece": version("sentencepiece"),
+            "sources": [sha256_file(path) for path in self.files],
+            "tokenizer": sha256_file(self.encoding.tokenizer),
+            "field": self.encoding.field,
+            "val_docs": self.val_docs,
+            "shard_tokens": self.shard_tokens,
+        }
+
+
+def tokenize(
+    docs: Sequence[str],
+    tokenizer: Path,
+    out: Path,
+    *,
+    val_docs: int = VAL_DOCS,
+    field: str = "text",
+    shard_tokens: int = SHARD_TOKENS,
+    workers: int | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Dataset:
+    """Make the dataset `out` of a corpus, or check the one that is there and of the same input.
+
+    Parameters
+    ----------
+    docs : names or glob patterns of *.jsonl, *.parquet and *.txt files, in order.
+    tokenizer : a SentencePiece model with a BOS.
+    val_docs : so many first documents (empty ones do not count) are the validation split.
+    field : the text in an object of *.jsonl, or the column of *.parquet.
+    shard_tokens : a split is cut evenly into shards of about so many tokens at most, training into at least 8.
+    workers : processes; default: one a core. The result does not depend on it.
+
+    Raises
+    ------
+    BadInput : files or a tokenizer that cannot be used, too few documents, or another dataset in `out`.
+    RunFailed : a worker was killed.
+    """
+    model = check_tokenizer(tokenizer)
+    files = corpus.find_files(docs)
+    if val_docs < 1 or shard_tokens < 1:
+        raise BadInput(f"--val-docs {val_docs} and --shard-tokens {shard_tokens} must be at least 1")
+    request = Request(tuple(files), Encoding(tokenizer.resolve(), field), val_docs, shard_tokens)
+    facts = request.facts()
+    input_hash = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    with exclusively(out):
+        if out.exists():
+            return _check_made(out, model.vocab_size(), input_hash)
+        scratch = out.with_name(f".{out.name}.partial")
+        try:
+            parts = _encode(request, scratch / f"parts-{input_hash[:12]}", workers or _cores(), progress)
+            made = scratch / "dataset"
+            shutil.rmtree(made, ignore_errors=True)
+            layout = Config(data_dir=str(made), vocab_size=model.vocab_size())
+            write_atomic(Path(layout.tokenizer_path), tokenizer.read_bytes())
+            split = _join(parts, Path(layout.datasets_dir), request, progress)
+            progress("checking", 0, 1)
+            dataset = open_dataset(made, model.vocab_size())
+        except BadInput:
+            shutil.rmtree(scratch, ignore_errors=True)  # no part of it will ever be wanted
+            raise
+        dataset = replace(dataset, name=out.name, data_dir=out.resolve(), input_hash=input_hash, reused=False)
+        write_json(made / MANIFEST, dataset.facts() | {"split": asdict(split), "made_from": facts})
+        os.replace(made, out)
+        shutil.rmtree(scratch)
+    return dataset
+
+
+def check_tokenizer(path: Path) -> sentencepiece.SentencePieceProcessor:
+    """The tokenizer; BadInput if it is none, has no BOS, or more pieces than a shard can say."""
+    if not path.is_file():
+        raise BadInput(f"--tokenizer {path}: no such file; `pgolf data train-tokenizer` makes one")
+    try:
+        model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except RuntimeError as e:
+        raise BadInput(f"--tokenizer {path}: not a SentencePiece model: {e}") from None
+    if model.bos_id() < 0 or model.vocab_size() > 1 << 16:
+        raise BadInput(
+            f"--tokenizer {path}: BOS id {model.bos_id()} and {model.vocab_size()} pieces; documents begin with a BOS, "
+            "and shards hold uint16"
+        )
+    return model
+
+
+@contextmanager
+def exclusively(out: Path) -> Iterator[None]:
+    """One builder of `out` at a time; the others wait."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(out.with_name(f".{out.name}.lock")):
+        yield
+
+
+def _check_made(out: Path, vocab_size: int, input_hash: str) -> Dataset:
+    """The dataset in `out`, checked whole; BadInput where it was not made from this input."""
+    dataset = open_dataset(out, vocab_size)
+    if dataset.input_hash != input_hash:
+        raise BadInput(f"--out {out}: holds a dataset of other text, another tokenizer or other settings; name another")
+    return dataset
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _encode(request: Request, folder: Path, workers: int, progress: Progress) -> list[Path]:
+    """A part of every piece of the corpus, in order; those that are there already are kept."""
+    pieces = corpus.cut(request.files)
+    parts = [folder / f"{i:06}.npz" for i in range(len(pieces))]
+    todo = [(piece, part) for piece, part in zip(pieces, parts, strict=True) if not part.exists()]
+    pool = ProcessPoolExecutor(
+        min(workers, len(todo)) or 1,
+        mp_context=get_context("spawn"),  # a fork of a process with threads may hang
+        initializer=start_worker,
+        initargs=(request.encoding,),
+    )
+    try:
+        futures = [pool.submit(encode_piece, piece, part) for piece, part in todo]
+        for done, future in enumerate(as_completed(futures), start=len(pieces) - len(todo)):
+            progress("tokenizing", done, len(pieces))
+            future.result()
+    except BrokenProcessPool:
+        raise RunFailed("a worker was killed (out of memory?); the same command goes on from here") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+    progress("tokenizing", len(pieces), len(pieces))
+    return parts
+
+
+@dataclass(frozen=True)
+class Split:
+    """What became of the documents. Bytes are UTF-8 bytes of the text."""
+
+    val_documents: int
+    val_text_bytes: int
+    train_documents: int
+    train_text_bytes: int
+    left_out_of_training: int  # since they are validation documents, too
+    empty: int
+
+
+def _join(parts: Sequence[Path], folder: Path, request: Request, progress: Progress) -> Split:
+    """Write the shards of both splits from the parts."""
+    val_docs = request.val_docs
+    val_hashes: set[bytes] = set()
+    kept: list[np.ndarray] = []  # of each part's documents: which are written
+    tokens, count = {"val": 0, "train": 0}, {"val": 0, "train": 0}
+    text, empty, seen = {"val": 0, "train": 0}, 0, 0
+    for path in parts:
+        with np.load(path) as part:
+            lengths, text_bytes, hashes = part["lengths"], part["text_bytes"], part["hashes"]
+            empty += int(part["empty"])
+        cut = min(max(val_docs - seen, 0), len(lengths))
+        seen += len(lengths)
+        keys = [row.tobytes() for row in hashes]
+        val_hashes.update(keys[:cut])
+        kept.append(np.array([i < cut or key not in val_hashes for i, key in enumerate(keys)], dtype=bool))
+        for split, rows in (("val", slice(0, cut)), ("train", slice(cut, None))):
+            tokens[split] += int(lengths[rows][kept[-1][rows]].sum())
+            text[split] += int(text_bytes[rows][kept[-1][rows]].sum())
+            count[split] += int(kept[-1][rows].sum())
+    if not count["train"]:
+        raise BadInput(f"{seen} documents: --val-docs {val_docs} leaves none to train on")
+    with (
+        ShardWriter(folder, "val", tokens["val"], -(-tokens["val"] // request.shard_tokens)) as val,
+        ShardWriter(
+            folder, "train", tokens["train"], max(LEAST_SHARDS, -(-tokens["train"] // request.shard_tokens))
+        ) as train,
+    ):
+        seen = 0
+        for i, (path, keep) in enumerate(zip(parts, kept, strict=True)):
+            progress("writing shards", i, len(parts))
+            with np.load(path) as part:
+                documents = np.split(part["tokens"], np.cumsum(part["lengths"])[:-1]) if len(keep) else []
+            for document, wanted in zip(documents, keep, strict=True):
+                if wanted:
+                    (val if seen < val_docs else train).add(document)
+                seen += 1
+    return Split(
+        val_documents=count["val"],
+        val_text_bytes=text["val"],
+        train_documents=count["train"],
+        train_text_bytes=text["train"],
+        left_out_of_training=seen - count["val"] - count["train"],
+        empty=empty,
+    )
