@@ -8,6 +8,7 @@ CODE = "print('train')\n" * 1000
 SEEDS = (42, 314, 999)
 BPB = {42: 1.07902311, 314: 1.07918542, 999: 1.07894120}
 NATS_A_BIT = 2.58310276  # ln 2 · bytes per token
+DATASET = {"val_documents": 50_000, "val_documents_in_train": 0}
 FIRST = {42: (12.36, 11.13, 9.41, 8.32), 314: (12.39, 11.18, 9.47, 8.36), 999: (12.33, 11.15, 9.48, 8.39)}
 
 LOG = """W0409 04:38:18.092000 206 torch/distributed/run.py:803] Setting OMP_NUM_THREADS environment variable
@@ -121,6 +122,7 @@ class Folder:
             self.log(seed).write_text(log_text(seed))
         (self.path / "README.md").write_text(README)
         (self.path / "train_gpt.py").write_text(CODE)
+        (self.path / "dataset.json").write_text(json.dumps(DATASET, indent=2))
         self.claim()
         return self.path
 

@@ -155,6 +155,10 @@ def other_validation_set(f):
     f.edit("train_seed314.log", "val_tokens: 40540160", "val_tokens: 40538112")
 
 
+def trained_on_validation_documents(f):
+    f.edit("dataset.json", '_in_train": 0', '_in_train": 40000')
+
+
 def another_knob(f):
     f.edit("train_seed314.log", "ema_decay: 0.9965", "ema_decay: 0.997")
 
@@ -262,6 +266,7 @@ def events_of_another_run(f):
         (a_log_missing, {"seed-count"}),
         (no_logs, {"required-files", "log-complete", "seed-count"}),
         (other_validation_set, {"same-data"}),
+        (trained_on_validation_documents, {"train-val-disjoint"}),
         (another_knob, {"same-config"}),
         (another_model, {"same-config"}),
         (another_seed_in_the_log, {"seed-matches-name"}),
@@ -433,6 +438,18 @@ def test_what_is_unknown_fails_nothing(folder):
     silent = {"artifact-bytes", "code-bytes", "train-seconds", "train-plus-calibration-seconds", "eval-seconds"}
     silent |= {"hardware", "seed-matches-name", "same-config", "same-data"}
     assert with_status(result, "unknown") == silent | {"delta-disclosed", "attribution"}
+
+
+def test_a_few_duplicates_over_the_splits_are_a_warning_and_no_manifest_is_unknown(folder):
+    manifest = folder.path / "dataset.json"
+    manifest.write_text('{"val_documents": 50000,\n "val_documents_in_train": 12}')
+    check = audit(folder.path).check("train-val-disjoint")
+    assert check.status == "warn" and "12 of 50,000" in check.message and check.evidence[0].line == 2
+    for content in ("[]", "{", '{"val_documents": 5}', '{"val_documents": null, "val_documents_in_train": 1}'):
+        manifest.write_text(content)
+        assert audit(folder.path).check("train-val-disjoint").status == "unknown"
+    manifest.unlink()
+    assert audit(folder.path).check("train-val-disjoint").status == "unknown"
 
 
 def test_calibration_of_unknown_length_is_unknown(folder):
@@ -702,5 +719,5 @@ def test_the_json_has_the_agreed_shape(folder, previous):
     assert list(seed["stages"][0]) == ["stage", "val_loss", "val_bpb", "eval_seconds"]
     assert record["significance"]["verdict"].startswith("clears the bar")
     assert list(record["checks"][0]) == ["id", "status", "message", "evidence"]
-    assert len({c["id"] for c in record["checks"]}) == 21
+    assert len({c["id"] for c in record["checks"]}) == 22
     assert len(CODE) == 15_000

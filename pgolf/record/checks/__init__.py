@@ -7,6 +7,7 @@ Its id is its name: `train_seconds` is the check `train-seconds`. `CHECKS` has t
 
 from pgolf.record.checks.case import Case, Check, CheckFunction, Findings, Status
 from pgolf.record.checks.claimed import claimed_mean, claimed_seed_values, claimed_significance, claimed_std, units
+from pgolf.record.checks.data import train_val_disjoint
 from pgolf.record.checks.limits import (
     artifact_bytes,
     code_bytes,
@@ -35,6 +36,7 @@ CHECKS: tuple[CheckFunction, ...] = (
     seeds_distinct,
     same_config,
     same_data,
+    train_val_disjoint,
     loss_bpb_consistent,
     claimed_mean,
     claimed_std,
