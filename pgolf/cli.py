@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Make or fetch datasets and tokenizers.")
 app.add_typer(data_app, name="data")
+caseops_app = typer.Typer(no_args_is_help=True, help="The lossless case transform, as a filter.")
+data_app.add_typer(caseops_app, name="caseops")
 ledger_app = typer.Typer(no_args_is_help=True, help="The standing records, as data.")
 app.add_typer(ledger_app, name="ledger")
 stderr = Console(stderr=True, highlight=False)
@@ -186,6 +188,7 @@ def tokenize(
     val_docs: Annotated[int, typer.Option(help="The first documents, so many, are the validation split.")] = 50_000,
     field: Annotated[str, typer.Option(help="Of an object or a row: the one that holds the text.")] = "text",
     shard_tokens: Annotated[int, typer.Option(help="Tokens of a shard, about, at most.")] = 100_000_000,
+    case: Annotated[bool, typer.Option("--caseops", help="Transform the text; write byte side-cars.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the dataset as JSON.")] = False,
 ) -> None:
@@ -203,6 +206,7 @@ def tokenize(
             val_docs=val_docs,
             field=field,
             shard_tokens=shard_tokens,
+            case=case,
             workers=workers,
             progress=progress,
         )
@@ -217,6 +221,7 @@ def train_tokenizer(
     val_docs: Annotated[int, typer.Option(min=0, help="Learn nothing from so many first documents.")] = 50_000,
     field: Annotated[str, typer.Option(help="Of an object or a row: the one that holds the text.")] = "text",
     symbol: Annotated[list[str] | None, typer.Option(help="Always a piece of its own; repeatable.")] = None,
+    case: Annotated[bool, typer.Option("--caseops", help="For text transformed by CaseOps.")] = False,
     sample_bytes: Annotated[int, typer.Option(min=1, help="Learn from about so many bytes.")] = 200_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -231,6 +236,7 @@ def train_tokenizer(
             val_docs=val_docs,
             field=field,
             symbols=symbol or (),
+            case=case,
             sample_bytes=sample_bytes,
             progress=progress,
         )
@@ -238,6 +244,22 @@ def train_tokenizer(
         typer.echo(json.dumps(trained.as_json()))
     else:
         _show_rows([(k, f"{v:,.4f}" if k == "bytes_per_token" else str(v)) for k, v in trained.as_json().items()])
+
+
+@caseops_app.command("encode")
+def caseops_encode() -> None:
+    """Transform UTF-8 from standard input to standard output, in bounded memory."""
+    from pgolf.data.caseops import encode_file
+
+    encode_file(sys.stdin.buffer, sys.stdout.buffer)
+
+
+@caseops_app.command("decode")
+def caseops_decode() -> None:
+    """Undo `encode`; exit 2 where standard input is no transformed text."""
+    from pgolf.data.caseops import decode_file
+
+    decode_file(sys.stdin.buffer, sys.stdout.buffer)
 
 
 @contextmanager
@@ -329,6 +351,28 @@ def archive(
     from pgolf.record.audit import audit_folders, record_folders
 
     _show_audits(audit_folders(record_folders(folder)), as_json, one_line_each=True)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Record folders, anyone's.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
+    against: Annotated[
+        str | None, typer.Option(help="The record to beat: a ledger entry or a folder; default: the one it names.")
+    ] = None,
+    track: Annotated[str | None, typer.Option(help="Track whose rules count; default: the one it names.")] = None,
+) -> None:
+    """Make one page of a record: curves, stages, the comparison, limits, knobs, evidence, hashes.
+
+    The page is one file that loads nothing. Several folders make one page with a part each. Exit 0: it is written,
+    whatever it says; 2: a folder cannot be read, nothing was written.
+    """
+    from pgolf import tracks
+    from pgolf.record.audit import audit_folders
+    from pgolf.record.report import write_report
+
+    audits = audit_folders(folders, tracks.load(track) if track else None, against)
+    typer.echo(str(write_report(audits, output)))
 
 
 def _show_audits(audits: "list[Audit]", as_json: bool, html: Path | None = None, one_line_each: bool = False) -> None:

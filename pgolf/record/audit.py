@@ -23,7 +23,8 @@ DEEPEST = 4  # folders below an archive's own in which records are looked for
 
 @dataclass(frozen=True)
 class Audit:
-    """What an entry's logs show. `mean_val_bpb` and `std_val_bpb` (n − 1) are of the final scores."""
+    """What an entry's logs show. `mean_val_bpb` and `std_val_bpb` (n − 1) are of the final scores; `previous` is the
+    record that it was compared with, or `no_comparison` says why there was none."""
 
     folder: Path
     track: Track
@@ -33,6 +34,8 @@ class Audit:
     std_val_bpb: float | None
     bytes_per_token: float | None
     comparison: Comparison | None
+    previous: Standing | None = None
+    no_comparison: str = ""
 
     @property
     def runs(self) -> list[Run]:
@@ -129,6 +132,8 @@ def audit(
         std_val_bpb=sample.std if sample and sample.n > 1 else None,
         bytes_per_token=sample.bytes_per_token if sample else None,
         comparison=case.comparison,
+        previous=previous,
+        no_comparison=case.no_comparison,
     )
 
 

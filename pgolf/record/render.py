@@ -1,4 +1,5 @@
-"""Markdown from templates. Whatever a template prints is escaped, so that no log or name can write into a report."""
+"""Markdown and pages from templates. Whatever a template prints is escaped, so that no log or name can write into a
+report."""
 
 import html
 import re
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 from pgolf.record.lines import printable
 from pgolf.record.run import Evidence
+from pgolf.record.stats import format_p
 
 LONGEST = 2000  # characters of one value
 UNKNOWN = "unknown"
@@ -66,28 +68,36 @@ def evidence(places: Sequence[Evidence]) -> Markup:
     return Markup(f"{shown}, …" if len(places) > 4 else shown)
 
 
-def _finalize(value: Any) -> Any:
+def _in_markdown(value: Any) -> Any:
     """What every expression of a template goes through. Numbers need no escape; only `Markup` is let through."""
     if value is None:
         return UNKNOWN
     return value if isinstance(value, Markup | int | float) else Markup(escape(str(value)))
 
 
+def _in_html(value: Any) -> Any:
+    """The same for a page, where Jinja itself escapes what is left."""
+    if value is None:
+        return UNKNOWN
+    return value if isinstance(value, Markup | int | float) else printable(str(value), LONGEST)
+
+
 @cache
-def _environment() -> Environment:
+def _environment(html: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("pgolf.record"),
         autoescape=True,
-        finalize=_finalize,
+        finalize=_in_html if html else _in_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {f.__name__: f for f in (code, shell, bpb, signed, seconds, count, evidence)}
+    filters = (bpb, signed, seconds, count) if html else (code, shell, bpb, signed, seconds, count, evidence)
+    environment.filters |= {f.__name__: f for f in filters} | {"p": format_p}
     return environment
 
 
 def render(template: str, **context: Any) -> str:
-    """The text of `templates/<template>`."""
-    return _environment().get_template(template).render(**context)
+    """The text of `templates/<template>`: a page if that is what it makes (*.html.j2), else Markdown."""
+    return _environment(template.endswith(".html.j2")).get_template(template).render(**context)

@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from pgolf.record.checks import Check
 from pgolf.record.compliance import Facts, Statement
 from pgolf.record.delta import STAGES, KnobDelta, StageDelta, before_adaptation, knob_delta, stage_delta
 from pgolf.record.entry import read_entry
-from pgolf.record.figures import loss_curves, stage_waterfall
+from pgolf.record.figures import loss_curves, save_png, stage_waterfall
 from pgolf.record.ledger import SeedScore, Standing, from_runs, spreads, val_bytes, value
+from pgolf.record.limits import Limit, limits_of
 from pgolf.record.plan import Attempt, Plan, write_plan
 from pgolf.record.render import render
+from pgolf.record.report import NAME, Report, hardware_of, page
 from pgolf.record.run import Run
 from pgolf.record.stats import Comparison, compare
 from pgolf.tracks import Track
@@ -110,22 +112,6 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Limit:
-    """A hard limit of the track beside the largest value of any seed; None is unknown."""
-
-    what: str
-    unit: str
-    allowed: float
-    largest: float | None
-    seed: int | None
-
-    @property
-    def margin(self) -> float | None:
-        """What is left below the limit."""
-        return None if self.largest is None else self.allowed - self.largest
-
-
-@dataclass(frozen=True)
 class Draft:
     """All that the templates print. `no_comparison` says why there is none."""
 
@@ -172,10 +158,7 @@ class Draft:
     @property
     def hardware(self) -> str | None:
         """What the runs ran on, by their logs."""
-        name, world = value(self.runs[0].hardware), value(self.runs[0].world_size)
-        if name is None:
-            return None
-        return "CPU" if name == "cpu" else f"{world or '?'}x {name}"
+        return hardware_of(self.runs[0])
 
     @property
     def val_bytes(self) -> int | None:
@@ -237,28 +220,12 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         knobs=knobs,
         stages=stages,
         unadapted=before_adaptation(stages),
-        limits=_limits(inputs.track, runs),
+        limits=limits_of(inputs.track, runs),
         sections=compliance.sections(facts),
         flags=compliance.flags(facts),
         artifacts={r.seed: sha256_file(r.artifact) for r in inputs.runs},
         verdict=verdict,
     )
-
-
-def _limits(track: Track, runs: list[Run]) -> list[Limit]:
-    limits = track.limits
-    measured: list[tuple[str, str, float, Callable[[Run], float | None]]] = [
-        ("code and model", "bytes", limits.artifact_bytes, compliance.artifact_bytes),
-        ("training", "s", limits.train_seconds, lambda r: r.train_seconds.value if r.train_seconds else None),
-        ("training and calibration", "s", limits.train_seconds, compliance.train_and_calibration),
-        ("evaluation, all passes scored from the artifact", "s", limits.eval_seconds, lambda r: r.eval_seconds),
-    ]
-    rows = []
-    for what, unit, allowed, measure in measured:
-        values = [(v, r.seed.value if r.seed else None) for r in runs if (v := measure(r)) is not None]
-        largest, seed = max(values, key=lambda x: x[0]) if len(values) == len(runs) else (None, None)
-        rows.append(Limit(what, unit, allowed, largest, seed))
-    return rows
 
 
 def judge(inputs: RecordInputs) -> Verdict:
@@ -335,13 +302,40 @@ def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = 
         _copy(inputs, evidence)
         draft = describe(inputs, evidence, verdict)
     if verdict:
-        loss_curves(draft.scores, inputs.standing, folder / CURVES)
-        stage_waterfall(draft.stages, inputs.name, inputs.standing.name, folder / WATERFALL)
+        save_png(loss_curves(draft.scores, inputs.standing), folder / CURVES, "Training loss")
+        stages = stage_waterfall(draft.stages, inputs.name, inputs.standing.name)
+        save_png(stages, folder / WATERFALL, "Score by stage")
     if not negative:
         write_json(folder / "submission.json", as_json(draft))
+    if verdict:
+        write_atomic(folder / NAME, page([_report(draft, verdict, () if negative else _files(folder))]))
     files = [] if negative else _files(folder)
     write_atomic(folder / "README.md", render("README.md.j2", d=draft, files=files))
     return draft
+
+
+def _report(draft: Draft, verdict: Verdict, files: Sequence[tuple[str, int, str]]) -> Report:
+    """The same on a page, its charts to be hovered."""
+    inputs = draft.inputs
+    return Report(
+        title=inputs.name,
+        author=inputs.author,
+        date=inputs.date,
+        summary=inputs.summary,
+        track=inputs.track,
+        runs=draft.runs,
+        standing=inputs.standing,
+        comparison=draft.comparison,
+        no_comparison=draft.no_comparison,
+        checks=verdict.checks,
+        positive=verdict.positive,
+        reasons=verdict.reasons,
+        sections=draft.sections,
+        plans=inputs.plans,
+        attempts=inputs.attempts,
+        files=files,
+        artifacts=draft.artifacts,
+    )
 
 
 def _copy(inputs: RecordInputs, folder: Path) -> None:

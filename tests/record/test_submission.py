@@ -83,6 +83,7 @@ def test_folder_holds_what_a_reviewer_needs_and_lists_it(inputs, tmp_path):
         "README.md",
         "submission.json",
         "plan.json",
+        "report.html",
         "train_gpt.py",
         "loss_curves.png",
         "stages.png",
@@ -137,7 +138,7 @@ def test_negative_verdict_writes_a_report_and_no_submission(inputs, tmp_path):
     assert not verdict.positive and "no improvement" in verdict.reasons[0]
     folder = write(inputs, verdict, tmp_path / "out")
     assert folder == tmp_path / "out" / "report"
-    assert {p.name for p in folder.iterdir()} == {"README.md", "loss_curves.png", "stages.png"}
+    assert {p.name for p in folder.iterdir()} == {"README.md", "report.html", "loss_curves.png", "stages.png"}
     assert (folder / "README.md").read_text().startswith("# NOT A RECORD: ")
     assert not (tmp_path / "out" / "records").exists()
 
@@ -173,6 +174,20 @@ def tampered(inputs, folder, what):
 def oversize(inputs):
     limits = replace(inputs.track.limits, artifact_bytes=100_000)
     return replace(inputs, track=replace(inputs.track, limits=limits))
+
+
+def test_report_is_the_readmes_page(inputs, tmp_path):
+    folder = written(inputs, tmp_path / "out")
+    text = (folder / "report.html").read_text()
+    assert '<span class="pill pass">record</span>' in text
+    for run in inputs.runs:
+        assert sha256_file(run.artifact) in text
+    for name in ("train_gpt.py", "submission.json", "plan.json", "train_seed42.log"):
+        assert sha256_file(folder / name) in text
+    assert inputs.plans[0].sha256 in text and "Score-first TTT" in text
+    negative = write(inputs, replace(judge(inputs), positive=False, reasons=("too late",)), tmp_path / "out")
+    text = (negative / "report.html").read_text()
+    assert '<span class="pill fail">no record</span>' in text and "<li>too late</li>" in text
 
 
 def test_seeds_added_later_are_said_to_be(inputs, tmp_path):
