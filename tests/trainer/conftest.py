@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import pgolf.trainer.__main__ as entry
+from pgolf.artifact import denormals_flushed
 from pgolf.data.dataset import Dataset
 from pgolf.trainer.config import Config
 from pgolf.trainer.model import GPT
@@ -130,7 +131,7 @@ def run_trainer(trainer_env, tmp_path_factory) -> Callable[..., Finished]:
         out, err, handler = StringIO(), StringIO(), signal.getsignal(signal.SIGTERM)
         try:
             environment = patch.dict(os.environ, trainer_env(**knobs))
-            with environment, chdir(folder), redirect_stdout(out), redirect_stderr(err):
+            with environment, chdir(folder), redirect_stdout(out), redirect_stderr(err), denormals_flushed():
                 code = entry.main()
         finally:
             signal.signal(signal.SIGTERM, handler)
