@@ -1,14 +1,22 @@
 """Pods: places where one command runs detached, watched by an orchestrator that may come and go.
 
-Today a folder and a process on this machine (`local.py`). Whatever a pod is, it behaves like this:
-the command is started at most once, outlives its starter, and leaves its output and exit code in files;
-anyone who opens the same pod later goes on from there.
+A folder and a process on this machine (`local.py`), on any machine that one can reach (`ssh.py`), or on one that is
+rented for it (`runpod.py`). Whatever a pod is, it behaves like this: the command is started at most once, outlives its
+starter, and leaves its output and exit code in files; anyone who opens the same pod later goes on from there.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+from pgolf.errors import RunFailed
+
+PYTHON = "python"  # as a command's first word: the interpreter that the pod's machine runs trainers with
+
+
+class Gone(RunFailed):
+    """The pod's machine does not answer, does not do what it is told, or is not there any more."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +26,7 @@ class Status:
     `fresh`: nothing was started. `running`: it lives. `ended`: `exit_code` says how (negative: by a signal).
     `lost`: it was started, is gone, and nobody could write down how it ended (machine or supervisor killed).
     `interrupted`: it was told to end, and may have made an ordinary exit code of that.
+    `disk_full`: it failed on a machine without room, which says nothing of the command.
     `started` and `ended` are Unix times.
     """
 
@@ -26,17 +35,20 @@ class Status:
     interrupted: bool = False
     started: float | None = None
     ended: float | None = None
+    disk_full: bool = False
 
     @property
     def infrastructure(self) -> bool:
-        """Whether the command was taken down from outside (signal, dead machine), not by its own failure."""
+        """Whether the command was taken down from outside (signal, dead or full machine), not by its own failure."""
         if self.state == "ended":
-            return self.exit_code != 0 and (self.interrupted or (self.exit_code or 0) < 0)
+            return self.exit_code != 0 and (self.interrupted or self.disk_full or (self.exit_code or 0) < 0)
         return self.state == "lost"
 
 
 class Pod(Protocol):
-    """What the flow needs of a pod."""
+    """What the flow needs of a pod. `folder` is where its files come home to, or are."""
+
+    folder: Path
 
     def put(self, source: Path, name: str) -> None:
         """Copy a file into the pod's folder, whole or not at all."""
@@ -58,3 +70,13 @@ class Pod(Protocol):
 
     def release(self) -> None:
         """Give the pod back. Its files at home stay."""
+
+
+class Place(Protocol):
+    """Where the pods of a record are."""
+
+    def open(self, folder: Path) -> Pod:
+        """The pod whose files come home to `folder`: the one that was opened there before, as it stands, or a new one.
+
+        No machine is taken before something is put there.
+        """

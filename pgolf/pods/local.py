@@ -18,12 +18,14 @@ from typing import Any
 import psutil
 
 from pgolf.files import hash_folder, write_atomic
-from pgolf.pods import Status
+from pgolf.pods import PYTHON, Status
 
 MARK = "PGOLF_POD"  # environment variable that every process of a pod carries: the pod's folder
 START_TIME_SLACK_S = 2.0  # start times count from the kernel's boot time, which wobbles with the clock
 START_TIMEOUT_S = 60.0
 GRACE_S = 10.0  # between asking a process to end and ending it
+PLACE = "place"  # in pod.json of a pod that is elsewhere: on what
+FULL_DISK_BYTES = 1 << 20  # a command that failed with less free than this failed for want of room
 
 # All that a command gets of the orchestrator's environment: a knob set in someone's shell must not change a
 # record, and no secret comes near a log.
@@ -50,6 +52,8 @@ class LocalPod:
         """
         if self.status().state != "fresh":
             raise RuntimeError(f"{self.folder}: has run a command already; a pod runs one")
+        if command[0] == PYTHON:
+            command = [sys.executable, *command[1:]]
         self.kill()  # a supervisor whose starter was killed before it could write pod.json
         inherited = {k: os.environ[k] for k in INHERITED if k in os.environ}
         with (self.folder / "supervisor.err").open("ab") as log:
@@ -74,7 +78,8 @@ class LocalPod:
         started = self._read("pod.json").get("started")
         if ending := self._read("exit.json"):
             interrupted = bool(ending["signals"])
-            return Status("ended", ending["exit_code"], interrupted, started, ending["ended"])
+            full = ending["exit_code"] != 0 and ending.get("disk_free", FULL_DISK_BYTES) < FULL_DISK_BYTES
+            return Status("ended", ending["exit_code"], interrupted, started, ending["ended"], full)
         if supervisor:
             return Status("running", started=started)
         return Status("lost" if started else "fresh", started=started)
@@ -135,6 +140,8 @@ class LocalPod:
         """The live supervisor that pod.json names: same pid and same start time."""
         written = self._read("pod.json")
         try:
+            if PLACE in written:  # its pid is another machine's
+                return None
             process = psutil.Process(written["pid"])
             same = abs(process.create_time() - written["started"]) < START_TIME_SLACK_S
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
@@ -145,3 +152,11 @@ class LocalPod:
         """A JSON file of the supervisor's, or {} where it has not written it (yet)."""
         path = self.folder / name
         return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+class ThisMachine:
+    """See `pgolf.pods.Place`: every pod is a folder here."""
+
+    def open(self, folder: Path) -> LocalPod:
+        """The pod in `folder`."""
+        return LocalPod(folder)

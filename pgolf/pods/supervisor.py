@@ -35,7 +35,8 @@ def main(command: list[str]) -> int:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, pass_on)
             exit_code = child.wait()
-    write_json(Path("exit.json"), {"exit_code": exit_code, "signals": signals, "ended": time.time()})
+    free = psutil.disk_usage(".").free
+    write_json(Path("exit.json"), {"exit_code": exit_code, "signals": signals, "ended": time.time(), "disk_free": free})
     return 0
 
 

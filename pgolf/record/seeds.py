@@ -9,7 +9,6 @@ machine) is started anew; one that failed by itself stays failed.
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 from pgolf.errors import RunFailed
-from pgolf.pods import Pod, Status
-from pgolf.pods.local import LocalPod
+from pgolf.pods import PYTHON, Gone, Place, Pod, Status
+from pgolf.pods.local import LocalPod, ThisMachine
 from pgolf.record.plan import Attempt
 from pgolf.record.progress import Progress
 
@@ -56,8 +55,8 @@ class Job:
     def command(self) -> list[str]:
         """How a pod starts the program: plainly, or by torchrun where it takes several ranks."""
         if self.nproc == 1:
-            return [sys.executable, PROGRAM]
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+            return [PYTHON, PROGRAM]
+        torchrun = [PYTHON, "-m", "torch.distributed.run", "--standalone"]
         return [*torchrun, f"--nproc_per_node={self.nproc}", PROGRAM]
 
 
@@ -84,9 +83,13 @@ class Finished:
 
 
 def run_seed(
-    job: Job, seed: int, stop: threading.Event, watch: Callable[[Progress], None] = lambda progress: None
+    job: Job,
+    seed: int,
+    stop: threading.Event,
+    watch: Callable[[Progress], None] = lambda progress: None,
+    place: Place | None = None,
 ) -> Finished:
-    """Bring one seed to its end, and its files home.
+    """Bring one seed to its end on a pod of `place` (this machine), and its files home.
 
     A finished attempt is returned as it is, a running one is taken up, and only else is one started. When `stop` is
     set, the run is ended with every process it made. `watch` is called with the run's progress twice a second.
@@ -97,39 +100,55 @@ def run_seed(
     TakenDown : the run was ended from outside.
     RunFailed : it failed by itself; the message gives the reason from its log.
     """
-    folders = attempt_folders(job.folder / str(seed))
-    pod = LocalPod(folders[-1]) if folders else None
-    status = pod.status() if pod else Status("fresh")
-    if pod is None or status.infrastructure or (job.retry_failed and status.exit_code):
-        for folder in folders:
-            LocalPod(folder).kill()  # what a killed supervisor left behind
-        pod = LocalPod(job.folder / str(seed) / f"attempt-{len(folders) + 1}")
-        status = pod.status()
-    if status.state == "fresh":
-        if stop.is_set():
-            raise Stopped(f"{job.name} {seed}: not started, the record is being stopped")
-        pod.put(job.program, PROGRAM)
-        pod.start(job.command(), {**job.environment, "SEED": str(seed), "RUN_ID": f"seed{seed}"})
-        log.info("%s %s: started (%s)", job.name, seed, pod.folder.name)
-    elif status.state == "running":
-        log.info("%s %s: still running since before, taken up (%s)", job.name, seed, pod.folder.name)
-    else:
-        log.info("%s %s: ended before (%s)", job.name, seed, pod.folder.name)
+    label = f"{job.name} {seed}"
+    pod = _attempt(job, seed, place or ThisMachine())
     try:
+        _start(pod, job, seed, stop)
         _follow(pod, stop, watch)
-        _check_ending(pod, f"{job.name} {seed}", stop)
-        return Finished(pod.folder, pod.fetch())
+        files = pod.fetch() if pod.status().state == "ended" else {}
+        _check_ending(pod, label, stop)
+        return Finished(pod.folder, files)
+    except Gone as e:
+        raise (Stopped if stop.is_set() else TakenDown)(f"{label}, {pod.folder.name}: {e}") from e
     finally:
         pod.release()  # also when the watcher itself is interrupted: no run is left behind
 
 
+def _attempt(job: Job, seed: int, place: Place) -> Pod:
+    """The pod of the last attempt, as it stands; of a next one, where that was taken down."""
+    folders = attempt_folders(job.folder / str(seed))
+    if folders:
+        pod = place.open(folders[-1])
+        status = pod.status()
+        if not (status.infrastructure or (job.retry_failed and status.exit_code)):
+            return pod
+        if status.state == "ended":
+            pod.fetch()  # what it left is kept, also from a machine elsewhere
+        pod.release()
+        for folder in folders:
+            LocalPod(folder).kill()  # what a killed supervisor left behind
+    return place.open(job.folder / str(seed) / f"attempt-{len(folders) + 1}")
+
+
+def _start(pod: Pod, job: Job, seed: int, stop: threading.Event) -> None:
+    state = pod.status().state
+    if state == "fresh":
+        if stop.is_set():
+            raise Stopped(f"{job.name} {seed}: not started, the record is being stopped")
+        pod.put(job.program, PROGRAM)
+        pod.start(job.command(), {**job.environment, "SEED": str(seed), "RUN_ID": f"seed{seed}"})
+    how = {"fresh": "started", "running": "still running since before, taken up"}.get(state, "ended before")
+    log.info("%s %s: %s (%s)", job.name, seed, how, pod.folder.name)
+
+
 def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) -> None:
     """Watch a pod until its command has ended; `stop` ends it."""
-    progress, offset = Progress(), 0
+    progress, offset, log_offset = Progress(), 0, 0
     while True:
         status = pod.status()  # asked before reading, so that nothing of its last words is missed
         text, offset = pod.output(offset, EVENTS)
         progress.feed(text)
+        _, log_offset = pod.output(log_offset, LOG)  # a pod elsewhere is mirrored as it is read
         progress.elapsed = (status.ended or time.time()) - (status.started or time.time())
         watch(progress)
         if status.state != "running":
@@ -138,7 +157,7 @@ def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) 
             pod.kill()
 
 
-def _check_ending(pod: LocalPod, label: str, stop: threading.Event) -> None:
+def _check_ending(pod: Pod, label: str, stop: threading.Event) -> None:
     status = pod.status()
     if status.state == "ended" and status.exit_code == 0:
         return
@@ -154,6 +173,8 @@ def describe(status: Status) -> str:
         return "gone without a word (its machine or supervisor was killed)"
     if status.exit_code is not None and status.exit_code < 0:
         return f"ended by {signal.Signals(-status.exit_code).name}"
+    if status.disk_full:
+        return f"exit code {status.exit_code} on a full disk"
     return "stopped when told to" if status.interrupted else f"exit code {status.exit_code}"
 
 

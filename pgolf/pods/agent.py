@@ -1,0 +1,232 @@
+"""The supervisor of a pod elsewhere: one file that needs nothing but the standard library.
+
+    python3 agent.py start FOLDER < {"command": […], "env": {…}}     idempotent: a lost reply is asked for again
+    python3 agent.py status FOLDER | kill FOLDER | hashes FOLDER | fetched FOLDER
+
+It is copied to the pod and answers in JSON. What a command leaves in its folder is what `supervisor.py` leaves on this
+machine: pod.json, train.log, exit.json. Every process of a command carries the folder in its environment, and is
+ended by that mark; the supervisor is known by pid, start time in clock ticks, and the boot that these count from.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+MARK = "PGOLF_POD"
+STATE = os.path.join(os.path.expanduser("~"), ".pgolf")  # shared with watchdog.sh
+INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+START_TIMEOUT_S = 60.0
+GRACE_S = 10.0  # between asking a process to end and ending it
+RESERVE_BYTES = 65536  # kept so that how a command ended can be written on a full disk
+FULL_DISK_BYTES = 1 << 20  # less free than this is a full disk
+
+
+def write_json(path: str, value: Any) -> None:
+    """Replace a file: the old one or the new one, never half of either."""
+    temporary = path + ".new"
+    with open(temporary, "w") as f:
+        json.dump(value, f)
+        f.flush()
+        os.fsync(f.fileno())
+    os.replace(temporary, path)
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """A JSON file, or {} where there is none."""
+    try:
+        with open(path) as f:
+            return dict(json.load(f))
+    except FileNotFoundError:
+        return {}
+
+
+def identity(pid: int) -> dict[str, Any] | None:
+    """What no other process has: pid, start time in ticks since boot, and the boot; None if there is none such."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            fields = f.read().rsplit(b")", 1)[1].split()
+        with open("/proc/sys/kernel/random/boot_id") as f:
+            boot = f.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] == b"Z" else {"pid": pid, "start_ticks": int(fields[19]), "boot": boot}
+
+
+def supervisor(folder: str) -> int | None:
+    """pid of the live supervisor that pod.json names, or None."""
+    written = read_json(os.path.join(folder, "pod.json"))
+    live = identity(written["pid"]) if "pid" in written else None
+    return live["pid"] if live and all(written.get(k) == v for k, v in live.items()) else None
+
+
+def marked(folder: str) -> list[int]:
+    """pids of the live processes that carry this folder's mark."""
+    wanted, found = f"{MARK}={folder}".encode(), []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and int(name) != os.getpid() and identity(int(name)):
+                with open(f"/proc/{name}/environ", "rb") as f:
+                    if wanted in f.read().split(b"\0"):
+                        found.append(int(name))
+        except OSError:  # gone meanwhile, or somebody else's
+            continue
+    return found
+
+
+def status(folder: str) -> dict[str, Any]:
+    """Where the command of a folder stands: the keys of `pgolf.pods.Status`."""
+    alive = supervisor(folder)  # asked first: it writes exit.json before it goes
+    pod, ending = read_json(os.path.join(folder, "pod.json")), read_json(os.path.join(folder, "exit.json"))
+    answer = {"state": "fresh", "started": pod.get("started")}
+    if ending:
+        full = ending["exit_code"] != 0 and ending["disk_free"] < FULL_DISK_BYTES
+        answer.update(state="ended", exit_code=ending["exit_code"], ended=ending["ended"])
+        answer.update(interrupted=bool(ending["signals"]), disk_full=full)
+    elif pod:
+        answer["state"] = "running" if alive else "lost"
+    return answer
+
+
+def start(folder: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Start the command, unless this folder has started one; then say how that stands."""
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(os.path.join(folder, "pod.json")) and not marked(folder):
+            inherited = {k: os.environ[k] for k in INHERITED if k in os.environ}
+            env = dict(inherited, PYTHONUNBUFFERED="1", **spec["env"])
+            env[MARK] = folder
+            with open(os.path.join(folder, "supervisor.err"), "ab") as err:
+                child = subprocess.Popen(
+                    [sys.executable, os.path.abspath(__file__), "supervise", folder],
+                    cwd=folder,
+                    env=env,
+                    stdin=subprocess.PIPE,
+                    stdout=err,
+                    stderr=err,
+                    start_new_session=True,
+                )
+            with child.stdin as pipe:  # type: ignore[union-attr]
+                pipe.write(json.dumps(spec["command"]).encode())
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not os.path.exists(os.path.join(folder, "pod.json")):
+            if time.monotonic() > deadline or not marked(folder):
+                sys.exit(f"{folder}: the supervisor does not start; see supervisor.err there")
+            time.sleep(0.02)
+    return status(folder)
+
+
+def supervise(folder: str, command: list[str]) -> None:
+    """Run `command` to its end; what it printed, and how it ended, are in files of `folder`."""
+    write_json("pod.json", {**(identity(os.getpid()) or {}), "started": time.time(), "command": command})
+    with open(".reserve", "wb") as f:
+        f.write(os.urandom(RESERVE_BYTES))
+    signals: list[int] = []
+    with open("train.log", "ab") as log:
+        try:
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        except OSError as e:
+            log.write(f"cannot run {command[0]}: {e.strerror}\n".encode())
+            exit_code = 127  # the shell's code for a command that could not be started
+        else:
+
+            def pass_on(number: int, _frame: FrameType | None) -> None:
+                signals.append(number)
+                child.send_signal(number)
+
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, pass_on)
+            exit_code = child.wait()
+    disk = os.statvfs(".")
+    free = disk.f_bavail * disk.f_frsize
+    os.unlink(".reserve")
+    os.makedirs(os.path.join(STATE, "unfetched"), exist_ok=True)
+    with open(unfetched(folder), "w"):  # before exit.json: whoever sees the end may count on the watchdog's patience
+        pass
+    ending = {"exit_code": exit_code, "signals": signals, "ended": time.time(), "disk_free": free}
+    write_json("exit.json", ending)
+
+
+def unfetched(folder: str) -> str:
+    """What tells the watchdog that this folder waits to be fetched."""
+    return os.path.join(STATE, "unfetched", hashlib.sha256(folder.encode()).hexdigest()[:16])
+
+
+def kill(folder: str) -> None:
+    """SIGTERM, then SIGKILL; the supervisor hands the first on to the command, and goes last to write its end."""
+    alive = supervisor(folder)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in marked(folder):
+            spared = pid == alive if number == signal.SIGKILL else alive and parent(pid) == alive
+            if not spared:
+                end(pid, number)
+        deadline = time.monotonic() + GRACE_S
+        while marked(folder) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    for pid in marked(folder):
+        end(pid, signal.SIGKILL)
+
+
+def parent(pid: int) -> int | None:
+    """The parent of a process; None once it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            return int(f.read().rsplit(b")", 1)[1].split()[1])
+    except OSError:
+        return None
+
+
+def end(pid: int, number: int) -> None:
+    """Send a signal to a process that may be gone."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def hashes(folder: str) -> dict[str, Any]:
+    """[SHA-256, bytes] by relative path of every file; hidden ones and links are left out."""
+    found = {}
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = os.path.join(at, name)
+            if name.startswith(".") or os.path.islink(path):
+                continue
+            digest = hashlib.sha256()
+            with open(path, "rb") as f:
+                while block := f.read(1 << 20):
+                    digest.update(block)
+            found[os.path.relpath(path, folder)] = [digest.hexdigest(), os.path.getsize(path)]
+    return found
+
+
+def main(action: str, folder: str) -> None:
+    """One action on one folder; the answer on standard output."""
+    folder = os.path.realpath(folder)
+    if action == "supervise":
+        supervise(folder, json.load(sys.stdin))
+        return
+    answer: dict[str, Any] | None = None
+    if action == "start":
+        answer = start(folder, json.load(sys.stdin))
+    elif action == "kill":
+        kill(folder)
+    elif action == "hashes":
+        answer = hashes(folder)
+    elif action == "fetched":
+        if os.path.exists(unfetched(folder)):
+            os.unlink(unfetched(folder))
+    else:
+        answer = status(folder)
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,323 @@
+"""A machine that is reached by SSH: commands, files, and a connection that is made again when it is lost.
+
+Host keys are compared with the one that is pinned; where there is none yet, the first contact pins what the machine
+shows, and says so. What may succeed later (a lost connection, a machine that boots) is tried again with growing,
+jittered pauses for as long as `patience_s`; a wrong host key or a refused key is not.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path, PurePosixPath
+from shlex import quote
+from typing import Any, TypeVar
+
+import asyncssh
+import tenacity
+
+from pgolf.errors import BadInput
+from pgolf.files import sha256_file, write_atomic
+from pgolf.pods import Gone, agent
+
+log = logging.getLogger(__name__)
+logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every channel
+T = TypeVar("T")
+AGENT = Path(agent.__file__)
+CONNECT_TIMEOUT_S = 20
+COMMAND_TIMEOUT_S = 600.0  # hashing a dataset on a slow disk takes minutes
+KEEPALIVE_S, KEEPALIVES = 5, 3  # a connection that says nothing for so long is lost
+STOPPING_PATIENCE_S = 20.0  # for a machine that does not answer while the record is being stopped
+BLOCK_BYTES = 1 << 22
+TRANSIENT = (
+    OSError,
+    TimeoutError,
+    asyncssh.ConnectionLost,
+    asyncssh.ChannelOpenError,
+    asyncssh.SFTPConnectionLost,
+    asyncssh.SFTPNoConnection,
+    asyncssh.ProtocolError,
+    asyncssh.KeyExchangeFailed,
+)
+
+
+class Refused(Gone):
+    """The machine's command failed: asking again would not help."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a machine is reached, as whom, with which private key; `pins` is the file that holds its host key."""
+
+    host: str
+    port: int
+    user: str
+    key: Path
+    pins: Path
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The event loop of all connections, in a thread of its own: pods are used from several threads."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="ssh", daemon=True).start()
+    return loop
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()  # the caller was interrupted
+        raise
+
+
+class Machine:
+    """One machine. `gone` says that it is surely not there any more, so that nobody waits for it.
+
+    Parameters
+    ----------
+    work : folder there that everything is kept in; relative to the user's home.
+    python : the interpreter there.
+    stop : set when the record is being stopped; patience is short from then on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        work: str,
+        python: str,
+        stop: threading.Event,
+        patience_s: float,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.name, self.address, self.work, self.python = name, address, PurePosixPath(work), python
+        self.stop, self.patience_s, self.gone = stop, patience_s, gone
+        self._connection: asyncssh.SSHClientConnection | None = None
+        self._sftp: asyncssh.SFTPClient | None = None
+        self._connecting = threading.Lock()
+
+    def run(self, command: str, stdin: str = "", timeout_s: float = COMMAND_TIMEOUT_S) -> str:
+        """Run a shell command in the user's home; its standard output.
+
+        Raises
+        ------
+        Refused : it exits with another code than 0.
+        Gone : no answer for `patience_s`, or the machine is known to be gone.
+        """
+
+        async def work(connection: asyncssh.SSHClientConnection) -> asyncssh.SSHCompletedProcess:
+            return await asyncio.wait_for(connection.run(f"cd && {command}", input=stdin), timeout_s)
+
+        done = self._tried(work)
+        if done.exit_status is None:
+            raise Gone(f"{self.name}: the command ended without an exit code")
+        if done.exit_status:
+            said = [line for line in f"{done.stdout!s}\n{done.stderr!s}".splitlines() if line.strip()]
+            raise Refused(f"{self.name}: {' / '.join(said[-5:]) or f'exit code {done.exit_status}'}"[:1000])
+        return str(done.stdout or "")
+
+    def agent(self, action: str, folder: PurePosixPath, given: Any = None) -> Any:
+        """What the agent there answers to `action` on a folder of the work folder."""
+        command = f"{quote(self.python)} {quote(str(self.work / AGENT.name))} {action} {quote(str(self.work / folder))}"
+        return json.loads(self.run(command, json.dumps(given)))
+
+    @cached_property
+    def root(self) -> PurePosixPath:
+        """The work folder there, absolute."""
+        return PurePosixPath(self.run(f"mkdir -p {quote(str(self.work))} && cd {quote(str(self.work))} && pwd").strip())
+
+    def install(self) -> None:
+        """Put the agent there."""
+        self.put(AGENT, PurePosixPath(AGENT.name))
+
+    def put(self, source: Path, target: PurePosixPath) -> None:
+        """Copy a file into the work folder: whole or not at all, and what a lost connection left is gone on with."""
+        path, sha256 = self.work / target, sha256_file(source)
+        part = path.with_name(f".{path.name}.{sha256[:16]}.part")
+
+        async def work(connection: asyncssh.SSHClientConnection) -> None:
+            sftp = await self._files(connection)
+            await sftp.makedirs(str(path.parent), exist_ok=True)
+            have = (await sftp.getsize(str(part)) or 0) if await sftp.exists(str(part)) else 0
+            async with sftp.open(str(part), "ab") as f:
+                with source.open("rb") as data:
+                    data.seek(have)
+                    while block := data.read(BLOCK_BYTES):
+                        await f.write(block)
+
+        self._tried(work)
+        check = f"sha256sum {quote(str(part))}"
+        if self.run(check).split()[0] != sha256:
+            self.run(f"rm -f {quote(str(part))}")
+            raise Gone(f"{self.name}: {target.name} arrived there as something else (its SHA-256 differs)")
+        self.run(f"sync {quote(str(part))} && mv -f {quote(str(part))} {quote(str(path))}")
+
+    def read(self, source: PurePosixPath, offset: int) -> bytes:
+        """What a file of the work folder holds from byte `offset` on; nothing if it is not there."""
+
+        async def work(connection: asyncssh.SSHClientConnection) -> bytes:
+            sftp = await self._files(connection)
+            try:
+                async with sftp.open(str(self.work / source), "rb") as f:
+                    data = await f.read(BLOCK_BYTES, offset)
+                    return data if isinstance(data, bytes) else data.encode()
+            except asyncssh.SFTPNoSuchFile:
+                return b""
+
+        return self._tried(work)
+
+    def get(self, source: PurePosixPath, target: Path, sha256: str) -> None:
+        """Bring a file home: whole, with the hash that it has there, or not at all.
+
+        Raises
+        ------
+        OSError : it cannot be written here.
+        """
+        part = target.with_name(f".{target.name}.{sha256[:16]}.part")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(2):  # what an earlier process left may be damaged
+            with part.open("ab") as f:
+                while block := self.read(source, f.tell()):
+                    f.write(block)
+                f.flush()
+                os.fsync(f.fileno())
+            if sha256_file(part) == sha256:
+                os.replace(part, target)
+                return
+            part.unlink()
+        raise Refused(f"{self.name}: {source} comes home as something else (its SHA-256 differs)")
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            connection, self._connection, self._sftp = self._connection, None, None
+            _loop().call_soon_threadsafe(connection.abort)
+
+    def _tried(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[T]]) -> T:
+        """`work` on a live connection, again on another one when it is lost."""
+        began, said = time.monotonic(), False
+
+        def enough(state: tenacity.RetryCallState) -> bool:
+            patience = min(self.patience_s, STOPPING_PATIENCE_S) if self.stop.is_set() else self.patience_s
+            return time.monotonic() - began > patience or self.gone()
+
+        def before_pause(state: tenacity.RetryCallState) -> None:
+            nonlocal said
+            if not said:
+                error = state.outcome.exception() if state.outcome else None
+                log.info("%s: does not answer (%s); trying again", self.name, _in_words(error))
+                said = True
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(TRANSIENT),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+            stop=enough,
+            before_sleep=before_pause,
+        )
+        try:
+            result: T = retrying(self._once, work)
+            return result
+        except tenacity.RetryError as e:
+            why = "it is gone" if self.gone() else f"no answer for {time.monotonic() - began:.0f} s"
+            raise Gone(f"{self.name}: {why} ({_in_words(e.last_attempt.exception())})") from None
+
+    def _once(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[T]]) -> T:
+        with self._connecting:
+            connection = self._connection
+            if connection is None or connection.is_closed():
+                connection, self._sftp = _wait(self._connect()), None
+                self._connection = connection
+
+        async def on_it() -> T:
+            return await work(connection)
+
+        try:
+            return _wait(on_it())
+        except TRANSIENT:
+            self.close()
+            raise
+        except asyncssh.SFTPError as e:
+            raise Refused(f"{self.name}: {e.reason} (is its disk full?)") from None
+
+    async def _connect(self) -> asyncssh.SSHClientConnection:
+        at = self.address
+        pinned = await self._pin()
+        try:
+            return await asyncssh.connect(
+                at.host,
+                at.port,
+                username=at.user,
+                client_keys=[str(at.key)],
+                known_hosts=([pinned], [], []),
+                agent_path=None,
+                config=None,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                login_timeout=CONNECT_TIMEOUT_S,
+                keepalive_interval=KEEPALIVE_S,
+                keepalive_count_max=KEEPALIVES,
+            )
+        except asyncssh.HostKeyNotVerifiable:
+            raise BadInput(
+                f"{self.name}: {at.host}:{at.port} shows another host key than the one pinned in {at.pins}; if that "
+                "machine was set up anew, take its line out of that file; if not, somebody is in between"
+            ) from None
+        except asyncssh.PermissionDenied:
+            raise Refused(f"{self.name}: {at.user}@{at.host}:{at.port} does not accept {at.key}.pub") from None
+
+    async def _pin(self) -> asyncssh.SSHKey:
+        """The host key that counts: the pinned one, else the one shown now, which is pinned before it is used."""
+        at = self.address
+        name = f"[{at.host}]:{at.port}"
+        lines = at.pins.read_text().splitlines() if at.pins.exists() else []
+        for line in lines:
+            host, _, key = line.partition(" ")
+            if host == name:
+                return asyncssh.import_public_key(key)
+        shown = await asyncio.wait_for(asyncssh.get_server_host_key(at.host, at.port, config=None), CONNECT_TIMEOUT_S)
+        if shown is None:
+            raise Refused(f"{self.name}: {at.host}:{at.port} shows no host key")
+        key = shown.export_public_key().decode().strip()
+        write_atomic(at.pins, "".join(f"{line}\n" for line in [*lines, f"{name} {key}"]))
+        log.info("%s: first contact, host key %s pinned in %s", self.name, shown.get_fingerprint(), at.pins.name)
+        return shown
+
+    async def _files(self, connection: asyncssh.SSHClientConnection) -> asyncssh.SFTPClient:
+        if self._sftp is None:
+            self._sftp = await asyncio.wait_for(connection.start_sftp_client(), CONNECT_TIMEOUT_S)
+        return self._sftp
+
+
+def stage(machine: Machine, root: Path, files: Mapping[str, str], target: PurePosixPath) -> None:
+    """Have `files` (SHA-256 by path relative to `root`) in folder `target` there; what is there already is kept."""
+    there = machine.agent("hashes", target)
+    missing = [name for name, sha256 in files.items() if there.get(name, [""])[0] != sha256]
+    for number, name in enumerate(missing, start=1):
+        log.info("%s: sending %s (%d of %d)", machine.name, name, number, len(missing))
+        machine.put(root / name, target / name)
+
+
+def ensure_key(key: Path) -> str:
+    """The public half of an SSH key in OpenSSH's form; the pair is made where there is none."""
+    if not key.exists():
+        key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        pair = asyncssh.generate_private_key("ssh-ed25519", comment="pgolf")
+        with suppress(FileExistsError), open(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f:
+            f.write(pair.export_private_key())
+        log.info("made an SSH key, %s", key)
+    try:
+        return asyncssh.read_private_key(key).export_public_key().decode().strip()
+    except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as e:
+        raise BadInput(f"{key}: not a private key that can be used without a passphrase: {e}") from None
+
+
+def _in_words(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ") if error else "no reason"

@@ -1,0 +1,285 @@
+"""Pods on machines that are reached by SSH, rented or not: what they share.
+
+The command runs in a folder there, under `agent.py`. Its log and events are mirrored here byte by byte while it runs,
+so that what a dead machine had to say is kept; when it has ended all files come home with their hashes, `exit.json`
+last: where that is home, everything is.
+
+    runs/<record-id>/pods/<slot>.json                what is known of a machine
+    …/attempt-<n>/place.json                         which machine an attempt is on, and in which folder there
+"""
+
+import errno
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from pgolf.errors import RunFailed
+from pgolf.files import hash_folder, write_json
+from pgolf.pods import PYTHON, Gone, Pod, Status
+from pgolf.pods.local import PLACE, LocalPod
+from pgolf.pods.machine import Machine
+
+log = logging.getLogger(__name__)
+PLACE_FILE = "place.json"
+DATA = PurePosixPath("data")  # datasets, in a machine's work folder
+DISK_PAUSE_S = 2.0  # between looks at a full disk here
+DISK_PATIENCE_S = 1200.0  # for room on it; a finished seed waits meanwhile
+MACHINES_TRIED = 8  # unfit ones, one after another, before a seed is given up
+
+
+class Unfit(Gone):
+    """A machine that is not what it should be: another one may be."""
+
+
+class Slot(Protocol):
+    """A machine that runs one seed after another."""
+
+    name: str
+
+    def machine(self) -> Machine:
+        """The machine, ready to work. It may take minutes the first time. Gone, if it can't be had or is unfit."""
+
+    def gone(self) -> bool:
+        """Whether it is surely not there any more."""
+
+    def end(self) -> None:
+        """Give it back."""
+
+
+class Slots(Protocol):
+    """Where a record's machines come from."""
+
+    def before(self) -> list[Slot]:
+        """Those that an earlier process of this record took, and that are still there."""
+
+    def another(self) -> Slot | None:
+        """One more; None if there is none."""
+
+
+class RemotePlace:
+    """See `pgolf.pods.Place`. Gives each running seed a machine of its own, and ends those that nobody waits for.
+
+    Parameters
+    ----------
+    record : the record's folder.
+    runs : how many seeds have yet to run.
+    """
+
+    def __init__(self, record: Path, slots: Slots, stop: threading.Event, runs: int) -> None:
+        self.record, self.slots, self.stop = record, slots, stop
+        self.changed = threading.Condition()
+        self.held: dict[Path, Slot] = {}
+        before = {slot.name: slot for slot in slots.before()}
+        for file in sorted(record.rglob(f"attempt-*/{PLACE_FILE}")):
+            name = json.loads(file.read_text())["slot"]
+            if name in before and LocalPod(file.parent).status().state != "ended":
+                self.held[file.parent] = before.pop(name)
+        self.free = list(before.values())
+        self.coming = max(0, runs - len(self.held))
+
+    def open(self, folder: Path) -> Pod:
+        """The pod of an attempt. One whose files are home, or whose machine is gone, is what they say."""
+        folder = folder.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        home = LocalPod(folder)
+        if home.status().state == "ended" or ((folder / PLACE_FILE).exists() and folder not in self.held):
+            if home.status().state != "fresh":
+                return home
+            (folder / PLACE_FILE).unlink()  # nothing was started before that machine went
+        return RemotePod(folder, self)
+
+    def take(self, folder: Path) -> Slot:
+        """A machine for an attempt: its own, a free one, or another. Gone, if too many are unfit."""
+        for _ in range(MACHINES_TRIED):
+            slot = self._claim(folder)
+            try:
+                slot.machine()
+                return slot
+            except Gone as e:
+                log.warning("%s: not used: %s", slot.name, e)
+                self.give_back(folder, broken=True)
+                if self.stop.is_set():
+                    break
+        raise Gone(f"{folder.name}: no machine that is fit for it")
+
+    def _claim(self, folder: Path) -> Slot:
+        with self.changed:
+            while folder not in self.held:
+                if self.stop.is_set():
+                    raise Gone("the record is being stopped")
+                slot = self.free.pop() if self.free else self.slots.another()
+                if slot is None:
+                    self.changed.wait(1.0)
+                    continue
+                remote = f"{self.record.name}/{folder.relative_to(self.record).as_posix()}-{secrets.token_hex(4)}"
+                write_json(folder / PLACE_FILE, {"slot": slot.name, "folder": remote})
+                self.held[folder] = slot
+                self.coming = max(0, self.coming - 1)
+            return self.held[folder]
+
+    def give_back(self, folder: Path, broken: bool = False) -> None:
+        """Free the machine of an attempt, or end it where it is broken or nobody is going to need it."""
+        with self.changed:
+            slot = self.held.pop(folder, None)
+            if slot is None:
+                return
+            if broken and not LocalPod(folder).status().started:
+                self.coming += 1  # that run has yet to find a machine
+            needed = not broken and len(self.free) < self.coming and not self.stop.is_set()
+            if needed:
+                self.free.append(slot)
+            self.changed.notify_all()
+        if not needed:
+            slot.end()
+
+    def close(self) -> None:
+        """Give every machine back."""
+        with self.changed:
+            slots, self.held, self.free = [*self.held.values(), *self.free], {}, []
+        for slot in slots:
+            slot.end()
+
+
+class RemotePod:
+    """See `pgolf.pods.Pod`."""
+
+    def __init__(self, folder: Path, place: RemotePlace) -> None:
+        self.folder, self.place, self.home = folder, place, LocalPod(folder)
+        self.broken = False
+
+    @cached_property
+    def remote(self) -> PurePosixPath:
+        """The attempt's folder in the work folder of its machine."""
+        return PurePosixPath(json.loads((self.folder / PLACE_FILE).read_text())["folder"])
+
+    def _machine(self) -> Machine | None:
+        """The machine of an attempt that has one; None once that is lost."""
+        slot = self.place.held.get(self.folder)
+        return slot.machine() if slot and not self.broken else None
+
+    def put(self, source: Path, name: str) -> None:
+        """Copy a file into the pod's folder; the first one takes a machine."""
+        self.place.take(self.folder).machine().put(source, self.remote / name)
+
+    def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start `command` there, with `env` over a minimal environment; DATA_DIR becomes that machine's.
+
+        Raises
+        ------
+        RuntimeError : this pod has started a command before.
+        Gone : the machine does not answer, or does not do it.
+        """
+        if self.status().state != "fresh":
+            raise RuntimeError(f"{self.folder}: has run a command already; a pod runs one")
+        slot = self.place.take(self.folder)
+        machine = slot.machine()
+        if command[0] == PYTHON:
+            command = [machine.python, *command[1:]]
+        there = {"DATA_DIR": f"{machine.root}/{DATA}"} if "DATA_DIR" in env else {}
+        # written first: a start whose reply is lost must count as an attempt
+        write_json(
+            self.folder / "pod.json", {PLACE: slot.name, "started": round(time.time(), 3), "command": list(command)}
+        )
+        machine.agent("start", self.remote, {"command": list(command), "env": {**env, **there}})
+
+    def status(self) -> Status:
+        """Whether the command runs, and how it ended; what is known here where its machine is lost."""
+        known = self.home.status()
+        if known.state == "ended":
+            return known
+        try:
+            machine = self._machine()
+            return Status(**machine.agent("status", self.remote)) if machine else known
+        except Gone as e:
+            log.warning("%s: %s", self.folder.name, e)
+            self.broken = True
+            return self.home.status()
+
+    def output(self, offset: int, name: str) -> tuple[str, int]:
+        """Text of file `name` from byte `offset`: what came here before, and what is new there."""
+        try:
+            machine = self._machine()
+            if machine and self.home.status().state != "ended":
+                with (self.folder / name).open("ab") as f:
+                    while data := machine.read(self.remote / name, f.tell()):
+                        f.write(data)
+        except Gone:
+            self.broken = True
+        except OSError as e:
+            if e.errno != errno.ENOSPC:
+                raise
+            log.warning("%s: no room here for %s just now (%s)", self.folder.name, name, e.strerror)
+        return self.home.output(offset, name)
+
+    def fetch(self) -> dict[str, str]:
+        """Bring the pod's files home; SHA-256 by relative path. A full disk here is waited for.
+
+        Raises
+        ------
+        Gone : the machine is lost before all was home.
+        RunFailed : no room here for too long.
+        """
+        if self.home.status().state == "ended":
+            return hash_folder(self.folder)
+        deadline = time.monotonic() + DISK_PATIENCE_S
+        while True:
+            try:
+                return self._fetch()
+            except OSError as e:
+                if e.errno != errno.ENOSPC or time.monotonic() > deadline or self.place.stop.is_set():
+                    raise RunFailed(f"{self.folder}: cannot be written: {e.strerror}") from e
+                log.warning("%s: the disk here is full; a finished seed waits on its pod", self.folder)
+                self.place.stop.wait(DISK_PAUSE_S)
+
+    def _fetch(self) -> dict[str, str]:
+        machine = self._machine()
+        if machine is None:
+            raise Gone(f"{self.folder.name}: its machine is lost")
+        there = machine.agent("hashes", self.remote)
+        ending = there.pop("exit.json")
+        started = there.pop("pod.json") and machine.agent("status", self.remote)["started"]
+        for name, (sha256, _) in sorted(there.items()):
+            machine.get(self.remote / name, self.folder / name, sha256)
+        for part in self.folder.rglob(".*.part"):  # of a file that has changed since it was begun
+            part.unlink()
+        written = json.loads((self.folder / "pod.json").read_text())
+        write_json(self.folder / "pod.json", {**written, "started": started})
+        machine.get(self.remote / "exit.json", self.folder / "exit.json", ending[0])
+        machine.agent("fetched", self.remote)
+        return hash_folder(self.folder)
+
+    def kill(self) -> None:
+        """End the command and every process it made."""
+        try:
+            if machine := self._machine():
+                machine.agent("kill", self.remote)
+        except Gone:
+            self.broken = True  # the machine is given back, and that ends it
+
+    def release(self) -> None:
+        """End what still runs, and give the machine back."""
+        try:
+            if self.folder in self.place.held and (self.folder / "pod.json").exists():
+                self.kill()
+        finally:
+            self.place.give_back(self.folder, self.broken)
+
+
+def read_slot(path: Path) -> dict[str, object]:
+    """What a slot's file says; {} where there is none."""
+    with suppress(FileNotFoundError):
+        return dict(json.loads(path.read_text()))
+    return {}
+
+
+def slot_files(record: Path) -> list[Path]:
+    """The files of a record's slots."""
+    return sorted((record / "pods").glob("*.json"), key=os.path.getmtime)

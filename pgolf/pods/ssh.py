@@ -1,0 +1,84 @@
+"""Machines of an inventory: those of `[[ssh.machines]]` in pods.toml, taken in order."""
+
+import getpass
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgolf.errors import BadInput
+from pgolf.files import write_atomic, write_json
+from pgolf.pods.bootstrap import Wanted, prepare
+from pgolf.pods.machine import Address, Machine, ensure_key
+from pgolf.pods.remote import Slot, read_slot
+from pgolf.pods.settings import Inventoried, Reaching, Ssh
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset to have on every machine: SHA-256 by path relative to `root`."""
+
+    root: Path
+    files: Mapping[str, str]
+
+
+class Inventory:
+    """See `pgolf.pods.remote.Slots`.
+
+    Raises
+    ------
+    BadInput : there is no machine in it.
+    """
+
+    def __init__(self, settings: Ssh, folder: Path, data: Data, stop: threading.Event) -> None:
+        if not settings.machines:
+            raise BadInput("no machine to use: pods.toml has no [[ssh.machines]]; docs/runpod.md shows one")
+        ensure_key(settings.key)
+        self.slots = [InventorySlot(m, settings, folder / f"{m.name}.json", data, stop) for m in settings.machines]
+        self.unused = [*self.slots]
+
+    def before(self) -> list[Slot]:
+        """Those that have a file in the record's folder."""
+        known: list[Slot] = [slot for slot in self.slots if slot.path.exists()]
+        self.unused = [slot for slot in self.slots if slot not in known]
+        return known
+
+    def another(self) -> Slot | None:
+        """The next machine that this record has not used."""
+        return self.unused.pop(0) if self.unused else None
+
+
+class InventorySlot:
+    """One machine. It is nobody's to end: given back, it is just not used any more."""
+
+    def __init__(self, listed: Inventoried, settings: Reaching, path: Path, data: Data, stop: threading.Event) -> None:
+        self.name, self.listed, self.settings, self.path, self.data = listed.name, listed, settings, path, data
+        pins = settings.known_hosts if isinstance(settings, Ssh) else path.with_suffix(".pin")
+        if listed.host_key:
+            pins = path.with_suffix(".pin")
+        address = Address(listed.host, listed.port, listed.user or getpass.getuser(), settings.key, pins)
+        self.reached = Machine(self.name, address, settings.work, settings.python, stop, settings.patience_s)
+        self.lock = threading.Lock()
+
+    def machine(self) -> Machine:
+        """The machine, checked and with the dataset on it once a record."""
+        with self.lock:
+            if not read_slot(self.path).get("ready"):
+                at = self.reached.address
+                if self.listed.host_key:
+                    write_atomic(at.pins, f"[{at.host}]:{at.port} {self.listed.host_key}\n")
+                wanted = Wanted(self.settings.checks, self.listed.gpus, (self.listed.gpu,) if self.listed.gpu else ())
+                facts = prepare(self.reached, wanted, self.data.root, self.data.files)
+                write_json(self.path, {"name": self.name, "ready": True, "facts": facts})
+        return self.reached
+
+    def gone(self) -> bool:
+        """Never surely."""
+        return False
+
+    def end(self) -> None:
+        """Let go of it."""
+        self.reached.close()

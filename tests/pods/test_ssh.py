@@ -1,0 +1,278 @@
+"""Pods on a machine of an inventory: a real sshd, real processes, a wire that is cut."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import psutil
+import pytest
+from fakes.network import Wire
+from fakes.sshd import MISSING, SSHD, USER, Sshd
+
+from pgolf import presets
+from pgolf.data.dataset import Dataset
+from pgolf.errors import BadInput
+from pgolf.pack import pack
+from pgolf.pods import Gone
+from pgolf.pods.machine import Address, Machine, Refused, ensure_key
+from pgolf.pods.remote import RemotePlace, RemotePod, Unfit
+from pgolf.pods.settings import Checks, Inventoried, Settings, Ssh, read_settings
+from pgolf.pods.ssh import Data, Inventory
+from pgolf.presets import as_env
+from pgolf.record.seeds import Job, TakenDown, attempts, run_seed
+
+pytestmark = pytest.mark.skipif(SSHD is None, reason=MISSING)
+TINY = Path(__file__).parents[1] / "flows"
+LOOSE = Checks(min_free_gb=0.01, min_disk_mb_s=0.1)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return tmp_path / "id_ed25519"
+
+
+@pytest.fixture
+def sshd(tmp_path: Path, key: Path) -> Iterator[Sshd]:
+    server = Sshd(tmp_path / "there", ensure_key(key))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def wire(sshd: Sshd) -> Iterator[Wire]:
+    relay = Wire(sshd.port)
+    yield relay
+    relay.close()
+
+
+def machine(sshd: Sshd, key: Path, port: int | None = None, patience_s: float = 20.0) -> Machine:
+    address = Address("127.0.0.1", port or sshd.port, USER, key, key.with_name("pins"))
+    return Machine("there", address, "wörk", sys.executable, threading.Event(), patience_s)
+
+
+def settings(sshd: Sshd, key: Path, port: int | None = None, checks: Checks = LOOSE, **more) -> Ssh:
+    listed = Inventoried(name="there", host="127.0.0.1", port=port or sshd.port, user=USER, **more)
+    return Ssh(
+        key=key,
+        known_hosts=key.with_name("known_hosts"),
+        work="work",
+        python=sys.executable,
+        patience_s=20.0,
+        checks=checks,
+        machines=(listed,),
+    )
+
+
+def place(tmp_path: Path, ssh: Ssh, data: Data | None = None, runs: int = 1) -> RemotePlace:
+    stop = threading.Event()
+    inventory = Inventory(ssh, tmp_path / "record/pods", data or Data(tmp_path, {}), stop)
+    return RemotePlace((tmp_path / "record").resolve(), inventory, stop, runs)
+
+
+def job(tmp_path: Path, program: str, **options) -> Job:
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    return Job("seed", (tmp_path / "record/seeds").resolve(), path, **options)
+
+
+def test_seed_runs_there_and_its_files_come_home(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    this = job(
+        tmp_path,
+        "import os; print('loss → 3.25 ✓', os.environ['SEED'], os.getcwd());"
+        "os.makedirs('logs'); open('logs/a', 'wb').write(os.urandom(9_000_000))",
+    )
+    done = run_seed(this, 42, threading.Event(), place=place(tmp_path, settings(sshd, key)))
+    log = (done.folder / "train.log").read_text()
+    assert "loss → 3.25 ✓ 42" in log
+    assert str(sshd.home / "work") in log
+    assert hashlib.sha256((done.folder / "logs/a").read_bytes()).hexdigest() == done.files["logs/a"]
+    assert not list((sshd.home / ".pgolf/unfetched").iterdir())
+    again = run_seed(this, 42, threading.Event(), place=place(tmp_path, settings(sshd, key)))
+    assert again == done
+    (attempt,) = attempts(tmp_path / "record", [42])
+    assert attempt.outcome == "finished"
+    assert {p.name for p in done.folder.iterdir() if p.name.startswith(".")} <= {".lock"}
+
+
+def test_host_key_is_pinned_at_first_contact_and_another_is_refused(
+    tmp_path: Path, sshd: Sshd, key: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert machine(sshd, key).run("echo here") == "here\n"
+    assert "first contact, host key SHA256:" in caplog.text
+    assert sshd.host_key in key.with_name("pins").read_text()
+    sshd.stop()
+    shutil.rmtree(sshd.home / "etc")
+    other = Sshd(sshd.home, ensure_key(key))
+    try:
+        key.with_name("pins").write_text(key.with_name("pins").read_text().replace(str(sshd.port), str(other.port)))
+        with pytest.raises(BadInput, match="shows another host key than the one pinned"):
+            machine(other, key).run("echo here")
+    finally:
+        other.stop()
+
+
+def test_key_that_is_not_accepted_is_said_at_once(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    other = tmp_path / "other"
+    ensure_key(other)
+    assert other.stat().st_mode & 0o77 == 0
+    with pytest.raises(Refused, match="does not accept"):
+        machine(sshd, other).run("true")
+
+
+def test_failed_command_says_what_it_said(sshd: Sshd, key: Path) -> None:
+    with pytest.raises(Refused, match="nothing of the kind"):
+        machine(sshd, key).run("echo nothing of the kind >&2; exit 4")
+
+
+def test_silent_machine_is_gone_after_some_patience(sshd: Sshd, key: Path) -> None:
+    sshd.stop()
+    with pytest.raises(Gone, match="no answer for"):
+        machine(sshd, key, patience_s=1.0).run("true")
+    known = machine(sshd, key, patience_s=600.0)
+    known.gone = lambda: True
+    with pytest.raises(Gone, match="it is gone"):
+        known.run("true")
+
+
+def test_cut_wire_loses_no_byte_and_starts_nothing_twice(
+    tmp_path: Path, sshd: Sshd, wire: Wire, key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = """# every arrow is written in two parts
+import sys, time
+for i in range(40):
+    for part in (b"\\xe2\\x86", b"\\x92 %d\\n" % i):
+        sys.stdout.buffer.write(part)
+        sys.stdout.flush()
+        time.sleep(0.1)
+"""
+    here = place(tmp_path, settings(sshd, key, wire.port))
+
+    def cut() -> None:
+        log = tmp_path / "record/seeds/42/attempt-1/train.log"
+        while not (log.exists() and log.stat().st_size > 20):
+            time.sleep(0.05)
+        wire.cut.set()
+        sshd.stop()
+        time.sleep(3)
+        sshd.start()
+        wire.cut.clear()
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    monkeypatch.setattr("pgolf.pods.machine.KEEPALIVE_S", 1)
+    done = run_seed(job(tmp_path, program), 42, threading.Event(), place=here)
+    thread.join()
+    assert (done.folder / "train.log").read_text() == "".join(f"→ {i}\n" for i in range(40))
+
+
+def test_running_seed_is_taken_up_by_the_next_process(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    this = job(
+        tmp_path, "import os, time\nopen('pid', 'a').write('x')\nwhile not os.path.exists('go'): time.sleep(0.1)"
+    )
+    here = place(tmp_path, settings(sshd, key))
+    pod = here.open(this.folder / "42/attempt-1")
+    pod.put(this.program, "train_gpt.py")
+    pod.start(this.command(), {"SEED": "42"})
+    assert isinstance(pod, RemotePod)
+    (sshd.home / "work" / pod.remote / "go").touch()  # and the process that started it is no more
+    done = run_seed(this, 42, threading.Event(), place=place(tmp_path, settings(sshd, key)))
+    assert done.folder.name == "attempt-1"
+    assert (done.folder / "pid").read_text() == "x"
+
+
+def test_start_whose_reply_is_lost_starts_nothing_more(sshd: Sshd, key: Path) -> None:
+    there, folder = machine(sshd, key), PurePosixPath("seed")
+    there.install()
+    spec = {"command": ["sh", "-c", "echo x >> ran; sleep 1"], "env": {}}
+    first, second = there.agent("start", folder, spec), there.agent("start", folder, spec)
+    assert (first["state"], second["state"]) == ("running", "running")
+    while there.agent("status", folder)["state"] == "running":
+        time.sleep(0.1)
+    assert there.agent("start", folder, spec)["state"] == "ended"
+    assert there.read(folder / "ran", 0) == b"x\n"
+
+
+def test_seed_killed_there_is_another_attempt_and_what_it_said_is_kept(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    dies = "import os; print('last words', flush=True); os.kill(os.getpid(), 9)"
+    with pytest.raises(TakenDown, match="SIGKILL"):
+        run_seed(job(tmp_path, dies), 42, threading.Event(), place=place(tmp_path, settings(sshd, key)))
+    here = place(tmp_path, settings(sshd, key))
+    assert run_seed(job(tmp_path, ""), 42, threading.Event(), place=here).folder.name == "attempt-2"
+    first, _ = attempts(tmp_path / "record", [42])
+    assert first.outcome == "stopped"
+    assert "last words" in (first.reason or "")
+
+
+def test_supervisor_killed_there_is_lost_and_its_orphan_is_ended(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    there, folder = machine(sshd, key), PurePosixPath("seed")
+    there.install()
+    there.agent("start", folder, {"command": ["sh", "-c", "echo $$ > pid; exec sleep 300"], "env": {}})
+    while not (pid := there.read(folder / "pid", 0)):
+        time.sleep(0.05)
+    os.kill(json.loads(there.read(folder / "pod.json", 0))["pid"], signal.SIGKILL)
+    while there.agent("status", folder)["state"] == "running":
+        time.sleep(0.05)
+    assert there.agent("status", folder)["state"] == "lost"
+    there.agent("kill", folder)
+    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+
+
+def test_machine_that_is_not_what_it_should_be_is_refused(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    for found, more in {
+        "no NVIDIA driver, 8 GPUs were paid for": {"gpus": 8, "gpu": "NVIDIA H100 80GB HBM3"},
+        "GB free": {"checks": Checks(min_free_gb=1e6)},
+        "the disk writes": {"checks": Checks(min_free_gb=0.01, min_disk_mb_s=1e9)},
+        "99.0 is needed": {"checks": Checks(min_free_gb=0.01, min_disk_mb_s=0.1, min_torch="99.0")},
+    }.items():
+        slot = Inventory(settings(sshd, key, **more), tmp_path / "pods", Data(tmp_path, {}), threading.Event()).slots[0]
+        with pytest.raises(Unfit, match=found):
+            slot.machine()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[ssh]\nworks = 'x'", "ssh.works"),
+        ("[[ssh.machines]]\nname = 'a b'\nhost = 'h'", "ssh.machines.0.name"),
+        ("[runpod]\nowner = 'Me'", "runpod.owner"),
+        ("[runpod.rent]\ngpu_count = 0", "runpod.rent.gpu_count"),
+        ("[ssh", "not TOML"),
+    ],
+)
+def test_wrong_inventory_is_bad_input(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "pods.toml").write_text(text)
+    with pytest.raises(BadInput, match=said):
+        read_settings(tmp_path / "pods.toml")
+
+
+def test_settings_without_a_file_rent_what_the_contest_asks_for(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PGOLF_PODS_FILE", raising=False)
+    assert read_settings() == Settings()
+    assert Settings().runpod.rent.gpu_types == ("NVIDIA H100 80GB HBM3",)
+
+
+@pytest.mark.slow
+def test_two_gloo_ranks_train_there(tmp_path: Path, sshd: Sshd, key: Path, tiny_data: Dataset) -> None:
+    knobs = presets.load(str(TINY / "tiny.toml"), {"iterations": "4", "grad_accum_steps": "1"})
+    program = tmp_path / "packed.py"
+    program.write_bytes(pack(knobs).code)
+    environment = {"DATA_DIR": str(tiny_data.data_dir), "OMP_NUM_THREADS": "1", **as_env({"ttt_enabled": False})}
+    this = Job("seed", (tmp_path / "record/seeds").resolve(), program, environment, nproc=2)
+    here = place(tmp_path, settings(sshd, key), Data(tiny_data.data_dir, tiny_data.files))
+    done = run_seed(this, 42, threading.Event(), place=here)
+    events = [json.loads(line) for line in (done.folder / "events.jsonl").read_text().splitlines()]
+    assert events[0]["world_size"] == 2
+    assert events[0]["config"]["data_dir"] == str(sshd.home / "work/data")
+    (artifact,) = (e for e in events if e["event"] == "artifact")
+    assert artifact["sha256"] == done.files["final_model.int6.ptz"]
+    assert subprocess.run(["pgrep", "-f", str(sshd.home / "work/record")], capture_output=True).stdout == b""
