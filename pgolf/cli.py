@@ -346,11 +346,17 @@ def audit(
 def archive(
     folder: Annotated[Path, typer.Argument(help="A folder with record folders in it, at any depth up to four.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the audits as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a leaderboard, too: a page that sorts.")] = None,
 ) -> None:
     """Audit every record in a repository, a line each. Exit 0: nothing fails, 1: something does."""
     from pgolf.record.audit import audit_folders, record_folders
 
-    _show_audits(audit_folders(record_folders(folder)), as_json, one_line_each=True)
+    audits = audit_folders(record_folders(folder))
+    if html:
+        from pgolf.record.leaderboard import write_leaderboard
+
+        write_leaderboard(f"Leaderboard of {folder.resolve().name}", audits, html)
+    _show_audits(audits, as_json, one_line_each=True)
 
 
 @app.command()
@@ -508,7 +514,10 @@ def fit(
         f"model: {found.model_bytes_before:,} → {found.model_bytes:,} bytes; with {found.code_bytes:,} of code "
         f"{found.total_bytes:,} of {found.cap:,}"
     )
-    typer.echo(f"loss on {found.loss_tokens:,} unseen tokens: {found.loss_before:.6f} → {found.loss:.6f}")
+    text = "unseen tokens" if found.unseen else "tokens that it trained on, since there are no others"
+    typer.echo(f"loss on {found.loss_tokens:,} {text}: {found.loss_before:.6f} → {found.loss:.6f}")
+    if found.at_the_narrowest:
+        typer.echo("no narrower widths are tried: for a better use of the room raise MATRIX_BITS or EMBED_BITS")
 
 
 @app.command("eval")

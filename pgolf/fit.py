@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pgolf.presets import config_of, parse
 from pgolf.trainer.codec import Tensors, check_codec, encode
 from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config
 from pgolf.trainer.data import DataError, Loader
-from pgolf.trainer.fit_to_cap import fit_to_cap, mean_loss, widths_of
+from pgolf.trainer.fit_to_cap import NARROWEST, fit_to_cap, mean_loss, widths_of
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, quantise
 
@@ -28,6 +29,7 @@ class Fit:
     cap: int
     code_bytes: int
     loss_tokens: int
+    unseen: bool  # whether the losses are of text that the run had not trained on
     widths_before: dict[str, float]
     model_bytes_before: int
     loss_before: float
@@ -38,6 +40,11 @@ class Fit:
     @property
     def total_bytes(self) -> int:
         return self.code_bytes + self.model_bytes
+
+    @property
+    def at_the_narrowest(self) -> bool:
+        """Whether the widths could not be made any narrower, so that the cap is not filled."""
+        return max(self.widths.values()) <= NARROWEST
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"total_bytes": self.total_bytes}
@@ -54,7 +61,8 @@ def fit(
 ) -> Fit:
     """Search the clip widths of the model in the folder `run` and pack it.
 
-    Hessians are of the text that the run calibrated on, losses of text that comes after what it trained on.
+    Hessians are of the text that the run calibrated on, losses of text that comes after what it trained on; where the
+    run trained on all there is, that is text it has seen, and `Fit.unseen` says so.
 
     Parameters
     ----------
@@ -68,9 +76,12 @@ def fit(
 
     Raises
     ------
-    BadInput : a folder that is no finished run, or whose data is not there.
+    BadInput : a folder that is no finished run, or whose data is not there; more text than there is; an output that
+        cannot be written; knobs with which nothing is quantised.
     RunFailed : no clip widths make it fit.
     """
+    if output:
+        _check_output(output)
     cfg, steps, world, logged_code = _facts(run, overrides or {})
     code = logged_code if code_bytes is None else code_bytes
     cfg = replace(cfg, size_cap=cap)
@@ -82,13 +93,13 @@ def fit(
     model = _model(run, cfg)
     try:
         check_codec(cfg.compressor)
-        calibration, unseen = _loader(cfg, world), _loader(cfg, world)
-        unseen.skip(steps * (cfg.grad_accum_steps or 8 // world))
-        batches = [unseen.next() for _ in range(math.ceil(loss_tokens / (unseen.sequences * unseen.length)))]
-        text = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
+        calibration, loader = _loader(cfg, world), _loader(cfg, world)
+        text, unseen = _text_after(loader, steps * (cfg.grad_accum_steps or 8 // world), loss_tokens)
     except DataError as e:
         raise BadInput(f"{e}; --set data_dir=… says where the data is") from None
     hessians = _hessians(model, calibration, -(-cfg.gptq_calibration_batches // world))
+    if not any(p.numel() > cfg.passthrough_numel for name, p in model.named_parameters() if name in hessians):
+        raise BadInput("nothing of this model is quantised: see GPTQ_CALIBRATION_BATCHES and PASSTHROUGH_NUMEL")
     before = quantise(model, hessians, cfg, 0, 1, log)
     found, tensors, blob = fit_to_cap(cfg, model, hessians, text, pack, code, log)
     if code + len(blob) > cap:
@@ -99,6 +110,7 @@ def fit(
         cap=cap,
         code_bytes=code,
         loss_tokens=text[0].numel(),
+        unseen=unseen,
         widths_before=widths_of(cfg),
         model_bytes_before=len(pack(before)),
         loss_before=float(mean_loss(model, before, *text)),  # the last use of the model's own weights is over
@@ -106,6 +118,26 @@ def fit(
         model_bytes=len(blob),
         loss=float(mean_loss(model, tensors, *text)),
     )
+
+
+def _check_output(output: Path) -> None:
+    """BadInput now, and not after the search."""
+    folder = next(p for p in output.absolute().parents if p.exists())
+    if output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise BadInput(f"{output}: no file can be written there")
+
+
+def _text_after(loader: Loader, batches: int, tokens: int) -> tuple[tuple[Tensor, Tensor], bool]:
+    """Inputs and targets `[B, T]`, at least `tokens` of each, that follow the first `batches`, and whether they come
+    before the loader begins anew. BadInput if there are not as many tokens in all."""
+    held = sum(map(len, loader.starts))
+    wanted = math.ceil(tokens / (loader.sequences * loader.length))
+    if wanted * loader.sequences > held:
+        raise BadInput(f"{tokens:,} tokens for each loss: the run's training text has {held * loader.length:,}")
+    loader.skip(batches)
+    pairs = [loader.next() for _ in range(wanted)]
+    text = torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs])
+    return text, (batches + wanted) * loader.sequences <= held
 
 
 def _facts(run: Path, overrides: Mapping[str, str]) -> tuple[Config, int, int, int]:

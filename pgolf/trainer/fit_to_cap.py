@@ -40,8 +40,9 @@ def widths_of(cfg: Config) -> dict[str, float]:
 def search(cfg: Config, weights: dict[str, int], measure: Measure, room: float, log: Callable[[str], object]) -> Config:
     """`cfg` with the clip widths of least loss whose projected size is at most `room` bytes, and at most 0.05 % less
     where widths of NARROWEST allow that. `weights` counts the integers of each of GROUPS. Without losses (NaN), or
-    where groups gain nothing by differing, all widths change by one factor."""
-
+    where groups gain nothing by differing, all widths change by one factor; without integers nothing changes."""
+    if not weights:
+        return cfg
     least = {knob: min(k, NARROWEST) for knob, k in widths_of(cfg).items()}
     total = sum(weights.values())
 

@@ -1,5 +1,6 @@
 """Filling the cap: the search on a model of size and loss whose best answer is known, and whole runs."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,11 @@ def test_widths_below_the_narrowest_are_left_alone():
     assert found.embed_clip_sigmas == 4.0
 
 
+def test_a_model_without_integers_is_left_as_it_is():
+    cfg = Config()
+    assert search(cfg, {}, lambda cfg: (9e6, 3.0), 5e6, lambda text: None) is cfg
+
+
 @pytest.fixture
 def cap() -> int:
     """Bytes of what the run counts as its code, and some for the model."""
@@ -115,6 +121,7 @@ def test_a_finished_run_is_fitted_afterwards(finished, tmp_path):
     assert found.widths_before == widths_of(Config()) and found.widths != found.widths_before
     assert found.model_bytes_before == (finished / "final_model.int6.ptz").stat().st_size
     assert found.loss_tokens >= 2048 and any(" bytes loss: " in text for text in said)
+    assert not found.at_the_narrowest
     _, knobs = decode(blob)
     assert knobs["num_layers"] == 4
 
@@ -123,6 +130,28 @@ def test_a_cap_that_nothing_fits_is_said_and_nothing_written(finished, tmp_path)
     with pytest.raises(RunFailed, match="no clip widths make it fit"):
         fit(finished, 6_000, 5_000, {}, 512, tmp_path / "new.ptz", lambda text: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_text_that_was_trained_on_is_not_called_unseen(finished, tmp_path):
+    """The same run, had it gone on until its text began anew."""
+    assert fit(finished, 95_000, 5_000, loss_tokens=512, log=lambda text: None).unseen
+    folder = copied(finished, tmp_path)
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    for event in events:
+        if event["event"] == "stop":
+            event["step"] = 100_000
+    (folder / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
+    found = fit(folder, 1_000_000, 5_000, loss_tokens=512, log=lambda text: None)
+    assert not found.unseen and found.at_the_narrowest
+
+
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of what fitting reads of a run, to be spoilt."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("events.jsonl", "final_model.pt"):
+        (folder / name).write_bytes((finished / name).read_bytes())
+    return folder
 
 
 def without_stop(folder: Path) -> None:
@@ -142,13 +171,22 @@ def without_stop(folder: Path) -> None:
         (lambda folder: None, {"embed_clip_sigma": "3"}, "did you mean embed_clip_sigmas"),
         (lambda folder: None, {"data_dir": "nowhere"}, "--set data_dir="),
         (lambda folder: None, {"compressor": "zip"}, "unknown codec 'zip'"),
+        (lambda folder: None, {"passthrough_numel": "1000000"}, "nothing of this model is quantised"),
+        (lambda folder: None, {"gptq_calibration_batches": "0"}, "nothing of this model is quantised"),
+        (lambda folder: None, {"matrix_bits": "9"}, "9 is not from 2 to 8"),
+        (lambda folder: None, {"gptq_damp": "nan"}, "nan is not from 0 to inf"),
+        (lambda folder: None, {"embed_clip_sigmas": "0"}, "0 is not from 0.01"),
     ],
 )
 def test_what_cannot_be_fitted_is_bad_input(finished, tmp_path, spoil, overrides, said):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    for name in ("events.jsonl", "final_model.pt"):
-        (folder / name).write_bytes((finished / name).read_bytes())
+    folder = copied(finished, tmp_path)
     spoil(folder)
     with pytest.raises(BadInput, match=said):
         fit(folder, 95_000, 5_000, overrides, log=lambda text: None)
+
+
+def test_what_is_asked_for_is_checked_before_the_search(finished, tmp_path):
+    with pytest.raises(BadInput, match="no file can be written there"):
+        fit(finished, 95_000, output=tmp_path, log=lambda text: None)
+    with pytest.raises(BadInput, match="the run's training text has"):
+        fit(finished, 95_000, loss_tokens=1 << 40, log=lambda text: None)
