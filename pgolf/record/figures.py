@@ -191,8 +191,7 @@ def frontier(records: Sequence[Dated]) -> Figure:
         dots = _dots(axes, [(float(r.day.toordinal()), r.mean_bpb) for r in group], color, tips, 34)
         if dots:
             dots.set_label(label)
-    ticks = sorted(set(days))
-    ticks = ticks[:: math.ceil(len(ticks) / 7)]
+    ticks = range(days[0], days[-1] + 1, max(1, math.ceil((days[-1] - days[0]) / 7)))
     axes.set_xticks(ticks, [date.fromordinal(t).isoformat() for t in ticks])
     axes.legend(frameon=False, labelcolor=INK, fontsize=8.5)
     return figure

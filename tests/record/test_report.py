@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from good_entry import BPB, SEEDS, Folder
+from pages import Reader
 from typer.testing import CliRunner
 
 from pgolf.cli import app
@@ -18,36 +18,6 @@ from pgolf.record.report import of_audit, page
 
 PUBLIC = Path(__file__).parents[3] / "shared" / "public-records"
 HOSTILE = "</title></style><script>alert(1)</script><img src=x onerror=alert(2)>\" style='x' ]]>&amp;\x1b[31m\u202e"
-VOID = {"meta", "br", "img", "link", "input", "hr"}
-
-
-class Reader(HTMLParser):
-    """Reads a page strictly: every element is closed, in order; what is loaded, shown and identified is kept."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 @pytest.fixture
