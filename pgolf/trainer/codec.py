@@ -150,20 +150,16 @@ def _integers(codec: str, raw: bytes, words: bytes, shapes: list[list[int]]) -> 
 
 def _unbrotli(packed: bytes, size: int | None) -> bytes:
     """Unpack, stopping as soon as there is more than `size` (or, if None, than a header may have)."""
-    limit = MAX_HEADER if size is None else size
-    out, decoder = bytearray(), brotli.Decompressor()
+    limit, decoder = MAX_HEADER if size is None else size, brotli.Decompressor()
     try:
-        piece = decoder.process(packed, output_buffer_limit=1 << 20)
-        while piece:
-            out += piece
-            if len(out) > limit:
-                raise ArtifactError(f"unpacks to more than {limit} bytes")
-            piece = b"" if decoder.is_finished() else decoder.process(b"", output_buffer_limit=1 << 20)
+        out = decoder.process(packed, output_buffer_limit=limit + 1)
     except brotli.error as e:
         raise ArtifactError(f"Brotli: {e}") from None
-    if not decoder.is_finished() or (size is not None and len(out) != size):
+    if len(out) > limit:
+        raise ArtifactError(f"unpacks to more than {limit} bytes")
+    if not decoder.is_finished() or (size is not None and len(out) < size):
         raise ArtifactError(f"unpacks to {len(out)} bytes instead of {limit}")
-    return bytes(out)
+    return out
 
 
 def _shuffle(x: Tensor) -> bytes:
