@@ -35,7 +35,7 @@ class Dataset:
     val_documents_in_train: int  # validation documents that are training documents, too, token for token
     train_tokens: int
     val_tokens: int
-    val_bytes: int  # UTF-8 bytes of the text that the validation tokens stand for
+    val_bytes: int  # UTF-8 bytes of the text that the validation tokens stand for; the side-cars' sum, if there are any
     val_sha256: str  # of the validation tokens as little-endian uint16
     files: dict[str, str]  # path relative to data_dir -> SHA-256
     input_hash: str  # of what it was made from; of the files, if that is not known
@@ -62,6 +62,11 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
         val_shards = [_open_checked(path, vocab_size) for path in paths["val"]]
         val = torch.from_numpy(np.concatenate(val_shards).astype(np.int64))
         val_bytes, _ = token_bytes.check(val)
+        side_cars = [Path(str(path).replace("_val_", "_val_bytes_")) for path in paths["val"]]
+        if any(path.exists() for path in side_cars):
+            val_bytes = sum(_check_side_car(*pair) for pair in zip(side_cars, val_shards, strict=True))
+        else:
+            side_cars = []
     except DataError as e:
         raise BadInput(f"{e}; `pgolf data pydocs` makes a dataset") from None
     bos = token_bytes.sp.bos_id()
@@ -72,7 +77,10 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
             "no score on this split means anything; make the splits anew"
         )
     tokenizer = Path(cfg.tokenizer_path)
-    files = {str(path.relative_to(data_dir)): sha256_file(path) for path in [tokenizer, *paths["train"], *paths["val"]]}
+    files = {
+        str(path.relative_to(data_dir)): sha256_file(path)
+        for path in [tokenizer, *paths["train"], *paths["val"], *side_cars]
+    }
     return Dataset(
         name=data_dir.name,
         data_dir=data_dir,
@@ -95,6 +103,16 @@ def _open_checked(path: Path, vocab_size: int) -> np.ndarray:
     if (largest := int(tokens.max())) >= vocab_size:
         raise DataError(f"{path}: token {largest} does not fit VOCAB_SIZE {vocab_size}")
     return tokens
+
+
+def _check_side_car(path: Path, tokens: np.ndarray) -> int:
+    """Sum of a byte side-car: DataError if it is not there, or not of as many tokens."""
+    if not path.exists():
+        raise DataError(f"{path}: missing, and other validation shards have theirs")
+    sizes = open_shard(path)
+    if len(sizes) != len(tokens):
+        raise DataError(f"{path}: bytes of {len(sizes)} tokens, the shard has {len(tokens)}")
+    return int(sizes.sum(dtype=np.int64))
 
 
 def _input_hash(manifest: Path, files: dict[str, str]) -> str:

@@ -8,14 +8,17 @@ import os
 import signal
 import threading
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
 import sentencepiece
 
+from pgolf.data import caseops
 from pgolf.data.corpus import Piece, read
 from pgolf.data.documents import document_hash
+from pgolf.errors import RunFailed
 from pgolf.files import write_atomic
 
 BATCH_BYTES = 1 << 20  # of text handed to SentencePiece at once
@@ -23,10 +26,11 @@ BATCH_BYTES = 1 << 20  # of text handed to SentencePiece at once
 
 @dataclass(frozen=True)
 class Encoding:
-    """How documents become tokens. `field` holds the text in *.jsonl and *.parquet."""
+    """How documents become tokens. `field` holds the text in *.jsonl and *.parquet; `case` is CaseOps before all."""
 
     tokenizer: Path
     field: str
+    case: bool = False
 
 
 _settings: Encoding
@@ -63,7 +67,7 @@ def encode_piece(piece: Piece, part: Path) -> int:
         if not text:
             empty += 1
             continue
-        batch.append(text)
+        batch.append(caseops.encode(text) if _settings.case else text)
         text_bytes.append(len(text.encode()))
         held += text_bytes[-1]
         if held > BATCH_BYTES:
@@ -81,3 +85,22 @@ def encode_piece(piece: Piece, part: Path) -> int:
     )
     write_atomic(part, content.getvalue())
     return len(tokens)
+
+
+def measure_piece(piece: Piece, documents: int, side_car: Path) -> int:
+    """Write the bytes that each token of a piece's first `documents` stands for: npy, uint16 `[tokens]`.
+
+    Bytes of the original text, whereas the tokens are of the transformed one. RunFailed for a token of 65,536 or more.
+    """
+    sizes: list[np.ndarray] = []
+    for text in islice((t for t in read(piece, _settings.field) if t), documents):
+        coded = caseops.encode(text)
+        offsets = np.array(_tokenizer.encode(coded, return_type="offset_mapping")["offsets"], dtype=np.int64)
+        sizes += np.zeros(1, np.int64), caseops.count_bytes(coded, offsets.reshape(-1, 2))  # a BOS has none
+    measured = np.concatenate([*sizes, np.zeros(0, np.int64)])
+    if measured.max(initial=0) >= 1 << 16:
+        raise RunFailed(f"{piece.paths[0]}: a token stands for {measured.max()} bytes, and a side-car holds uint16")
+    content = io.BytesIO()
+    np.save(content, measured.astype(np.uint16))
+    write_atomic(side_car, content.getvalue())
+    return len(measured)

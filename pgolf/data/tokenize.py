@@ -24,8 +24,9 @@ import sentencepiece
 from filelock import FileLock
 
 from pgolf.data import corpus
+from pgolf.data.caseops import OPERATORS
 from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
-from pgolf.data.encode import Encoding, encode_piece, start_worker
+from pgolf.data.encode import Encoding, encode_piece, measure_piece, start_worker
 from pgolf.data.shards import ShardWriter
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
@@ -56,6 +57,7 @@ class Request:
             "sources": [sha256_file(path) for path in self.files],
             "tokenizer": sha256_file(self.encoding.tokenizer),
             "field": self.encoding.field,
+            "caseops": self.encoding.case,
             "val_docs": self.val_docs,
             "shard_tokens": self.shard_tokens,
         }
@@ -69,6 +71,7 @@ def tokenize(
     val_docs: int = VAL_DOCS,
     field: str = "text",
     shard_tokens: int = SHARD_TOKENS,
+    case: bool = False,
     workers: int | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Dataset:
@@ -81,6 +84,8 @@ def tokenize(
     val_docs : so many first documents (empty ones do not count) are the validation split.
     field : the text in an object of *.jsonl, or the column of *.parquet.
     shard_tokens : a split is cut evenly into shards of about so many tokens at most, training into at least 8.
+    case : transform the text (CaseOps), and write side-cars with the bytes of the original text for each
+        validation token, `fineweb_val_bytes_<NNNNNN>.bin`.
     workers : processes; default: one a core. The result does not depend on it.
 
     Raises
@@ -88,11 +93,11 @@ def tokenize(
     BadInput : files or a tokenizer that cannot be used, too few documents, or another dataset in `out`.
     RunFailed : a worker was killed.
     """
-    model = check_tokenizer(tokenizer)
+    model = check_tokenizer(tokenizer, case)
     files = corpus.find_files(docs)
     if val_docs < 1 or shard_tokens < 1:
         raise BadInput(f"--val-docs {val_docs} and --shard-tokens {shard_tokens} must be at least 1")
-    request = Request(tuple(files), Encoding(tokenizer.resolve(), field), val_docs, shard_tokens)
+    request = Request(tuple(files), Encoding(tokenizer.resolve(), field, case), val_docs, shard_tokens)
     facts = request.facts()
     input_hash = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     with exclusively(out):
@@ -100,7 +105,7 @@ def tokenize(
             return _check_made(out, model.vocab_size(), input_hash)
         scratch = out.with_name(f".{out.name}.partial")
         try:
-            parts = _encode(request, scratch / f"parts-{input_hash[:12]}", workers or _cores(), progress)
+            parts = _encode(request, scratch / f"parts-{input_hash[:12]}", workers or cores(), progress)
             made = scratch / "dataset"
             shutil.rmtree(made, ignore_errors=True)
             layout = Config(data_dir=str(made), vocab_size=model.vocab_size())
@@ -118,8 +123,8 @@ def tokenize(
     return dataset
 
 
-def check_tokenizer(path: Path) -> sentencepiece.SentencePieceProcessor:
-    """The tokenizer; BadInput if it is none, has no BOS, or more pieces than a shard can say."""
+def check_tokenizer(path: Path, case: bool) -> sentencepiece.SentencePieceProcessor:
+    """The tokenizer; BadInput if it cannot be used: no BOS, too many pieces, or (`case`) no operators."""
     if not path.is_file():
         raise BadInput(f"--tokenizer {path}: no such file; `pgolf data train-tokenizer` makes one")
     try:
@@ -131,6 +136,8 @@ def check_tokenizer(path: Path) -> sentencepiece.SentencePieceProcessor:
             f"--tokenizer {path}: BOS id {model.bos_id()} and {model.vocab_size()} pieces; documents begin with a BOS, "
             "and shards hold uint16"
         )
+    if case and any(model.piece_to_id(c) == model.unk_id() for c in OPERATORS):
+        raise BadInput(f"--tokenizer {path}: CaseOps' operators are no pieces of it; train one with --caseops")
     return model
 
 
@@ -150,32 +157,64 @@ def _check_made(out: Path, vocab_size: int, input_hash: str) -> Dataset:
     return dataset
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _encode(request: Request, folder: Path, workers: int, progress: Progress) -> list[Path]:
-    """A part of every piece of the corpus, in order; those that are there already are kept."""
+    """A part of every piece of the corpus, in order; those that are there already are kept.
+
+    With CaseOps the side-cars of the pieces with validation documents are beside them, `side_car(part)`.
+    """
     pieces = corpus.cut(request.files)
     parts = [folder / f"{i:06}.npz" for i in range(len(pieces))]
-    todo = [(piece, part) for piece, part in zip(pieces, parts, strict=True) if not part.exists()]
+    jobs = list(zip(pieces, parts, strict=True))
+    _run(request, encode_piece, jobs, workers, lambda done, total: progress("tokenizing", done, total))
+    if request.encoding.case:
+        left, measured = request.val_docs, []
+        for piece, part in jobs:
+            if left > 0:
+                with np.load(part) as content:
+                    documents = min(left, len(content["lengths"]))
+                measured.append((piece, documents, side_car(part)))
+                left -= documents
+        _run(request, measure_piece, measured, workers, lambda done, total: progress("counting bytes", done, total))
+    return parts
+
+
+def side_car(part: Path) -> Path:
+    """Where the bytes of a part's validation tokens are."""
+    return part.with_suffix(".bytes.npy")
+
+
+def _run(
+    request: Request,
+    work: Callable[..., int],
+    jobs: Sequence[tuple[Any, ...]],
+    workers: int,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Do `work` on each job whose result, its last argument, is not there yet."""
+    todo = [job for job in jobs if not job[-1].exists()]
+    if not todo:
+        return
     pool = ProcessPoolExecutor(
-        min(workers, len(todo)) or 1,
+        min(workers, len(todo)),
         mp_context=get_context("spawn"),  # a fork of a process with threads may hang
         initializer=start_worker,
         initargs=(request.encoding,),
     )
     try:
-        futures = [pool.submit(encode_piece, piece, part) for piece, part in todo]
-        for done, future in enumerate(as_completed(futures), start=len(pieces) - len(todo)):
-            progress("tokenizing", done, len(pieces))
+        futures = [pool.submit(work, *job) for job in todo]
+        for done, future in enumerate(as_completed(futures), start=len(jobs) - len(todo)):
+            progress(done, len(jobs))
             future.result()
     except BrokenProcessPool:
         raise RunFailed("a worker was killed (out of memory?); the same command goes on from here") from None
     finally:
         pool.shutdown(cancel_futures=True)
-    progress("tokenizing", len(pieces), len(pieces))
-    return parts
+    progress(len(jobs), len(jobs))
 
 
 @dataclass(frozen=True)
@@ -212,21 +251,26 @@ def _join(parts: Sequence[Path], folder: Path, request: Request, progress: Progr
             count[split] += int(kept[-1][rows].sum())
     if not count["train"]:
         raise BadInput(f"{seen} documents: --val-docs {val_docs} leaves none to train on")
+    shards = {split: -(-tokens[split] // request.shard_tokens) for split in tokens}
     with (
-        ShardWriter(folder, "val", tokens["val"], -(-tokens["val"] // request.shard_tokens)) as val,
-        ShardWriter(
-            folder, "train", tokens["train"], max(LEAST_SHARDS, -(-tokens["train"] // request.shard_tokens))
-        ) as train,
+        ShardWriter(folder, "val", tokens["val"], shards["val"]) as val,
+        ShardWriter(folder, "val_bytes", tokens["val"], shards["val"]) as val_bytes,
+        ShardWriter(folder, "train", tokens["train"], max(LEAST_SHARDS, shards["train"])) as train,
     ):
         seen = 0
         for i, (path, keep) in enumerate(zip(parts, kept, strict=True)):
             progress("writing shards", i, len(parts))
             with np.load(path) as part:
-                documents = np.split(part["tokens"], np.cumsum(part["lengths"])[:-1]) if len(keep) else []
+                ends = np.cumsum(part["lengths"])
+                documents = np.split(part["tokens"], ends[:-1]) if len(ends) else []
             for document, wanted in zip(documents, keep, strict=True):
                 if wanted:
                     (val if seen < val_docs else train).add(document)
                 seen += 1
+            if side_car(path).exists():
+                sizes = np.load(side_car(path))
+                for size in np.split(sizes, ends[ends < len(sizes)]):
+                    val_bytes.add(size)
     return Split(
         val_documents=count["val"],
         val_text_bytes=text["val"],

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,22 @@ import numpy as np
 import sentencepiece
 
 from pgolf.data import corpus
+from pgolf.data.caseops import OPERATORS, encode
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file, write_atomic
 
 SAMPLE_BYTES = 200_000_000  # of text to learn from: SentencePiece holds it in memory several times over
 REPORT_BYTES = 20_000_000  # of text that the report is measured on
+CASEOPS = {  # so that the operators are ids 4 to 7, as in the public exports
+    "pad_id": 0,
+    "bos_id": 1,
+    "eos_id": 2,
+    "unk_id": 3,
+    "split_digits": True,
+    "add_dummy_prefix": False,
+    "normalization_rule_name": "nmt_nfkc",
+    "remove_extra_whitespaces": True,
+}
 
 Progress = Callable[[str, int, int], None]
 
@@ -76,6 +87,7 @@ def train_on_corpus(
     val_docs: int,
     field: str = "text",
     symbols: Sequence[str] = (),
+    case: bool = False,
     sample_bytes: int = SAMPLE_BYTES,
     progress: Progress = lambda what, done, total: None,
 ) -> Trained:
@@ -86,6 +98,7 @@ def train_on_corpus(
     docs : names or glob patterns of *.jsonl, *.parquet and *.txt files, in order.
     vocab_size : pieces, bytes and control tokens included.
     symbols : text that is always a piece of its own.
+    case : learn from text transformed by CaseOps, with the settings of the public CaseOps tokenizers (CASEOPS).
     sample_bytes : of the training text, about so many are learnt from; which ones depends on the text alone.
 
     Raises
@@ -96,15 +109,18 @@ def train_on_corpus(
     held_out, texts = _sample(files, field, val_docs, sample_bytes, progress)
     progress("training", 0, 1)
     started = time.monotonic()
-    settings: dict[str, Any] = {"user_defined_symbols": list(symbols)} if symbols else {}
-    model = train_tokenizer(texts, vocab_size, **settings)
+    reserved = [*(OPERATORS if case else ""), *symbols]
+    settings: dict[str, Any] = {"user_defined_symbols": reserved} if reserved else {}
+    transform = encode if case else str
+    model = train_tokenizer([*map(transform, texts)], vocab_size, **settings, **(CASEOPS if case else {}))
     seconds = time.monotonic() - started
     tokenizer = sentencepiece.SentencePieceProcessor(model_proto=model)
     if tokenizer.piece_to_id("▁") == tokenizer.unk_id():
         raise BadInput(f"{len(texts)} documents give no piece '▁', so spaces could not be counted: more text is needed")
     progress("measuring", 0, 1)
     measured = held_out or texts
-    counts, size = _count(tokenizer, measured)
+    counts = _count(tokenizer, map(transform, measured))
+    size = sum(len(text.encode()) for text in measured)
     ordinary = [
         i for i in range(vocab_size) if not (tokenizer.is_control(i) or tokenizer.is_unknown(i) or tokenizer.is_byte(i))
     ]
@@ -158,10 +174,9 @@ def _unit(text: str) -> float:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") / 2**64
 
 
-def _count(tokenizer: sentencepiece.SentencePieceProcessor, texts: Sequence[str]) -> tuple[np.ndarray, int]:
-    """How often each piece comes in the texts, int64 `[vocab]`, and the texts' bytes."""
-    counts, size = np.zeros(tokenizer.vocab_size(), dtype=np.int64), 0
+def _count(tokenizer: sentencepiece.SentencePieceProcessor, texts: Iterable[str]) -> np.ndarray:
+    """How often each piece comes in the texts, int64 `[vocab]`."""
+    counts = np.zeros(tokenizer.vocab_size(), dtype=np.int64)
     for text in texts:
         counts += np.bincount(tokenizer.encode(text, return_type="numpy"), minlength=len(counts))
-        size += len(text.encode())
-    return counts, size
+    return counts

@@ -14,9 +14,11 @@ import sentencepiece
 from pyarrow import parquet
 
 from pgolf.data import corpus
+from pgolf.data.caseops import OPERATORS
 from pgolf.data.dataset import open_dataset
 from pgolf.data.shards import write_shard
 from pgolf.data.tokenize import tokenize
+from pgolf.data.tokenizer import train_on_corpus
 from pgolf.errors import BadInput
 from pgolf.trainer.data import open_shard
 
@@ -121,6 +123,42 @@ def test_killed_it_leaves_no_dataset_and_no_worker_and_goes_on(tiny_data, jsonl,
     straight = tokenize([str(jsonl)], tokenizer_of(tiny_data), tmp_path / "straight", val_docs=9)
     assert made.files == straight.files and made.input_hash == straight.input_hash
     assert not (tmp_path / ".out.partial").exists()
+
+
+def test_caseops_shards_and_their_side_cars(texts, tmp_path):
+    """Beside every validation shard the bytes of the original text, token for token."""
+    path = tmp_path / "docs.jsonl"
+    odd = ["  \t leading,  DOUBLE   and trailing \n ", "Snow☃Man ﬁne", f"an operator {OPERATORS[0]} in the TEXT"]
+    path.write_text("".join(json.dumps({"text": t}) + "\n" for t in [*odd, *texts]))
+    model = tmp_path / "case.model"
+    train_on_corpus([str(path)], model, 500, val_docs=40, case=True)
+    sp = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    assert [sp.id_to_piece(i) for i in range(9)] == ["<pad>", "<s>", "</s>", "<unk>", *OPERATORS, "<0x00>"]
+    ordinary = [sp.id_to_piece(i) for i in range(264, 500)]
+    assert not any(c.isascii() and c.isupper() for piece in ordinary for c in piece)
+    made = [
+        tokenize([str(path)], model, tmp_path / f"out{n}", val_docs=40, shard_tokens=4000, case=True, workers=n)
+        for n in (1, 2)
+    ]
+    assert made[0].files == made[1].files
+    folder = next(made[0].data_dir.glob("datasets/*"))
+    assert len(list(folder.glob("fineweb_val_bytes_*.bin"))) == len(list(folder.glob("fineweb_val_0*.bin"))) > 1
+    val = np.concatenate([open_shard(p) for p in sorted(folder.glob("fineweb_val_0*.bin"))])
+    sizes = np.concatenate([open_shard(p) for p in sorted(folder.glob("fineweb_val_bytes_*.bin"))])
+    starts = np.flatnonzero(val == 1)
+    assert (sizes[starts] == 0).all() and (sizes[(val >= 4) & (val <= 7)] % 3 == 0).all()
+    sums = np.add.reduceat(sizes.astype(np.int64), starts).tolist()
+    assert sums == [len(t.strip().encode()) for t in [*odd, *texts][:40]]
+    assert made[0].val_bytes == sum(sums)
+    (snowman,) = [i for i, token in enumerate(val.tolist()) if sp.id_to_piece(token) == "<0x83>"]
+    assert sizes[snowman - 2 : snowman + 1].tolist() == [0, 0, 3], "all on the last byte"
+    first = folder / "fineweb_val_bytes_000000.bin"
+    write_shard(first, open_shard(first)[:-1])
+    with pytest.raises(BadInput, match="val_bytes_000000"):
+        open_dataset(made[0].data_dir, 500)
+    with pytest.raises(BadInput, match="train one with --caseops"):
+        train_on_corpus([str(path)], model, 500, val_docs=40)
+        tokenize([str(path)], model, tmp_path / "out", val_docs=40, case=True)
 
 
 def test_training_documents_that_are_validation_documents_are_left_out(tiny_data, texts, tmp_path):
