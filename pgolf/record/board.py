@@ -1,21 +1,29 @@
-"""What a person sees while seeds run: on a terminal one live table, elsewhere a line now and then."""
+"""What a person sees while seeds run: on a terminal one live view, elsewhere a line now and then."""
 
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
-from rich.console import Console
+import numpy as np
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.logging import RichHandler
+from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from pgolf.record.ledger import Standing
 from pgolf.record.progress import Progress
+from pgolf.tracks import Limits
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False)  # stdout is for results
 LINE_EVERY_S = 20.0
+PANEL, BAR = 39, 7  # columns of a run, and of a bar in it: three fit into 120, two into 80
 
 
 def show_log() -> None:
@@ -32,14 +40,26 @@ def show_log() -> None:
 
 
 class Board:
-    """Runs side by side: stage, how far, loss, time so far and time left. Fed by several threads."""
+    """Runs side by side: stage, how far, loss beside the standing record's, budgets, time left. Fed by several threads.
 
-    def __init__(self, labels: list[str], console: Console = console) -> None:
+    `standing` and `limits` are what to compare with, where they are known; `cost` tells the dollars spent so far, None
+    where nothing is paid for.
+    """
+
+    def __init__(
+        self,
+        labels: list[str],
+        console: Console = console,
+        standing: Standing | None = None,
+        limits: Limits | None = None,
+        cost: Callable[[], float | None] = lambda: None,
+    ) -> None:
         self.runs: dict[str, Progress | None] = dict.fromkeys(labels)
+        self.standing, self.limits, self.cost = standing, limits, cost
         self.said: dict[str, tuple[str, float]] = {}  # stage and time of a run's last line
         self.lock = threading.Lock()
         self.live = (
-            Live(console=console, get_renderable=self.table, refresh_per_second=2) if console.is_terminal else None
+            Live(console=console, get_renderable=self.view, refresh_per_second=2) if console.is_terminal else None
         )
 
     def __enter__(self) -> "Board":
@@ -72,33 +92,79 @@ class Board:
 
     def line(self, label: str, progress: Progress) -> str:
         """Where a run stands in a line of text."""
-        left = time_left(progress, self.finished(label))
+        left, gap = time_left(progress, self.finished(label)), self.against(progress)
         words = [progress.stage + (f" {progress.done}/{progress.total}" if progress.total > 1 else "")]
         words += [f"loss {progress.loss:.4f}"] if progress.loss is not None else []
+        words += [f"({signed(gap)} against {self.standing.name})"] if self.standing and gap is not None else []
         words += [f"val_bpb {progress.val_bpb:.4f}"] if progress.val_bpb is not None else []
         words += [clock(progress.elapsed), f"({left} left)" if left else ""]
         return "  ".join(word for word in words if word)
 
-    def table(self) -> Table:
-        """All runs, one a row."""
-        table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-        for name in ("", "stage", "", "", "loss", "bpb", "elapsed", "left"):
-            table.add_column(name, justify="left" if name in ("", "stage") else "right")
-        for label, p in list(self.runs.items()):
-            if p is None:
-                table.add_row(label, "[dim]waiting[/dim]")
-                continue
-            table.add_row(
-                label,
-                f"[red]{p.stage}[/red]" if p.error else p.stage,
-                ProgressBar(total=1.0, completed=p.fraction, width=20),
-                f"{p.done}/{p.total}" if p.total > 1 else "",
-                f"{p.loss:.4f}" if p.loss is not None else "",
-                f"{p.val_bpb:.4f}" if p.val_bpb is not None else "",
-                clock(p.elapsed),
-                time_left(p, self.finished(label)),
-            )
-        return table
+    def against(self, progress: Progress) -> float | None:
+        """How far the loss is from the standing record's at the same step (negative: better); None if unknown."""
+        theirs = loss_at(self.standing, progress.step) if self.standing else None
+        return None if theirs is None or progress.loss is None else progress.loss - theirs
+
+    def view(self) -> RenderableType:
+        """All runs, and what they cost."""
+        panels = [self.panel(label, progress) for label, progress in list(self.runs.items())]
+        cost, name = self.cost(), self.standing.name if self.standing else None
+        notes = [f"beside a loss: its distance from that of {name} at the same step"] if name else []
+        notes += [f"${cost:,.2f} spent so far"] if cost is not None else []
+        return Group(Columns(panels, padding=(0, 1, 0, 0)), Text("; ".join(notes), "dim"))
+
+    def panel(self, label: str, p: Progress | None) -> Panel:
+        """One run."""
+        if p is None:
+            return Panel(Text("waiting", "dim"), title=label, title_align="left", width=PANEL, border_style="dim")
+        table = Table.grid(padding=(0, 1))
+        for row in self.rows(p):
+            table.add_row(*row)
+        left = time_left(p, self.finished(label))
+        time = clock(p.elapsed) + (f", {left} left" if left else "")
+        color = "red" if p.error else "green" if p.stage == "done" else "none"
+        return Panel(table, title=label, title_align="left", subtitle=time, width=PANEL, border_style=color)
+
+    def rows(self, p: Progress) -> Iterator[tuple[RenderableType, ...]]:
+        """Name, bar and figure of each line of a run."""
+        of = f"{p.done}/{p.total}" if p.total > 1 else ""
+        words = {"pre-quantization post-ema": "pre-quant"}.get(p.stage, p.stage.removeprefix("quantized_"))
+        yield Text(words[:12], "red" if p.error else "bold"), ProgressBar(1.0, p.fraction, width=BAR), Text(of)
+        if p.loss is not None:
+            gap = self.against(p)
+            beside = Text("") if gap is None else Text(signed(gap), "green" if gap < 0 else "yellow")
+            yield Text("loss", "dim"), Text(f"{p.loss:.4f}"), beside
+        if p.val_bpb is not None:
+            yield Text("val_bpb", "dim"), Text(f"{p.val_bpb:.5f}"), Text()
+        if self.limits:
+            megabytes = None if p.artifact_bytes is None else p.artifact_bytes / 1e6
+            yield budget("size", megabytes, self.limits.artifact_bytes / 1e6, "MB", 3)
+            yield budget("train", p.train_seconds, self.limits.train_seconds, "s")
+            yield budget("eval", p.eval_seconds, self.limits.eval_seconds, "s")
+
+
+def loss_at(standing: Standing, step: int | None) -> float | None:
+    """The standing record's training loss at a step, between its logged ones, averaged over its seeds; None beyond."""
+    curves = [s.curve for s in standing.seeds if s.curve]
+    if step is None or not curves or any(not c[0][0] <= step <= c[-1][0] for c in curves):
+        return None
+    points = [np.array(curve).T for curve in curves]
+    return float(np.mean([np.interp(step, steps, losses) for steps, losses in points]))
+
+
+def signed(difference: float) -> str:
+    """A difference of losses with its sign."""
+    return f"{difference:+.4f}".replace("-", "−")
+
+
+def budget(name: str, used: float | None, allowed: float, unit: str, digits: int = 0) -> tuple[RenderableType, ...]:
+    """A line with how much of a limit is used; empty where nothing is known yet."""
+    if used is None:
+        return Text(name, "dim"), Text("–", "dim"), Text()
+    over = used > allowed
+    bar = ProgressBar(allowed, min(used, allowed), width=BAR, complete_style="red" if over else "cyan")
+    text = f"{used:.{digits}f} of {allowed:.{digits}f} {unit}"
+    return Text(name, "dim"), bar, Text(text, "red" if over else "none")
 
 
 def time_left(p: Progress, reference: Progress | None) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pgolf.record.run import stage_kind
+
 
 @dataclass
 class Progress:
@@ -23,11 +25,15 @@ class Progress:
     done: int = 0
     total: int = 0
     loss: float | None = None
+    step: int | None = None  # that the loss is of
     val_bpb: float | None = None
     error: str | None = None
     heard: float = 0.0
     elapsed: float = 0.0
     begun: dict[str, float] = field(default_factory=dict)  # stage to the time it was first heard of
+    train_seconds: float | None = None  # of the training timer, calibration included once it is over
+    passes: dict[str, float] = field(default_factory=dict)  # evaluation over the artifact to its seconds
+    artifact_bytes: int | None = None  # code and model
     _rest: str = ""  # an unfinished line
 
     def feed(self, text: str) -> None:
@@ -47,12 +53,20 @@ class Progress:
                 self._enter(event["stage"], event["done"], event["total"])
             case "train":
                 self._enter("train", event["step"], event["iterations"])
-                self.loss = float(event["train_loss"])
+                self.loss, self.step = float(event["train_loss"]), self.done
+                self.train_seconds = event["train_ms"] / 1000
             case "stop":
                 self._enter("calibration", 0, 0)
+                self.train_seconds = event["train_ms"] / 1000
+            case "calibration":
+                self.train_seconds = (self.train_seconds or 0.0) + float(event["seconds"])
+            case "artifact":
+                self.artifact_bytes = int(event["total_bytes"])
             case "stage":
                 self._enter(event["stage"], 1, 1)
                 self.val_bpb = float(event["val_bpb"])
+                if stage_kind(self.stage) != "pre-quant":
+                    self.passes[self.stage] = event["eval_ms"] / 1000
             case "error":
                 self.error = str(event["message"])
             case "end":
@@ -66,6 +80,14 @@ class Progress:
     def fraction(self) -> float:
         """Share of the current stage that is done."""
         return self.done / self.total if self.total else 0.0
+
+    @property
+    def eval_seconds(self) -> float | None:
+        """Seconds of the passes over the artifact, the one that runs included."""
+        runs = stage_kind(self.stage) in ("quantized", "sliding", "ttt") and self.stage not in self.passes
+        if not self.passes and not runs:
+            return None
+        return sum(self.passes.values()) + (self.heard - self.begun[self.stage] if runs else 0.0)
 
     def left(self, finished: "Progress | None" = None) -> float | None:
         """Seconds still to go: of the whole run if there is a finished one to compare with, else of the current

@@ -1,19 +1,23 @@
 """What a person sees while seeds run."""
 
 import io
+import json
 import logging
 
 import pytest
 from rich.console import Console
 
-from pgolf.record.board import Board, clock
+from pgolf import tracks
+from pgolf.record import ledger
+from pgolf.record.board import Board, clock, loss_at
 from pgolf.record.progress import Progress
 
 
 def training(step: int, elapsed: float) -> Progress:
     progress = Progress()
     progress.feed('{"t": 0, "event": "progress", "stage": "train", "done": 0, "total": 100}\n')
-    progress.feed(f'{{"t": {elapsed}, "event": "train", "step": {step}, "iterations": 100, "train_loss": 4.5}}\n')
+    event = {"t": elapsed, "event": "train", "step": step, "iterations": 100, "train_loss": 4.5}
+    progress.feed(json.dumps(event | {"train_ms": 900 * elapsed}) + "\n")
     progress.elapsed = elapsed
     return progress
 
@@ -37,6 +41,56 @@ def test_terminal_shows_the_runs_side_by_side() -> None:
     assert "4.5000" in text
     assert "≥ 2:00" in text
     assert "waiting" in text
+
+
+def test_terminal_shows_budgets_cost_and_the_distance_from_the_standing_record() -> None:
+    standing = ledger.load("pr1493")
+    progress = Progress()
+    said = [
+        {"event": "progress", "stage": "train", "done": 0, "total": 4550},
+        {"event": "train", "step": 1250, "iterations": 4550, "train_loss": 3.0, "train_ms": 154_000},
+        {"event": "stop", "train_ms": 588_100},
+        {"event": "calibration", "seconds": 12.7},
+        {"event": "artifact", "total_bytes": 15_990_000},
+        {"event": "stage", "stage": "pre-quantization post-ema", "val_bpb": 1.08, "eval_ms": 7000},
+        {"event": "stage", "stage": "quantized", "val_bpb": 1.09, "eval_ms": 25_000},
+    ]
+    for n, event in enumerate(said):
+        progress.feed(json.dumps({"t": 100 * n} | event) + "\n")
+    progress.feed('{"t": 700, "event": "progress", "stage": "quantized_ttt", "done": 1, "total": 9}\n')
+    progress.feed('{"t": 760, "event": "progress", "stage": "quantized_ttt", "done": 2, "total": 9}\n')
+    limits = tracks.load("10min_16mb").limits
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    with Board(["seed 42"], screen, standing, limits, lambda: 7.5) as board:
+        board.update("seed 42", progress)
+    assert isinstance(screen.file, io.StringIO)
+    text = screen.file.getvalue()
+    # halfway between its logged steps, over its three seeds
+    theirs = sum((dict(s.curve)[1000] + dict(s.curve)[1500]) / 2 for s in standing.seeds) / 3
+    assert f"{3.0 - theirs:+.4f}".replace("-", "−") in text
+    assert "15.990 of 16.000 MB" in text
+    assert "601 of 600 s" in text  # calibration counts
+    assert "85 of 600 s" in text  # one pass of 25 s and 60 s of another; the pre-quantisation one is none
+    assert "$7.50 spent so far" in text
+
+
+def test_loss_beyond_the_standing_curve_has_nothing_to_be_compared_with() -> None:
+    standing = ledger.load("pr1493")
+    last = standing.seeds[0].curve[-1][0]
+    assert loss_at(standing, last) is not None
+    assert loss_at(standing, last + 1) is None
+    assert loss_at(ledger.load("pr1855"), 1) is None  # a record without curves
+
+
+def test_view_fits_a_terminal_of_eighty_columns() -> None:
+    file = io.StringIO()
+    screen = Console(file=file, width=80, color_system=None)
+    board = Board(["seed 42", "seed 314"], screen, ledger.load("pr1493"), tracks.load("10min_16mb").limits)
+    board.update("seed 42", training(20, 30.0))
+    screen.print(board.view())
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "seed 42" in lines[0] and "seed 314" in lines[0]
 
 
 def test_elsewhere_it_is_a_line_a_stage(caplog: pytest.LogCaptureFixture) -> None:
