@@ -200,14 +200,16 @@ def make(record: Record, parallel: int | None) -> Outcome:
         program = record.folder / "baseline" / PROGRAM
         write_atomic(program, pack_trainer(str(track.baseline_preset), {}))
         jobs.insert(0, Job("baseline", program.parent, program, environment, track.nproc))
-    finished = train(record, jobs, at_once)
+    finished = train(record, jobs, at_once, standing)
     if standing is None:
         standing = measured_here(track, list(finished["baseline"].values()), read_plans(record.folder)[0].created[:10])
         write_standing(record.folder / "baseline" / "standing.json", standing)
     return conclude(record, finished["seed"], standing)
 
 
-def train(record: Record, jobs: Sequence[Job], at_once: int) -> dict[str, dict[int, Path]]:
+def train(
+    record: Record, jobs: Sequence[Job], at_once: int, standing: Standing | None
+) -> dict[str, dict[int, Path]]:
     """Every seed of every job on pods, `at_once` at the same time; the finished attempts by job and seed.
 
     When this process is told to stop, so are all.
@@ -215,7 +217,8 @@ def train(record: Record, jobs: Sequence[Job], at_once: int) -> dict[str, dict[i
     runs = [(job, seed) for job in jobs for seed in record.request.seeds]
     stop = threading.Event()
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
-    with Board([f"{job.name} {seed}" for job, seed in runs]) as board, pool:
+    labels = [f"{job.name} {seed}" for job, seed in runs]
+    with Board(labels, standing=standing, limits=record.request.track.limits) as board, pool:
         try:
             futures = []
             for job, seed in runs:
