@@ -4,7 +4,8 @@
 
 A model is trained on the docstrings first, once, and kept under build/artifact: `smoke` in a minute, `full` (the
 pr1493 model, SP8192, 2048 tokens a step) at 8 to 15 seconds a step of one core; without --steps the longest training
-that is kept there, else 60 steps. Times are CPU seconds of one thread.
+that is kept there, else 60 steps. With more steps than were kept, training goes on from the longest, on the schedule of
+the new number (the learning rate goes up again and down to 0 once more). Times are CPU seconds of one thread.
 
 `entropy0` is the order-0 entropy of the integers summed over matrices. `brotli` is the records' codec and rounding;
 `ans` is ours, with row scales on 8 steps an octave and fp16 tensors of 6 mantissa bits; `ans_over_entropy0` and
@@ -36,7 +37,7 @@ from pgolf.trainer.data import Loader, load_validation
 from pgolf.trainer.fit_to_cap import mean_loss, projected_bytes
 from pgolf.trainer.loop import Run, Training, write_atomic
 from pgolf.trainer.model import GPT
-from pgolf.trainer.quantize import Hessians, grid, quantise, roles, row_scale
+from pgolf.trainer.quantize import Hessians, gptq, grid, quantise, roles, row_scale
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "artifact"
 COARSE = {"compressor": "ans", "scale_mantissa_bits": 3, "passthrough_mantissa_bits": 6}
@@ -65,9 +66,11 @@ def trained(size: str, steps: int) -> tuple[Config, GPT, dict]:
     knobs |= QUICK | {"data_dir": str(dataset.data_dir), "run_id": size}
     folder = BUILD / (f"full-{steps}" if full else "smoke")
     if not (folder / "final_model.pt").exists():
+        shorter = [n for n in steps_kept() if n < steps] if full else []
+        start = BUILD / f"full-{max(shorter)}" / "checkpoint.pt" if shorter else Path()
         print(f"training {size} in {folder}", file=sys.stderr)
         folder.mkdir(parents=True, exist_ok=True)
-        train_in(folder, knobs)
+        train_in(folder, knobs, start)
     cfg = presets.config_of(knobs | {"dtype": "float32"})
     model = GPT(cfg)
     model.load_state_dict(torch.load(folder / "final_model.pt", weights_only=True))
@@ -85,10 +88,16 @@ def trained(size: str, steps: int) -> tuple[Config, GPT, dict]:
     return cfg, model, facts
 
 
-def train_in(folder: Path, knobs: dict[str, Knob]) -> None:
-    """Train as the trainer does, or go on from its checkpoint, and leave the averaged weights; nothing is scored."""
+def steps_kept() -> list[int]:
+    """Of the finished trainings of the full size under build/artifact."""
+    return [int(path.parent.name.removeprefix("full-")) for path in BUILD.glob("full-*/final_model.pt")]
+
+
+def train_in(folder: Path, knobs: dict[str, Knob], start: Path) -> None:
+    """Train as the trainer does, or go on from the folder's checkpoint or from `start`, and leave the averaged weights;
+    nothing is scored."""
     with chdir(folder), redirect_stdout(sys.stderr):
-        resume = "checkpoint.pt" if Path("checkpoint.pt").exists() else ""
+        resume = next((str(p) for p in (Path("checkpoint.pt"), start) if p.is_file()), "")
         cfg = presets.config_of(knobs | {"resume_from_ckpt": resume})
         run = Run(cfg)
         run.event("start", config=asdict(cfg), world_size=1, code_bytes=0)
@@ -106,6 +115,37 @@ def hessians_of(cfg: Config, model: GPT) -> dict[str, Tensor]:
         for _ in range(cfg.gptq_calibration_batches):
             model(loader.next()[0])
     return hessians.finish(1)
+
+
+class BothHessians(Hessians):
+    """Ours, and beside them one full product for each matrix and visit; CPU seconds of either."""
+
+    def __init__(self, model: GPT):
+        super().__init__(model)
+        self.plain: dict[str, Tensor] = {}
+        self.seconds = self.plain_seconds = 0.0
+
+    def _add(self, key: str, x: Tensor) -> None:
+        spent, _ = cpu(lambda: super(BothHessians, self)._add(key, x))
+        self.seconds += spent
+        x = x.detach().flatten(0, -2).float()
+        for name in [key.replace("c_q", c) for c in ("c_q", "c_k", "c_v")] if "c_q" in key else [key]:
+            own = self.plain.setdefault(name, torch.zeros(x.shape[1], x.shape[1]))
+            self.plain_seconds += cpu(lambda own=own: own.addmm_(x.t(), x))[0]
+
+
+def compare_hessians(cfg: Config, model: GPT, batches: int = 4) -> dict:
+    """Time of the sums alone, over that of one full product for each matrix; they must agree."""
+    loader, both = (
+        Loader(cfg, 0, 1, cfg.train_batch_tokens // cfg.train_seq_len, torch.device("cpu")),
+        BothHessians(model),
+    )
+    with torch.no_grad():
+        for _ in range(batches):
+            model(loader.next()[0])
+    for name, h in both.finish(1).items():
+        assert (h - both.plain[name]).norm() <= 1e-5 * h.norm(), name
+    return {"hessian_sums_over_plain": both.seconds / both.plain_seconds}
 
 
 def rounded(w: Tensor, scale: Tensor, bits: int) -> Tensor:
@@ -143,7 +183,7 @@ def compare_gptq(cfg: Config, model: GPT, hessians: dict[str, Tensor], tensors: 
     for role, names in roles(model).items():
         if not isinstance(tensors[role], tuple):
             continue
-        bits, sigmas = grid(role, cfg)
+        bits, sigmas, _ = grid(role, cfg)
         for name, q, scale in zip(names, *tensors[role], strict=True):
             w, h = model.get_parameter(name).detach(), hessians[name]
             spent, theirs = cpu(lambda w=w, h=h, b=bits, s=sigmas: plain_gptq(w, h, b, s, cfg.gptq_damp))
@@ -165,6 +205,27 @@ def compare_gptq(cfg: Config, model: GPT, hessians: dict[str, Tensor], tensors: 
         "gptq_error_over_reference": float(np.mean(over_plain)),
         "gptq_worst_error_over_reference": max(over_plain),
         "gptq_integers_that_differ": unequal / count,
+    }
+
+
+def compare_powers(cfg: Config, hessians: dict[str, Tensor], unquantised: Tensors, cost: Callable) -> dict:
+    """What rounding the embedding alone costs in loss, in a file of the same size, where a row's step goes with its
+    spread to another power. Steps are four times as wide as they should be, so that the cost stands out."""
+    name, found, size = "tok_emb.weight", {}, 0
+    if name not in hessians or unquantised[name][0].numel() <= cfg.passthrough_numel:
+        return {}
+    for power in (1.0, 0.5, 0.0):
+        sigmas = 4 * cfg.embed_clip_sigmas
+        for _ in range(4 if size else 1):
+            held = gptq(unquantised[name], [hessians[name]], cfg.embed_bits, sigmas, cfg, power=power)
+            taken = len(encode({name: held}, {}, "ans"))
+            size = size or taken
+            sigmas *= 2 ** (8 * (taken - size) / held[0].numel())
+        found[power] = cost(unquantised | {name: held})
+    return {
+        "embed_loss_4x": found[1.0],
+        "embed_loss_4x_power_half_over_sdclip": found[0.5] / found[1.0],
+        "embed_loss_4x_power_zero_over_sdclip": found[0.0] / found[1.0],
     }
 
 
@@ -190,6 +251,7 @@ def measure(size: str, steps: int, val_tokens: int) -> dict:
     gptq_s, exact = cpu(lambda: quantise(model, hessians, cfg, 0, 1, lambda text: print(text, file=sys.stderr)))
     coarse = quantise(model, hessians, replace(cfg, **COARSE), 0, 1, lambda text: None)
     facts |= {"hessians_s": hessians_s, "gptq_s": gptq_s} | compare_gptq(cfg, model, hessians, exact)
+    facts |= compare_hessians(cfg, model)
     facts["gptq_speedup"] = facts["gptq_reference_s"] / gptq_s
 
     matrices = [q for held in exact.values() if isinstance(held, tuple) for q in held[0].numpy()]
@@ -231,16 +293,20 @@ def measure(size: str, steps: int, val_tokens: int) -> dict:
     }
     trial = GPT(cfg)
     trial.looping = True
+
+    def loss(tensors: Tensors) -> float:
+        return float(mean_loss(trial, tensors, x, y))
+
     for name, tensors in (("val_loss", unquantised), ("val_loss_brotli", exact), ("val_loss_ans", coarse)):
-        facts[name] = float(mean_loss(trial, tensors, x, y))
+        facts[name] = loss(tensors)
+    facts |= compare_powers(replace(cfg, **COARSE), hessians, unquantised, lambda t: loss(t) - facts["val_loss"])
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in facts.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["full", "smoke", "all"], default="all")
-    kept = [int(path.parent.name.removeprefix("full-")) for path in BUILD.glob("full-*/final_model.pt")]
-    parser.add_argument("--steps", type=int, default=max(kept, default=60), help="of training the full size")
+    parser.add_argument("--steps", type=int, default=max(steps_kept(), default=60), help="of training the full size")
     parser.add_argument("--val-tokens", type=int, default=8192, help="validation tokens for the losses")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

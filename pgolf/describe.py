@@ -55,7 +55,7 @@ def describe(preset: str, overrides: dict[str, str] | None = None) -> Descriptio
         if n <= cfg.passthrough_numel:
             half_bits += 16 * n
             continue
-        width, sigmas = grid(name, cfg)
+        width, sigmas, _ = grid(name, cfg)
         step = sigmas / (2 ** (width - 1) - 1)  # in standard deviations of a row
         integer_bits += n * (GAUSSIAN_BITS - math.log2(step))
         half_bits += 16 * p.shape[0]  # the rows' scales

@@ -21,6 +21,7 @@ RANGES = {
     **dict.fromkeys(("scale_mantissa_bits", "passthrough_mantissa_bits"), (0, 10)),
     **dict.fromkeys(("matrix_clip_sigmas", "embed_clip_sigmas"), (0.01, math.inf)),
     **dict.fromkeys(("attn_clip_sigmas", "mlp_clip_sigmas", "gptq_damp", "size_margin"), (0, math.inf)),
+    "embed_scale_power": (0, 1),
     "brotli_lgwin": (10, 24),
 }
 

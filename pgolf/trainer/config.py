@@ -98,6 +98,7 @@ class Config:
     attn_clip_sigmas: float = 0.0  # 0: MATRIX_CLIP_SIGMAS
     mlp_clip_sigmas: float = 0.0  # 0: MATRIX_CLIP_SIGMAS
     embed_clip_sigmas: float = 20.0
+    embed_scale_power: float = 1.0  # a row's step goes with its standard deviation to this power
     passthrough_numel: int = 65536  # tensors up to this size stay fp16
     passthrough_mantissa_bits: int = 10  # of those tensors; fewer of fp16's 10 make a smaller file
     scale_mantissa_bits: int = 10  # of the rows' scales: 3 is 8 steps an octave

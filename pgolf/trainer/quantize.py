@@ -77,9 +77,14 @@ def coarse(x: Tensor, mantissa_bits: int) -> Tensor:
     return (magnitude | bits & -0x8000).to(torch.int16).view(torch.float16)
 
 
-def row_scale(weight: Tensor, bits: int, sigmas: float, mantissa_bits: int = 10) -> Tensor:
-    """SDClip: fp16 step of each row, k·std / (2^(bits−1) − 1); weight `[..., rows, cols]` to `[..., rows]`."""
-    return coarse(weight.float().std(dim=-1) * (sigmas / (2 ** (bits - 1) - 1)), mantissa_bits)
+def row_scale(weight: Tensor, bits: int, sigmas: float, mantissa_bits: int = 10, power: float = 1.0) -> Tensor:
+    """SDClip: fp16 step of each row, k·std / (2^(bits−1) − 1); weight `[..., rows, cols]` to `[..., rows]`.
+
+    With a `power` below 1 it goes with std^power, the matrix's mean square std as before; 0 is one step for all rows.
+    """
+    std = weight.float().std(dim=-1)
+    std = std**power * std.square().mean(-1, keepdim=True) ** (0.5 - power / 2)
+    return coarse(std * (sigmas / (2 ** (bits - 1) - 1)), mantissa_bits)
 
 
 def feedback(h: Tensor, damp: float, log: Callable[[str], object]) -> Tensor:
@@ -115,6 +120,7 @@ def gptq(
     sigmas: float,
     cfg: Config,
     log: Callable[[int, str], object] = print,
+    power: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Quantise matrices of one shape together.
 
@@ -124,12 +130,13 @@ def gptq(
     hessian : n of `[cols, cols]`.
     bits, sigmas : integer width, and clip width in standard deviations of a row.
     log : is told the number of a matrix whose Hessian needs more damping or is of no use, and which.
+    power : of the rows' standard deviations, see `row_scale`.
 
     Returns
     -------
     int8 `[n, rows, cols]` and fp16 scales `[n, rows]`: weight ≈ integers · scale.
     """
-    scale = row_scale(weight, bits, sigmas, cfg.scale_mantissa_bits)
+    scale = row_scale(weight, bits, sigmas, cfg.scale_mantissa_bits, power)
     diagonal = torch.stack([h.diagonal() for h in hessian]).float()
     dead = diagonal == 0
     order = torch.argsort(diagonal, dim=-1, descending=True, stable=True)
@@ -170,12 +177,12 @@ def round_in_turn(w: Tensor, a: Tensor, scale: Tensor, bits: int) -> Tensor:
     return q
 
 
-def grid(name: str, cfg: Config) -> tuple[int, float]:
-    """(bits, clip width in standard deviations) of a matrix."""
+def grid(name: str, cfg: Config) -> tuple[int, float, float]:
+    """(bits, clip width in standard deviations, power of them) of a matrix."""
     if name.startswith("tok_emb"):
-        return cfg.embed_bits, cfg.embed_clip_sigmas
+        return cfg.embed_bits, cfg.embed_clip_sigmas, cfg.embed_scale_power
     own = cfg.attn_clip_sigmas if ".attn." in name else cfg.mlp_clip_sigmas
-    return cfg.matrix_bits, own or cfg.matrix_clip_sigmas
+    return cfg.matrix_bits, own or cfg.matrix_clip_sigmas, 1.0
 
 
 def quantise(
@@ -198,7 +205,8 @@ def quantise(
         if weight[0].numel() <= cfg.passthrough_numel or names[0] not in hessians:
             result[role] = coarse(weight, cfg.passthrough_mantissa_bits)
             continue
-        key = (role, *grid(role, cfg))
+        bits, sigmas, power = grid(role, cfg)
+        key = role, bits, sigmas, power
         if key in kept:
             result[role] = kept[key]
             continue
@@ -207,7 +215,7 @@ def quantise(
         mine, own = slice(rank, None, world), names[rank::world]
         if own:
             note = partial(_note, notes, own)
-            q[mine], scale[mine] = gptq(weight[mine], [hessians[n] for n in own], *key[1:], cfg, note)
+            q[mine], scale[mine] = gptq(weight[mine], [hessians[n] for n in own], bits, sigmas, cfg, note, power)
         if world > 1:
             dist.all_reduce(q)
             dist.all_reduce(scale)

@@ -1,5 +1,7 @@
 """What the reference of test_gptq does not cover: Hessians of no use, batches, ranks, coarse scales."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -110,6 +112,39 @@ def test_scales_on_a_coarse_grid_are_few_and_cost_next_to_nothing():
     assert ((scale.float() / exact).log2().abs() <= np.log2(17 / 16)).all()
     (fine,), (fine_scale,) = gptq(w[None], h[None], 6, 12.85, Config())
     assert error(w, q, scale, h) < 1.15 * error(w, fine, fine_scale, h)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 1.0])
+def test_steps_go_with_a_power_of_the_rows_spread(power):
+    """The matrix keeps its mean square std, whatever the power, when all rows are alike; 1 is SDClip to the bit."""
+    w = torch.randn(2, ROWS, COLS, generator=torch.Generator().manual_seed(0))
+    w = w / w.std(-1, keepdim=True) * torch.logspace(-2, 0, ROWS)[:, None]
+    step = row_scale(w, 6, 31.0, power=power).double()
+    ratio = step[:, 1:] / step[:, :-1]
+    torch.testing.assert_close(ratio, torch.full_like(ratio, 10 ** (2 * power / (ROWS - 1))), rtol=2e-3, atol=0)
+    alike = w / w.std(-1, keepdim=True)
+    torch.testing.assert_close(row_scale(alike, 6, 31.0, power=power), torch.ones(2, ROWS).half(), rtol=2e-3, atol=0)
+    if power == 1:
+        assert torch.equal(step, w.std(-1).half().double())
+
+
+def test_rows_without_spread_give_no_nan_at_any_power():
+    w = torch.zeros(2, ROWS, COLS)
+    w[1, 3:] = torch.randn(ROWS - 3, COLS)
+    for power in (0.0, 0.5, 1.0):
+        scale = row_scale(w, 8, 20.0, power=power)
+        assert scale.isfinite().all() and not scale[0].any() and scale[1, 3:].all()
+
+
+def test_the_power_is_the_embeddings_alone():
+    cfg = tiny()
+    model, hessians = ready(cfg)
+    with torch.no_grad():
+        model.tok_emb.weight *= torch.logspace(-1, 0, 64)[:, None]
+    plain = quantise(model, hessians, cfg, 0, 1, lambda text: None)
+    even = quantise(model, hessians, replace(cfg, embed_scale_power=0.0), 0, 1, lambda text: None)
+    assert even["tok_emb.weight"][1].unique().numel() == 1 < plain["tok_emb.weight"][1].unique().numel()
+    assert torch.equal(even["blocks.mlp.fc.weight"][0], plain["blocks.mlp.fc.weight"][0])
 
 
 def tiny() -> Config:
