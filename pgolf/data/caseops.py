@@ -137,7 +137,7 @@ class Decoder:
             rest = _REST_OF_CAPS.match(text).group()  # type: ignore[union-attr]  # it matches nothing, too
             out.append(rest.replace(CAPNEXT, "").upper())
             at = len(rest)
-            self.caps = text[at:] in ("", CAPNEXT)
+            self.caps = text[at : at + 2] in ("", CAPNEXT)
         for found in _TO_DECODE.finditer(text, at):
             marked, start = found.group(), found.start()
             out.append(text[at:start])
@@ -150,7 +150,7 @@ class Decoder:
                 raise BadInput(f"no CaseOps text: the operator U+{ord(marked[0]):04X} at {where} has no place there")
             out.append(marked[1:] if marked[0] == ESC else marked[1:].replace(CAPNEXT, "").upper())
             at = found.end()
-            self.caps = marked[0] == ALLCAPS and text[at:] in ("", CAPNEXT)
+            self.caps = marked[0] == ALLCAPS and text[at : at + 2] in ("", CAPNEXT)
         else:
             out.append(text[at:])
             at = len(text)
