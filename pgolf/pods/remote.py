@@ -63,6 +63,9 @@ class Slots(Protocol):
     def another(self) -> Slot | None:
         """One more; None if there is none."""
 
+    def close(self) -> None:
+        """Have none left, also of those that nobody holds."""
+
 
 class RemotePlace:
     """See `pgolf.pods.Place`. Gives each running seed a machine of its own, and ends those that nobody waits for.
@@ -140,12 +143,17 @@ class RemotePlace:
         if not needed:
             slot.end()
 
+    def runs(self) -> int:
+        """How many seeds have yet to end."""
+        return self.coming + len(self.held)
+
     def close(self) -> None:
         """Give every machine back."""
         with self.changed:
             slots, self.held, self.free = [*self.held.values(), *self.free], {}, []
         for slot in slots:
             slot.end()
+        self.slots.close()
 
 
 class RemotePod:

@@ -12,7 +12,7 @@ from pgolf.files import write_atomic, write_json
 from pgolf.pods.bootstrap import Wanted, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
 from pgolf.pods.remote import Slot, read_slot
-from pgolf.pods.settings import Inventoried, Reaching, Ssh
+from pgolf.pods.settings import Inventoried, Ssh
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +50,16 @@ class Inventory:
         """The next machine that this record has not used."""
         return self.unused.pop(0) if self.unused else None
 
+    def close(self) -> None:
+        """They stay where they are."""
+
 
 class InventorySlot:
     """One machine. It is nobody's to end: given back, it is just not used any more."""
 
-    def __init__(self, listed: Inventoried, settings: Reaching, path: Path, data: Data, stop: threading.Event) -> None:
+    def __init__(self, listed: Inventoried, settings: Ssh, path: Path, data: Data, stop: threading.Event) -> None:
         self.name, self.listed, self.settings, self.path, self.data = listed.name, listed, settings, path, data
-        pins = settings.known_hosts if isinstance(settings, Ssh) else path.with_suffix(".pin")
-        if listed.host_key:
-            pins = path.with_suffix(".pin")
+        pins = path.with_suffix(".pin") if listed.host_key else settings.known_hosts
         address = Address(listed.host, listed.port, listed.user or getpass.getuser(), settings.key, pins)
         self.reached = Machine(self.name, address, settings.work, settings.python, stop, settings.patience_s)
         self.lock = threading.Lock()

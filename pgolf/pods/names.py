@@ -1,0 +1,36 @@
+"""The names of rented pods: `pgolf.<owner>.<record-id>.<slot>.<nonce>`. They say whose a pod is."""
+
+from dataclasses import dataclass
+
+LONGEST = 191  # RunPod's limit
+
+
+@dataclass(frozen=True)
+class PodName:
+    """What a pod's name says."""
+
+    owner: str
+    record_id: str
+    slot: str
+
+
+def pod_name(owner: str, record_id: str, slot: str, nonce: str) -> str:
+    """
+    >>> pod_name("me", "10min_16mb-pr1812-0f.1", "pod-1", "c0ffee")
+    'pgolf.me.10min_16mb-pr1812-0f.1.pod-1.c0ffee'
+    """
+    name = f"pgolf.{owner}.{record_id}.{slot}.{nonce}"
+    assert len(name) <= LONGEST
+    return name
+
+
+def read_name(name: str) -> PodName | None:
+    """
+    >>> read_name("pgolf.me.10min_16mb-pr1812-0f.1.pod-1.c0ffee")
+    PodName(owner='me', record_id='10min_16mb-pr1812-0f.1', slot='pod-1')
+    >>> read_name("my pod")
+    """
+    parts = name.split(".")
+    if len(parts) < 5 or parts[0] != "pgolf":
+        return None
+    return PodName(parts[1], ".".join(parts[2:-2]), parts[-2])

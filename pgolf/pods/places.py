@@ -1,0 +1,177 @@
+"""Which pods a record runs on: what a user asks for, checked, and the place that comes of it."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from filelock import FileLock, Timeout
+
+from pgolf.errors import BadInput, RunFailed, did_you_mean
+from pgolf.pods import Place
+from pgolf.pods.local import ThisMachine
+from pgolf.pods.money import Budget
+from pgolf.pods.remote import RemotePlace, read_slot, slot_files
+from pgolf.pods.rental import Rentals
+from pgolf.pods.runpod import Runpod
+from pgolf.pods.settings import Rent, Settings, read_settings
+from pgolf.pods.ssh import Data, Inventory
+
+log = logging.getLogger(__name__)
+KINDS = ("local", "ssh", "runpod")
+KEY = "RUNPOD_API_KEY"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Where seeds are to run.
+
+    `at_once` pods at the same time (None: one a seed); `rehearse`: the packed file first runs end to end on a small
+    pod; `max_cost` in dollars and `max_hours` are hard.
+    """
+
+    kind: Literal["local", "ssh", "runpod"]
+    at_once: int | None
+    rehearse: bool
+    max_cost: float | None
+    max_hours: float | None
+    settings: Settings
+
+    @property
+    def remote(self) -> bool:
+        """Whether the pods are elsewhere."""
+        return self.kind != "local"
+
+
+def check_wanted(
+    kind: str = "local",
+    at_once: int | None = None,
+    rehearse: bool = False,
+    max_cost: float | None = None,
+    max_hours: float | None = None,
+    pods_file: Path | None = None,
+) -> Wanted:
+    """What is asked for; BadInput for an unknown kind, a bound that is none, or what `local` can't do."""
+    if kind not in KINDS:
+        raise BadInput(f"--pods {kind}: no such pods{did_you_mean(kind, KINDS)}; there are: {', '.join(KINDS)}")
+    for name, value in (("--max-cost", max_cost), ("--max-hours", max_hours), ("--pods-at-once", at_once)):
+        if value is not None and not value > 0:
+            raise BadInput(f"{name} {value}: give a number above 0")
+    if kind != "runpod" and (max_cost is not None or max_hours is not None):
+        raise BadInput(f"--max-cost and --max-hours bound rented pods; with --pods {kind} nothing is rented")
+    if kind == "local" and (at_once or rehearse):
+        raise BadInput(
+            "--pods-at-once and --rehearse are for pods elsewhere; here --parallel says how many run at once"
+        )
+    named = cast(Literal["local", "ssh", "runpod"], kind)
+    settings = read_settings(pods_file)
+    if kind == "ssh" and not settings.ssh.machines:
+        raise BadInput("--pods ssh: no machine to use: pods.toml has no [[ssh.machines]]; docs/runpod.md shows one")
+    return Wanted(named, at_once, rehearse, max_cost, max_hours, settings)
+
+
+def check_key(key: str | None) -> str:
+    """RunPod's API key; BadInput if there is none."""
+    if not key:
+        raise BadInput(f"--pods runpod: no API key; set {KEY}, or make the Prefect Secret block runpod-api-key")
+    return key
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A place, and the budget of what is rented there."""
+
+    place: Place
+    budget: Budget | None = None
+
+
+@contextmanager
+def open_place(
+    wanted: Wanted,
+    record: Path,
+    data: Data,
+    stop: threading.Event,
+    *,
+    ranks: int,
+    runs: int,
+    seed_hours: float,
+    key: str | None = None,
+    rent: Rent | None = None,
+) -> Iterator[Opened]:
+    """The place for `runs` seeds of `ranks` ranks; every machine of it is given back at the end.
+
+    Parameters
+    ----------
+    record : the record's folder.
+    stop : ends everything when it is set; a budget that is used up sets it.
+    seed_hours : how long one seed is expected to take.
+    rent : what to rent, if not what the settings say.
+    """
+    others = [path.stem for path in slot_files(record) if "asked" in read_slot(path) and "ended" not in read_slot(path)]
+    if others and wanted.kind != "runpod":
+        raise BadInput(f"{record}: has rented pods ({', '.join(others)}); go on with --pods runpod, or end them first")
+    if wanted.kind == "local":
+        yield Opened(ThisMachine())
+        return
+    if wanted.kind == "ssh":
+        inventory = Inventory(wanted.settings.ssh, record / "pods", data, stop)
+        place, budget = RemotePlace(record, inventory, stop, runs), None
+    else:
+        settings = wanted.settings.runpod
+        budget = Budget(record, stop, wanted.max_cost, wanted.max_hours, seed_hours)
+        api = Runpod(settings.api, check_key(key))
+        rentals = Rentals(api, settings, rent or settings.rent, ranks, record, data, budget)
+        place = RemotePlace(record, rentals, stop, runs)
+        rentals.runs = place.runs
+    try:
+        yield Opened(place, budget)
+    finally:
+        place.close()
+
+
+def wind_up(record: Path, settings: Settings, key: str | None) -> None:
+    """End the rented pods of a record that nobody works on; what is finished on them is brought home first."""
+    with lock_if_free(record) as free:
+        if not free or not any("ended" not in read_slot(path) for path in slot_files(record)):
+            return
+        wanted = Wanted("runpod", None, False, None, None, settings)
+        stop = threading.Event()
+        stop.set()  # short patience, and nothing new is rented
+        with open_place(wanted, record, Data(record, {}), stop, ranks=1, runs=0, seed_hours=0, key=key) as opened:
+            assert isinstance(opened.place, RemotePlace)
+            for folder in list(opened.place.held):
+                pod = opened.place.open(folder)
+                try:
+                    if pod.status().state == "ended":
+                        pod.fetch()
+                except RunFailed as e:
+                    log.warning("%s: %s", folder, e)
+
+
+@contextmanager
+def lock_if_free(record: Path) -> Iterator[bool]:
+    """Hold a record's lock, if nobody does: whether it is held now."""
+    lock = FileLock(lock_file(record))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def lock_file(record: Path) -> Path:
+    """What a process that works on a record holds locked."""
+    return record.with_name(f".{record.name}.lock")
+
+
+def key_of_environment() -> str | None:
+    """RunPod's API key of this process."""
+    return os.environ.get(KEY)

@@ -1,0 +1,73 @@
+"""Rented pods that nobody owns any more: found by their names, ended. Other people's are not touched."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pgolf.pods.names import read_name
+from pgolf.pods.places import lock_if_free
+from pgolf.pods.runpod import Runpod
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A pod of this account; `record_id` and `slot` are None where pgolf did not make it, `owner` is whose it is."""
+
+    id: str
+    name: str
+    status: str
+    price_per_hour: float
+    owner: str | None
+    record_id: str | None
+    slot: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `pgolf pods list --json` prints."""
+        return asdict(self)
+
+
+def find(api: Runpod, owner: str | None = None) -> list[Found]:
+    """The pods of this account, or those of one owner."""
+    found = []
+    for pod in api.find():
+        named = read_name(pod.name)
+        whose = (named.owner, named.record_id, named.slot) if named else (None, None, None)
+        found.append(Found(pod.id, pod.name, pod.status, pod.price, *whose))
+    return [pod for pod in found if owner in (None, pod.owner) and pod.status != "TERMINATED"]
+
+
+def worked_on(runs_dir: Path, record_id: str) -> bool:
+    """Whether a process of this machine works on a record in `runs_dir`."""
+    folder = (runs_dir / record_id).resolve()
+    if not folder.is_dir():
+        return False
+    with lock_if_free(folder) as free:
+        return not free
+
+
+def reap(
+    api: Runpod, owner: str, live: Collection[str] = (), runs_dir: Path | None = None, only: str | None = None
+) -> list[Found]:
+    """End the pods of `owner` whose record nobody works on; those that were ended.
+
+    Parameters
+    ----------
+    live : ids of the records that are being worked on elsewhere.
+    runs_dir : records in this folder are asked whether a process of this machine is at them.
+    only : end this record's pods, and no others; it counts as given up.
+    """
+    ended = []
+    for pod in find(api, owner):
+        assert pod.record_id
+        if only is not None and pod.record_id != only:
+            continue
+        if only is None and (pod.record_id in live or (runs_dir and worked_on(runs_dir, pod.record_id))):
+            continue
+        api.delete(pod.id)
+        log.info("%s: ended, nobody works on %s", pod.name, pod.record_id)
+        ended.append(pod)
+    return ended

@@ -1,0 +1,261 @@
+"""Rented machines of a record, none of them forgotten.
+
+What is to be rented is written down before it is asked for, and what was rented as soon as it is known: a process that
+is killed in between is followed by one that looks for the name. A lease on the pod is renewed for as long as this
+process lives; `runpod/watchdog.sh` ends a pod whose lease is old.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tenacity
+
+from pgolf.errors import RunFailed
+from pgolf.files import write_json
+from pgolf.pods import Gone
+from pgolf.pods.bootstrap import SCRIPTS, Wanted, prepare
+from pgolf.pods.machine import Address, Machine, ensure_key
+from pgolf.pods.money import Budget
+from pgolf.pods.names import pod_name
+from pgolf.pods.remote import Slot, Unfit, read_slot, slot_files
+from pgolf.pods.runpod import ApiError, NoCapacity, Rented, Runpod
+from pgolf.pods.settings import Rent, RunpodSettings
+from pgolf.pods.ssh import Data
+
+log = logging.getLogger(__name__)
+LOOKS, LOOK_PAUSE_S = 4, 2.0  # for a pod by its name: lists are late now and then
+POLL_S = 2.0
+SPARE_S = 60  # more than a bound allows: the record stops in order first, and fetches what it can
+
+
+class Rentals:
+    """See `pgolf.pods.remote.Slots`. `close` ends whatever of this record is still there."""
+
+    def __init__(
+        self, api: Runpod, settings: RunpodSettings, rent: Rent, ranks: int, record: Path, data: Data, budget: Budget
+    ) -> None:
+        self.api, self.settings, self.rent, self.gpus = api, settings, rent, rent.gpu_count or ranks
+        self.record, self.folder, self.data, self.budget = record, record / "pods", data, budget
+        self.public_key = ensure_key(settings.key)
+        self.runs: Callable[[], int] = lambda: 0  # seeds that still need a pod
+        self.mine: list[Rental] = []
+
+    def before(self) -> list[Slot]:
+        """Pods that an earlier process rented, and that still run."""
+        for path in slot_files(self.record):
+            if {"asked"} <= read_slot(path).keys() and "ended" not in read_slot(path):
+                self.mine.append(Rental(self, path))
+        found: list[Slot] = []
+        for rental in self.mine:
+            if rental.recover():
+                found.append(rental)
+        return found
+
+    def another(self) -> Slot:
+        """A pod that has yet to be rented."""
+        number = len(slot_files(self.record)) + 1
+        path = self.folder / f"pod-{number}.json"
+        write_json(path, {"name": pod_name(self.settings.owner, self.record.name, path.stem, secrets.token_hex(4))})
+        rental = Rental(self, path)
+        self.mine.append(rental)
+        return rental
+
+    def close(self) -> None:
+        """End every pod of this record that the account still has, known or not."""
+        for rental in self.mine:
+            rental.end()
+        names = {read_slot(path)["name"] for path in slot_files(self.record)}
+        try:
+            for _ in range(2 if names else 0):  # a list forgets one now and then
+                for pod in self.api.find():
+                    if pod.name in names and pod.status != "TERMINATED":
+                        log.warning("%s: still there as %s; ended", pod.name, pod.id)
+                        self.api.delete(pod.id)
+        except RunFailed as e:
+            log.error("pods of this record cannot be listed (%s); look yourself: pgolf pods list", e)
+        self.api.close()
+
+
+class Rental:
+    """One rented pod, from the name that it will have to its end. Its file in the record's folder is the truth."""
+
+    def __init__(self, of: Rentals, path: Path) -> None:
+        self.of, self.path, self.name = of, path, path.stem
+        self.lock = threading.Lock()
+        self.ended = threading.Event()
+        self.reached: Machine | None = None
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is written down of it."""
+        return dict(read_slot(self.path))
+
+    def _note(self, **more: Any) -> None:
+        write_json(self.path, {**self.known, **more})
+
+    def machine(self) -> Machine:
+        """The machine: rented, reached and made ready, as far as that is not done."""
+        with self.lock:
+            if "ended" in self.known:
+                raise Gone(f"{self.name}: it was given back")
+            if "pod_id" not in self.known:
+                self._rent()
+            if self.reached is None:
+                self.reached = self._reach()
+                threading.Thread(target=self._heartbeat, name=f"lease of {self.name}", daemon=True).start()
+            if not self.known.get("ready"):
+                rent = self.of.rent
+                wanted = Wanted(self.of.settings.checks, self.of.gpus, rent.gpu_types)
+                facts = prepare(self.reached, wanted, self.of.data.root, self.of.data.files)
+                self._note(ready=True, facts=facts)
+                log.info("%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in facts.items()))
+            return self.reached
+
+    def gone(self) -> bool:
+        """Whether the API says that it does not run any more; when it does not answer, nothing is known."""
+        try:
+            pod_id = self.known.get("pod_id")
+            pod = self.of.api.get(pod_id) if pod_id else None
+            return pod_id is not None and not (pod and pod.alive)
+        except RunFailed:
+            return False
+
+    def recover(self) -> bool:
+        """Whether it still runs, seen from a later process; what is left of it is ended if not."""
+        if "pod_id" not in self.known and not self._look():
+            self.end()
+            return False
+        if self.gone():
+            self.end()
+            return False
+        log.info("%s: still rented since before (%s)", self.name, self.known["pod_id"])
+        return True
+
+    def end(self) -> None:
+        """Delete it, and make sure. Where that can't be had, it is said loudly: the other nets remain."""
+        self.ended.set()
+        if self.reached:
+            self.reached.close()
+        with self.lock:
+            if "ended" in self.known or "asked" not in self.known:
+                return
+            try:
+                pods = [self.known["pod_id"]] if "pod_id" in self.known else []
+                for pod_id in {*pods, *(p.id for p in self.of.api.find(self.known["name"]))}:
+                    self._delete(pod_id)
+            except RunFailed as e:
+                log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", self.known["name"], e)
+                return
+            self._note(ended=round(time.time(), 3))
+            log.info("%s: given back", self.name)
+
+    def _delete(self, pod_id: str) -> None:
+        api = self.of.api
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(ApiError), stop=tenacity.stop_after_attempt(5), reraise=True
+        ):
+            with attempt:
+                api.delete(pod_id)
+                left = api.get(pod_id)
+                if left and left.status != "TERMINATED":
+                    raise ApiError(f"{pod_id} is still there after it was deleted")
+
+    def _rent(self) -> None:
+        """Ask for it until it is there. Gone, if it can't be told what became of the request."""
+        of, nets = self.of, self.of.settings.nets
+        lifetime = min(float(nets.lifetime_s), SPARE_S + 3600 * (of.budget.max_hours or float("inf")))
+        env = {
+            "PUBLIC_KEY": of.public_key,
+            "PGOLF_FIRST_LEASE_S": str(nets.first_lease_s),
+            "PGOLF_LEASE_S": str(nets.lease_s),
+            "PGOLF_LIFETIME_S": str(int(lifetime)),
+            "PGOLF_FETCH_GRACE_S": str(nets.fetch_grace_s),
+            "PGOLF_TICK_S": str(nets.tick_s),
+        }
+        start = ["bash", "-c", (SCRIPTS / "start.sh").read_text(), "start", (SCRIPTS / "watchdog.sh").read_text()]
+        deadline, said = time.monotonic() + of.settings.capacity_patience_s, False
+        pauses = tenacity.wait_random_exponential(multiplier=1, max=60)
+        for number in range(1, 1 << 20):
+            of.budget.check()
+            if of.budget.stop.is_set():
+                raise Gone(f"{self.name}: not rented, the record is being stopped")
+            self._note(asked=round(time.time(), 3))
+            try:
+                pod = of.api.create(self.known["name"], of.rent, of.gpus, env, start)
+                break
+            except NoCapacity as e:
+                if time.monotonic() > deadline:
+                    raise RunFailed(
+                        f"{self.name}: none to be had in {of.settings.capacity_patience_s:.0f} s: {e}"
+                    ) from e
+                if not said:
+                    log.info("%s: %s; trying again", self.name, e)
+                said = True
+                state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
+                state.attempt_number = number
+                of.budget.stop.wait(pauses(state))
+            except ApiError as e:
+                if not self._look():
+                    raise Gone(f"{self.name}: no pod of that name came of it: {e}") from e
+                return
+        self._take(pod)
+
+    def _look(self) -> bool:
+        """Find the pod that a request whose reply is not known has made; False if there is none."""
+        for look in range(LOOKS):
+            if pods := self.of.api.find(self.known["name"]):
+                self._take(pods[0])
+                return True
+            time.sleep(LOOK_PAUSE_S if look < LOOKS - 1 else 0)
+        return False
+
+    def _take(self, pod: Rented) -> None:
+        self._note(pod_id=pod.id, price_per_hour=pod.price, rented=self.known["asked"])
+        log.info("%s: rented, $%.2f an hour (%s)", self.name, pod.price, pod.id)
+        if pod.price > self.of.rent.max_price_per_hour:
+            raise Unfit(f"${pod.price:.2f} an hour is over max_price_per_hour, ${self.of.rent.max_price_per_hour:.2f}")
+        self.of.budget.admit(pod.price, self.of.runs())
+
+    def _reach(self) -> Machine:
+        """Wait until it answers, and write its first lease."""
+        settings, stop = self.of.settings, self.of.budget.stop
+        deadline = time.monotonic() + settings.ready_patience_s
+        while True:
+            pod = self.of.api.get(self.known["pod_id"])
+            if pod is None or not pod.alive:
+                raise Gone(f"{self.name}: it went before it was up")
+            if pod.host and pod.port:
+                break
+            if time.monotonic() > deadline:
+                raise Unfit(f"{self.name}: no address after {settings.ready_patience_s:.0f} s")
+            if stop.wait(POLL_S):
+                raise Gone(f"{self.name}: the record is being stopped")
+        address = Address(pod.host, pod.port, settings.user, settings.key, self.path.with_suffix(".pin"))
+        patience = settings.patience_s if self.known.get("ready") else settings.ready_patience_s
+        machine = Machine(self.name, address, settings.work, settings.python, stop, patience, self.gone)
+        self._renew(machine)
+        machine.patience_s = settings.patience_s
+        return machine
+
+    def _renew(self, machine: Machine) -> None:
+        """A new lease on the pod, and how long it may live at most; the pod's own clock counts both."""
+        lines = [f"printf %s {secrets.token_hex(8)} > .pgolf/lease.new"]
+        left = self.of.budget.seconds_left()
+        if left < float("inf"):
+            age = time.time() - float(self.known["rented"])
+            lines.append(f"printf %s {int(age + max(0.0, left)) + SPARE_S} > .pgolf/lifetime_s")
+        machine.run(" && ".join(["mkdir -p .pgolf", *lines, "mv .pgolf/lease.new .pgolf/lease"]))
+
+    def _heartbeat(self) -> None:
+        while not self.ended.wait(self.of.settings.nets.heartbeat_s):
+            self.of.budget.check()
+            try:
+                assert self.reached
+                self._renew(self.reached)
+            except Gone as e:
+                log.debug("%s: no lease renewed: %s", self.name, e)

@@ -1,0 +1,343 @@
+"""RunPod as far as pgolf can tell: a server that speaks the published OpenAPI, whose pods are sshds of this machine.
+
+Every request and every reply of its own is held against the document; what does not fit is answered 400 (a request)
+or ends the server's trust in itself (`faults` lists it). A pod runs its dockerStartCmd in a folder of its own, with
+`sshd`, `ssh-keygen`, `runpodctl` and `nvidia-smi` as its image would have them, behind a wire that can be cut.
+
+    python -m fakes.runpod_api FOLDER PORT OPENAPI.json     in a process of its own
+
+Misbehaves on request: POST /fake/misbehave {"what": n, …} arms each for the next n occasions.
+
+    no_capacity, unauthorized, too_many, server_error    what a request is answered, before anything is done
+    lost_reply         a pod is created, and the connection closed
+    late_ip            a pod gets its address only when asked so often
+    forgotten          a list leaves out the newest pod
+    wrong_gpu          a pod has another GPU than was asked for
+
+POST /fake/kill {"id"}: its machine dies. /fake/spot {"id"}: it is taken away (EXITED). /fake/cut {"id", "cut": bool}:
+its network. /fake/restart {"seconds"}: the server goes down for so long. GET /fake/ledger: every pod ever made, and
+whether it lives.
+"""
+
+import json
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from fakes.network import Wire
+from fakes.sshd import SSHD, end_tree, free_port, write_config
+
+PRICE = 2.0  # dollars an hour and GPU
+KEY = "the-account's-key-9d2f"
+ORDER = ("unauthorized", "too_many", "server_error")
+
+
+class Contract:
+    """The OpenAPI document, for one request or reply at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.document = json.loads(path.read_text())
+
+    def _of(self, schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+        return jsonschema.Draft202012Validator(_plain({**schema, "components": self.document["components"]}))
+
+    def request(self, method: str, path: str, query: dict[str, str], body: Any) -> str | None:
+        """What is wrong with a request, or None."""
+        operation = self.document["paths"][path][method]
+        known = {p["name"]: p["schema"] for p in operation.get("parameters", ()) if p["in"] == "query"}
+        for name, value in query.items():
+            if name not in known:
+                return f"unknown query parameter {name}"
+            if known[name].get("enum") and value not in known[name]["enum"]:
+                return f"{name}: {value}"
+        if "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            allowed = self.document["components"]["schemas"]["PodCreateInput"]["properties"]
+            if unknown := set(body) - set(allowed):
+                return f"unknown: {sorted(unknown)}"
+            if not all(isinstance(v, str) for v in body.get("env", {}).values()):
+                return "env: strings only"
+            return next((f"{e.json_path}: {e.message}" for e in self._of(schema).iter_errors(body)), None)
+        return None
+
+    def reply(self, method: str, path: str, code: int, body: Any) -> str | None:
+        """What is wrong with a documented reply, or None."""
+        replies = self.document["paths"][path][method]["responses"]
+        content = replies.get(str(code), {}).get("content")
+        if not content:
+            return None
+        errors = self._of(content["application/json"]["schema"]).iter_errors(body)
+        return next((f"{e.json_path}: {e.message}" for e in errors), None)
+
+
+def _plain(schema: Any) -> Any:
+    """OpenAPI 3.0's `nullable` as JSON Schema says it."""
+    if isinstance(schema, list):
+        return [_plain(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {k: _plain(v) for k, v in schema.items() if k != "example"}
+    if plain.pop("nullable", None) and isinstance(plain.get("type"), str):
+        plain["type"] = [plain["type"], "null"]
+    return plain
+
+
+class FakePod:
+    """One pod: a folder, an sshd, and what the account pays for."""
+
+    def __init__(self, folder: Path, asked: dict[str, Any], api: str, number: int) -> None:
+        self.id = f"{number:03}{secrets.token_hex(5)}"
+        self.asked, self.api = asked, api
+        self.home = folder / self.id
+        self.created, self.ended = time.time(), None
+        self.status, self.asks_until_up = "RUNNING", 0
+        self.gpu = asked["gpuTypeIds"][0]
+        self.wire: Wire | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        port, image = free_port(), self.home / "image"
+        image.mkdir(parents=True)
+        config = write_config(self.home, port, f"{image}:{os.environ['PATH']}")
+        self._tool("sshd", f'exec {SSHD} -f {config} "$@"')
+        self._tool("ssh-keygen", "exit 0")
+        self._tool(
+            "runpodctl",
+            f"[ \"$1 $2\" = 'pod delete' ] || exit 1\n"
+            f"exec {shlex.quote(sys.executable)} -c 'import httpx, os, sys; "
+            f'httpx.delete(sys.argv[1], headers={{"Authorization": "Bearer " + os.environ["RUNPOD_API_KEY"]}})'
+            f".raise_for_status()' {self.api}/pods/$3",
+        )
+        self._tool(
+            "nvidia-smi",
+            f'case "$1" in *name*) yes {shlex.quote(self.gpu)} | head -n {self.asked.get("gpuCount", 1)};; '
+            "*driver*) echo 570.00;; *) echo 0;; esac",
+        )
+        env = {
+            "PATH": f"{image}:{os.environ['PATH']}",
+            "HOME": str(self.home),
+            "RUNPOD_POD_ID": self.id,
+            "RUNPOD_API_KEY": self.id + "-key",  # good for this pod alone
+            **self.asked.get("env", {}),
+        }
+        with (self.home / "pod.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.asked["dockerStartCmd"], cwd=self.home, env=env, stdout=log, stderr=log, start_new_session=True
+            )
+        self.wire = Wire(port)
+
+    def _tool(self, name: str, body: str) -> None:
+        path = self.home / "image" / name
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs on this pod."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get("HOME") == str(self.home) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def power_off(self) -> None:
+        if self.wire:
+            self.wire.close()
+        if self.process:
+            end_tree(self.process)
+            self.process = None
+        for _ in range(3):
+            for process in self.processes():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+    def as_json(self) -> dict[str, Any]:
+        if self.asks_until_up:
+            self.asks_until_up -= 1
+        up = self.status == "RUNNING" and not self.asks_until_up
+        return {
+            "id": self.id,
+            "name": self.asked["name"],
+            "desiredStatus": self.status,
+            "costPerHr": PRICE * self.asked.get("gpuCount", 1),
+            "image": self.asked.get("imageName", "template"),
+            "interruptible": self.asked.get("interruptible", False),
+            "env": self.asked.get("env", {}),
+            "publicIp": "127.0.0.1" if up else "",
+            "portMappings": {"22": self.wire.port} if up and self.wire else None,
+            "ports": self.asked.get("ports", []),
+        }
+
+
+class Account:
+    """The pods of one account, and what is to go wrong."""
+
+    def __init__(self, folder: Path, api: str) -> None:
+        self.folder, self.api = folder, api
+        self.pods: dict[str, FakePod] = {}
+        self.armed: dict[str, int] = {}
+        self.faults: list[str] = []  # replies that broke the contract
+        self.requests: list[str] = []
+        self.lock = threading.Lock()
+        self.server: uvicorn.Server | None = None
+        self.down_s: float | None = None
+
+    def due(self, what: str) -> bool:
+        with self.lock:
+            self.armed[what] = self.armed.get(what, 0) - 1
+            return self.armed[what] >= 0
+
+    def create(self, asked: dict[str, Any]) -> FakePod:
+        with self.lock:
+            pod = FakePod(self.folder, asked, self.api, len(self.pods) + 1)
+            self.pods[pod.id] = pod
+        if self.due("wrong_gpu"):
+            pod.gpu = "NVIDIA GeForce RTX 4090" if "4090" not in pod.gpu else "NVIDIA L4"
+        if self.due("late_ip"):
+            pod.asks_until_up = 4
+        pod.start()
+        return pod
+
+    def end(self, pod: FakePod, status: str) -> None:
+        pod.status = status
+        if status == "TERMINATED":
+            pod.ended = time.time()
+        pod.power_off()
+
+    def ledger(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": pod.id,
+                "name": pod.asked["name"],
+                "status": pod.status,
+                "alive": pod.ended is None,  # and costs money
+                "seconds": (pod.ended or time.time()) - pod.created,
+                "processes": len(pod.processes()),
+            }
+            for pod in self.pods.values()
+        ]
+
+
+def make_app(account: Account, contract: Contract) -> FastAPI:
+    app = FastAPI(openapi_url=None)
+
+    def answer(request: Request, path: str, code: int, body: Any = None) -> Response:
+        if wrong := contract.reply(request.method.lower(), path, code, body):
+            account.faults.append(f"{request.method} {path} {code}: {wrong}")
+        return Response(status_code=code) if body is None else JSONResponse(body, code)
+
+    def refusal(request: Request, path: str, body: Any = None) -> Response | None:
+        account.requests.append(f"{request.method} {path}")
+        allowed = {f"Bearer {KEY}"}
+        if request.method == "DELETE":
+            allowed.add(f"Bearer {request.path_params['pod_id']}-key")
+        if request.headers.get("authorization") not in allowed or account.due("unauthorized"):
+            return JSONResponse({"error": "Unauthorized"}, 401)
+        if account.due("too_many"):
+            return JSONResponse({"error": "too many requests"}, 429)
+        if account.due("server_error"):
+            return JSONResponse({"error": "something went wrong"}, 500)
+        wrong = contract.request(request.method.lower(), path, dict(request.query_params), body)
+        return JSONResponse({"error": wrong}, 400) if wrong else None
+
+    @app.post("/v1/pods")
+    def create(request: Request, asked: dict[str, Any]) -> Response:
+        if no := refusal(request, "/pods", asked):
+            return no
+        if account.due("no_capacity"):
+            return JSONResponse({"error": "There are no longer any instances available with the requested specs"}, 500)
+        pod = account.create(asked)
+        if account.due("lost_reply"):
+            return JSONResponse({"error": "gateway time-out"}, 504)
+        return answer(request, "/pods", 201, pod.as_json())
+
+    @app.get("/v1/pods")
+    def listing(request: Request, name: str | None = None) -> Response:
+        if no := refusal(request, "/pods"):
+            return no
+        pods = [p for p in account.pods.values() if p.ended is None and name in (None, p.asked["name"])]
+        if pods and account.due("forgotten"):
+            pods = pods[:-1]
+        return answer(request, "/pods", 200, [p.as_json() for p in pods])
+
+    @app.get("/v1/pods/{pod_id}")
+    def get(request: Request, pod_id: str) -> Response:
+        if no := refusal(request, "/pods/{podId}"):
+            return no
+        pod = account.pods.get(pod_id)
+        if pod is None or pod.ended:
+            return JSONResponse({"error": "pod not found"}, 404)
+        return answer(request, "/pods/{podId}", 200, pod.as_json())
+
+    @app.delete("/v1/pods/{pod_id}")
+    def delete(request: Request, pod_id: str) -> Response:
+        if no := refusal(request, "/pods/{podId}"):
+            return no
+        pod = account.pods.get(pod_id)
+        if pod is None or pod.ended:
+            return JSONResponse({"error": "pod not found"}, 404)
+        account.end(pod, "TERMINATED")
+        return answer(request, "/pods/{podId}", 204)
+
+    @app.post("/fake/misbehave")
+    def misbehave(asked: dict[str, int]) -> None:
+        account.armed.update(asked)
+
+    @app.post("/fake/kill")
+    def kill(asked: dict[str, str]) -> None:
+        account.end(account.pods[asked["id"]], "TERMINATED")
+
+    @app.post("/fake/spot")
+    def spot(asked: dict[str, str]) -> None:
+        account.end(account.pods[asked["id"]], "EXITED")
+
+    @app.post("/fake/cut")
+    def cut(asked: dict[str, Any]) -> None:
+        wire = account.pods[asked["id"]].wire
+        assert wire
+        (wire.cut.set if asked["cut"] else wire.cut.clear)()
+
+    @app.post("/fake/restart")
+    def restart(asked: dict[str, float]) -> None:
+        assert account.server
+        account.down_s, account.server.should_exit = asked["seconds"], True
+
+    @app.get("/fake/ledger")
+    def ledger() -> dict[str, Any]:
+        return {"pods": account.ledger(), "faults": account.faults, "requests": account.requests}
+
+    return app
+
+
+def main(folder: str, port: str, openapi: str) -> None:
+    account = Account(Path(folder).resolve(), f"http://127.0.0.1:{port}/v1")
+    app = make_app(account, Contract(Path(openapi)))
+    try:
+        while True:
+            config = uvicorn.Config(app, port=int(port), log_level="warning", timeout_graceful_shutdown=2)
+            account.server = uvicorn.Server(config)
+            account.server.run()
+            if account.down_s is None:
+                break
+            time.sleep(account.down_s)
+            account.down_s = None
+    finally:
+        for pod in account.pods.values():
+            pod.power_off()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

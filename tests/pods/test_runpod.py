@@ -1,0 +1,283 @@
+"""Rented pods: a server that holds every request against RunPod's OpenAPI, and whose pods are real sshds."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fakes.account import MISSING, OPENAPI, FakeRunpod
+from fakes.sshd import MISSING as NO_SSHD
+from fakes.sshd import SSHD
+from filelock import FileLock
+
+from pgolf.errors import BadInput, RunFailed
+from pgolf.pods.money import Budget, bills, spent
+from pgolf.pods.places import lock_file
+from pgolf.pods.reap import reap
+from pgolf.pods.remote import RemotePlace
+from pgolf.pods.rental import Rental, Rentals
+from pgolf.pods.runpod import Runpod
+from pgolf.pods.settings import Rent, read_settings
+from pgolf.pods.ssh import Data
+from pgolf.record.seeds import Job, Stopped, TakenDown, attempts, run_seed
+
+pytestmark = [
+    pytest.mark.skipif(SSHD is None, reason=NO_SSHD),
+    pytest.mark.skipif(not OPENAPI.exists(), reason=MISSING),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeRunpod]:
+    running = FakeRunpod(tmp_path_factory.mktemp("runpod"))
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def account(server: FakeRunpod) -> Iterator[FakeRunpod]:
+    """The account, for one test: whatever goes wrong, its pods end, and no reply broke the contract."""
+    yield server
+    server.tell("misbehave", **dict.fromkeys(("no_capacity", "unauthorized", "too_many", "server_error"), 0))
+    left = server.alive()
+    for pod in left:
+        server.tell("kill", id=pod["id"])
+    assert not left
+    assert not server.ledger()["faults"]
+
+
+@pytest.fixture
+def place(account: FakeRunpod, tmp_path: Path) -> Iterator[RemotePlace]:
+    opened = open_place(account, tmp_path)
+    yield opened
+    opened.close()
+
+
+def open_place(account: FakeRunpod, tmp_path: Path, runs: int = 1, budget: Budget | None = None, **nets) -> RemotePlace:
+    more = "\n".join(f"{name} = {value}" for name, value in nets.items())
+    text = account.pods_file(tmp_path / "pods.toml").read_text().replace("\n[runpod.nets]", "\n[runpod.nets]")
+    for name in nets:
+        text = "\n".join(line for line in text.splitlines() if not line.startswith(f"{name} ="))
+    (tmp_path / "pods.toml").write_text(text + "\n" + more)
+    settings = read_settings(tmp_path / "pods.toml").runpod
+    stop = threading.Event()
+    record = (tmp_path / "record").resolve()
+    api = Runpod(settings.api, account.key, patience_s=20.0)
+    budget = budget or Budget(record, stop)
+    rentals = Rentals(api, settings, settings.rent, 1, record, Data(tmp_path, {}), budget)
+    opened = RemotePlace(record, rentals, budget.stop, runs)
+    rentals.runs = opened.runs
+    return opened
+
+
+def job(tmp_path: Path, program: str = "print('→ done')") -> Job:
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    return Job("seed", (tmp_path / "record/seeds").resolve(), path)
+
+
+def run(tmp_path: Path, place: RemotePlace, seed: int = 42, program: str = "print('→ done')"):
+    return run_seed(job(tmp_path, program), seed, place.stop, place=place)
+
+
+def test_seed_on_a_rented_pod_that_ends_with_it(account: FakeRunpod, place: RemotePlace, tmp_path: Path) -> None:
+    before = len(account.pods())
+    done = run(tmp_path, place)
+    assert (done.folder / "train.log").read_text() == "→ done\n"
+    assert not account.alive()
+    (pod,) = account.pods()[before:]
+    assert pod["name"].startswith("pgolf.tests.record.pod-1.")
+    (bill,) = bills(tmp_path / "record")
+    assert bill["pod_id"] == pod["id"]
+    assert bill["cost"] == pytest.approx(2.0 * pod["seconds"] / 3600, abs=0.002)
+
+
+def test_one_pod_takes_one_seed_after_another(account: FakeRunpod, tmp_path: Path) -> None:
+    before, place = len(account.pods()), open_place(account, tmp_path, runs=2)
+    run(tmp_path, place, 42)
+    assert len(account.alive()) == 1
+    run(tmp_path, place, 314)
+    assert not account.alive()
+    assert len(account.pods()) == before + 1
+    place.close()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"no_capacity": 2},
+        {"too_many": 2},
+        {"lost_reply": 1},
+        {"lost_reply": 1, "forgotten": 1},
+        {"late_ip": 1},
+        {"wrong_gpu": 1},
+    ],
+    ids=lambda t: "+".join(t),
+)
+def test_trouble_with_renting_leaves_one_seed_and_no_pod(
+    account: FakeRunpod, place: RemotePlace, tmp_path: Path, trouble: dict[str, int]
+) -> None:
+    before = len(account.pods())
+    account.tell("misbehave", **trouble)
+    done = run(tmp_path, place)
+    assert done.folder.name == "attempt-1"
+    assert not account.alive()
+    assert len(account.pods()) - before == (2 if "wrong_gpu" in trouble else 1)
+
+
+def test_refused_key_is_bad_input_and_nothing_is_made(account: FakeRunpod, place: RemotePlace, tmp_path: Path) -> None:
+    before = len(account.pods())
+    account.tell("misbehave", unauthorized=1)
+    with pytest.raises(BadInput, match="RUNPOD_API_KEY"):
+        run(tmp_path, place)
+    assert len(account.pods()) == before
+
+
+@pytest.mark.parametrize("how", ["kill", "spot"])
+def test_pod_that_goes_in_the_middle_is_another_attempt(
+    account: FakeRunpod, place: RemotePlace, tmp_path: Path, how: str
+) -> None:
+    def take_away() -> None:
+        log = tmp_path / "record/seeds/42/attempt-1/train.log"
+        while not (log.exists() and log.stat().st_size):
+            time.sleep(0.1)
+        account.tell(how, id=account.alive()[0]["id"])
+
+    thread = threading.Thread(target=take_away)
+    thread.start()
+    with pytest.raises(TakenDown):
+        run(tmp_path, place, program="import time; print('so far', flush=True); time.sleep(300)")
+    thread.join()
+    assert run(tmp_path, place).folder.name == "attempt-2"
+    first, second = attempts(tmp_path / "record", [42])
+    assert (first.outcome, second.outcome) == ("lost", "finished")
+    assert "so far" in (first.reason or "")
+    assert not account.alive()
+
+
+def test_bounds_of_money_and_time_end_the_record(account: FakeRunpod, tmp_path: Path) -> None:
+    for bound in ({"max_cost": 0.001}, {"max_hours": 0.001}):
+        record = tmp_path / next(iter(bound))
+        stop = threading.Event()
+        budget = Budget((record / "record").resolve(), stop, **bound)
+        record.mkdir()
+        place = open_place(account, record, budget=budget)
+        with pytest.raises(RunFailed):
+            run(record, place, program="import time; time.sleep(300)")
+        place.close()
+        assert budget.over and f"--{next(iter(bound)).replace('_', '-')}" in budget.over
+        assert spent(record / "record") < 0.05
+        assert not account.alive()
+
+
+def test_seeds_that_would_cost_too_much_are_not_begun(account: FakeRunpod, tmp_path: Path) -> None:
+    budget = Budget((tmp_path / "record").resolve(), threading.Event(), max_cost=1.0, seed_hours=1.0)
+    place = open_place(account, tmp_path, budget=budget)
+    with pytest.raises(Stopped):
+        run(tmp_path, place)
+    place.close()
+    assert "about $2.0" in str(budget.over)
+    assert not attempts(tmp_path / "record", [42])
+
+
+def test_request_whose_reply_never_came_is_found_by_the_next_process(account: FakeRunpod, tmp_path: Path) -> None:
+    place = open_place(account, tmp_path)
+    slot = place.slots.another()
+    assert isinstance(slot, Rental)
+    api, rent = Runpod(account.url + "/v1", account.key), Rent()
+    slot._note(asked=time.time())  # and then it was killed, with the request on its way
+    made = api.create(slot.known["name"], rent, 1, {}, ["sleep", "300"])
+    again = open_place(account, tmp_path)
+    (found,) = again.free
+    assert json.loads((tmp_path / "record/pods/pod-1.json").read_text())["pod_id"] == made.id
+    again.close()
+    assert not account.alive()
+    assert found.name == "pod-1"
+
+
+def watchdog_ends(account: FakeRunpod, pod_id: str) -> float:
+    """Seconds until the pod has ended itself."""
+    began = time.monotonic()
+    while any(p["id"] == pod_id for p in account.alive()):
+        assert time.monotonic() - began < 60
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def test_pod_that_nobody_reaches_ends_itself(account: FakeRunpod, tmp_path: Path) -> None:
+    place = open_place(account, tmp_path, first_lease_s=2, fetch_grace_s=1)
+    slot = place.slots.another()
+    assert isinstance(slot, Rental)
+    slot._rent()
+    assert watchdog_ends(account, slot.known["pod_id"])
+
+
+def test_pod_whose_orchestrator_died_waits_for_its_seed_to_be_fetched_and_ends_itself(
+    account: FakeRunpod, tmp_path: Path
+) -> None:
+    place = open_place(account, tmp_path, lease_s=3, fetch_grace_s=8, heartbeat_s=1.0)
+    this = job(tmp_path)
+    pod = place.open(this.folder / "42/attempt-1")
+    pod.put(this.program, "train_gpt.py")
+    pod.start(this.command(), {})
+    (slot,) = place.held.values()
+    assert isinstance(slot, Rental)
+    time.sleep(5)
+    assert account.alive()  # the lease is renewed
+    slot.ended.set()  # no more heartbeats
+    assert watchdog_ends(account, slot.known["pod_id"]) > 6
+    log = next((account.folder / slot.known["pod_id"] / ".pgolf").glob("watchdog.log")).read_text()
+    assert "its lease was not renewed for 3 s" in log
+    account.wait()
+
+
+def test_pod_past_its_lifetime_ends_itself(account: FakeRunpod, tmp_path: Path) -> None:
+    place = open_place(account, tmp_path, lifetime_s=4, fetch_grace_s=1)
+    slot = place.slots.another()
+    assert isinstance(slot, Rental)
+    slot._rent()
+    assert watchdog_ends(account, slot.known["pod_id"]) > 2
+
+
+def test_fake_refuses_what_the_published_api_would(account: FakeRunpod) -> None:
+    headers = {"Authorization": f"Bearer {account.key}"}
+    good = {"name": "x", "gpuTypeIds": ["NVIDIA L4"], "dockerStartCmd": ["sleep", "1"]}
+    for wrong in ({"gpuTypeIds": ["NVIDIA L5"]}, {"gpuCount": 0}, {"gpus": 8}, {"name": "x" * 192}, {"env": {"A": 1}}):
+        reply = httpx.post(f"{account.url}/v1/pods", json=good | wrong, headers=headers)
+        assert reply.status_code == 400, wrong
+    assert httpx.get(f"{account.url}/v1/pods?nme=x", headers=headers).status_code == 400
+    assert httpx.get(f"{account.url}/v1/pods").status_code == 401
+
+
+def test_spot_is_asked_for_where_it_is_wanted(account: FakeRunpod) -> None:
+    api = Runpod(account.url + "/v1", account.key)
+    pod = api.create("pgolf.tests.spot.pod-1.0", replace_rent(spot=True), 1, {}, ["sleep", "300"])
+    listed = httpx.get(f"{account.url}/v1/pods/{pod.id}", headers={"Authorization": f"Bearer {account.key}"}).json()
+    assert listed["interruptible"] is True
+    api.delete(pod.id)
+    api.delete(pod.id)  # a second time is fine
+    assert api.get(pod.id) is None
+
+
+def replace_rent(**changes) -> Rent:
+    return Rent().model_copy(update=changes)
+
+
+def test_reaper_ends_own_pods_that_nobody_works_on_and_no_others(account: FakeRunpod, tmp_path: Path) -> None:
+    api = Runpod(account.url + "/v1", account.key)
+    named = {
+        record: api.create(f"pgolf.{record}.pod-1.0", Rent(), 1, {}, ["sleep", "300"]).id
+        for record in ("tests.alive", "tests.here", "tests.dead", "somebody.dead")
+    }
+    named["not pgolf's"] = api.create("my pod", Rent(), 1, {}, ["sleep", "300"]).id
+    (tmp_path / "here").mkdir()
+    with FileLock(lock_file(tmp_path / "here")):
+        ended = reap(api, "tests", live={"alive"}, runs_dir=tmp_path)
+    assert [pod.record_id for pod in ended] == ["dead"]
+    left = {pod["id"] for pod in account.alive()}
+    assert left == set(named.values()) - {named["tests.dead"]}
+    for pod_id in left:
+        api.delete(pod_id)
