@@ -96,8 +96,8 @@ def test_knobs_are_the_presets_and_the_environment_wins(smoke, empty_folder, tin
 
 def test_specialising_leaves_out_what_the_preset_switches_off(smoke):
     small = pack(load("smoke"), specialise=True)
-    assert "embed_scale" in smoke.readable.partition("class GPT")[2]
-    assert "embed_scale" not in small.readable.partition("class GPT")[2]
+    assert "embed_scale_enabled" in smoke.readable.partition("class GPT")[2]
+    assert "embed_scale_enabled" not in small.readable.partition("class GPT")[2]
     assert len(small.code) < len(smoke.code)
 
 
