@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 import tracemalloc
 
 import brotli
@@ -284,6 +286,32 @@ def test_a_bomb_is_not_unpacked(promised):
     assert peak < (8 << 20 if promised == 63 else 200 << 20)
     with pytest.raises(ArtifactError, match=f"more than {MAX_HEADER} bytes"):
         decode(forge(bytes(64 << 20), b""))
+
+
+DECODE = """
+import resource, sys
+from pgolf.trainer.codec import decode
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+resource.setrlimit(resource.RLIMIT_CPU, (90, 90))
+blob, before = open(sys.argv[1], "rb").read(), peak()
+tensors, _ = decode(blob)
+print(peak() - before, tensors["w"][0].numel())
+"""
+
+
+def test_the_most_that_a_file_may_hold_takes_bounded_memory_and_time(tmp_path):
+    """7 kB that unpack to as many matrices and integers as there may be, each with all components."""
+    layers, rows, cols = 4096, 181, 181
+    side = np.random.default_rng(0).integers(-128, 128, ans.COMPONENTS * (1 + rows + cols) + rows + cols)
+    raw = (bytes([ans.COMPONENTS]) + side.astype(np.int8).tobytes()) * layers + bytes(2 * layers * rows)
+    packed = brotli.compress(raw, quality=5)
+    header = {"codec": "ans", "config": {}, "tensors": [["w", "q", [layers, rows, cols]]]}
+    blob = forge(header | {"packed": len(packed), "raw": len(raw)}, packed)
+    (tmp_path / "bomb").write_bytes(blob)
+    done = subprocess.run([sys.executable, "-c", DECODE, str(tmp_path / "bomb")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    mebibytes, integers = map(int, done.stdout.split())
+    assert len(blob) < 10_000 and 0.99 * MAX_RAW < integers <= MAX_RAW and mebibytes < 700
 
 
 def test_an_unknown_codec_is_refused_before_anything_is_coded():
