@@ -35,11 +35,13 @@ from pgolf.data.dataset import Dataset, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
 from pgolf.files import hash_folder, sha256_file, write_atomic
+from pgolf.notify import flush, notify
 from pgolf.pack import pack
 from pgolf.presets import config_of
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, gather, scored_sha256, working_on
 from pgolf.record.ledger import SeedScore, Standing, seed_score, write_standing
+from pgolf.record.limits import limits_of
 from pgolf.record.logs import read_run
 from pgolf.record.manifest import check_files, list_files
 from pgolf.record.plan import read_plans
@@ -49,7 +51,7 @@ from pgolf.record.request import Request, check_request
 from pgolf.record.seeds import PROGRAM, Job, TakenDown, run_seed, share_cores
 from pgolf.record.standing import ledger_entry, measured_here
 from pgolf.record.submission import RecordInputs, Verdict, judge, write
-from pgolf.record.tables import seed_rows, verdict_markdown
+from pgolf.record.tables import seed_news, seed_rows, verdict_markdown, verdict_news
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
@@ -123,7 +125,16 @@ def train_seed(record: Record, job: Job, seed: int, board: Board, stop: threadin
     """One seed to its end on a pod; the folder of the attempt, relative to the record's."""
     finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"))
     list_files(record.folder, finished.folder, finished.files)
+    if job.name == "seed":
+        tell_seed(record, finished.folder)
     return finished.folder.relative_to(record.folder).as_posix()
+
+
+def tell_seed(record: Record, attempt: Path) -> None:
+    """Tell the webhook of a finished seed, and of the limits that it misses."""
+    run = read_run(attempt / "train.log")
+    if run.final:
+        notify(f"{record.id}: {seed_news(seed_score(run), limits_of(record.request.track, [run]))}")
 
 
 @task(name="verdict", task_run_name="verdict")
@@ -180,7 +191,14 @@ def record_3seed(
     record = describe_record(Path(runs_dir), request, dataset, program, record_id)
     with working_on(record):
         log.info("record: %s", record.folder)
-        return make(record, parallel)
+        notify(f"{record.id}: started, seeds {', '.join(map(str, record.request.seeds))}")
+        try:
+            return make(record, parallel)
+        except Exception as e:
+            notify(f"{record.id}: failed: {e}")
+            raise
+        finally:
+            flush()
 
 
 def make(record: Record, parallel: int | None) -> Outcome:
@@ -275,7 +293,9 @@ def conclude(record: Record, finished: Mapping[int, Path], standing: Standing) -
     scores = tuple(seed_score(read_run(run.log)) for run in inputs.runs)
     key = artifact_key(record.id)
     create_table_artifact(seed_rows(scores), key=f"{key}-seeds", description="Bits per byte of each seed by stage")
-    create_markdown_artifact(verdict_markdown(verdict, path), key=f"{key}-verdict", description="The verdict")
+    page = verdict_markdown(verdict, scores, path)
+    create_markdown_artifact(page, key=f"{key}-verdict", description="The verdict")
+    notify(f"{record.id}: {verdict_news(verdict, scores)}")
     return Outcome(record.id, record.folder, scores, verdict, path)
 
 

@@ -9,6 +9,8 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from pgolf.record.ledger import SeedScore
+from pgolf.record.limits import Limit
+from pgolf.record.render import code, escape
 from pgolf.record.stats import Comparison
 from pgolf.record.submission import Verdict
 
@@ -43,7 +45,18 @@ def seed_table(scores: Sequence[SeedScore]) -> Table:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*row.values())
+    if len(scores) > 1:
+        table.add_section()
+        table.add_row("mean", *_means(scores))
     return table
+
+
+def _means(scores: Sequence[SeedScore]) -> list[str]:
+    """Of each stage that every seed has."""
+    kinds = [{s.kind: s.val_bpb for s in score.stages} for score in scores]
+    return [
+        f"{sum(k[kind] for k in kinds) / len(kinds):.5f}" if all(kind in k for k in kinds) else "" for kind in KINDS
+    ]
 
 
 def comparison_table(comparison: Comparison) -> Table:
@@ -54,12 +67,35 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def verdict_markdown(verdict: Verdict, where: Path) -> str:
-    """The verdict for a page: what speaks against it, the comparison, the checks by outcome, and the folder."""
+def verdict_markdown(verdict: Verdict, scores: Sequence[SeedScore], where: Path) -> str:
+    """The verdict for a page: what speaks against it, the seeds, the comparison, the checks by outcome, the files."""
     lines = [f"# {'A record' if verdict.positive else 'No record'}", ""]
-    lines += [f"- {reason}" for reason in verdict.reasons]
+    lines += [f"- {escape(reason)}" for reason in verdict.reasons]
+    rows = seed_rows(scores)
+    lines += ["", *_markdown([list(row) for row in rows[:1]] + [list(row.values()) for row in rows])]
     if verdict.comparison:
-        lines += ["", "| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in verdict.comparison.rows())]
+        lines += ["", *_markdown([["", ""], *map(list, verdict.comparison.rows())])]
     counts = Counter(check.status for check in verdict.checks)
-    lines += ["", "Checks: " + ", ".join(f"{n} {status}" for status, n in counts.items()), "", f"Folder: `{where}`"]
+    lines += ["", "Checks: " + ", ".join(f"{n} {status}" for status, n in counts.items()), "", f"In {code(where)}:", ""]
+    lines += [f"- [{escape(p.name)}]({p.resolve().as_uri()})" for p in sorted(where.iterdir()) if p.is_file()]
     return "\n".join(lines)
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *body = [f"| {' | '.join(map(escape, row))} |" for row in rows]
+    return [head, "|---" * len(rows[0]) + "|", *body]
+
+
+def seed_news(score: SeedScore, limits: Sequence[Limit]) -> str:
+    """A finished seed in a line, and the limits that it misses."""
+    missed = [f"{m.what} {m.largest:,.1f} of {m.allowed:,.0f} {m.unit}" for m in limits if (m.margin or 0) < 0]
+    text = f"seed {score.seed} is done: val_bpb {score.val_bpb:.5f}"
+    return f"{text}; LIMIT MISSED: {', '.join(missed)}" if missed else text
+
+
+def verdict_news(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
+    """The verdict in a line or two."""
+    mean = sum(s.val_bpb for s in scores) / len(scores)
+    said = verdict.comparison.verdict if verdict.comparison else "not compared"
+    text = f"{'A RECORD' if verdict.positive else 'no record'}: val_bpb {mean:.5f} over {len(scores)} seeds, {said}"
+    return "\n".join([text, *(f"- {reason}" for reason in verdict.reasons)])
