@@ -1,7 +1,7 @@
 """record-3seed: from text and a preset to three seeds, a verdict, and the folder that is submitted.
 
-prepare data → pack trainer → preflight → seeds on pods (the standing record's too, where it has to be measured here)
-→ verdict → submission, or a report that says why there is none.
+prepare data → pack trainer → preflight → seeds on pods (the standing record's too, where it has to be measured here),
+legality probes of the first finished one → verdict → submission, or a report that says why there is none.
 
 What is finished is persisted as JSON in the record's own folder, keyed by the hashes of what it depends on: a second
 run, or one after a kill, repeats nothing.
@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture
+from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
@@ -46,9 +46,10 @@ from pgolf.record.logs import read_run
 from pgolf.record.manifest import check_files, list_files
 from pgolf.record.plan import read_plans
 from pgolf.record.preflight import check_disk, check_size, trial_environment
+from pgolf.record.probing import known_probes, read_probes, run_probes
 from pgolf.record.progress import Progress
 from pgolf.record.request import Request, check_request
-from pgolf.record.seeds import PROGRAM, Job, TakenDown, run_seed, share_cores
+from pgolf.record.seeds import ARTIFACT, PROGRAM, Job, TakenDown, run_seed, share_cores
 from pgolf.record.standing import ledger_entry, measured_here
 from pgolf.record.submission import RecordInputs, Verdict, judge, write
 from pgolf.record.tables import seed_news, seed_rows, verdict_markdown, verdict_news
@@ -137,6 +138,15 @@ def tell_seed(record: Record, attempt: Path) -> None:
         notify(f"{record.id}: {seed_news(seed_score(run), limits_of(record.request.track, [run]))}")
 
 
+@task(name="probe evaluation", task_run_name="probe evaluation of seed {seed}")
+def probe_evaluation(record: Record, seed: int, folder: Path) -> str:
+    """Whether the evaluation is legal, tested on a finished artifact; the file of results, relative to the record's."""
+    program, data = record.folder / PROGRAM, record.dataset.data_dir
+    path = run_probes(record.folder, seed, folder / ARTIFACT, program, data, record.request.knobs)
+    list_files(record.folder, record.folder, {path.name: sha256_file(path)})
+    return path.relative_to(record.folder).as_posix()
+
+
 @task(name="verdict", task_run_name="verdict")
 def reach_verdict(inputs: RecordInputs) -> Verdict:
     """Audit the logs as a reviewer would, and test the result against the standing record."""
@@ -165,6 +175,7 @@ def record_3seed(
     runs_dir: str = "runs",
     data_dir: str = "data",
     parallel: int | None = None,
+    probe: bool = True,
 ) -> Outcome:
     """Train the seeds of a record, test them against the standing one, and write the submission.
 
@@ -183,8 +194,10 @@ def record_3seed(
         runs_dir: Folder for records.
         data_dir: Folder for datasets; the dataset's own for a track whose text pgolf does not make.
         parallel: Seeds that run at the same time. Default: as many as there are cores for.
+        probe: Probe the legality of the evaluation, on this machine, with the first finished artifact.
     """
-    request = check_request(track, preset, seeds, knobs, name=name, author=author, github_id=github_id, summary=summary)
+    who = {"author": author, "github_id": github_id}
+    request = check_request(track, preset, seeds, knobs, name=name, summary=summary, probe=probe, **who)
     check_disk(request, Path(runs_dir))
     dataset = prepare_data(request, Path(data_dir))
     program = pack_trainer(request.preset, dict(request.overrides))
@@ -225,9 +238,7 @@ def make(record: Record, parallel: int | None) -> Outcome:
     return conclude(record, finished["seed"], standing)
 
 
-def train(
-    record: Record, jobs: Sequence[Job], at_once: int, standing: Standing | None
-) -> dict[str, dict[int, Path]]:
+def train(record: Record, jobs: Sequence[Job], at_once: int, standing: Standing | None) -> dict[str, dict[int, Path]]:
     """Every seed of every job on pods, `at_once` at the same time; the finished attempts by job and seed.
 
     When this process is told to stop, so are all.
@@ -238,17 +249,39 @@ def train(
     labels = [f"{job.name} {seed}" for job, seed in runs]
     with Board(labels, standing=standing, limits=record.request.track.limits) as board, pool:
         try:
-            futures = []
+            futures: list[PrefectFuture[str]] = []
             for job, seed in runs:
                 this = persisted(train_seed, record, f"{job.name}-{seed}", sha256_file(job.program), str(seed))
                 given = {"record": record, "job": job, "seed": seed, "board": board, "stop": stop}
                 futures.append(pool.submit(this, parameters=given))
-            for future in futures:
-                future.wait()
+            probes = None
+            for future in as_completed(futures):
+                job, seed = runs[futures.index(future)]
+                if job.name == "seed" and record.request.probe and not probes and future.state.is_completed():
+                    probes = probed(record, seed, record.folder / future.result())
         except BaseException:
             stop.set()  # before the pool waits for its threads
             raise
     return collect(record, runs, futures)
+
+
+def probed(record: Record, seed: int, folder: Path) -> Path | None:
+    """The probes' results that the record has, else those of this attempt. None, and why, where there are none: what
+    nobody has tested is unknown, and the submission says so."""
+    known = known_probes(record.folder, record.folder / PROGRAM)
+    if known:
+        return known
+    log.info("seed %s: probing the evaluation of its artifact", seed)
+    try:
+        path = record.folder / probe_evaluation(record, seed, folder)
+    except RunFailed as e:
+        log.warning("%s", e)
+        return None
+    failures = read_probes(path).failures
+    for failure in failures:
+        log.error("%s", failure)
+    log.info("seed %s: %s", seed, f"{len(failures)} probes fail" if failures else "no probe fails")
+    return path
 
 
 def collect(
@@ -280,7 +313,8 @@ def collect(
 
 def conclude(record: Record, finished: Mapping[int, Path], standing: Standing) -> Outcome:
     """From finished seeds to the verdict and its folder."""
-    inputs = gather(record, finished, standing)
+    probes = probed(record, *next(iter(finished.items()))) if record.request.probe else None
+    inputs = replace(gather(record, finished, standing), probes=probes)
     verdict = reach_verdict(inputs)
     depends = json.dumps([asdict(inputs), __version__], sort_keys=True, default=str)
     writer = persisted(write_submission, record, "submission", depends)

@@ -67,6 +67,7 @@ def record(
     parallel: Annotated[
         int | None, typer.Option(min=1, help="Seeds at the same time; default: as many as fit.")
     ] = None,
+    probe: Annotated[bool, typer.Option(help="Probe the legality of the first finished seed's evaluation.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train the seeds of a record, test them against the standing one, and write the submission.
@@ -99,6 +100,7 @@ def record(
             runs_dir=str(runs_dir),
             data_dir=str(data_dir),
             parallel=parallel,
+            probe=probe,
         )
     except (KeyboardInterrupt, SystemExit) as e:
         message = "stopped: every run is ended, what is finished is kept, the same command goes on from there"

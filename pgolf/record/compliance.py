@@ -11,9 +11,12 @@ from datetime import datetime
 from pgolf.record.delta import KnobDelta, StageDelta, before_adaptation
 from pgolf.record.ledger import Standing
 from pgolf.record.plan import Attempt, Plan
+from pgolf.record.probing import Answer, Probed
 from pgolf.record.run import Evidence, Run
 from pgolf.record.stats import Comparison
 from pgolf.tracks import Track
+
+SCORE_FIRST = ("causal", "score before update")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Facts:
     knobs: Sequence[KnobDelta]
     stages: Sequence[StageDelta]
     program_bytes: int
+    probed: Probed | None = None
 
 
 def sections(facts: Facts) -> list[tuple[str, list[Statement]]]:
@@ -66,7 +70,7 @@ def flags(facts: Facts) -> dict[str, bool | None]:
         "three_seeds": len(runs) >= 3,
         "no_pre_quant_ttt": _adapts_artifact_only(runs),
         **{f"no_{word}": _no_knob(knobs, word) for word in ("slot", "etlb", "ngram")},
-        "score_first_ttt": None,  # what a probe of the evaluator would show; none was run
+        "score_first_ttt": _probes(facts, *SCORE_FIRST, evaluator="ttt").holds,
     }
 
 
@@ -110,6 +114,22 @@ def _knob(facts: Facts, name: str) -> str:
     return values.pop() if len(values) == 1 else "unknown"
 
 
+def _probes(facts: Facts, *names: str, evaluator: str = "") -> Answer:
+    return facts.probed.of(*names, evaluator=evaluator) if facts.probed else Answer(None, (), 0, 0)
+
+
+def _tried(facts: Facts, answer: Answer) -> str:
+    """What the probes rest on, for the end of a sentence."""
+    if not facts.probed:
+        return "it can be probed (pgolf probe), and nobody has"
+    where = f"at {answer.positions} positions, {answer.borders} of them at borders," if answer.borders else ""
+    return f"tested {where} by {_whose(facts)}".replace("  ", " ")
+
+
+def _whose(facts: Facts) -> str:
+    return f"the probes of seed {facts.probed.seed}'s artifact" if facts.probed else "no probe"
+
+
 def _adaptation(facts: Facts) -> Iterator[Statement]:
     if all(r.final and r.final.kind == "ttt" for r in facts.runs):
         epochs, chunk = _knob(facts, "ttt_epochs"), _knob(facts, "ttt_chunk_tokens")
@@ -118,10 +138,9 @@ def _adaptation(facts: Facts) -> Iterator[Statement]:
     elif not any(s.kind == "ttt" for r in facts.runs for s in r.stages):
         yield Statement("Nothing is adapted at test time: no log has an adapted stage.", True, _finals(facts))
     yield Statement("No stage adapts before quantisation.", _adapts_artifact_only(facts.runs), _finals(facts))
+    answer = _probes(facts, *SCORE_FIRST, evaluator="ttt")
     yield Statement(
-        "Each chunk is scored before any update on its tokens. That is how the evaluator in train_gpt.py is written "
-        "(pgolf unpack train_gpt.py shows it); no probe was run against these artifacts.",
-        None,
+        f"Each token is scored before any update on it: {_tried(facts, answer)}.", answer.holds, answer.evidence
     )
 
 
@@ -143,6 +162,9 @@ def _tokenizer(facts: Facts) -> Iterator[Statement]:
         True if facts.runs and len(counted) == len(facts.runs) else None,
         counted,
     )
+    answer = _probes(facts, "byte-exact")
+    documents = f"counted again, document by document, by {_whose(facts)}" if facts.probed else _tried(facts, answer)
+    yield Statement(f"A document's bytes are the UTF-8 length of its text: {documents}.", answer.holds, answer.evidence)
 
 
 def _artifact(facts: Facts) -> Iterator[Statement]:
@@ -156,10 +178,13 @@ def _artifact(facts: Facts) -> Iterator[Statement]:
         all(c.value == facts.program_bytes for c in codes) if codes else None,
         tuple(c.at for c in codes),
     )
+    answer = _probes(facts, "sealed")
+    sealed = f"train_gpt.py gave the same score sealed off, in {_whose(facts)}" if answer.holds else "not shown"
     yield Statement(
-        "Evaluation reads nothing but the artifact, the validation shards and the tokenizer, and uses no network. "
-        "Nobody has tested that on these runs.",
-        None,
+        "Evaluation reads nothing but the artifact, the validation shards and the tokenizer, and uses no network: "
+        f"{sealed}.",
+        answer.holds,
+        answer.evidence,
     )
 
 
@@ -208,10 +233,12 @@ def _limits_of_this(facts: Facts) -> Iterator[Statement]:
         "Nothing here rests on a threshold of epochs or chunk size: the rule is the order of scoring and training.",
         True,
     )
+    answer = _probes(facts, *SCORE_FIRST, "normalised", "one pass")
     yield Statement(
-        "The four conditions of community issue 1017 (causal, normalised, scored before update, one pass) hold. They "
-        "can be probed; nobody has probed these artifacts.",
-        None,
+        "The four conditions of community issue 1017 (causal, normalised, scored before update, one pass) hold for "
+        f"every evaluator: {_tried(facts, answer)}.",
+        answer.holds,
+        answer.evidence,
     )
     policy = facts.track.policy
     yield Statement(

@@ -29,6 +29,7 @@ class Request:
     author: str
     github_id: str
     summary: str
+    probe: bool = True  # whether the evaluation of the first finished seed is to be probed
 
 
 def check_request(
@@ -41,6 +42,7 @@ def check_request(
     author: str = "unknown",
     github_id: str = "",
     summary: str = "",
+    probe: bool = True,
 ) -> Request:
     """The record that is asked for; what is None comes from the track, the name from the preset.
 
@@ -61,7 +63,7 @@ def check_request(
             f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
             f"track {rules.name} asks for at least {rules.policy.min_seeds}"
         )
-    return Request(rules, preset, settings, knobs, named, name or Path(preset).stem, author, github_id, summary)
+    return Request(rules, preset, settings, knobs, named, name or Path(preset).stem, author, github_id, summary, probe)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from pgolf.record.figures import loss_curves, save_png, stage_waterfall
 from pgolf.record.ledger import SeedScore, Standing, from_runs, spreads, val_bytes, value
 from pgolf.record.limits import Limit, limits_of
 from pgolf.record.plan import Attempt, Plan, write_plan
+from pgolf.record.probing import PROBES, Probed, read_probes
 from pgolf.record.render import render
 from pgolf.record.report import NAME, Report, hardware_of, page
 from pgolf.record.run import Run
@@ -66,6 +67,7 @@ class RecordInputs:
     environment : name to value of what else the reader has to set to run it again (`DATA_DIR`, …).
     prepare : the command that makes the data, if there is one.
     unfinished : the attempts at planned seeds that never finished.
+    probes : what the legality probes found, as `probing.run_probes` leaves it.
     """
 
     record_id: str
@@ -84,6 +86,7 @@ class RecordInputs:
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: str | None = None
     unfinished: tuple[Attempt, ...] = ()
+    probes: Path | None = None
 
     @property
     def folder_name(self) -> str:
@@ -130,6 +133,7 @@ class Draft:
     flags: dict[str, bool | None]
     artifacts: dict[int, str]  # SHA-256 by seed
     verdict: Verdict | None
+    probed: Probed | None
 
     @property
     def commands(self) -> list[str]:
@@ -198,6 +202,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
     scores = list(sample_of.seeds)
     knobs = knob_delta(sample_of.hyperparameters, inputs.standing.hyperparameters)
     stages = stage_delta(scores, inputs.standing.seeds)
+    probed = read_probes(inputs.probes) if inputs.probes else None
     facts = Facts(
         track=inputs.track,
         runs=runs,
@@ -208,6 +213,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         knobs=knobs,
         stages=stages,
         program_bytes=(folder / PROGRAM).stat().st_size,
+        probed=probed,
     )
     return Draft(
         inputs=inputs,
@@ -225,6 +231,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         flags=compliance.flags(facts),
         artifacts={r.seed: sha256_file(r.artifact) for r in inputs.runs},
         verdict=verdict,
+        probed=probed,
     )
 
 
@@ -239,7 +246,7 @@ def judge(inputs: RecordInputs) -> Verdict:
         folder = Path(temporary) / inputs.folder_name
         draft = _put_together(inputs, folder)
         checks = tuple(audit(folder, inputs.track, inputs.standing).checks)
-    reasons = _against_the_plan(inputs) + _foreign_artifacts(draft)
+    reasons = _against_the_plan(inputs) + _foreign_artifacts(draft) + _against_the_rules(draft)
     if not (draft.comparison and draft.comparison.clears):
         reasons.append(draft.comparison.verdict if draft.comparison else draft.no_comparison)
     reasons += [f"{c.id}: {c.message}" for c in checks if c.status == "fail"]
@@ -265,6 +272,15 @@ def _foreign_artifacts(draft: Draft) -> list[str]:
         for seed, sha256 in draft.artifacts.items()
         if logged.get(seed) not in (None, sha256)
     ]
+
+
+def _against_the_rules(draft: Draft) -> list[str]:
+    """Probes of evaluation that fail, and probes of something else."""
+    probed = draft.probed
+    if probed is None:
+        return []
+    foreign = probed.artifact not in draft.artifacts.values() or probed.program != sha256_file(draft.inputs.train_gpt)
+    return ["what was probed is not what this record has made (SHA-256)"] * foreign + probed.failures
 
 
 def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:
@@ -340,7 +356,7 @@ def _report(draft: Draft, verdict: Verdict, files: Sequence[tuple[str, int, str]
 
 def _copy(inputs: RecordInputs, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    copies = {inputs.train_gpt: PROGRAM}
+    copies = {inputs.train_gpt: PROGRAM} | ({inputs.probes: PROBES} if inputs.probes else {})
     for run in inputs.runs:
         copies |= {run.log: f"train_seed{run.seed}.log", run.events: f"train_seed{run.seed}.events.jsonl"}
     for source, name in copies.items():

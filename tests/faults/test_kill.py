@@ -68,7 +68,7 @@ def frozen(
     tmp_path: Path, tiny_track: Path, tiny_data: Dataset
 ) -> Iterator[tuple[list[str], Path, subprocess.Popen[str]]]:
     """A record in the middle of its second seed, whose trainer stands still: the command, the attempt, the process."""
-    command = record_command(tiny_track, tiny_data, tmp_path, "--parallel", "1", "--id", "killed")
+    command = record_command(tiny_track, tiny_data, tmp_path, "--no-probe", "--parallel", "1", "--id", "killed")
     attempt = tmp_path / "killed" / "seeds" / "314" / "attempt-1"
     with started(command, tmp_path / "first.err") as process:
         wait_for((attempt / "events.jsonl").exists, process)
@@ -127,7 +127,7 @@ def test_told_to_stop_it_ends_every_child_and_keeps_what_is_finished(frozen, tmp
 
 
 def test_ctrl_c_during_preflight_leaves_nothing_running(tiny_track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
-    command = record_command(tiny_track, tiny_data, tmp_path, "--id", "stopped")
+    command = record_command(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "stopped")
     trial = tmp_path / "stopped" / "preflight" / "42" / "attempt-1"
     with started(command, tmp_path / "err") as process:
         wait_for((trial / "pod.json").exists, process)

@@ -11,6 +11,7 @@ from pgolf.data.dataset import Dataset
 from pgolf.files import sha256_file, write_json
 from pgolf.record import ledger
 from pgolf.record.audit import audit_folders
+from pgolf.record.probing import read_probes
 
 SEEDS = (42, 314, 999)
 
@@ -29,6 +30,17 @@ def test_record_ends_with_a_submission_that_its_own_audit_passes(made: Made) -> 
     assert not audit.failed
     assert [r.seed.value for r in audit.runs if r.seed] == list(SEEDS)
     assert (submission / "train_gpt.py").read_bytes() == (made.folder / "train_gpt.py").read_bytes()
+
+
+def test_evaluation_is_probed_once_and_the_submission_says_what_was_seen(made: Made) -> None:
+    submission = Path(made.outcome["path"])
+    probed = read_probes(submission / "probes.jsonl")
+    artifact = made.folder / "seeds" / str(probed.seed) / "attempt-1" / "final_model.int6.ptz"
+    assert probed.artifact == sha256_file(artifact)
+    assert {r.probe for r in probed.results} >= {"causal", "score before update", "sealed"}
+    assert all(r.passed for r in probed.results)
+    assert made.stderr.count("probing the evaluation") == 1
+    assert json.loads((submission / "submission.json").read_text())["compliance"]["score_first_ttt"] is True
 
 
 def test_manifest_lists_what_is_there(made: Made) -> None:
@@ -79,7 +91,7 @@ def test_second_run_repeats_nothing_and_says_so(made: Made, tiny_data: Dataset) 
 
 def test_no_better_is_a_report_and_exit_1(tiny_track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
     same = ["--preset", str(TINY / "tiny_base.toml"), "--set", "TTT_LR=0.004"]
-    code, made, stderr = record(tiny_track, tiny_data, tmp_path, *same)
+    code, made, stderr = record(tiny_track, tiny_data, tmp_path, "--no-probe", *same)
     assert code == 1, stderr
     assert made
     assert not made.outcome["positive"]
@@ -96,7 +108,7 @@ def test_failed_seed_is_not_run_again_and_the_report_says_so(
     write_json(attempt / "pod.json", {"pid": 1, "started": 1.0, "command": []})
     write_json(attempt / "exit.json", {"exit_code": 1, "signals": [], "ended": 2.0})
     (attempt / "train.log").write_text("error: RunFailed: loss or gradient is not finite at step 7\n")
-    code, made, stderr = record(tiny_track, tiny_data, tmp_path, "--id", "failing")
+    code, made, stderr = record(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "failing")
     assert code == 1
     assert made
     assert "loss or gradient is not finite at step 7" in stderr

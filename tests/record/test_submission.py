@@ -6,7 +6,7 @@ The logs are of six real runs of the trainer at a toy size: three `new` ones, an
 import json
 import re
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from pgolf import tracks
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file
+from pgolf.legality.results import CounterExample, ProbeResult
 from pgolf.record.audit import audit
 from pgolf.record.ledger import from_runs
 from pgolf.record.logs import read_run
@@ -244,3 +245,45 @@ def test_a_missing_log_is_bad_input_and_leaves_nothing(inputs, tmp_path):
     with pytest.raises(BadInput, match=r"gone\.log"):
         write(gone, verdict, tmp_path / "out")
     assert [p for p in (tmp_path / "out").rglob("*") if p.is_file() or p.name.startswith(".")] == []
+
+
+def probes_of(inputs: RecordInputs, folder: Path, **spoilt) -> Path:
+    """What the probes of the first seed's artifact left, all passed, but for `spoilt` of the first result."""
+    named = [("causal", "ttt"), ("score before update", "ttt"), ("normalised", "ttt"), ("one pass", "ttt")]
+    named += [("byte-exact", "fixed"), ("sealed", "train_gpt.py")]
+    results = [ProbeResult(probe, f"{of} of final_model", True, True, "Tried.", 9, 4).as_json() for probe, of in named]
+    results[0] |= spoilt
+    hashes = {"artifact": sha256_file(inputs.runs[0].artifact), "program": sha256_file(inputs.train_gpt)}
+    lines = [json.dumps(entry) for entry in ({"seed": 42} | hashes, *results)]
+    (folder / "probes.jsonl").write_text("\n".join(lines) + "\n")
+    return folder / "probes.jsonl"
+
+
+def test_what_was_probed_is_claimed_and_names_its_lines(inputs, tmp_path):
+    folder = written(replace(inputs, probes=probes_of(inputs, tmp_path)), tmp_path / "out")
+    readme = (folder / "README.md").read_text()
+    assert "**yes** — Each token is scored before any update on it: tested at 9 positions, 4 of them at bord" in readme
+    assert "(`probes.jsonl:2`, `probes.jsonl:3`)" in readme
+    assert readme.count("uses no network: train\\_gpt.py gave the same score sealed off") == 1
+    assert json.loads((folder / "submission.json").read_text())["compliance"]["score_first_ttt"] is True
+    assert (folder / "probes.jsonl").read_bytes() == (tmp_path / "probes.jsonl").read_bytes()
+
+
+def test_a_probe_that_was_not_run_leaves_it_unknown(inputs, tmp_path):
+    folder = written(replace(inputs, probes=probes_of(inputs, tmp_path, passed=None)), tmp_path / "out")
+    assert folder.parent.name == "cpu_smoke"
+    assert json.loads((folder / "submission.json").read_text())["compliance"]["score_first_ttt"] is None
+
+
+def test_a_probe_that_fails_spoils_the_record(inputs, tmp_path):
+    example = CounterExample("the loss at position 7 moves from 1 to 2", 7, 9, "token", 0, 1.0, 2.0)
+    probes = probes_of(inputs, tmp_path, passed=False, counter_example=asdict(example))
+    verdict = judge(replace(inputs, probes=probes))
+    assert verdict.reasons == ("probe 'causal' of ttt of final_model fails: the loss at position 7 moves from 1 to 2",)
+    assert "the loss at position 7 moves" in (write(inputs, verdict, tmp_path / "out") / "README.md").read_text()
+
+
+def test_probes_of_another_artifact_prove_nothing(inputs, tmp_path):
+    probes = probes_of(inputs, tmp_path)
+    inputs.train_gpt.write_bytes(b"!" * CODE_BYTES)
+    assert "what was probed is not what this record has made (SHA-256)" in judge(replace(inputs, probes=probes)).reasons
