@@ -78,7 +78,7 @@ def fit(
     ------
     BadInput : a folder that is no finished run, or whose data is not there; more text than there is; an output that
         cannot be written; knobs with which nothing is quantised.
-    RunFailed : no clip widths make it fit.
+    RunFailed : no clip widths make it fit, or the disk is full.
     """
     if output:
         _check_output(output)
@@ -105,7 +105,10 @@ def fit(
     if code + len(blob) > cap:
         raise RunFailed(f"no clip widths make it fit: code and model have {code + len(blob):,} bytes, the cap {cap:,}")
     if output:
-        write_atomic(output, blob)
+        try:
+            write_atomic(output, blob)
+        except OSError as e:
+            raise RunFailed(f"{output}: {e.strerror}") from None
     return Fit(
         cap=cap,
         code_bytes=code,

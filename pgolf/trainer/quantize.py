@@ -158,7 +158,7 @@ def round_in_turn(w: Tensor, a: Tensor, scale: Tensor, bits: int) -> Tensor:
     w `[n, cols, rows]` is used up, a `[n, cols, cols]` from `feedback`, scale `[n, rows]`. Halves are done in turn and
     the first half's errors reach the second in one product: the sums of the column-by-column form, as matrix products.
     """
-    limit = 2 ** (bits - 1) - 1
+    limit = 2 ** (min(bits, 8) - 1) - 1  # an integer has a byte
     divisor = torch.where(scale > 0, scale, torch.inf)  # a zero scale gives zeros
     q, error = torch.empty_like(w, dtype=torch.int8), w.clone()
 
@@ -214,7 +214,10 @@ def quantise(
         scale = torch.zeros(weight.shape[:2], dtype=torch.float16, device=weight.device)
         mine, own = slice(rank, None, world), names[rank::world]
         if own:
-            note = partial(_note, notes, own)
+
+            def note(i: int, text: str, own: list[str] = own) -> None:
+                notes.append(f"GPTQ: {own[i]}: {text}")
+
             q[mine], scale[mine] = gptq(weight[mine], [hessians[n] for n in own], bits, sigmas, cfg, note, power)
         if world > 1:
             dist.all_reduce(q)
@@ -226,10 +229,6 @@ def quantise(
     for text in chain(*everyone):
         log(text)
     return result
-
-
-def _note(notes: list[str], names: list[str], i: int, text: str) -> None:
-    notes.append(f"GPTQ: {names[i]}: {text}")
 
 
 def roles(model: GPT) -> dict[str, list[str]]:

@@ -114,6 +114,12 @@ def test_scales_on_a_coarse_grid_are_few_and_cost_next_to_nothing():
     assert error(w, q, scale, h) < 1.15 * error(w, fine, fine_scale, h)
 
 
+def test_more_bits_than_a_byte_has_clip_and_do_not_wrap():
+    w, _ = draw(0)
+    (q,), _ = gptq(w[None], torch.eye(COLS)[None], 9, 3.0, Config())
+    assert q.max() == 127 == -q.min() and not (q.sign() * w.sign() < 0).any()
+
+
 @pytest.mark.parametrize("power", [0.0, 0.25, 0.5, 1.0])
 def test_steps_go_with_a_power_of_the_rows_spread(power):
     """The matrix keeps its mean square std, whatever the power, when all rows are alike; 1 is SDClip to the bit."""
