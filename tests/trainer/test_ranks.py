@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pgolf import trainer
+
 DRIVER = Path(__file__).with_name("shared_batches.py")
 # what two ranks halve: 8 sequences a step are 4 + 4, and a calibration batch has half of the sequences
 CURVE = {"iterations": 20, "checkpoint_every": 10, "enable_looping_at": 0.5}
@@ -64,6 +66,18 @@ def test_one_rank_scores_an_artifact_as_two_ranks_did(two_ranks, run_trainer):
     stages = {e["stage"]: e["val_loss"] for e in events(two_ranks, "stage")}
     assert stages.pop("pre-quantization post-ema") > 0
     assert stages == pytest.approx(one.stages(), rel=1e-6)
+
+
+def test_two_ranks_fill_the_cap_together(trainer_env, tmp_path):
+    """Every rank searches by itself: were one to measure something else, they would wait for each other for ever."""
+    cap = sum(p.stat().st_size for p in Path(trainer.__path__[0]).glob("*.py")) + 90_000
+    knobs = {"fit_to_cap": 1, "size_cap": cap, "size_margin": 100, "compressor": "ans", "iterations": 4}
+    short = {"sliding_window_enabled": 0, "ttt_enabled": 0}
+    process = torchrun(tmp_path, trainer_env(**knobs, **short), ["-m", "pgolf.trainer"])
+    assert process.wait(timeout=300) == 0, (tmp_path / "out.txt").read_text()
+    [artifact], [fit] = events(tmp_path, "artifact"), events(tmp_path, "fit")
+    assert cap - 1500 < artifact["total_bytes"] <= cap and fit["mlp_clip_sigmas"] != 12.85
+    assert " bytes loss: " in (tmp_path / "out.txt").read_text()
 
 
 def test_a_checkpoint_of_two_ranks_is_not_for_one(two_ranks, run_trainer):
