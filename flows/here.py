@@ -1,5 +1,6 @@
-"""A record in this process, as `pgolf record` makes one."""
+"""A flow in this process, as `pgolf record` runs one."""
 
+import importlib
 import os
 import signal
 from pathlib import Path
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def record_here(**parameters: Any) -> "Outcome":
-    """Run record-3seed with these parameters; where no server is set (PREFECT_API_URL), on one of its own.
+    """record-3seed with these parameters; see `run_here`."""
+    outcome: Outcome = run_here("flows.record", "record_3seed", parameters)
+    return outcome
+
+
+def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:
+    """Run a flow with these parameters; where no server is set (PREFECT_API_URL), on one of its own.
 
     That one keeps its database in PREFECT_HOME, if that is set, else beside the records. SIGTERM and SIGHUP end
     it as orderly as Ctrl-C does: every child is ended, what is finished stays.
@@ -27,8 +34,6 @@ def record_here(**parameters: Any) -> "Outcome":
             signal.signal(number, leave)
     home = os.environ.get("PREFECT_HOME") or Path(parameters["runs_dir"], ".prefect")
     with prefect_api(Path(home)) as wait:
-        from flows.record import record_3seed  # takes seconds, and so does the server
-
+        run = getattr(importlib.import_module(module), flow)  # takes seconds, and so does the server
         wait()
-        outcome: Outcome = record_3seed(**parameters)
-        return outcome
+        return run(**parameters)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -31,6 +31,8 @@ caseops_app = typer.Typer(no_args_is_help=True, help="The lossless case transfor
 data_app.add_typer(caseops_app, name="caseops")
 ledger_app = typer.Typer(no_args_is_help=True, help="The standing records, as data.")
 app.add_typer(ledger_app, name="ledger")
+pods_app = typer.Typer(no_args_is_help=True, help="Rented pods: which there are, and an end to those nobody needs.")
+app.add_typer(pods_app, name="pods")
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -68,6 +70,16 @@ def record(
         int | None, typer.Option(min=1, help="Seeds at the same time; default: as many as fit.")
     ] = None,
     probe: Annotated[bool, typer.Option(help="Probe the legality of the first finished seed's evaluation.")] = True,
+    pods: Annotated[str, typer.Option(help="Where seeds run: local, ssh (machines of pods.toml), runpod.")] = "local",
+    pods_at_once: Annotated[
+        int | None, typer.Option(min=1, help="Pods at the same time, each for seeds in turn; default: one a seed.")
+    ] = None,
+    rehearse: Annotated[bool, typer.Option("--rehearse", help="Try all of it on a small pod first.")] = False,
+    max_cost: Annotated[float | None, typer.Option(help="Dollars that pods may cost; hard.")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="Hours that pods may be there; hard.")] = None,
+    pods_file: Annotated[
+        Path | None, typer.Option(help="Machines and what to rent; default: PGOLF_PODS_FILE, else pods.toml.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train the seeds of a record, test them against the standing one, and write the submission.
@@ -77,12 +89,14 @@ def record(
 
     Exit 0: a record; 1: none (the report says why), or a run failed; 2: bad input, nothing was started.
     """
+    from pgolf.pods.places import check_wanted
     from pgolf.record.board import show_log
     from pgolf.record.request import check_request, parse_overrides, parse_seeds
 
     named = list(parse_seeds(seeds)) if seeds is not None else None
     knobs = parse_overrides(settings or [])
     check_request(track, preset, named, knobs)  # before anything is started
+    check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file)
     show_log()
     from flows.here import record_here
 
@@ -100,6 +114,12 @@ def record(
             runs_dir=str(runs_dir),
             data_dir=str(data_dir),
             parallel=parallel,
+            pods=pods,
+            pods_at_once=pods_at_once,
+            rehearse=rehearse,
+            max_cost=max_cost,
+            max_hours=max_hours,
+            pods_file=str(pods_file) if pods_file else None,
             probe=probe,
         )
     except (KeyboardInterrupt, SystemExit) as e:
@@ -158,6 +178,156 @@ def train(
     from pgolf.train import exec_trainer
 
     exec_trainer(preset, settings or [], nproc, folder, data_dir)
+
+
+@app.command()
+def sweep(
+    track: Annotated[str, typer.Option(help="Rules to play by: a track's name, or a TOML file.")] = "cpu_smoke",
+    preset: Annotated[str | None, typer.Option(help="Knobs of the base; default: the track's preset.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob of the base; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the one training; none of those that confirm.")] = 1337,
+    grid: Annotated[
+        list[str] | None, typer.Option(metavar="KNOB=A,B", help="Try all combinations; repeatable.")
+    ] = None,
+    candidate: Annotated[
+        list[str] | None, typer.Option(metavar="'KNOB=A OTHER=B'", help="Try this; repeatable.")
+    ] = None,
+    space: Annotated[Path | None, typer.Option(help="TOML with [grid] and [[candidates]].")] = None,
+    artifact: Annotated[Path | None, typer.Option(help="Evaluate this one instead of training.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Start from the end of this training.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Go on to the record with the winner.")] = False,
+    confirm_seeds: Annotated[
+        str | None, typer.Option(help="Its seeds, as in 42,314,999; default: the track's.")
+    ] = None,
+    time_margin: Annotated[float, typer.Option(min=0, help="Seconds of evaluation to keep free.")] = 0.0,
+    size_margin: Annotated[int, typer.Option(min=0, help="Bytes to keep free.")] = 0,
+    sweep_id: Annotated[str | None, typer.Option("--id", help="Folder in --runs-dir; default: of the inputs.")] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Folder for sweeps and records.")] = Path("runs"),
+    data_dir: Annotated[Path, typer.Option(help="Folder for datasets.")] = Path("data"),
+    parallel: Annotated[int | None, typer.Option(min=1, help="Candidates at the same time.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Train once, try many configurations of evaluation and quantisation, choose the best that fits.
+
+    Stopped or killed, the same command goes on, and repeats nothing; with more candidates it tries only those.
+
+    Exit 0: chosen (with --confirm: a record); 1: none fits, a run failed, or no record; 2: bad input.
+    """
+    from pgolf.record.request import parse_overrides, parse_seeds
+
+    swept = _run_flow(
+        "sweep",
+        track=track,
+        preset=preset,
+        seed=seed,
+        knobs=parse_overrides(settings or []),
+        grid=grid,
+        candidates=candidate,
+        space_file=str(space) if space else None,
+        artifact=str(artifact) if artifact else None,
+        checkpoint=str(checkpoint) if checkpoint else None,
+        confirm=confirm,
+        confirm_seeds=list(parse_seeds(confirm_seeds)) if confirm_seeds else None,
+        time_margin=time_margin,
+        size_margin=size_margin,
+        sweep_id=sweep_id,
+        runs_dir=str(runs_dir),
+        data_dir=str(data_dir),
+        parallel=parallel,
+    )
+    _show_report(swept, as_json)
+    raise typer.Exit(1 if swept.confirmed and not swept.confirmed.verdict.positive else 0)
+
+
+@app.command()
+def ablate(
+    old: Annotated[str, typer.Argument(help="The preset before: a name, or a TOML file.")],
+    new: Annotated[str, typer.Argument(help="The preset after.")],
+    track: Annotated[str, typer.Option(help="Whose text, ranks and seeds to take.")] = "cpu_smoke",
+    seeds: Annotated[str | None, typer.Option(help="Two or more, as in 42,314,999; default: the track's.")] = None,
+    ablation_id: Annotated[
+        str | None, typer.Option("--id", help="Folder in --runs-dir; default: of the inputs.")
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Folder for ablations.")] = Path("runs"),
+    data_dir: Annotated[Path, typer.Option(help="Folder for datasets.")] = Path("data"),
+    parallel: Annotated[int | None, typer.Option(min=1, help="Runs at the same time.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Which change brought what: the knobs in which two presets differ, one at a time and together, over seeds."""
+    from pgolf.record.request import parse_seeds
+
+    ablated = _run_flow(
+        "ablation",
+        old=old,
+        new=new,
+        track=track,
+        seeds=list(parse_seeds(seeds)) if seeds else None,
+        ablation_id=ablation_id,
+        runs_dir=str(runs_dir),
+        data_dir=str(data_dir),
+        parallel=parallel,
+    )
+    _show_report(ablated, as_json)
+
+
+def _run_flow(name: str, **parameters: Any) -> Any:
+    """A flow of flows.sweep, with its log on the terminal."""
+    from pgolf.record.board import show_log
+
+    show_log()
+    from flows.here import run_here
+
+    try:
+        return run_here("flows.sweep", name, parameters)
+    except (KeyboardInterrupt, SystemExit) as e:
+        stderr.print("stopped: what is finished is kept, the same command goes on from there", soft_wrap=True)
+        raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
+
+
+def _show_report(outcome: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
+    else:
+        typer.echo(f"{outcome.report.read_text()}\n{outcome.report}")
+
+
+@pods_app.command("list")
+def pods_list(
+    pods_file: Annotated[Path | None, typer.Option(help="As of `pgolf record`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the pods as JSON.")] = False,
+) -> None:
+    """Every pod of the RunPod account: whose, of which record, at what price."""
+    from pgolf.pods.reap import account, find
+
+    api, _ = account(pods_file)
+    found = find(api)
+    if as_json:
+        typer.echo(json.dumps([pod.as_json() for pod in found], indent=2))
+        return
+    for pod in found:
+        whose = f"{pod.owner} {pod.record_id} {pod.slot}" if pod.owner else f"not pgolf's ({pod.name})"
+        typer.echo(f"{pod.id}  {pod.status:8} ${pod.price_per_hour:.2f}/h  {whose}")
+
+
+@pods_app.command("reap")
+def pods_reap(
+    record_id: Annotated[
+        str | None, typer.Option("--id", help="End the pods of this record, worked on or not.")
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Folder for records.")] = Path("runs"),
+    pods_file: Annotated[Path | None, typer.Option(help="As of `pgolf record`.")] = None,
+) -> None:
+    """End your pods that no process of this machine works on. Other owners' pods are never touched.
+
+    Records that are worked on elsewhere are not known here: that is what the `reaper` deployment is for.
+    """
+    from pgolf.pods.reap import account, reap
+
+    api, owner = account(pods_file)
+    for pod in reap(api, owner, runs_dir=runs_dir, only=record_id):
+        typer.echo(f"ended {pod.id} ({pod.name})")
 
 
 @data_app.command()
@@ -471,6 +641,31 @@ def reproduce(
         )
     typer.echo(str(result))
     raise typer.Exit(result.inside is not True)
+
+
+@app.command()
+def doctor(
+    track: Annotated[str, typer.Option(help="The track that a record is to be of.")] = "cpu_smoke",
+    data_dir: Annotated[Path, typer.Option(help="Folder for datasets.")] = Path("data"),
+    runs_dir: Annotated[Path, typer.Option(help="Folder for records.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say what this machine has for a record, what it lacks, and how to get that.
+
+    Nothing is changed, and no key is shown. Exit 0: a record can start; 1: something is missing.
+    """
+    from pgolf.doctor import examine
+
+    findings = examine(track, data_dir, runs_dir)
+    if as_json:
+        typer.echo(json.dumps([f.as_json() for f in findings], indent=2))
+    else:
+        light = {"ok": "[green]●[/green]", "optional": "[yellow]▲[/yellow]", "missing": "[red]✗[/red]"}
+        stdout, width = Console(highlight=False), max(len(f.what) for f in findings)
+        for f in findings:
+            fix = f" → {escape(f.fix)}" if f.fix else ""
+            stdout.print(f"{light[f.state]} {escape(f.what):{width}}  {escape(f.found)}{fix}", soft_wrap=True)
+    raise typer.Exit(any(f.state == "missing" for f in findings))
 
 
 @app.command()

@@ -42,7 +42,7 @@ class Job:
 
     `name` is what one of them is called before its number; `folder` holds a folder a seed; `program` is the packed
     trainer; `environment` is handed to it besides its seed; `nproc` ranks; `retry_failed` is for trial runs, which
-    are no attempts at a record.
+    are no attempts at a record; `given` are files put beside the program, by the name that they get there.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     nproc: int = 1
     retry_failed: bool = False
+    given: Mapping[str, Path] = field(default_factory=dict)
 
     def command(self) -> list[str]:
         """How a pod starts the program: plainly, or by torchrun where it takes several ranks."""
@@ -135,7 +136,8 @@ def _start(pod: Pod, job: Job, seed: int, stop: threading.Event) -> None:
     if state == "fresh":
         if stop.is_set():
             raise Stopped(f"{job.name} {seed}: not started, the record is being stopped")
-        pod.put(job.program, PROGRAM)
+        for name, source in {PROGRAM: job.program, **job.given}.items():
+            pod.put(source, name)
         pod.start(job.command(), {**job.environment, "SEED": str(seed), "RUN_ID": f"seed{seed}"})
     how = {"fresh": "started", "running": "still running since before, taken up"}.get(state, "ended before")
     log.info("%s %s: %s (%s)", job.name, seed, how, pod.folder.name)

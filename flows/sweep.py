@@ -1,0 +1,331 @@
+"""sweep: one training, many candidates of evaluation and quantisation, the best that fits, and fresh seeds of it.
+ablation: the knobs in which two presets differ, one at a time and together, over seeds.
+
+What came of a candidate is a file in the sweep's folder: a second run, or one after a kill, repeats nothing, and one
+with more candidates goes on from there. They count in the correction, all that were ever started.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.record import Outcome, artifact_key, pack_trainer, prepare_data, record_3seed, show, was_taken_down
+from pgolf import presets
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.record.board import Board
+from pgolf.record.folder import Record, describe_record, working_on
+from pgolf.record.ledger import names
+from pgolf.record.request import Request, check_request
+from pgolf.record.seeds import PROGRAM, share_cores
+from pgolf.record.standing import ledger_entry
+from pgolf.sweep.attribution import Effect, attribute
+from pgolf.sweep.candidates import Candidate, Needs, singles, space
+from pgolf.sweep.choice import Bounds, Choice, Luck, bounds, choose, luck
+from pgolf.sweep.report import ablation_markdown, sweep_markdown
+from pgolf.sweep.trials import Bench, Trial
+
+log = logging.getLogger("pgolf.sweep")
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What came of a sweep: its folder and report, the choice, and the record with fresh seeds, if it was asked for."""
+
+    folder: Path
+    report: Path
+    choice: Choice
+    luck: Luck | None
+    confirmed: Outcome | None
+
+    def as_json(self) -> dict[str, Any]:
+        """What `pgolf sweep --json` prints; unknown is null."""
+        return {
+            "folder": str(self.folder),
+            "report": str(self.report),
+            "winner": asdict(self.choice.winner),
+            "tried": self.choice.tried,
+            "ranking": [asdict(trial) | {"misses": why} for trial, why in self.choice.ranking],
+            "p": self.luck.p if self.luck else None,
+            "p_corrected": self.luck.corrected if self.luck else None,
+            "confirmed": self.confirmed.as_json() if self.confirmed else None,
+        }
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """What came of an ablation: its folder and report, and the table."""
+
+    folder: Path
+    report: Path
+    effects: tuple[Effect, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """What `pgolf ablate --json` prints."""
+        return {
+            "folder": str(self.folder),
+            "report": str(self.report),
+            "effects": [asdict(e) | {"shown": e.shown} for e in self.effects],
+        }
+
+
+@task(
+    name="try candidate",
+    task_run_name="{candidate.label} {seed}",
+    retries=2,
+    retry_condition_fn=was_taken_down,
+    cache_policy=NO_CACHE,
+)
+def try_candidate(bench: Bench, candidate: Candidate, seed: int, board: Board) -> Trial:
+    """One candidate to its score, or what came of it before."""
+    if known := bench.known(candidate, seed):
+        log.info("%s %s: reused, tried before", candidate.label, seed)
+        return known
+    return bench.run(candidate, seed, show(board, f"{candidate.label} {seed}"))
+
+
+def try_all(bench: Bench, runs: Sequence[tuple[Candidate, int]], at_once: int) -> list[Trial]:
+    """Try candidates, `at_once` at the same time. When this process is told to stop, so are all."""
+    pool: ThreadPoolTaskRunner[Trial] = ThreadPoolTaskRunner(at_once)
+    with Board([f"{candidate.label} {seed}" for candidate, seed in runs]) as board, pool:
+        try:
+            futures: list[PrefectFuture[Trial]] = [
+                pool.submit(
+                    try_candidate,
+                    parameters={"bench": bench, "candidate": candidate, "seed": seed, "board": board},
+                )
+                for candidate, seed in runs
+            ]
+            return [future.result() for future in futures]
+        except BaseException:
+            bench.stop.set()  # before the pool waits for its threads
+            raise
+
+
+@flow(name="sweep", flow_run_name="sweep {track} {preset}")
+def sweep(
+    track: str = "cpu_smoke",
+    preset: str | None = None,
+    seed: int = 1337,
+    knobs: dict[str, str | float | int | bool] | None = None,
+    grid: list[str] | None = None,
+    candidates: list[str] | None = None,
+    space_file: str | None = None,
+    artifact: str | None = None,
+    checkpoint: str | None = None,
+    confirm: bool = False,
+    confirm_seeds: list[int] | None = None,
+    time_margin: float = 0.0,
+    size_margin: int = 0,
+    sweep_id: str | None = None,
+    runs_dir: str = "runs",
+    data_dir: str = "data",
+    parallel: int | None = None,
+) -> Swept:
+    """Train once, try many configurations of evaluation and quantisation, choose the best that fits.
+
+    Args:
+        track: Rules to play by: a track's name, or a TOML file.
+        preset: Knobs of the base: a preset's name, or a TOML file. Default: the track's.
+        seed: Seed of the one training; none of those that confirm.
+        knobs: Knobs to set on top of the preset: {"ttt_epochs": 5}.
+        grid: "KNOB=a,b,c" each; every combination is a candidate.
+        candidates: "KNOB=a OTHER=b" each.
+        space_file: TOML with [grid] and [[candidates]].
+        artifact: A finished artifact to evaluate instead of training.
+        checkpoint: A finished training's checkpoint to quantise and evaluate instead of training.
+        confirm: Go on to the record with the winner.
+        confirm_seeds: Its seeds, named before anything runs. Default: the track's.
+        time_margin: Seconds of evaluation to keep free below the track's limit.
+        size_margin: Bytes to keep free below the cap.
+        sweep_id: Name of the folder in runs_dir. Default: made of the inputs.
+        runs_dir: Folder for sweeps and records.
+        data_dir: Folder for datasets.
+        parallel: Candidates at the same time. Default: one a core.
+    """
+    request = check_request(track, preset, confirm_seeds, knobs)
+    if seed in request.seeds:
+        raise BadInput(f"seed {seed} is one of those that confirm ({', '.join(map(str, request.seeds))}): name another")
+    tried = space(request.knobs, grid or (), candidates or (), Path(space_file) if space_file else None)
+    given = check_given(tried, artifact, checkpoint)
+    kept = bounds(request.track.limits, time_margin, size_margin)
+    record = prepare(request, f"sweep-{{}}-{seed}", sweep_id, runs_dir, data_dir, given)
+    with working_on(record):
+        log.info("sweep: %s", record.folder)
+        bench, at_once = set_up(record, given, parallel, kept.eval_seconds)
+        (base,) = try_all(bench, [(Candidate(), seed)], 1)
+        try_all(bench, [(candidate, seed) for candidate in tried if candidate.settings], at_once)
+        choice = choose(bench.all_known(), kept)
+        found = luck_of(choice, request, base)
+        report = write_report(record, choice, kept, found, f"Not yet: `{confirm_command(track, request, choice)}`.")
+    confirmed = confirm_winner(track, request, choice, runs_dir, data_dir, parallel) if confirm else None
+    if confirmed:
+        write_report(record, choice, kept, found, describe_confirmed(confirmed))
+    return Swept(record.folder, report, choice, found, confirmed)
+
+
+def check_given(tried: Sequence[Candidate], artifact: str | None, checkpoint: str | None) -> dict[Needs, Path]:
+    """The finished files to start from; BadInput where they are not there, or a candidate needs more than they have."""
+    if artifact and checkpoint:
+        raise BadInput("give an artifact or a checkpoint, not both: the artifact could be of another model")
+    given: dict[Needs, Path] = {"artifact": Path(artifact)} if artifact else {}
+    given |= {"checkpoint": Path(checkpoint)} if checkpoint else {}
+    for path in given.values():
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file")
+    for candidate in tried:
+        if candidate.needs == "training":
+            raise BadInput(f"{candidate.label}: changes training, and a sweep trains once; `pgolf ablate` trains each")
+        if candidate.needs == "checkpoint" and artifact:
+            raise BadInput(f"{candidate.label}: changes quantisation, which takes --checkpoint and not an artifact")
+    return given
+
+
+def prepare(
+    request: Request, name: str, own_id: str | None, runs_dir: str, data_dir: str, given: dict[Needs, Path]
+) -> Record:
+    """Data and program, and the folder that they give; `name` has a place for the inputs' name."""
+    dataset = prepare_data(request, Path(data_dir))
+    program = pack_trainer(request.preset, dict(request.overrides))
+    record = describe_record(Path(runs_dir), request, dataset, program, own_id)
+    hashes: dict[str, str] = {what: sha256_file(path) for what, path in given.items()}
+    if own_id is None:
+        record = describe_record(
+            Path(runs_dir),
+            request,
+            dataset,
+            program,
+            "-".join([name.format(record.id), *(sha256[:8] for sha256 in hashes.values())]),
+        )
+    return replace(record, inputs={**record.inputs, **hashes})
+
+
+def set_up(
+    record: Record, given: dict[Needs, Path], parallel: int | None, eval_limit: float | None
+) -> tuple[Bench, int]:
+    """The bench in a folder, and how many candidates it takes at the same time."""
+    nproc = record.request.track.nproc
+    if torch.cuda.is_available():
+        parallel = parallel or 1  # a run has all GPUs
+    at_once, threads = share_cores(1000, nproc, parallel)  # of any number of runs the same, so that times compare
+    environment = {"DATA_DIR": str(record.dataset.data_dir), "OMP_NUM_THREADS": str(threads)}
+    bench = Bench(record.folder, record.folder / PROGRAM, environment, nproc, eval_limit, given)
+    return bench, at_once
+
+
+def luck_of(choice: Choice, request: Request, base: Trial) -> Luck | None:
+    """The winner against the standing record, where that was scored on the same text."""
+    if request.track.standing not in names() and not Path(request.track.standing).is_file():
+        return None
+    standing = ledger_entry(request.track, base.val_sha256 or "")
+    if standing is None or standing.val_sha256 != base.val_sha256:
+        return None
+    return luck(choice, standing.sample())
+
+
+def write_report(record: Record, choice: Choice, kept: Bounds, found: Luck | None, confirmed: str) -> Path:
+    """report/README.md and report/sweep.json; the first of them."""
+    text = sweep_markdown(choice, kept, found, confirmed)
+    report = record.folder / "report" / "README.md"
+    write_atomic(report, text)
+    ranking = [asdict(trial) | {"misses": why} for trial, why in choice.ranking]
+    write_json(report.with_name("sweep.json"), {"tried": choice.tried, "kept": asdict(kept), "ranking": ranking})
+    create_markdown_artifact(text, key=f"{artifact_key(record.id)}-sweep", description="What was chosen, and reported")
+    return report
+
+
+def confirm_command(track: str, request: Request, choice: Choice) -> str:
+    """The command that runs the winner on the seeds that were named."""
+    knobs = {**request.overrides, **choice.winner.settings}
+    settings = "".join(f" --set {name.upper()}={text}" for name, text in knobs.items())
+    seeds = ",".join(map(str, request.seeds))
+    return f"pgolf record --track {track} --preset {request.preset}{settings} --seeds {seeds}"
+
+
+def confirm_winner(
+    track: str, request: Request, choice: Choice, runs_dir: str, data_dir: str, parallel: int | None
+) -> Outcome:
+    """The record with the winner, on the seeds that were named before the sweep."""
+    outcome: Outcome = record_3seed(
+        track=track,
+        preset=request.preset,
+        seeds=list(request.seeds),
+        knobs={**request.overrides, **choice.winner.settings},
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        parallel=parallel,
+    )
+    return outcome
+
+
+def describe_confirmed(outcome: Outcome) -> str:
+    """What the fresh seeds said, in a paragraph."""
+    scores = [score.val_bpb for score in outcome.scores]
+    mean = sum(scores) / len(scores)
+    listed = ", ".join(f"{s.val_bpb:.8f} (seed {s.seed})" for s in outcome.scores)
+    said = "a record" if outcome.verdict.positive else f"no record: {'; '.join(outcome.verdict.reasons)}"
+    return f"Mean {mean:.8f} of {listed}; {said}. All of it: `{outcome.path}`."
+
+
+@flow(name="ablation", flow_run_name="ablation {old} {new}")
+def ablation(
+    old: str,
+    new: str,
+    track: str = "cpu_smoke",
+    seeds: list[int] | None = None,
+    ablation_id: str | None = None,
+    runs_dir: str = "runs",
+    data_dir: str = "data",
+    parallel: int | None = None,
+) -> Ablated:
+    """Run the knobs in which two presets differ, one at a time and all together: which change brought what.
+
+    Args:
+        old: The preset before: a preset's name, or a TOML file.
+        new: The preset after.
+        track: Whose text, ranks and seeds to take: a track's name, or a TOML file.
+        seeds: Two or more. Default: the track's.
+        ablation_id: Name of the folder in runs_dir. Default: made of the inputs.
+        runs_dir: Folder for ablations.
+        data_dir: Folder for datasets.
+        parallel: Runs at the same time. Default: one a core.
+    """
+    request = check_request(track, old, seeds)
+    tried = singles(presets.load(old), presets.load(new))
+    if any(name == "vocab_size" for candidate in tried for name, _ in candidate.settings):
+        raise BadInput(f"{old} and {new} have other vocabularies: their text is cut differently, and no knob alone")
+    record = prepare(request, f"ablation-{{}}-{Path(new).stem}", ablation_id, runs_dir, data_dir, {})
+    with working_on(record):
+        log.info("ablation: %s", record.folder)
+        bench, at_once = set_up(record, {}, parallel, None)
+        bases = try_all(bench, [(Candidate(), seed) for seed in request.seeds], at_once)
+        trials = try_all(bench, [(candidate, seed) for candidate in tried for seed in request.seeds], at_once)
+        scores = {candidate: scores_of([t for t in trials if t.candidate == candidate]) for candidate in tried}
+        together = scores[tried[-1]]
+        alone = {candidate: scores[candidate] for candidate in (tried[:-1] or tried)}
+        effects = attribute(scores_of(bases), alone, together)
+        text = ablation_markdown(Path(old).stem, Path(new).stem, request.seeds, effects)
+        report = record.folder / "report" / "README.md"
+        write_atomic(report, text)
+        key = f"{artifact_key(record.id)}-ablation"
+        create_markdown_artifact(text, key=key, description="Which change brought what")
+    return Ablated(record.folder, report, tuple(effects))
+
+
+def scores_of(trials: Sequence[Trial]) -> dict[int, float]:
+    """val_bpb by seed; RunFailed if one has none."""
+    scores = {}
+    for trial in trials:
+        if trial.val_bpb is None:
+            raise RunFailed(f"{trial.candidate.label} {trial.seed}: {trial.reason}")
+        scores[trial.seed] = trial.val_bpb
+    return scores

@@ -1,0 +1,147 @@
+"""What a sweep tries: a candidate is a few knobs that differ from the base, and needs only part of a run.
+
+Knobs of evaluation need the base's artifact (EVAL_ONLY), those of quantisation its last checkpoint (RESUME_FROM_CKPT),
+all others a training of their own.
+"""
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pgolf.errors import BadInput
+from pgolf.presets import config_of, parse
+from pgolf.record.request import RESERVED_KNOBS
+from pgolf.trainer.config import KNOB_TYPES, Config, Knob
+
+Needs = Literal["artifact", "checkpoint", "training"]
+
+_NAMES = list(KNOB_TYPES)
+_QUANTISATION, _EVALUATION = _NAMES.index("matrix_bits"), _NAMES.index("sliding_window_enabled")  # Config's sections
+EVALUATION = frozenset(("eval_seq_len", "eval_stride", *_NAMES[_EVALUATION:]))
+QUANTISATION = frozenset(_NAMES[_QUANTISATION:_EVALUATION]) - {"gptq_reserve_seconds"}  # that one ends training
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Knobs (name to text, sorted) that differ from the base's; the base itself has none."""
+
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """How a person reads it."""
+        return ",".join(f"{name.upper()}={text}" for name, text in self.settings) or "base"
+
+    @property
+    def key(self) -> str:
+        """Its folder's name: equal for equal settings."""
+        return hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:12] if self.settings else "base"
+
+    @property
+    def needs(self) -> Needs:
+        """How much of a run it takes, beside the base's."""
+        names = {name for name, _ in self.settings}
+        if names <= EVALUATION:
+            return "artifact"
+        return "checkpoint" if names <= EVALUATION | QUANTISATION else "training"
+
+
+def candidate(settings: Mapping[str, Any], base: Mapping[str, Knob], where: str) -> Candidate:
+    """The candidate that these settings (knob to value or text) make of the base's knobs.
+
+    BadInput for unknown knobs, values that do not parse, and knobs that a run is given by whoever starts it.
+    """
+    defaults = config_of(dict(base))
+    parsed = {name.lower(): parse(name.lower(), _text(value), where) for name, value in settings.items()}
+    if reserved := sorted(RESERVED_KNOBS & parsed.keys()):
+        raise BadInput(f"{where}: {', '.join(reserved)} is not for a sweep to set")
+    changed = {name: value for name, value in parsed.items() if value != getattr(defaults, name)}
+    return Candidate(tuple(sorted((name, _text(value)) for name, value in changed.items())))
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def space(
+    base: Mapping[str, Knob],
+    grid: Sequence[str] = (),
+    listed: Sequence[str] = (),
+    file: Path | None = None,
+) -> tuple[Candidate, ...]:
+    """All candidates that are asked for, the base first, each once, in order.
+
+    Parameters
+    ----------
+    base : the knobs that all of them share.
+    grid : 'KNOB=a,b,c'; every combination of all of them is a candidate.
+    listed : 'KNOB=a OTHER=b'; each is a candidate.
+    file : TOML with [grid] (knob to list) and [[candidates]] (a table each).
+
+    Raises
+    ------
+    BadInput : see `candidate`; nothing asked for; a file that is none.
+
+    Examples
+    --------
+    >>> [c.label for c in space({}, ["TTT_EPOCHS=3,4"], ["TTT_LR=0.01 TTT_EPOCHS=5"])]
+    ['base', 'TTT_EPOCHS=4', 'TTT_EPOCHS=5,TTT_LR=0.01']
+    """
+    found = list(_product(dict(_knob_values(text) for text in grid), base, "--grid"))
+    for text in listed:
+        pairs = [part.partition("=") for part in text.split()]
+        if not pairs or not all(equals for _, equals, _ in pairs):
+            raise BadInput(f"--candidate {text!r}: write KNOB=VALUE, and several with spaces between them")
+        found.append(candidate({name: value for name, _, value in pairs}, base, "--candidate"))
+    if file:
+        content = _read(file)
+        found += _product(content.get("grid", {}), base, str(file))
+        found += [candidate(table, base, str(file)) for table in content.get("candidates", [])]
+    if not found:
+        raise BadInput("nothing to try: give --grid KNOB=a,b, --candidate KNOB=a, or --space FILE")
+    return tuple(dict.fromkeys([Candidate(), *found]))
+
+
+def _knob_values(text: str) -> tuple[str, list[str]]:
+    name, equals, values = text.partition("=")
+    if not equals or not values:
+        raise BadInput(f"--grid {text}: write KNOB=VALUE,VALUE,…")
+    return name, values.split(",")
+
+
+def _product(grid: Mapping[str, Iterable[Any]], base: Mapping[str, Knob], where: str) -> Iterable[Candidate]:
+    if not grid:
+        return
+    for values in itertools.product(*grid.values()):
+        yield candidate(dict(zip(grid, values, strict=True)), base, where)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(file.read_text())
+        grid, tables = content.get("grid", {}), content.get("candidates", [])
+        good = all(isinstance(v, list) for v in grid.values()) and all(isinstance(t, dict) for t in tables)
+    except (OSError, tomllib.TOMLDecodeError, AttributeError, TypeError) as e:
+        raise BadInput(f"--space {file}: {e}") from None
+    if not good or content.keys() - {"grid", "candidates"}:
+        raise BadInput(f"--space {file}: a space has [grid], with a list of values for each knob, and [[candidates]]")
+    return content
+
+
+def singles(old: Mapping[str, Knob], new: Mapping[str, Knob]) -> tuple[Candidate, ...]:
+    """The knobs in which two presets differ, one at a time, and all of them: candidates with `old` as their base.
+
+    BadInput if they do not differ.
+    """
+    before, after = (config_of(dict(knobs)) for knobs in (old, new))
+    names = [n for n in Config.__dataclass_fields__ if n not in RESERVED_KNOBS]
+    changed = {n: getattr(after, n) for n in names if getattr(after, n) != getattr(before, n)}
+    if not changed:
+        raise BadInput("the two presets do not differ")
+    one_each = [candidate({name: value}, old, "the new preset") for name, value in changed.items()]
+    return tuple(dict.fromkeys([*one_each, candidate(changed, old, "the new preset")]))

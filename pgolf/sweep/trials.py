@@ -1,0 +1,211 @@
+"""One candidate to its score on a pod: only the part of a run that it needs, and never twice.
+
+base/<seed>/attempt-<n>/             the training that all candidates of a seed share
+trials/<key>/<seed>/attempt-<n>/     a candidate's pod
+trials/<key>/<seed>.json             what came of it; the base's, too, as key 'base'
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import write_json
+from pgolf.pods import Place
+from pgolf.record.ledger import seed_score
+from pgolf.record.logs import read_run
+from pgolf.record.progress import Progress
+from pgolf.record.seeds import ARTIFACT, LOG, Job, Stopped, TakenDown, run_seed
+from pgolf.sweep.candidates import Candidate, Needs
+
+log = logging.getLogger(__name__)
+CHECKPOINT = "checkpoint.pt"
+GIVEN = {"artifact": "given.ptz", "checkpoint": "given.pt"}  # as a pod's program finds the base's file
+PATIENCE = 0.1  # of the limit: what an evaluation has taken before its pace tells anything
+SLACK = 0.25  # of what is left: an estimate that is over by less may be wrong
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of a candidate. Times are seconds, sizes bytes (code and model); None is unknown.
+
+    'stopped': it was bound to miss the limit on evaluation, by `reason`; 'failed': by itself.
+    """
+
+    settings: Mapping[str, str]
+    seed: int
+    state: Literal["scored", "stopped", "failed"]
+    folder: str
+    val_bpb: float | None = None
+    val_loss: float | None = None
+    val_sha256: str | None = None
+    eval_seconds: float | None = None
+    artifact_bytes: int | None = None
+    reason: str | None = None
+
+    @property
+    def candidate(self) -> Candidate:
+        return Candidate(tuple(sorted(self.settings.items())))
+
+
+@dataclass
+class Bench:
+    """Where candidates are tried: a folder, the program and environment that all share, a place for pods.
+
+    `given`: a finished artifact or checkpoint instead of a training here. `eval_limit`: seconds of evaluation from
+    which on a candidate is out; None for none.
+    """
+
+    folder: Path
+    program: Path
+    environment: Mapping[str, str]
+    nproc: int
+    eval_limit: float | None = None
+    given: Mapping[Needs, Path] = field(default_factory=dict)
+    place: Place | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def known(self, candidate: Candidate, seed: int) -> Trial | None:
+        """What came of a candidate, if it has been tried."""
+        path = self._result(candidate, seed)
+        if not path.exists():
+            return None
+        try:
+            return TypeAdapter(Trial).validate_json(path.read_bytes())
+        except ValidationError as e:
+            raise BadInput(f"{path}: not what a trial leaves: {e.errors()[0]['msg']}") from None
+
+    def all_known(self) -> list[Trial]:
+        """Everything that has ever been tried in this folder."""
+        paths = sorted(self.folder.glob("trials/*/*.json"))
+        return [TypeAdapter(Trial).validate_json(path.read_bytes()) for path in paths]
+
+    def _result(self, candidate: Candidate, seed: int) -> Path:
+        return self.folder / "trials" / candidate.key / f"{seed}.json"
+
+    def run(self, candidate: Candidate, seed: int, watch: Callable[[Progress], None] = lambda progress: None) -> Trial:
+        """Try a candidate, or say what came of it before.
+
+        Raises
+        ------
+        Stopped, TakenDown : the run was ended from outside, and may be taken up.
+        RunFailed : the base failed.
+        """
+        if known := self.known(candidate, seed):
+            return known
+        job = self._job(candidate, seed)
+        clock = Clock(self.eval_limit if candidate.settings else None, self.stop)  # of the base the others take files
+        try:
+            folder = run_seed(job, seed, clock.ended, clock.watching(watch), self.place).folder
+            trial = self._score(candidate, seed, folder)
+        except (Stopped, TakenDown):
+            if clock.expected is None:
+                raise
+            reason = f"bound to take {clock.expected:.1f} s of evaluation, the limit is {self.eval_limit:g} s"
+            trial = self._trial(candidate, seed, "stopped", job.folder / str(seed), reason=reason)
+        except RunFailed as e:
+            if job.name == "base":
+                raise
+            trial = self._trial(candidate, seed, "failed", job.folder / str(seed), reason=str(e))
+        write_json(self._result(candidate, seed), asdict(trial))
+        for copied in (job.folder / str(seed)).glob(f"attempt-*/{GIVEN['checkpoint']}"):
+            copied.unlink()  # as large as a few models, and the base has it
+        return trial
+
+    def _job(self, candidate: Candidate, seed: int) -> Job:
+        """What a pod runs: all of it, from the base's checkpoint, or from its artifact."""
+        environment = {**self.environment, **{name.upper(): text for name, text in candidate.settings}}
+        job = Job(candidate.label, self.folder / "trials" / candidate.key, self.program, environment, self.nproc)
+        needs = candidate.needs
+        if not candidate.settings and not self.given:
+            # a checkpoint of the end is what candidates of quantisation start from
+            environment = {"CHECKPOINT_EVERY": str(1 << 30), **environment}
+            return replace(job, name="base", folder=self.folder / "base", environment=environment)
+        if needs == "artifact" and self.given and "artifact" not in self.given:
+            needs = "checkpoint"  # of a given checkpoint there is no artifact yet
+        if needs == "training":
+            return job
+        source = self.given.get(needs) or self._base(seed) / (ARTIFACT if needs == "artifact" else CHECKPOINT)
+        if not source.is_file():
+            raise BadInput(f"{candidate.label}: needs {source}, and there is none")
+        knob = "EVAL_ONLY" if needs == "artifact" else "RESUME_FROM_CKPT"
+        return replace(job, environment={**environment, knob: GIVEN[needs]}, given={GIVEN[needs]: source})
+
+    def _base(self, seed: int) -> Path:
+        base = self.known(Candidate(), seed)
+        if base is None:
+            raise RunFailed(f"the base of seed {seed} has not come to its end")
+        return self.folder / base.folder
+
+    def _score(self, candidate: Candidate, seed: int, folder: Path) -> Trial:
+        """The scores in a finished pod's log."""
+        run = read_run(folder / LOG)
+        score = seed_score(run)
+        size = score.artifact_bytes
+        if size is None and "artifact" in self.given:
+            size = self.given["artifact"].stat().st_size + self.program.stat().st_size
+        elif size is None and (base := self.known(Candidate(), seed)):
+            size = base.artifact_bytes  # it was only evaluated
+        return self._trial(
+            candidate,
+            seed,
+            "scored",
+            folder,
+            val_bpb=score.val_bpb,
+            val_loss=score.val_loss,
+            val_sha256=run.val_sha256.value if run.val_sha256 else None,
+            eval_seconds=score.eval_seconds,
+            artifact_bytes=size,
+        )
+
+    def _trial(self, candidate: Candidate, seed: int, state: Any, folder: Path, **facts: Any) -> Trial:
+        relative = folder.relative_to(self.folder).as_posix()
+        return Trial(dict(candidate.settings), seed, state, relative, **facts)
+
+
+class Clock:
+    """Ends a run whose evaluation is bound to miss `limit`, and any run when `stop` is set.
+
+    `ended` is the event that ends it; `expected` the seconds that the evaluation would have taken, once it is out.
+    """
+
+    def __init__(self, limit: float | None, stop: threading.Event) -> None:
+        self.limit, self.stop, self.ended = limit, stop, threading.Event()
+        self.expected: float | None = None
+
+    def watching(self, watch: Callable[[Progress], None]) -> Callable[[Progress], None]:
+        """`watch`, with an eye on the clock."""
+
+        def look(progress: Progress) -> None:
+            watch(progress)
+            if self.stop.is_set():
+                self.ended.set()
+            elif self.limit is not None and not self.ended.is_set():
+                self.expected = hopeless(progress, self.limit)
+                if self.expected is not None:
+                    self.ended.set()
+
+        return look
+
+
+def hopeless(progress: Progress, limit: float) -> float | None:
+    """Seconds that all passes over the artifact will take together, if they are bound to miss `limit`; else None.
+
+    Counts the stages that have begun: what is still to come can only add. Nothing is said before PATIENCE of the limit
+    has gone by, or of an estimate that is over by less than SLACK of what is left.
+    """
+    passes = {stage: at for stage, at in progress.begun.items() if stage.startswith("quantized")}
+    if progress.stage not in passes:
+        return None
+    begun = min(passes.values())
+    spent = progress.heard - begun
+    if not progress.fraction or spent < PATIENCE * limit:
+        return None
+    before = passes[progress.stage] - begun
+    expected = before + (progress.heard - passes[progress.stage]) / progress.fraction
+    return expected if expected - limit > SLACK * max(0.0, limit - spent) else None
