@@ -1,0 +1,184 @@
+"""What this machine has for a record, what it lacks, and how to get that. Nothing is changed, no secret is shown."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from packaging.requirements import Requirement
+
+from pgolf import tracks
+from pgolf.errors import BadInput
+from pgolf.notify import VARIABLE as WEBHOOK
+from pgolf.pods.places import KEY as RUNPOD_KEY
+from pgolf.pods.settings import read_settings
+from pgolf.presets import config_of, load
+from pgolf.record import ledger
+from pgolf.tracks import Track
+from pgolf.trainer.data import DataError, shards
+
+SKEW_S = 60.0  # between this clock and a server's, from which times in logs mislead
+FREE_BYTES = 5e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `missing` stops a record of the track, `optional` only what `fix` names; '' for no fix."""
+
+    what: str
+    state: Literal["ok", "optional", "missing"]
+    found: str
+    fix: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def examine(track: str, data_dir: Path, runs_dir: Path) -> list[Finding]:
+    """Look at all that a record of `track` needs on this machine; BadInput if there is no such track."""
+    rules = tracks.load(track)
+    looks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _packages,
+        lambda: _torch(rules),
+        _prefect,
+        lambda: _disk(runs_dir),
+        lambda: _data(rules, data_dir),
+        _keys,
+        _clock,
+    ]
+    return [finding for look in looks for finding in look()]
+
+
+def _python() -> Iterator[Finding]:
+    found = f"{platform.python_version()} at {sys.executable}"
+    enough = sys.version_info >= (3, 11)
+    yield Finding("Python", "ok" if enough else "missing", found, "" if enough else "install Python 3.11 or later")
+
+
+def _packages() -> Iterator[Finding]:
+    """Every requirement of pgolf itself, by the versions that are installed."""
+    wrong = []
+    for text in requires("pgolf") or ():
+        need = Requirement(text)
+        if need.marker and not need.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            have = version(need.name)
+        except PackageNotFoundError:
+            wrong.append(f"no {need.name}")
+            continue
+        if not need.specifier.contains(have, prereleases=True):
+            wrong.append(f"{need.name} {have}, wanted {need.specifier}")
+    fix = "pip install --constraint constraints.txt --editable ." if wrong else ""
+    yield Finding("packages", "missing" if wrong else "ok", "; ".join(wrong) or "all that pgolf needs", fix)
+
+
+def _torch(track: Track) -> Iterator[Finding]:
+    try:
+        import torch
+    except (ImportError, OSError) as e:  # a broken driver fails to load, not to import
+        yield Finding("torch", "missing", f"cannot be imported: {e}", "pip install --constraint constraints.txt torch")
+        return
+    yield Finding("torch", "ok", torch.__version__)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    names = sorted({torch.cuda.get_device_name(i) for i in range(count)})
+    found = f"{count} x {', '.join(names)}, CUDA {torch.version.cuda}" if count else "no GPU"
+    if "CPU" in track.hardware:
+        yield Finding("GPU", "ok", f"{found}; track {track.name} needs none")
+    elif count >= track.nproc:
+        yield Finding("GPU", "ok", found)
+    else:
+        fix = f"rent them: docs/runpod.md (track {track.name} is for {track.hardware})"
+        yield Finding("GPU", "optional", found, fix)
+
+
+def _prefect() -> Iterator[Finding]:
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        yield Finding("Prefect", "ok", f"{version('prefect')}; no server is set, `pgolf record` brings its own")
+        return
+    try:
+        httpx.get(f"{url}/health", timeout=5).raise_for_status()
+        yield Finding("Prefect", "ok", f"{version('prefect')}, server at {url}")
+    except httpx.HTTPError as e:
+        fix = "start it (`prefect server start`), or unset PREFECT_API_URL"
+        yield Finding("Prefect", "missing", f"no server at {url} ({type(e).__name__})", fix)
+
+
+def _disk(runs_dir: Path) -> Iterator[Finding]:
+    existing = next(p for p in (runs_dir.resolve(), *runs_dir.resolve().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{free / 1e9:.1f} GB free at {existing}"
+    if not os.access(existing, os.W_OK):
+        yield Finding("disk", "missing", f"{existing} cannot be written", "name another folder with --runs-dir")
+    elif free < FREE_BYTES:
+        yield Finding("disk", "optional", found, "free some: three seeds with checkpoints take gigabytes")
+    else:
+        yield Finding("disk", "ok", found)
+
+
+def _data(track: Track, data_dir: Path) -> Iterator[Finding]:
+    """Whether tokenizer and shards are there; `pgolf record` checks what is in them."""
+    if track.corpus == "pydocs":
+        yield Finding("dataset", "ok", f"track {track.name} makes its own, in {data_dir}")
+        return
+    config = config_of({**load(track.preset), "data_dir": str(data_dir)})
+    tokenizer = Path(config.tokenizer_path)
+    lacking = [] if tokenizer.is_file() else [f"no {tokenizer}"]
+    for split in ("train", "val"):
+        try:
+            shards(config, split)
+        except DataError as e:
+            lacking.append(str(e).partition(":")[0])
+    fix = "fetch or make it (docs/data.md), or name its folder with --data-dir" if lacking else ""
+    found = "; ".join(lacking) or f"tokenizer and shards in {data_dir}"
+    yield Finding("dataset", "missing" if lacking else "ok", found, fix)
+
+
+def _keys() -> Iterator[Finding]:
+    """What only rented machines and notifications need. Values are never shown."""
+    for name, purpose in ((RUNPOD_KEY, "to rent pods (docs/runpod.md)"), (WEBHOOK, "to be told in a chat")):
+        there = bool(os.environ.get(name))
+        yield Finding(
+            name, "ok" if there else "optional", "is set" if there else "is not set", "" if there else purpose
+        )
+    try:
+        key = read_settings().ssh.key
+    except BadInput as e:
+        yield Finding("pods.toml", "missing", str(e), "mend it (docs/runpod.md)")
+        return
+    there = key.is_file()
+    fix = "" if there else "made by itself when the first pod is reached"
+    yield Finding("SSH key", "ok" if there else "optional", str(key) if there else f"no {key}", fix)
+
+
+def _clock() -> Iterator[Finding]:
+    """Against the newest record in the ledger, and against the Prefect server's clock where there is one."""
+    now = datetime.now(UTC)
+    newest = max(date.fromisoformat(ledger.load(name).date) for name in ledger.names())
+    if now.date() < newest:
+        yield Finding("clock", "missing", f"{now:%Y-%m-%d}, before the ledger's newest record ({newest})", "set it")
+        return
+    skew = _skew()
+    if skew is not None and abs(skew) > SKEW_S:
+        yield Finding("clock", "missing", f"{skew:+.0f} s off the Prefect server's", "synchronise it, with NTP say")
+    else:
+        yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _skew() -> float | None:
+    url = os.environ.get("PREFECT_API_URL")
+    try:
+        told = httpx.get(f"{url}/health", timeout=5).headers["date"] if url else None
+        return (datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds() if told else None
+    except (httpx.HTTPError, KeyError, ValueError):
+        return None
