@@ -1,45 +1,28 @@
 """Notifications reach a real server on this machine, and nothing that it does harms whoever sends them."""
 
-import json
 import logging
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from chat import Chat
 
 from pgolf.notify import VARIABLE, flush, notify
 
 
 @pytest.fixture
-def chat() -> Iterator[HTTPServer]:
-    """A server that keeps what it is told in `told`, and answers `answer`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            length = int(self.headers["Content-Length"])
-            self.server.told.append((self.headers["Content-Type"], json.loads(self.rfile.read(length))))
-            self.send_response(self.server.answer)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.told, server.answer = [], 200
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+def chat() -> Iterator[Chat]:
+    """A webhook on this machine."""
+    with Chat() as server:
+        yield server
 
 
 def test_slack_and_discord_both_find_their_key(chat, monkeypatch):
-    monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{chat.server_port}/hook")
+    monkeypatch.setenv(VARIABLE, chat.url)
     notify("r1: seed 42 is done")
     flush()
-    ((kind, body),) = chat.told
-    assert kind == "application/json"
+    (body,) = chat.told
     assert body["text"] == body["content"] == "r1: seed 42 is done"
 
 
@@ -51,10 +34,10 @@ def test_without_an_address_nothing_is_sent(monkeypatch):
 
 
 def test_a_long_text_is_cut_to_what_discord_takes(chat, monkeypatch):
-    monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{chat.server_port}/hook")
+    monkeypatch.setenv(VARIABLE, chat.url)
     notify("x" * 5000)
     flush()
-    assert len(chat.told[0][1]["content"]) <= 2000
+    assert len(chat.told[0]["content"]) <= 2000
 
 
 def closed_port() -> int:

@@ -1,4 +1,4 @@
-"""The four lines of docs/quickstart.md, as written there: a real server, deployment, worker, and run."""
+"""The four lines of docs/quickstart.md, as written there: a real server, deployment, worker and run; in a browser."""
 
 import json
 import os
@@ -7,10 +7,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+from browser import chromium
+from chat import Chat
+from playwright.sync_api import Page
 from seconds import environment
 
 from pgolf.data.dataset import Dataset
@@ -25,20 +30,6 @@ def quickstart() -> list[str]:
     lines = [line.strip() for line in text.splitlines() if line.startswith("    prefect ")]
     assert len(lines) == 4
     return lines
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> dict[str, str]:
-    """The environment of a terminal with .venv activated and PREFECT_API_URL set; a free port, a home of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return environment() | {
-        "PATH": path,
-        "PREFECT_HOME": str(tmp_path / "prefect"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_API_PORT": str(port),
-    }
 
 
 def in_background(line: str, shell: dict[str, str], output: Path) -> subprocess.Popen[bytes]:
@@ -59,50 +50,122 @@ def end(process: subprocess.Popen[bytes]) -> None:
                 continue
 
 
-def test_quickstart_with_a_server(shell: dict[str, str], tiny_track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+@dataclass
+class Deployed:
+    """A record that a worker made: the terminal's environment, the folder of it all, what the webhook was told."""
+
+    shell: dict[str, str]
+    folder: Path
+    told: list[str]
+
+    @property
+    def url(self) -> str:
+        return self.shell["PREFECT_API_URL"].removesuffix("/api")
+
+    def all(self, kind: str) -> list[dict]:
+        answer = httpx.post(f"{self.shell['PREFECT_API_URL']}/{kind}/filter", json={})
+        return answer.raise_for_status().json()
+
+
+def terminal(home: Path, webhook: str) -> dict[str, str]:
+    """The environment of a terminal with .venv activated and PREFECT_API_URL set; a free port, a home of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return environment() | {
+        "PATH": path,
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PGOLF_WEBHOOK_URL": webhook,
+    }
+
+
+@pytest.fixture(scope="module")
+def deployed(tiny_track: Path, tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """The four lines, and the server for as long as the tests look at it."""
     server_line, deploy_line, worker_line, run_line = quickstart()
-    server = in_background(server_line, shell, tmp_path / "server.txt")
-    worker = None
-    try:
-        await_health(shell["PREFECT_API_URL"], server)
-        deployed = subprocess.run(deploy_line, shell=True, cwd=REPOSITORY, env=shell, capture_output=True, text=True)
-        assert deployed.returncode == 0, deployed.stdout + deployed.stderr
-        worker = in_background(worker_line, shell, tmp_path / "worker.txt")
-        given = {
-            "track": tiny_track,
-            "data_dir": tiny_data.data_dir,
-            "runs_dir": tmp_path / "runs",
-            "record_id": "first",
-        }
-        parameters = " ".join(f"--param {name}={value}" for name, value in given.items())
-        ran = subprocess.run(
-            f"{run_line} {parameters}",
-            shell=True,
-            cwd=REPOSITORY,
-            env=shell,
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )
-        assert ran.returncode == 0, ran.stdout + ran.stderr + (tmp_path / "worker.txt").read_text()
-        (flow_run,) = everything(shell, "flow_runs")
-        assert (flow_run["state"]["type"], flow_run["parameters"]["record_id"]) == ("COMPLETED", "first")
-        task_names = {t["name"] for t in everything(shell, "task_runs")}
-        assert {"prepare tiny", "preflight", "seed 42", "seed 314", "seed 999", "verdict"} <= task_names
-        artifacts = {a["key"]: a for a in everything(shell, "artifacts")}
-        rows = json.loads(artifacts["first-seeds"]["data"])
-        assert [row["seed"] for row in rows] == ["42", "314", "999"]
-        assert artifacts["first-verdict"]["data"].startswith("# A record")
-        assert artifacts["seed-42"]["type"] == "progress"
-        messages = {line["message"] for line in everything(shell, "logs")}
-        assert any(message.startswith("seed 314: started") for message in messages)
-        (submission,) = (tmp_path / "runs/first/records/tiny_track").iterdir()
-        assert (submission / "submission.json").exists()
-        assert "telemetry" not in (tmp_path / "server.txt").read_text()
-    finally:
-        for process in (worker, server):
-            if process:
-                end(process)
+    tmp_path = tmp_path_factory.mktemp("deployed")
+    with Chat() as chat:
+        shell = terminal(tmp_path / "prefect", chat.url)
+        server = in_background(server_line, shell, tmp_path / "server.txt")
+        worker = None
+        try:
+            await_health(shell["PREFECT_API_URL"], server)
+            run_to_end(deploy_line, shell)
+            worker = in_background(worker_line, shell, tmp_path / "worker.txt")
+            given = {
+                "track": tiny_track,
+                "data_dir": tiny_data.data_dir,
+                "runs_dir": tmp_path / "runs",
+                "record_id": "first",
+            }
+            run_to_end(f"{run_line} {' '.join(f'--param {name}={value}' for name, value in given.items())}", shell)
+            yield Deployed(shell, tmp_path, [body["text"] for body in chat.told])
+        finally:
+            for process in (worker, server):
+                if process:
+                    end(process)
+
+
+def run_to_end(line: str, shell: dict[str, str]) -> None:
+    done = subprocess.run(line, shell=True, cwd=REPOSITORY, env=shell, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_run_is_kept_with_its_tasks_artifacts_and_lines(deployed: Deployed) -> None:
+    (flow_run,) = deployed.all("flow_runs")
+    assert (flow_run["state"]["type"], flow_run["parameters"]["record_id"]) == ("COMPLETED", "first")
+    task_names = {t["name"] for t in deployed.all("task_runs")}
+    assert {"prepare tiny", "preflight", "seed 42", "seed 314", "seed 999", "verdict"} <= task_names
+    artifacts = {a["key"]: a for a in deployed.all("artifacts")}
+    rows = json.loads(artifacts["first-seeds"]["data"])
+    assert [row["seed"] for row in rows] == ["42", "314", "999"]
+    assert artifacts["first-verdict"]["data"].startswith("# A record")
+    assert artifacts["seed-42"]["type"] == "progress"
+    messages = {line["message"] for line in deployed.all("logs")}
+    assert any(message.startswith("seed 314: started") for message in messages)
+    (submission,) = (deployed.folder / "runs/first/records/tiny_track").iterdir()
+    assert (submission / "submission.json").exists()
+    assert "telemetry" not in (deployed.folder / "server.txt").read_text()
+
+
+def test_webhook_is_told_from_start_to_verdict(deployed: Deployed) -> None:
+    assert deployed.told[0] == "first: started, seeds 42, 314, 999"
+    assert sorted(t.split(" is done")[0] for t in deployed.told[1:4]) == [
+        "first: seed 314",
+        "first: seed 42",
+        "first: seed 999",
+    ]
+    assert deployed.told[4].startswith("first: A RECORD: val_bpb ")
+    assert len(deployed.told) == 5
+
+
+def test_person_sees_the_run_its_table_and_its_verdict_in_the_browser(deployed: Deployed) -> None:
+    (flow_run,) = deployed.all("flow_runs")
+    artifacts = {a["key"]: a for a in deployed.all("artifacts")}
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"{deployed.url}/runs/flow-run/{flow_run['id']}")
+        page.get_by_text("Completed").first.wait_for()
+        page.get_by_text("Artifacts", exact=True).first.click()
+        page.get_by_text("first-seeds").first.wait_for()
+        picture(page, "prefect-run.png")
+        page.get_by_text("first-verdict").first.click()
+        page.get_by_role("heading", name="A record").wait_for()
+        text = page.inner_text("body")
+        for row in json.loads(artifacts["first-seeds"]["data"]):
+            assert row["TTT"] in text
+        assert "clears the bar: better by more than 0.005 nats" in text
+        assert "report.html" in text
+        picture(page, "prefect-verdict.png")
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a screenshot, where `make pictures` asks for it."""
+    if folder := os.environ.get("PGOLF_PICTURES"):
+        page.wait_for_timeout(1500)  # the graph is drawn after the text
+        page.screenshot(path=Path(folder) / name)
 
 
 def await_health(url: str, server: subprocess.Popen[bytes]) -> None:
@@ -115,7 +178,3 @@ def await_health(url: str, server: subprocess.Popen[bytes]) -> None:
             assert server.poll() is None, "the server ended"
             assert time.monotonic() < deadline
             time.sleep(0.2)
-
-
-def everything(shell: dict[str, str], kind: str) -> list[dict]:
-    return httpx.post(f"{shell['PREFECT_API_URL']}/{kind}/filter", json={}).raise_for_status().json()
