@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
+from flows.pods import api_key, claim, end_pods
 from pgolf import __version__, presets
 from pgolf.data.dataset import Dataset, open_dataset
 from pgolf.data.pydocs import build
@@ -37,19 +39,24 @@ from pgolf.errors import RunFailed
 from pgolf.files import hash_folder, sha256_file, write_atomic
 from pgolf.notify import flush, notify
 from pgolf.pack import pack
+from pgolf.pods import Place
+from pgolf.pods.local import LocalPod
+from pgolf.pods.money import OVERHEAD_S, bills
+from pgolf.pods.places import Opened, Wanted, check_key, check_rented, check_wanted, open_place
+from pgolf.pods.ssh import Data
 from pgolf.presets import config_of
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, gather, scored_sha256, working_on
 from pgolf.record.ledger import SeedScore, Standing, seed_score, write_standing
 from pgolf.record.limits import limits_of
 from pgolf.record.logs import read_run
-from pgolf.record.manifest import check_files, list_files
+from pgolf.record.manifest import check_files, list_files, list_pods
 from pgolf.record.plan import read_plans
 from pgolf.record.preflight import check_disk, check_size, trial_environment
 from pgolf.record.probing import known_probes, read_probes, run_probes
 from pgolf.record.progress import Progress
 from pgolf.record.request import Request, check_request
-from pgolf.record.seeds import ARTIFACT, PROGRAM, Job, TakenDown, run_seed, share_cores
+from pgolf.record.seeds import ARTIFACT, PROGRAM, Job, TakenDown, attempt_folders, run_seed, share_cores
 from pgolf.record.standing import ledger_entry, measured_here
 from pgolf.record.submission import RecordInputs, Verdict, judge, write
 from pgolf.record.tables import seed_news, seed_rows, verdict_markdown, verdict_news
@@ -106,14 +113,42 @@ def pack_trainer(preset: str, overrides: dict[str, str]) -> bytes:
 
 
 @task(name="preflight", task_run_name="preflight")
-def preflight(record: Record, environment: dict[str, str]) -> int:
-    """Project the size, and run the packed file end to end on little text; the projection in bytes."""
-    request, folder = record.request, record.folder / "preflight"
+def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> int:
+    """Project the size, and run the packed file end to end on little text; the projection in bytes.
+
+    Seeds that will run elsewhere are tried here on two ranks, or, to rehearse, on the small pod of the settings.
+    """
+    request, folder, track = record.request, record.folder / "preflight", record.request.track
     projected = check_size(request, len(record.program))
-    tiny = trial_environment(request.knobs, environment, request.track.nproc, folder / "data")
-    trial = Job("preflight, seed", folder, record.folder / PROGRAM, tiny, request.track.nproc, retry_failed=True)
-    run_seed(trial, request.seeds[0], threading.Event())
+    elsewhere = wanted if wanted.rehearse else check_wanted()
+    ranks = min(2, track.nproc) if wanted.remote else track.nproc
+    if wanted.rehearse:
+        ranks = wanted.settings.runpod.rehearse.gpu_count or 1
+    tiny = trial_environment(request.knobs, environment, ranks, folder / "data")
+    trial = Job("preflight, seed", folder, record.folder / PROGRAM, tiny, ranks, retry_failed=True)
+    data = Data(folder / "data", hash_folder(folder / "data"))
+    stop = threading.Event()
+    with pods_of(record, elsewhere, data, stop, ranks, runs=1, rehearsal=True) as opened:
+        run_seed(trial, request.seeds[0], stop, place=opened.place)
     return projected
+
+
+def pods_of(
+    record: Record, wanted: Wanted, data: Data, stop: threading.Event, ranks: int, runs: int, rehearsal: bool = False
+) -> AbstractContextManager[Opened]:
+    """The place for `runs` seeds of a record."""
+    limits = record.request.track.limits
+    return open_place(
+        wanted,
+        record.folder,
+        data,
+        stop,
+        ranks=ranks,
+        runs=runs,
+        seed_hours=(limits.train_seconds + limits.eval_seconds + OVERHEAD_S) / 3600,
+        key=api_key() if wanted.kind == "runpod" else None,
+        rent=wanted.settings.runpod.rehearse if rehearsal else None,
+    )
 
 
 def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -122,9 +157,9 @@ def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 
 @task(name="train seed", task_run_name="{job.name} {seed}", retries=2, retry_condition_fn=was_taken_down)
-def train_seed(record: Record, job: Job, seed: int, board: Board, stop: threading.Event) -> str:
+def train_seed(record: Record, job: Job, seed: int, board: Board, stop: threading.Event, place: Place) -> str:
     """One seed to its end on a pod; the folder of the attempt, relative to the record's."""
-    finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"))
+    finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"), place)
     list_files(record.folder, finished.folder, finished.files)
     if job.name == "seed":
         tell_seed(record, finished.folder)
@@ -161,7 +196,13 @@ def write_submission(record: Record, inputs: RecordInputs, verdict: Verdict) -> 
     return path.relative_to(record.folder).as_posix()
 
 
-@flow(name="record-3seed", flow_run_name="record {track}")
+@flow(
+    name="record-3seed",
+    flow_run_name="record {track}",
+    on_failure=[end_pods],
+    on_crashed=[end_pods],
+    on_cancellation=[end_pods],
+)
 def record_3seed(
     track: str = "cpu_smoke",
     preset: str | None = None,
@@ -175,6 +216,12 @@ def record_3seed(
     runs_dir: str = "runs",
     data_dir: str = "data",
     parallel: int | None = None,
+    pods: str = "local",
+    pods_at_once: int | None = None,
+    rehearse: bool = False,
+    max_cost: float | None = None,
+    max_hours: float | None = None,
+    pods_file: str | None = None,
     probe: bool = True,
 ) -> Outcome:
     """Train the seeds of a record, test them against the standing one, and write the submission.
@@ -193,20 +240,30 @@ def record_3seed(
         summary: What is new, in a sentence.
         runs_dir: Folder for records.
         data_dir: Folder for datasets; the dataset's own for a track whose text pgolf does not make.
-        parallel: Seeds that run at the same time. Default: as many as there are cores for.
+        parallel: Seeds that run at the same time on this machine. Default: as many as there are cores for.
+        pods: Where seeds run: local, ssh (machines of pods.toml) or runpod (rented).
+        pods_at_once: Pods at the same time; fewer than seeds run them one after another. Default: one a seed.
+        rehearse: Run the packed file end to end on a small pod first.
+        max_cost: Dollars that pods may cost, at most.
+        max_hours: Hours that pods may be there, at most.
+        pods_file: The pods.toml. Default: PGOLF_PODS_FILE, else pods.toml.
         probe: Probe the legality of the evaluation, on this machine, with the first finished artifact.
     """
     who = {"author": author, "github_id": github_id}
     request = check_request(track, preset, seeds, knobs, name=name, summary=summary, probe=probe, **who)
     check_disk(request, Path(runs_dir))
+    wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, Path(pods_file) if pods_file else None)
+    if wanted.kind == "runpod":
+        check_key(api_key())
     dataset = prepare_data(request, Path(data_dir))
     program = pack_trainer(request.preset, dict(request.overrides))
     record = describe_record(Path(runs_dir), request, dataset, program, record_id)
     with working_on(record):
         log.info("record: %s", record.folder)
+        claim(record.id)
         notify(f"{record.id}: started, seeds {', '.join(map(str, record.request.seeds))}")
         try:
-            return make(record, parallel)
+            return make(record, parallel, wanted)
         except Exception as e:
             notify(f"{record.id}: failed: {e}")
             raise
@@ -214,16 +271,20 @@ def record_3seed(
             flush()
 
 
-def make(record: Record, parallel: int | None) -> Outcome:
+def make(record: Record, parallel: int | None, wanted: Wanted) -> Outcome:
     """All that happens in a record's folder."""
+    check_rented(record.folder, wanted)
     track, seeds = record.request.track, record.request.seeds
     standing = ledger_entry(track, scored_sha256(record))
     if torch.cuda.is_available():
         parallel = parallel or 1  # a run has all GPUs
     at_once, threads = share_cores(len(seeds) * (1 if standing else 2), track.nproc, parallel)
+    if wanted.remote:
+        at_once, threads = wanted.at_once or len(seeds), 1
     environment = {"DATA_DIR": str(record.dataset.data_dir), "OMP_NUM_THREADS": str(threads)}
 
-    checked = persisted(preflight, record, "preflight")(record, environment, return_state=True)
+    rehearsed = ["rehearsed"] if wanted.rehearse else []
+    checked = persisted(preflight, record, "preflight", *rehearsed)(record, environment, wanted, return_state=True)
     sizes = f"about {checked.result():,} of {track.limits.artifact_bytes:,} bytes"
     log.info("preflight: runs end to end, %s%s", sizes, " (reused)" if checked.name == "Cached" else "")
     jobs = [Job("seed", record.folder / "seeds", record.folder / PROGRAM, environment, track.nproc)]
@@ -231,14 +292,16 @@ def make(record: Record, parallel: int | None) -> Outcome:
         program = record.folder / "baseline" / PROGRAM
         write_atomic(program, pack_trainer(str(track.baseline_preset), {}))
         jobs.insert(0, Job("baseline", program.parent, program, environment, track.nproc))
-    finished = train(record, jobs, at_once, standing)
+    finished = train(record, jobs, at_once, standing, wanted)
     if standing is None:
         standing = measured_here(track, list(finished["baseline"].values()), read_plans(record.folder)[0].created[:10])
         write_standing(record.folder / "baseline" / "standing.json", standing)
     return conclude(record, finished["seed"], standing)
 
 
-def train(record: Record, jobs: Sequence[Job], at_once: int, standing: Standing | None) -> dict[str, dict[int, Path]]:
+def train(
+    record: Record, jobs: Sequence[Job], at_once: int, standing: Standing | None, wanted: Wanted
+) -> dict[str, dict[int, Path]]:
     """Every seed of every job on pods, `at_once` at the same time; the finished attempts by job and seed.
 
     When this process is told to stop, so are all.
@@ -247,12 +310,16 @@ def train(record: Record, jobs: Sequence[Job], at_once: int, standing: Standing 
     stop = threading.Event()
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
     labels = [f"{job.name} {seed}" for job, seed in runs]
-    with Board(labels, standing=standing, limits=record.request.track.limits) as board, pool:
+    data = Data(record.dataset.data_dir, record.dataset.files)
+    place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
+    shown = Board(labels, standing=standing, limits=record.request.track.limits)
+    with place as opened, shown as board, pool:
         try:
             futures: list[PrefectFuture[str]] = []
             for job, seed in runs:
                 this = persisted(train_seed, record, f"{job.name}-{seed}", sha256_file(job.program), str(seed))
                 given = {"record": record, "job": job, "seed": seed, "board": board, "stop": stop}
+                given["place"] = opened.place
                 futures.append(pool.submit(this, parameters=given))
             probes = None
             for future in as_completed(futures):
@@ -262,7 +329,24 @@ def train(record: Record, jobs: Sequence[Job], at_once: int, standing: Standing 
         except BaseException:
             stop.set()  # before the pool waits for its threads
             raise
+    settle(record)
+    if opened.budget and opened.budget.over:
+        raise RunFailed(opened.budget.over)
     return collect(record, runs, futures)
+
+
+def has_ended(job: Job, seed: int) -> bool:
+    """Whether a seed's last attempt has come to an end of its own, and is home."""
+    folders = attempt_folders(job.folder / str(seed))
+    status = LocalPod(folders[-1]).status() if folders else None
+    return status is not None and status.state == "ended" and not status.infrastructure
+
+
+def settle(record: Record) -> None:
+    """Put what pods have cost into the manifest."""
+    if rows := bills(record.folder):
+        list_pods(record.folder, rows)
+        log.info("pods: $%.2f for %d of them", sum(row["cost"] for row in rows), len(rows))
 
 
 def probed(record: Record, seed: int, folder: Path) -> Path | None:

@@ -669,31 +669,6 @@ def doctor(
 
 
 @app.command()
-def doctor(
-    track: Annotated[str, typer.Option(help="The track that a record is to be of.")] = "cpu_smoke",
-    data_dir: Annotated[Path, typer.Option(help="Folder for datasets.")] = Path("data"),
-    runs_dir: Annotated[Path, typer.Option(help="Folder for records.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
-    """Say what this machine has for a record, what it lacks, and how to get that.
-
-    Nothing is changed, and no key is shown. Exit 0: a record can start; 1: something is missing.
-    """
-    from pgolf.doctor import examine
-
-    findings = examine(track, data_dir, runs_dir)
-    if as_json:
-        typer.echo(json.dumps([f.as_json() for f in findings], indent=2))
-    else:
-        light = {"ok": "[green]●[/green]", "optional": "[yellow]▲[/yellow]", "missing": "[red]✗[/red]"}
-        stdout, width = Console(highlight=False), max(len(f.what) for f in findings)
-        for f in findings:
-            fix = f" → {escape(f.fix)}" if f.fix else ""
-            stdout.print(f"{light[f.state]} {escape(f.what):{width}}  {escape(f.found)}{fix}", soft_wrap=True)
-    raise typer.Exit(any(f.state == "missing" for f in findings))
-
-
-@app.command()
 def fit(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run: final_model.pt and events.jsonl.")],
     track: Annotated[str, typer.Option(help="Whose cap to fill: a track's name, or a TOML file.")] = "10min_16mb",

@@ -81,6 +81,17 @@ def check_key(key: str | None) -> str:
     return key
 
 
+def check_rented(record: Path, wanted: Wanted) -> None:
+    """BadInput for a record that has rented pods, if it is to go on elsewhere: they would be forgotten."""
+    slots = {path.stem: read_slot(path) for path in slot_files(record)}
+    others = [name for name, slot in slots.items() if "asked" in slot and "ended" not in slot]
+    if others and wanted.kind != "runpod":
+        raise BadInput(
+            f"{record}: has rented pods ({', '.join(others)}); go on with --pods runpod, or end them first: "
+            f"pgolf pods reap --id {record.name}"
+        )
+
+
 @dataclass(frozen=True)
 class Opened:
     """A place, and the budget of what is rented there."""
@@ -111,9 +122,6 @@ def open_place(
     seed_hours : how long one seed is expected to take.
     rent : what to rent, if not what the settings say.
     """
-    others = [path.stem for path in slot_files(record) if "asked" in read_slot(path) and "ended" not in read_slot(path)]
-    if others and wanted.kind != "runpod":
-        raise BadInput(f"{record}: has rented pods ({', '.join(others)}); go on with --pods runpod, or end them first")
     if wanted.kind == "local":
         yield Opened(ThisMachine())
         return

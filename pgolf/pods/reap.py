@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.pods.names import read_name
-from pgolf.pods.places import lock_if_free
+from pgolf.pods.places import check_key, key_of_environment, lock_if_free
 from pgolf.pods.runpod import Runpod
+from pgolf.pods.settings import read_settings
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,12 @@ def find(api: Runpod, owner: str | None = None) -> list[Found]:
         whose = (named.owner, named.record_id, named.slot) if named else (None, None, None)
         found.append(Found(pod.id, pod.name, pod.status, pod.price, *whose))
     return [pod for pod in found if owner in (None, pod.owner) and pod.status != "TERMINATED"]
+
+
+def account(pods_file: Path | None = None) -> tuple[Runpod, str]:
+    """The API with this process's key, and the owner that the settings name; BadInput without a key."""
+    settings = read_settings(pods_file).runpod
+    return Runpod(settings.api, check_key(key_of_environment())), settings.owner
 
 
 def worked_on(runs_dir: Path, record_id: str) -> bool:

@@ -52,15 +52,22 @@ class Rentals:
                 self.mine.append(Rental(self, path))
         found: list[Slot] = []
         for rental in self.mine:
-            if rental.recover():
+            if rental.known.get("rent") != self.rented():
+                rental.end()  # it was rented for something else
+            elif rental.recover():
                 found.append(rental)
         return found
+
+    def rented(self) -> dict[str, Any]:
+        """What a pod of this place is, in its file."""
+        return {"gpu_types": list(self.rent.gpu_types), "gpus": self.gpus}
 
     def another(self) -> Slot:
         """A pod that has yet to be rented."""
         number = len(slot_files(self.record)) + 1
         path = self.folder / f"pod-{number}.json"
-        write_json(path, {"name": pod_name(self.settings.owner, self.record.name, path.stem, secrets.token_hex(4))})
+        name = pod_name(self.settings.owner, self.record.name, path.stem, secrets.token_hex(4))
+        write_json(path, {"name": name, "rent": self.rented()})
         rental = Rental(self, path)
         self.mine.append(rental)
         return rental

@@ -1,9 +1,10 @@
-"""manifest.json: what a record's folder holds, with SHA-256, so that what is reused is what was made."""
+"""manifest.json: what a record's folder holds, with SHA-256, so that what is reused is what was made; what it cost."""
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pgolf.errors import RunFailed
 from pgolf.files import sha256_file, write_json
@@ -14,8 +15,12 @@ _writing = threading.Lock()  # seeds that end at the same time; other processes 
 
 def read_manifest(record: Path) -> dict[str, str]:
     """SHA-256 by path relative to the record's folder; empty if nothing is listed yet."""
+    return dict(_read(record).get("files", {}))
+
+
+def _read(record: Path) -> dict[str, Any]:
     path = record / MANIFEST
-    return dict(json.loads(path.read_text())["files"]) if path.exists() else {}
+    return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def list_files(record: Path, folder: Path, hashes: Mapping[str, str]) -> None:
@@ -24,7 +29,14 @@ def list_files(record: Path, folder: Path, hashes: Mapping[str, str]) -> None:
     with _writing:
         kept = {k: v for k, v in read_manifest(record).items() if not prefix or not k.startswith(prefix)}
         files = kept | {prefix + name: sha256 for name, sha256 in hashes.items()}
-        write_json(record / MANIFEST, {"files": dict(sorted(files.items()))})
+        write_json(record / MANIFEST, {**_read(record), "files": dict(sorted(files.items()))})
+
+
+def list_pods(record: Path, bills: Sequence[Mapping[str, Any]]) -> None:
+    """Put what rented pods have cost into the manifest: a row a pod (`pgolf.pods.money.bills`), and the sum."""
+    with _writing:
+        cost = round(sum(row["cost"] for row in bills), 4)
+        write_json(record / MANIFEST, {**_read(record), "pods": list(bills), "cost": cost})
 
 
 def check_files(record: Path, folder: Path) -> None:

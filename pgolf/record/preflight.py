@@ -1,6 +1,5 @@
 """Before a record spends hours: will it fit its limits and this disk, and does the packed file work end to end?"""
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +7,14 @@ from pathlib import Path
 from pgolf.data.shards import write_shard
 from pgolf.describe import describe
 from pgolf.errors import BadInput, RunFailed
+from pgolf.files import write_atomic
 from pgolf.presets import as_env, config_of
 from pgolf.record.request import Request
 from pgolf.trainer.config import Knob
-from pgolf.trainer.data import load_validation, shards
+from pgolf.trainer.data import load_validation, open_shard, shards
 
 LOG_BYTES = 20_000_000  # logs and events of a seed, generously
+TRIAL_TOKENS = 2_000_000  # of each training shard, for a trial
 SPARE_BYTES = 200_000_000  # left free for everything else on this disk
 
 
@@ -48,19 +49,20 @@ def trial_environment(
 ) -> dict[str, str]:
     """What makes a seed run a trial of seconds: every stage of the pipeline on two sequences of validation text.
 
-    `environment` is that of a real seed run. The cut-down dataset is put into `folder`.
+    `environment` is that of a real seed run. A cut-down dataset, complete in itself, is put into `folder`, which takes
+    DATA_DIR's place.
     """
     config = config_of({**knobs, "data_dir": environment["DATA_DIR"]})
-    folder.mkdir(parents=True, exist_ok=True)
+    cut = config_of({**knobs, "data_dir": str(folder.resolve())})
     sequence = config.eval_seq_len
-    write_shard(folder / "fineweb_val_000000.bin", load_validation(config)[: 2 * sequence + 1].numpy())
-    for shard in shards(config, "train"):
-        link = folder / shard.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(shard.resolve(), folder.resolve()))
+    write_atomic(Path(cut.tokenizer_path), Path(config.tokenizer_path).read_bytes())
+    shards_folder = Path(cut.datasets_dir)
+    shards_folder.mkdir(parents=True, exist_ok=True)
+    write_shard(shards_folder / "fineweb_val_000000.bin", load_validation(config)[: 2 * sequence + 1].numpy())
+    for shard in shards(config, "train")[:nproc]:
+        write_shard(shards_folder / shard.name, open_shard(shard)[:TRIAL_TOKENS])
     accumulated = config.grad_accum_steps or 8 // nproc
     tiny: dict[str, Knob] = {
-        "datasets_dir": str(folder.resolve()),
         "iterations": 4,
         "max_wallclock_seconds": 0.0,
         "warmup_steps": 1,
@@ -71,4 +73,4 @@ def trial_environment(
         "gptq_calibration_batches": nproc,
         "ttt_chunk_tokens": sequence,
     }
-    return dict(environment) | as_env(tiny)
+    return {**environment, "DATA_DIR": str(folder.resolve()), **as_env(tiny)}

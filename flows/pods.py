@@ -1,0 +1,53 @@
+"""What a flow does about pods: the key, whose they are, and that they end when the flow does, however it ends."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow, runtime
+from prefect.blocks.system import Secret
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
+
+from pgolf.pods.places import key_of_environment, wind_up
+from pgolf.pods.settings import read_settings
+
+log = logging.getLogger("pgolf.pods")
+SECRET = "runpod-api-key"  # a Prefect block; the environment wins
+TAG = "pgolf-record:"
+
+
+def api_key() -> str | None:
+    """RunPod's API key: of the environment, else of the Secret block; None if there is neither."""
+    if key := key_of_environment():
+        return key
+    try:
+        return str(Secret.load(SECRET).get())  # type: ignore[union-attr]
+    except ValueError:
+        return None
+
+
+def claim(record_id: str) -> None:
+    """Tag this flow run with the record that it makes: the reaper asks for it."""
+    run_id = runtime.flow_run.id
+    if run_id:
+        with get_client(sync_client=True) as client:
+            tags = set(client.read_flow_run(run_id).tags) | {TAG + record_id}
+            client.update_flow_run(run_id, tags=sorted(tags))
+
+
+def end_pods(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook on cancelled, crashed and failed: bring home what is finished, end the pods.
+
+    Where another process has taken the record up meanwhile, they are that one's.
+    """
+    given = flow_run.parameters
+    if given.get("pods") != "runpod":
+        return
+    with get_client(sync_client=True) as client:
+        tags = client.read_flow_run(flow_run.id).tags
+    file = given.get("pods_file")
+    settings = read_settings(Path(file) if file else None)
+    for tag in tags:
+        if tag.startswith(TAG):
+            wind_up(Path(given.get("runs_dir") or "runs").resolve() / tag.removeprefix(TAG), settings, api_key())
