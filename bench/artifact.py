@@ -10,6 +10,7 @@ the new number (the learning rate goes up again and down to 0 once more). Times 
 `entropy0` is the order-0 entropy of the integers summed over matrices. `brotli` is the records' codec and rounding;
 `ans` is ours, with row scales on 8 steps an octave and fp16 tensors of 6 mantissa bits; `ans_over_entropy0` and
 `brotli_over_entropy0` are whole files, `integers_over_entropy0` the integers with all that decoding them takes.
+`at_power_half` is `ans` with EMBED_SCALE_POWER=0.5.
 """
 
 import argparse
@@ -244,47 +245,65 @@ def same(a: Tensors, b: Tensors) -> bool:
     return all(torch.equal(x.view(torch.int8), y.view(torch.int8)) for x, y in zip(*flat, strict=True))
 
 
+def matrices_of(tensors: Tensors) -> list[np.ndarray]:
+    return [q for held in tensors.values() if isinstance(held, tuple) for q in held[0].numpy()]
+
+
+def of_brotli(tensors: Tensors, lgwin: int) -> dict:
+    """Bytes and time of codec `brotli`; every bit must come back."""
+    matrices = matrices_of(tensors)
+    entropy = entropy0(matrices)
+    encode_s, blob = cpu(lambda: encode(tensors, {}, "brotli", lgwin))
+    decode_s, back = cpu(lambda: decode(blob)[0])
+    assert same(tensors, back)
+    integers = len(brotli.compress(b"".join(q.tobytes() for q in matrices), lgwin=lgwin))
+    return {
+        "entropy0_bytes": entropy,
+        "brotli_bytes": len(blob),
+        "brotli_over_entropy0": len(blob) / entropy,
+        "brotli_integers_over_entropy0": integers / entropy,
+        "brotli_projected": projected_bytes(tensors, lambda tensors: b"", "brotli"),
+        "brotli_encode_s": encode_s,
+        "brotli_decode_s": decode_s,
+    }
+
+
+def of_ans(tensors: Tensors) -> dict:
+    """Bytes and time of codec `ans`, over the entropy of these very integers; every bit must come back."""
+    matrices = matrices_of(tensors)
+    entropy = entropy0(matrices)
+    encode_s, blob = cpu(lambda: encode(tensors, {}, "ans"))
+    decode_s, back = cpu(lambda: decode(blob)[0])
+    assert same(tensors, back)
+    side, words = ans.encode(matrices)
+    side_bytes = len(brotli.compress(side))
+    return {
+        "ans_bytes": len(blob),
+        "ans_over_entropy0": len(blob) / entropy,
+        "ans_entropy0_bytes": entropy,
+        "integers_over_entropy0": (len(words) + side_bytes) / entropy,
+        "code_words_over_entropy0": len(words) / entropy,
+        "side_bytes": side_bytes,
+        "fp16_bytes": len(blob) - len(words) - side_bytes,
+        "encode_s": encode_s,
+        "decode_s": decode_s,
+    }
+
+
 def measure(size: str, steps: int, val_tokens: int) -> dict:
     cfg, model, facts = trained(size, steps)
     torch.set_num_threads(1)
     hessians_s, hessians = cpu(lambda: hessians_of(cfg, model))
     gptq_s, exact = cpu(lambda: quantise(model, hessians, cfg, 0, 1, lambda text: print(text, file=sys.stderr)))
     coarse = quantise(model, hessians, replace(cfg, **COARSE), 0, 1, lambda text: None)
+    half = quantise(model, hessians, replace(cfg, **COARSE, embed_scale_power=0.5), 0, 1, lambda text: None)
     facts |= {"hessians_s": hessians_s, "gptq_s": gptq_s} | compare_gptq(cfg, model, hessians, exact)
     facts |= compare_hessians(cfg, model)
     facts["gptq_speedup"] = facts["gptq_reference_s"] / gptq_s
+    facts |= of_brotli(exact, cfg.brotli_lgwin) | of_ans(coarse)
+    facts["ans_bytes_with_exact_fp16"] = len(encode(exact, {}, "ans"))
+    facts |= {f"{k}_at_power_half": v for k, v in of_ans(half).items() if k.startswith(("ans", "integers"))}
 
-    matrices = [q for held in exact.values() if isinstance(held, tuple) for q in held[0].numpy()]
-    facts["entropy0_bytes"] = entropy0(matrices)
-    brotli_s, by_brotli = cpu(lambda: encode(exact, {}, "brotli", cfg.brotli_lgwin))
-    unbrotli_s, back = cpu(lambda: decode(by_brotli)[0])
-    assert same(exact, back)
-    integers_of_brotli = len(brotli.compress(b"".join(q.tobytes() for q in matrices), lgwin=24))
-    encode_s, by_ans = cpu(lambda: encode(coarse, {}, "ans"))
-    decode_s, back = cpu(lambda: decode(by_ans)[0])
-    assert same(coarse, back)
-    of_coarse = [q for held in coarse.values() if isinstance(held, tuple) for q in held[0].numpy()]
-    side, words = ans.encode(of_coarse)
-    side_bytes, own_entropy = len(brotli.compress(side)), entropy0(of_coarse)
-    exact_ans = encode(exact, {}, "ans")
-    facts |= {
-        "brotli_bytes": len(by_brotli),
-        "brotli_over_entropy0": len(by_brotli) / facts["entropy0_bytes"],
-        "brotli_integers_over_entropy0": integers_of_brotli / facts["entropy0_bytes"],
-        "brotli_projected": projected_bytes(exact, lambda tensors: b"", "brotli"),
-        "brotli_encode_s": brotli_s,
-        "brotli_decode_s": unbrotli_s,
-        "ans_bytes": len(by_ans),
-        "ans_over_entropy0": len(by_ans) / own_entropy,
-        "ans_entropy0_bytes": own_entropy,
-        "integers_over_entropy0": (len(words) + side_bytes) / own_entropy,
-        "code_words_over_entropy0": len(words) / own_entropy,
-        "side_bytes": side_bytes,
-        "fp16_bytes": len(by_ans) - len(words) - side_bytes,
-        "ans_bytes_with_exact_fp16": len(exact_ans),
-        "encode_s": encode_s,
-        "decode_s": decode_s,
-    }
     tokens = load_validation(cfg)[: val_tokens + 1]
     length = math.gcd(cfg.eval_seq_len, len(tokens) - 1)
     x, y = tokens[:-1].view(-1, length), tokens[1:].view(-1, length)
@@ -297,8 +316,8 @@ def measure(size: str, steps: int, val_tokens: int) -> dict:
     def loss(tensors: Tensors) -> float:
         return float(mean_loss(trial, tensors, x, y))
 
-    for name, tensors in (("val_loss", unquantised), ("val_loss_brotli", exact), ("val_loss_ans", coarse)):
-        facts[name] = loss(tensors)
+    for suffix, tensors in (("", unquantised), ("_brotli", exact), ("_ans", coarse), ("_ans_at_power_half", half)):
+        facts[f"val_loss{suffix}"] = loss(tensors)
     facts |= compare_powers(replace(cfg, **COARSE), hessians, unquantised, lambda t: loss(t) - facts["val_loss"])
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in facts.items()}
 
