@@ -1,0 +1,110 @@
+"""Speed of the three evaluators beside the straightforward ones of bench/_plain_scoring.py, and whether they agree.
+
+    python bench/score.py [--size small|smoke|all] [--dtype float32|bfloat16] [--repeats 3] [--json]
+
+Both sides score the same tokens with the same weights, in turn; each figure is the least CPU time of one thread, so
+that a noisy machine disturbs it little. bpb differences are at one byte a token: with real text they are smaller. In
+bfloat16 the straightforward side runs under autocast, as the public trainer does, and the two round differently.
+"""
+
+import argparse
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+
+import _plain_scoring as plain
+import torch
+from torch import Tensor
+
+from pgolf import presets
+from pgolf.legality.streams import synthetic
+from pgolf.trainer.adapt import ttt
+from pgolf.trainer.config import Config
+from pgolf.trainer.model import GPT
+from pgolf.trainer.score import fixed, sliding
+
+# 'small' is the public trainer's measured configuration; chunks are shorter, so that a short stream has four
+SIZES = {
+    "small": Config(
+        vocab_size=1024, num_layers=7, model_dim=256, num_heads=4, num_kv_heads=2, eval_seq_len=512,
+        rope_train_seq_len=512, loop_start=2, loop_end=4, parallel_residual_start=5, ttt_chunk_tokens=1024,
+    ),
+    "smoke": presets.config_of(presets.load("smoke") | {"ttt_chunk_tokens": 4096}),
+}  # fmt: skip
+TOKENS = {
+    "small": {"fixed": 4096, "sliding": 2048, "ttt": 4096},
+    "smoke": {"fixed": 32768, "sliding": 16384, "ttt": 16384},
+}
+SIDES: dict[str, tuple[Callable, Callable]] = {
+    "fixed": (fixed, plain.fixed),
+    "sliding": (sliding, plain.sliding),
+    "ttt": (ttt, plain.ttt),
+}
+
+
+def random_model(cfg: Config, dtype: torch.dtype) -> GPT:
+    """A model with no parameter at zero, so that every branch counts."""
+    torch.manual_seed(0)
+    model = GPT(cfg, dtype)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.02 * torch.randn(p.shape))
+    model.looping = cfg.num_loops > 0
+    return model
+
+
+def losses(evaluator: Callable, model: GPT, tokens: Tensor) -> Tensor:
+    scored = evaluator(model, tokens)
+    return scored if isinstance(scored, Tensor) else torch.cat([part for _, part, _ in scored])
+
+
+def measure(size: str, dtype: torch.dtype, repeats: int) -> dict:
+    cfg = SIZES[size]
+    model = random_model(cfg, dtype)
+    result: dict = {"size": size, "dtype": str(dtype).removeprefix("torch."), "max_abs_bpb_diff": 0.0}
+    for mode, sides in SIDES.items():
+        tokens = synthetic(0, TOKENS[size][mode] + 1, cfg.vocab_size)
+        seconds, scores = [math.inf, math.inf], [torch.empty(0)] * 2
+        for _ in range(repeats):
+            for side, evaluator in enumerate(sides):
+                fresh = copy.deepcopy(model)
+                started = time.process_time()
+                with torch.autocast("cpu", torch.bfloat16, enabled=side == 1 and dtype == torch.bfloat16):
+                    scores[side] = losses(evaluator, fresh, tokens)
+                seconds[side] = min(seconds[side], time.process_time() - started)
+        ours, theirs = (s.double() for s in scores)
+        result["max_abs_bpb_diff"] = max(
+            result["max_abs_bpb_diff"], float((ours.mean() - theirs.mean()).abs() / math.log(2))
+        )
+        result |= {
+            f"{mode}_speedup": round(seconds[1] / seconds[0], 3),
+            f"{mode}_tokens_per_s": round(len(ours) / seconds[0], 1),
+            f"{mode}_plain_tokens_per_s": round(len(ours) / seconds[1], 1),
+            f"{mode}_max_abs_nats_diff": float((ours - theirs).abs().max()),
+        }
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=[*SIZES, "all"], default="small")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    sizes = SIZES if args.size == "all" else [args.size]
+    results = [measure(size, getattr(torch, args.dtype), args.repeats) for size in sizes]
+    if args.json:
+        print(json.dumps(results[0] if len(results) == 1 else results))
+        return
+    for result in results:
+        for name, value in result.items():
+            print(f"{name:28} {value}")
+
+
+if __name__ == "__main__":
+    main()
