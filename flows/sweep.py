@@ -6,7 +6,7 @@ with more candidates goes on from there. They count in the correction, all that 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,18 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.record import Outcome, artifact_key, pack_trainer, prepare_data, record_3seed, show, was_taken_down
-from pgolf import presets
-from pgolf.errors import BadInput, RunFailed
+from pgolf.errors import RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.ledger import names
-from pgolf.record.request import Request, check_request
+from pgolf.record.request import Request
 from pgolf.record.seeds import PROGRAM, share_cores
 from pgolf.record.standing import ledger_entry
 from pgolf.sweep.attribution import Effect, attribute
-from pgolf.sweep.candidates import Candidate, Needs, singles, space
+from pgolf.sweep.candidates import Candidate, Needs
 from pgolf.sweep.choice import Bounds, Choice, Luck, bounds, choose, luck
+from pgolf.sweep.plan import plan_ablation, plan_sweep
 from pgolf.sweep.report import ablation_markdown, sweep_markdown
 from pgolf.sweep.trials import Bench, Trial
 
@@ -152,11 +152,19 @@ def sweep(
         data_dir: Folder for datasets.
         parallel: Candidates at the same time. Default: one a core.
     """
-    request = check_request(track, preset, confirm_seeds, knobs)
-    if seed in request.seeds:
-        raise BadInput(f"seed {seed} is one of those that confirm ({', '.join(map(str, request.seeds))}): name another")
-    tried = space(request.knobs, grid or (), candidates or (), Path(space_file) if space_file else None)
-    given = check_given(tried, artifact, checkpoint)
+    plan = plan_sweep(
+        track,
+        preset,
+        seed,
+        knobs,
+        grid or (),
+        candidates or (),
+        space_file,
+        artifact,
+        checkpoint,
+        confirm_seeds,
+    )
+    request, tried, given = plan.request, plan.tried, plan.given
     kept = bounds(request.track.limits, time_margin, size_margin)
     record = prepare(request, f"sweep-{{}}-{seed}", sweep_id, runs_dir, data_dir, given)
     with working_on(record):
@@ -173,25 +181,8 @@ def sweep(
     return Swept(record.folder, report, choice, found, confirmed)
 
 
-def check_given(tried: Sequence[Candidate], artifact: str | None, checkpoint: str | None) -> dict[Needs, Path]:
-    """The finished files to start from; BadInput where they are not there, or a candidate needs more than they have."""
-    if artifact and checkpoint:
-        raise BadInput("give an artifact or a checkpoint, not both: the artifact could be of another model")
-    given: dict[Needs, Path] = {"artifact": Path(artifact)} if artifact else {}
-    given |= {"checkpoint": Path(checkpoint)} if checkpoint else {}
-    for path in given.values():
-        if not path.is_file():
-            raise BadInput(f"{path}: no such file")
-    for candidate in tried:
-        if candidate.needs == "training":
-            raise BadInput(f"{candidate.label}: changes training, and a sweep trains once; `pgolf ablate` trains each")
-        if candidate.needs == "checkpoint" and artifact:
-            raise BadInput(f"{candidate.label}: changes quantisation, which takes --checkpoint and not an artifact")
-    return given
-
-
 def prepare(
-    request: Request, name: str, own_id: str | None, runs_dir: str, data_dir: str, given: dict[Needs, Path]
+    request: Request, name: str, own_id: str | None, runs_dir: str, data_dir: str, given: Mapping[Needs, Path]
 ) -> Record:
     """Data and program, and the folder that they give; `name` has a place for the inputs' name."""
     dataset = prepare_data(request, Path(data_dir))
@@ -210,7 +201,7 @@ def prepare(
 
 
 def set_up(
-    record: Record, given: dict[Needs, Path], parallel: int | None, eval_limit: float | None
+    record: Record, given: Mapping[Needs, Path], parallel: int | None, eval_limit: float | None
 ) -> tuple[Bench, int]:
     """The bench in a folder, and how many candidates it takes at the same time."""
     nproc = record.request.track.nproc
@@ -299,10 +290,7 @@ def ablation(
         data_dir: Folder for datasets.
         parallel: Runs at the same time. Default: one a core.
     """
-    request = check_request(track, old, seeds)
-    tried = singles(presets.load(old), presets.load(new))
-    if any(name == "vocab_size" for candidate in tried for name, _ in candidate.settings):
-        raise BadInput(f"{old} and {new} have other vocabularies: their text is cut differently, and no knob alone")
+    request, tried = plan_ablation(old, new, track, seeds)
     record = prepare(request, f"ablation-{{}}-{Path(new).stem}", ablation_id, runs_dir, data_dir, {})
     with working_on(record):
         log.info("ablation: %s", record.folder)

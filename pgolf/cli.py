@@ -216,20 +216,24 @@ def sweep(
     Exit 0: chosen (with --confirm: a record); 1: none fits, a run failed, or no record; 2: bad input.
     """
     from pgolf.record.request import parse_overrides, parse_seeds
+    from pgolf.sweep.plan import plan_sweep
 
+    files = [str(path) if path else None for path in (space, artifact, checkpoint)]
+    knobs, seeds = parse_overrides(settings or []), parse_seeds(confirm_seeds) if confirm_seeds else None
+    plan_sweep(track, preset, seed, knobs, grid or [], candidate or [], *files, seeds)  # before anything is started
     swept = _run_flow(
         "sweep",
         track=track,
         preset=preset,
         seed=seed,
-        knobs=parse_overrides(settings or []),
+        knobs=knobs,
         grid=grid,
         candidates=candidate,
-        space_file=str(space) if space else None,
-        artifact=str(artifact) if artifact else None,
-        checkpoint=str(checkpoint) if checkpoint else None,
+        space_file=files[0],
+        artifact=files[1],
+        checkpoint=files[2],
         confirm=confirm,
-        confirm_seeds=list(parse_seeds(confirm_seeds)) if confirm_seeds else None,
+        confirm_seeds=list(seeds) if seeds else None,
         time_margin=time_margin,
         size_margin=size_margin,
         sweep_id=sweep_id,
@@ -257,13 +261,16 @@ def ablate(
 ) -> None:
     """Which change brought what: the knobs in which two presets differ, one at a time and together, over seeds."""
     from pgolf.record.request import parse_seeds
+    from pgolf.sweep.plan import plan_ablation
 
+    named = list(parse_seeds(seeds)) if seeds else None
+    plan_ablation(old, new, track, named)  # before anything is started
     ablated = _run_flow(
         "ablation",
         old=old,
         new=new,
         track=track,
-        seeds=list(parse_seeds(seeds)) if seeds else None,
+        seeds=named,
         ablation_id=ablation_id,
         runs_dir=str(runs_dir),
         data_dir=str(data_dir),
@@ -349,6 +356,37 @@ def pydocs(
             typer.echo(f"{write_documents(write_docs, progress=progress)} documents in {write_docs}")
             return
         dataset = build(data_dir, progress)
+    _show_dataset(dataset, as_json)
+
+
+@data_app.command()
+def fineweb(
+    variant: Annotated[str, typer.Option(help="sp8192, or another fineweb10B_<variant> of the repository.")],
+    repo: Annotated[str, typer.Option(envvar="PGOLF_FINEWEB_REPO", help="Dataset repository: owner/name.")],
+    out: Annotated[Path, typer.Option(help="The dataset's folder.")] = Path("data/fineweb"),
+    train_shards: Annotated[int | None, typer.Option(min=1, help="The first, so many; default: all.")] = None,
+    revision: Annotated[str, typer.Option(help="Branch, tag or commit.")] = "main",
+    tokenizer: Annotated[str | None, typer.Option(help="The model's path there, if there are several.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Files at the same time.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the dataset as JSON.")] = False,
+) -> None:
+    """Download shards and tokenizer from the dataset hub; what is half there is taken up, and everything is verified.
+
+    Token and endpoint are huggingface_hub's: HF_TOKEN, HF_ENDPOINT.
+    """
+    from pgolf.data.fineweb import fetch
+
+    with _progress("listing") as progress:
+        dataset = fetch(
+            repo,
+            variant,
+            out,
+            train_shards=train_shards,
+            revision=revision,
+            tokenizer=tokenizer,
+            workers=workers,
+            progress=progress,
+        )
     _show_dataset(dataset, as_json)
 
 

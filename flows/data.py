@@ -1,0 +1,120 @@
+"""prepare-data: a corpus to a tokenizer and shards. fetch-fineweb: somebody's dataset from the hub.
+
+Both go on from what is there; the work and its checks are `pgolf.data`'s.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+
+from pgolf.data.dataset import Dataset
+from pgolf.data.fineweb import fetch
+from pgolf.data.tokenize import VAL_DOCS, tokenize
+from pgolf.data.tokenizer import Trained, train_on_corpus
+from pgolf.errors import RunFailed
+
+log = logging.getLogger("pgolf.data")
+
+
+@task(name="train tokenizer", task_run_name="train tokenizer of {vocab}", cache_policy=NO_CACHE)
+def train_tokenizer(docs: list[str], out: Path, vocab: int, val_docs: int, field: str, caseops: bool) -> Trained:
+    """A tokenizer from the documents that are not held out."""
+    return train_on_corpus(docs, out, vocab, val_docs=val_docs, field=field, case=caseops, progress=tell)
+
+
+@task(name="tokenize", task_run_name="tokenize to {out}", cache_policy=NO_CACHE)
+def make_shards(
+    docs: list[str], tokenizer: Path, out: Path, val_docs: int, field: str, caseops: bool, workers: int | None
+) -> Dataset:
+    """A corpus as shards."""
+    return tokenize(docs, tokenizer, out, val_docs=val_docs, field=field, case=caseops, workers=workers, progress=tell)
+
+
+def network_failed(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Whether a fetch may be tried again: it was not the user's input."""
+    return isinstance(state.data, RunFailed)
+
+
+@task(
+    name="fetch",
+    task_run_name="fetch {variant}",
+    retries=3,
+    retry_delay_seconds=[10, 60, 300],
+    retry_condition_fn=network_failed,
+    cache_policy=NO_CACHE,
+)
+def fetch_dataset(
+    repo: str, variant: str, out: Path, train_shards: int | None, revision: str, tokenizer: str | None
+) -> Dataset:
+    """Shards and tokenizer from the hub; a network that stayed away is asked again."""
+    return fetch(repo, variant, out, train_shards=train_shards, revision=revision, tokenizer=tokenizer, progress=tell)
+
+
+def tell(what: str, done: int, total: int) -> None:
+    """Log what begins."""
+    if done == 0:
+        log.info("data: %s", what)
+
+
+@flow(name="prepare-data", flow_run_name="prepare {out}")
+def prepare_data(
+    docs: list[str],
+    out: str,
+    tokenizer: str | None = None,
+    vocab: int = 8192,
+    val_docs: int = VAL_DOCS,
+    field: str = "text",
+    caseops: bool = False,
+    workers: int | None = None,
+) -> Dataset:
+    """Make a dataset of a corpus, with a tokenizer of its own unless one is given.
+
+    Args:
+        docs: *.jsonl, *.parquet and *.txt files, or patterns, in order.
+        out: The dataset's folder.
+        tokenizer: A SentencePiece model. Default: one is trained, beside `out`, or taken if it is there.
+        vocab: Pieces of that one.
+        val_docs: The first documents, so many, are the validation split.
+        field: Of an object or a row: the one that holds the text.
+        caseops: Transform the text, and write byte side-cars.
+        workers: Processes. Default: one a core.
+    """
+    model = Path(tokenizer) if tokenizer else Path(f"{out}.model")
+    if not tokenizer and not model.exists():
+        trained = train_tokenizer(docs, model, vocab, val_docs, field, caseops)
+        log.info("tokenizer: %.4f bytes per token, %d pieces unused", trained.bytes_per_token, trained.unused_pieces)
+    return show(make_shards(docs, model, Path(out), val_docs, field, caseops, workers))
+
+
+@flow(name="fetch-fineweb", flow_run_name="fetch {variant}")
+def fetch_fineweb(
+    repo: str,
+    variant: str = "sp8192",
+    out: str = "data/fineweb",
+    train_shards: int | None = None,
+    revision: str = "main",
+    tokenizer: str | None = None,
+) -> Dataset:
+    """Bring a dataset from the hub, verified; HF_TOKEN and HF_ENDPOINT of the worker's environment count.
+
+    Args:
+        repo: Dataset repository: owner/name.
+        variant: sp8192, or another fineweb10B_<variant> of the repository.
+        out: The dataset's folder.
+        train_shards: The first training shards, so many. Default: all.
+        revision: Branch, tag or commit.
+        tokenizer: The model's path there, if there are several.
+    """
+    return show(fetch_dataset(repo, variant, Path(out), train_shards, revision, tokenizer))
+
+
+def show(dataset: Dataset) -> Dataset:
+    """A dataset's facts as an artifact for people."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in dataset.facts().items() if name != "files")
+    create_markdown_artifact(f"| | |\n|---|---|\n{rows}\n", key="dataset", description=str(dataset.data_dir))
+    return dataset
