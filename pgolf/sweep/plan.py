@@ -1,0 +1,76 @@
+"""What is asked of a sweep, checked before anything is started or written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgolf import presets
+from pgolf.errors import BadInput
+from pgolf.record.request import Request, check_request
+from pgolf.sweep.candidates import Candidate, Needs, singles, space
+from pgolf.trainer.config import Knob
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep: the record that would confirm it (its seeds named now), the seed of the one training, the candidates,
+    and finished files to start from instead of that training."""
+
+    request: Request
+    seed: int
+    tried: tuple[Candidate, ...]
+    given: Mapping[Needs, Path]
+
+
+def plan_sweep(
+    track: str,
+    preset: str | None,
+    seed: int,
+    knobs: Mapping[str, Knob] | None,
+    grid: Sequence[str],
+    listed: Sequence[str],
+    space_file: str | None,
+    artifact: str | None,
+    checkpoint: str | None,
+    confirm_seeds: Sequence[int] | None,
+) -> SweepPlan:
+    """The sweep that is asked for.
+
+    Raises
+    ------
+    BadInput : see `check_request` and `space`; a seed that also confirms; a file that is not there; a candidate that
+        changes training, or needs more than the given file has.
+    """
+    request = check_request(track, preset, confirm_seeds, knobs)
+    if seed in request.seeds:
+        raise BadInput(f"seed {seed} is one of those that confirm ({', '.join(map(str, request.seeds))}): name another")
+    tried = space(request.knobs, grid, listed, Path(space_file) if space_file else None)
+    return SweepPlan(request, seed, tried, _check_given(tried, artifact, checkpoint))
+
+
+def _check_given(tried: Sequence[Candidate], artifact: str | None, checkpoint: str | None) -> dict[Needs, Path]:
+    if artifact and checkpoint:
+        raise BadInput("give an artifact or a checkpoint, not both: the artifact could be of another model")
+    given: dict[Needs, Path] = {"artifact": Path(artifact)} if artifact else {}
+    given |= {"checkpoint": Path(checkpoint)} if checkpoint else {}
+    for path in given.values():
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file")
+    for candidate in tried:
+        if candidate.needs == "training":
+            raise BadInput(f"{candidate.label}: changes training, and a sweep trains once; `pgolf ablate` trains each")
+        if candidate.needs == "checkpoint" and artifact:
+            raise BadInput(f"{candidate.label}: changes quantisation, which takes --checkpoint and not an artifact")
+    return given
+
+
+def plan_ablation(old: str, new: str, track: str, seeds: Sequence[int] | None) -> tuple[Request, tuple[Candidate, ...]]:
+    """The base's request, and the single differences with all of them together last.
+
+    BadInput : see `check_request` and `singles`; presets whose vocabularies differ.
+    """
+    request = check_request(track, old, seeds)
+    tried = singles(presets.load(old), presets.load(new))
+    if any(name == "vocab_size" for candidate in tried for name, _ in candidate.settings):
+        raise BadInput(f"{old} and {new} have other vocabularies: their text is cut differently, and no knob alone")
+    return request, tried
