@@ -9,7 +9,6 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, Fl
 from prefect.client.schemas.objects import StateType
 
 from flows.pods import TAG, api_key
-from pgolf.pods.places import check_key
 from pgolf.pods.reap import reap
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import read_settings
@@ -27,9 +26,13 @@ def reap_pods(runs_dir: str = "runs", pods_file: str | None = None) -> list[str]
         runs_dir: Folder for records: one that a process of this machine works on is left alone.
         pods_file: The pods.toml with owner and API. Default: PGOLF_PODS_FILE, else pods.toml.
     """
+    key = api_key()
+    if key is None:
+        log.info("no RunPod key here: nothing that could have been rented")
+        return []
     settings = read_settings(Path(pods_file) if pods_file else None).runpod
     live = live_records()
-    ended = reap(Runpod(settings.api, check_key(api_key())), settings.owner, live, Path(runs_dir))
+    ended = reap(Runpod(settings.api, key), settings.owner, live, Path(runs_dir))
     log.info("%d records are worked on, %d pods ended", len(live), len(ended))
     return [pod.name for pod in ended]
 

@@ -29,6 +29,7 @@ from pgolf.pods import Gone, agent
 log = logging.getLogger(__name__)
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every channel
 T = TypeVar("T")
+_starting = threading.Lock()
 AGENT = Path(agent.__file__)
 CONNECT_TIMEOUT_S = 20
 COMMAND_TIMEOUT_S = 600.0  # hashing a dataset on a slow disk takes minutes
@@ -63,11 +64,16 @@ class Address:
 
 
 @cache
-def _loop() -> asyncio.AbstractEventLoop:
-    """The event loop of all connections, in a thread of its own: pods are used from several threads."""
+def _started_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="ssh", daemon=True).start()
     return loop
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """The event loop of all connections, in a thread of its own: pods are used from several threads."""
+    with _starting:  # two that come first at the same time would make two
+        return _started_loop()
 
 
 def _wait(work: Coroutine[Any, Any, T]) -> T:
