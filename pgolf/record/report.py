@@ -19,6 +19,7 @@ from pgolf.record.delta import KnobDelta, StageDelta, before_adaptation, knob_de
 from pgolf.record.ledger import SeedScore, Standing, bytes_per_token, seed_score, value
 from pgolf.record.limits import Limit, limits_of
 from pgolf.record.plan import Attempt, Plan, read_plans
+from pgolf.record.probing import PROBES, Probed, read_probes
 from pgolf.record.render import render
 from pgolf.record.run import Run
 from pgolf.record.stats import Comparison
@@ -39,6 +40,7 @@ class Report:
     sections : the compliance statement.
     files : (name, bytes, SHA-256) of what the folder holds.
     artifacts : SHA-256 of each seed's model.
+    probed : what the legality probes found.
     """
 
     title: str
@@ -58,6 +60,7 @@ class Report:
     attempts: Sequence[Attempt] = ()
     files: Sequence[tuple[str, int, str]] = ()
     artifacts: Mapping[int, str] = field(default_factory=dict)
+    probed: Probed | None = None
 
     @cached_property
     def scores(self) -> list[SeedScore]:
@@ -212,7 +215,7 @@ def of_audit(audit: Audit) -> Report:
 
     Raises
     ------
-    BadInput : a file of the folder cannot be read.
+    BadInput : a file of the folder cannot be read, or is not what its name says (plan.json, probes.jsonl).
     """
     claims = audit.entry.claims
     try:
@@ -232,6 +235,7 @@ def of_audit(audit: Audit) -> Report:
         checks=audit.checks,
         plans=read_plans(audit.folder),
         files=files,
+        probed=read_probes(audit.folder / PROBES) if PROBES in audit.entry.sizes else None,
         artifacts={r.seed.value: r.artifact_sha256.value for r in audit.runs if r.seed and r.artifact_sha256},
     )
 

@@ -33,6 +33,7 @@ from pgolf.record.stats import Comparison, compare
 from pgolf.tracks import Track
 
 PROGRAM = "train_gpt.py"
+DATASET = "dataset.json"
 CURVES, WATERFALL = "loss_curves.png", "stages.png"
 
 
@@ -67,6 +68,7 @@ class RecordInputs:
     environment : name to value of what else the reader has to set to run it again (`DATA_DIR`, …).
     prepare : the command that makes the data, if there is one.
     unfinished : the attempts at planned seeds that never finished.
+    dataset : what was trained and scored on, as its manifest has it; empty where it is not known.
     probes : what the legality probes found, as `probing.run_probes` leaves it.
     """
 
@@ -86,6 +88,7 @@ class RecordInputs:
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: str | None = None
     unfinished: tuple[Attempt, ...] = ()
+    dataset: Mapping[str, Any] = field(default_factory=dict)
     probes: Path | None = None
 
     @property
@@ -351,6 +354,7 @@ def _report(draft: Draft, verdict: Verdict, files: Sequence[tuple[str, int, str]
         attempts=inputs.attempts,
         files=files,
         artifacts=draft.artifacts,
+        probed=draft.probed,
     )
 
 
@@ -364,6 +368,8 @@ def _copy(inputs: RecordInputs, folder: Path) -> None:
             write_atomic(folder / name, source.read_bytes())
         except OSError as e:
             raise BadInput(f"cannot put {source} into the submission: {e.strerror}") from e
+    if inputs.dataset:
+        write_json(folder / DATASET, dict(inputs.dataset))
     for plan in inputs.plans:
         write_plan(folder, plan)
 

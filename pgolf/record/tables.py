@@ -77,7 +77,7 @@ def verdict_markdown(verdict: Verdict, scores: Sequence[SeedScore], where: Path)
         lines += ["", *_markdown([["", ""], *map(list, verdict.comparison.rows())])]
     counts = Counter(check.status for check in verdict.checks)
     lines += ["", "Checks: " + ", ".join(f"{n} {status}" for status, n in counts.items()), "", f"In {code(where)}:", ""]
-    lines += [f"- [{escape(p.name)}]({p.resolve().as_uri()})" for p in sorted(where.iterdir()) if p.is_file()]
+    lines += [f"- [{code(p.name)}]({p.resolve().as_uri()})" for p in sorted(where.iterdir()) if p.is_file()]
     return "\n".join(lines)
 
 

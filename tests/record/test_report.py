@@ -1,5 +1,6 @@
 """report.html: one page that stands alone, says what the logs say, and lets nothing of them run."""
 
+import json
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from pgolf.cli import app
 from pgolf.errors import BadInput
+from pgolf.legality.results import CounterExample, ProbeResult
 from pgolf.record.audit import audit
 from pgolf.record.ledger import load
 from pgolf.record.report import of_audit, page
@@ -116,6 +118,20 @@ def test_hostile_words_are_only_text(entry):
     for bad in ("<script", "\x1b", "\u202e"):
         assert bad not in text
     assert "alert(1)" in reader.words()
+
+
+def test_probes_are_shown_with_what_they_tried(entry):
+    good = ProbeResult("causal", "sliding", True, True, "64 positions of 2 streams")
+    found = CounterExample("the loss at 7 moved by 0.5", 7)
+    bad = ProbeResult("one pass", "ttt", False, True, "a count of calls", counter_example=found)
+    lines = [{"seed": 42, "artifact": "ab" * 32, "program": "cd" * 32}, good.as_json(), bad.as_json()]
+    (entry.path / "probes.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    words = read(entry.path).words()
+    assert "causal sliding ● yes 64 positions of 2 streams" in words
+    assert "one pass ttt ✗ no the loss at 7 moved by 0.5. a count of calls" in words
+    (entry.path / "probes.jsonl").write_text("{}")
+    with pytest.raises(BadInput, match=r"probes\.jsonl"):
+        read(entry.path)
 
 
 def test_without_a_previous_record_it_says_so(entry):

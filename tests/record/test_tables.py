@@ -34,7 +34,7 @@ def test_markdown_holds_the_seeds_the_comparison_and_the_files(tmp_path: Path) -
     plain = re.sub(r"\\(?=[_~|*])", "", html.unescape(text))
     for name, value in compare(load("pr1736").sample(), load("pr1493").sample()).rows():
         assert f"| {name} | {value} |" in plain
-    assert f"[report.html]({(tmp_path / 'report.html').as_uri()})" in text
+    assert f"[`report.html`]({(tmp_path / 'report.html').as_uri()})" in text
 
 
 def test_markdown_shows_reasons_as_they_are(tmp_path: Path) -> None:
