@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup record test lint bench clean
+.PHONY: setup record test lint bench faults clean
 
 setup: $(STAMP)
 
@@ -24,6 +24,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: $(STAMP)
+	PGOLF_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults/test_pods.py tests/pods/test_runpod.py
 
 bench: $(STAMP)
 	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

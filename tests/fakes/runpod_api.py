@@ -13,10 +13,11 @@ Misbehaves on request: POST /fake/misbehave {"what": n, …} arms each for the n
     late_ip            a pod gets its address only when asked so often
     forgotten          a list leaves out the newest pod
     wrong_gpu          a pod has another GPU than was asked for
+    small_disk         a pod has a disk of 64 MB (needs root)
 
 POST /fake/kill {"id"}: its machine dies. /fake/spot {"id"}: it is taken away (EXITED). /fake/cut {"id", "cut": bool}:
-its network. /fake/restart {"seconds"}: the server goes down for so long. GET /fake/ledger: every pod ever made, and
-whether it lives.
+its network. /fake/fill {"id"}: its small disk is full. /fake/restart {"seconds"}: the server goes down for so long.
+GET /fake/ledger: every pod ever made, and whether it lives.
 """
 
 import json
@@ -107,8 +108,13 @@ class FakePod:
         self.gpu = asked["gpuTypeIds"][0]
         self.wire: Wire | None = None
         self.process: subprocess.Popen[bytes] | None = None
+        self.mounted = False
 
-    def start(self) -> None:
+    def start(self, small_disk: bool = False) -> None:
+        if small_disk:
+            self.home.mkdir(parents=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", self.home], check=True)
+            self.mounted = True
         port, image = free_port(), self.home / "image"
         image.mkdir(parents=True)
         config = write_config(self.home, port, f"{image}:{os.environ['PATH']}")
@@ -163,6 +169,9 @@ class FakePod:
             for process in self.processes():
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
+        if self.mounted:
+            subprocess.run(["umount", "--lazy", self.home], check=True)
+            self.mounted = False
 
     def as_json(self) -> dict[str, Any]:
         if self.asks_until_up:
@@ -208,7 +217,7 @@ class Account:
             pod.gpu = "NVIDIA GeForce RTX 4090" if "4090" not in pod.gpu else "NVIDIA L4"
         if self.due("late_ip"):
             pod.asks_until_up = 4
-        pod.start()
+        pod.start(self.due("small_disk"))
         return pod
 
     def end(self, pod: FakePod, status: str) -> None:
@@ -309,6 +318,12 @@ def make_app(account: Account, contract: Contract) -> FastAPI:
         wire = account.pods[asked["id"]].wire
         assert wire
         (wire.cut.set if asked["cut"] else wire.cut.clear)()
+
+    @app.post("/fake/fill")
+    def fill(asked: dict[str, str]) -> None:
+        with suppress(OSError), (account.pods[asked["id"]].home / "filler").open("wb", buffering=0) as f:
+            while True:
+                f.write(bytes(4096))
 
     @app.post("/fake/restart")
     def restart(asked: dict[str, float]) -> None:

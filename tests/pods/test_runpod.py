@@ -1,6 +1,7 @@
 """Rented pods: a server that holds every request against RunPod's OpenAPI, and whose pods are real sshds."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ pytestmark = [
     pytest.mark.skipif(SSHD is None, reason=NO_SSHD),
     pytest.mark.skipif(not OPENAPI.exists(), reason=MISSING),
 ]
+
+with_all_faults = pytest.mark.skipif(os.environ.get("PGOLF_ALL_FAULTS") != "1", reason="with `make faults`")
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +112,13 @@ def test_one_pod_takes_one_seed_after_another(account: FakeRunpod, tmp_path: Pat
     "trouble",
     [
         {"no_capacity": 2},
-        {"too_many": 2},
-        {"lost_reply": 1},
+        pytest.param({"too_many": 2}, marks=with_all_faults),
+        pytest.param({"lost_reply": 1}, marks=with_all_faults),
         {"lost_reply": 1, "forgotten": 1},
-        {"late_ip": 1},
+        pytest.param({"late_ip": 1}, marks=with_all_faults),
         {"wrong_gpu": 1},
     ],
-    ids=lambda t: "+".join(t),
+    ids="+".join,
 )
 def test_trouble_with_renting_leaves_one_seed_and_no_pod(
     account: FakeRunpod, place: RemotePlace, tmp_path: Path, trouble: dict[str, int]
@@ -136,7 +139,7 @@ def test_refused_key_is_bad_input_and_nothing_is_made(account: FakeRunpod, place
     assert len(account.pods()) == before
 
 
-@pytest.mark.parametrize("how", ["kill", "spot"])
+@pytest.mark.parametrize("how", [pytest.param("kill", marks=with_all_faults), "spot"])
 def test_pod_that_goes_in_the_middle_is_another_attempt(
     account: FakeRunpod, place: RemotePlace, tmp_path: Path, how: str
 ) -> None:

@@ -1,0 +1,109 @@
+"""What records on rented pods survive: every fault of tests/faults, tried once each on a record of its own.
+
+    python bench/faults.py [--json] [--only WORD]
+
+The pods are sshds of this machine, the API is the tests' fake of RunPod's. The record is the tests' tiny one. Seconds
+to recover: from the restart, or from the fault's end, to the submission.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/faults"))
+from fakes.account import FakeRunpod
+from orchestrator import IN_A_CHARACTER, POINTS
+from prefect.settings import PREFECT_API_URL
+from scenarios import (
+    Ground,
+    Result,
+    api_restarts,
+    can_mount,
+    disturbed,
+    full_disk_here,
+    full_disk_there,
+    killed_at,
+    network_drops,
+    pod_dies,
+    spot_taken,
+)
+from seconds import TINY, record
+
+from flows.server import prefect_api
+from pgolf.data.pydocs import build
+
+
+def faults() -> Iterator[tuple[str, Callable[[Ground], Result]]]:
+    """Every fault, by what it is called."""
+    for point in (*POINTS, IN_A_CHARACTER):
+        yield f"kill -9 {point}", lambda ground, point=point: killed_at(ground, point)
+    for name, disturb in {
+        "a pod dies in training": pod_dies,
+        "a spot pod is taken away": spot_taken,
+        "network gone for 60 s": network_drops(),
+        "the API restarts": api_restarts,
+    }.items():
+        yield name, lambda ground, name=name, disturb=disturb: disturbed(ground, name, disturb)
+    if can_mount():
+        yield "disk of a pod fills in training", full_disk_there
+        yield "disk here full for 20 s", full_disk_here
+
+
+def ground_in(folder: Path, account: FakeRunpod, prefect: str) -> Ground:
+    """The tests' track with its standing record measured, and an undisturbed record on this machine."""
+    packages = ("argparse", "asyncio", "email", "idlelib", "logging", "statistics", "tarfile", "unittest")
+    packages += ("_pydecimal", "difflib", "multiprocessing", "typing")
+    data = build(folder / "data", packages=packages, vocab_size=512)
+    code, made, stderr = record(TINY / "tiny_track.toml", data, folder / "here", "--no-probe")
+    assert made and code == 0, stderr
+    text = (TINY / "tiny_track.toml").read_text()
+    for name, path in {
+        "tiny-standing.json": made.folder / "baseline/standing.json",
+        "tiny.toml": TINY / "tiny.toml",
+    }.items():
+        text = text.replace(f'"{name}"', f'"{path}"')
+    track = folder / "track" / "tiny_track.toml"
+    track.parent.mkdir()
+    track.write_text(text)
+    return Ground(track, data, account, made.outcome, folder / "faults", prefect)
+
+
+def main() -> int:
+    """Try them; exit 0 if all are survived."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--only", default="", help="faults whose name has this word")
+    options = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    results = []
+    with tempfile.TemporaryDirectory(prefix="pgolf-faults-") as temporary:
+        folder = Path(temporary)
+        account = FakeRunpod(folder / "account")
+        try:
+            with prefect_api(folder / "prefect") as wait:
+                wait()
+                ground = ground_in(folder, account, str(PREFECT_API_URL.value()))
+                for name, fault in faults():
+                    if options.only in name:
+                        results.append(fault(ground))
+                        print(json.dumps(results[-1].__dict__), file=sys.stderr, flush=True)
+        finally:
+            account.close()
+    if options.json:
+        print(json.dumps({"faults": [result.as_json() for result in results]}))
+    else:
+        print(
+            "| fault | tried | survived | seeds repeated | seconds to recover | pods left |\n|---|---|---|---|---|---|"
+        )
+        for r in results:
+            print(f"| {r.fault} | {r.tried} | {r.survived} | {r.seeds_repeated} | {r.recover_s:.0f} | {r.pods_left} |")
+    return int(any(r.survived < r.tried for r in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

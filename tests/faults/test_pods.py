@@ -1,0 +1,104 @@
+"""Rented pods through faults: a few in every test run, all of them with `make faults`."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from orchestrator import IN_A_CHARACTER, POINTS
+from scenarios import (
+    Ground,
+    api_restarts,
+    can_mount,
+    disturbed,
+    full_disk_here,
+    full_disk_there,
+    judged,
+    killed_at,
+    network_drops,
+    pod_dies,
+    running,
+    spot_taken,
+)
+
+from pgolf.files import sha256_file
+
+pytestmark = pytest.mark.slow
+ALL = os.environ.get("PGOLF_ALL_FAULTS") == "1"  # `make faults`
+A_FEW = ("after the first create, its id unknown", "between two files that are fetched")
+whole_matrix = pytest.mark.skipif(not ALL, reason="with `make faults` (PGOLF_ALL_FAULTS=1)")
+as_root = pytest.mark.skipif(not can_mount(), reason="a small disk has to be mounted: only root may")
+
+
+def test_record_on_three_pods_is_the_record_made_here(ground: Ground, made, tmp_path: Path) -> None:
+    runs_dir = ground.folder / "undisturbed"
+    with running(ground, ground.command(runs_dir), runs_dir / "err") as process:
+        stdout, _ = process.communicate(timeout=400)
+    result = judged(ground, "none", runs_dir, process.returncode, stdout, 0.0)
+    assert result.survived, result.why + (runs_dir / "err").read_text()
+    here, there = Path(made.outcome["path"]), Path(json.loads(stdout)["path"])
+    assert (there / "train_gpt.py").read_bytes() == (here / "train_gpt.py").read_bytes()
+    assert {p.name for p in there.iterdir()} == {p.name for p in here.iterdir()}
+    artifacts = [f"seeds/{seed}/attempt-1/final_model.int6.ptz" for seed in (42, 314, 999)]
+    record = runs_dir / "undisturbed"
+    assert [sha256_file(record / a) for a in artifacts] == [sha256_file(made.folder / a) for a in artifacts]
+    manifest = json.loads((record / "manifest.json").read_text())
+    assert len(manifest["pods"]) == 3
+    assert manifest["cost"] == pytest.approx(sum(pod["cost"] for pod in manifest["pods"]), abs=0.001)
+    assert manifest["cost"] > 0
+    kept = b"".join(p.read_bytes() for p in runs_dir.rglob("*") if p.is_file() and p.name != "id_ed25519")
+    secret = (runs_dir / "id_ed25519").read_bytes().splitlines()[1]
+    assert ground.account.key.encode() not in kept
+    assert secret not in kept
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_orchestrator_killed(ground: Ground, point: str) -> None:
+    if not ALL and point not in A_FEW:
+        pytest.skip("with `make faults` (PGOLF_ALL_FAULTS=1)")
+    result = killed_at(ground, point)
+    assert result.survived, result.why
+
+
+@whole_matrix
+def test_orchestrator_killed_in_a_character(ground: Ground) -> None:
+    result = killed_at(ground, IN_A_CHARACTER)
+    assert result.survived, result.why
+
+
+@whole_matrix
+def test_pod_dies_in_training(ground: Ground) -> None:
+    result = disturbed(ground, "a pod dies in training", pod_dies)
+    assert result.survived, result.why
+
+
+@whole_matrix
+def test_spot_pod_is_taken_away(ground: Ground) -> None:
+    result = disturbed(ground, "a spot pod is taken away", spot_taken)
+    assert result.survived, result.why
+
+
+@whole_matrix
+def test_network_drops(ground: Ground) -> None:
+    result = disturbed(ground, "network gone for 60 s", network_drops())
+    assert result.survived, result.why
+
+
+@whole_matrix
+def test_api_restarts(ground: Ground) -> None:
+    result = disturbed(ground, "the API restarts", api_restarts)
+    assert result.survived, result.why
+
+
+@whole_matrix
+@as_root
+def test_disk_here_fills(ground: Ground) -> None:
+    result = full_disk_here(ground)
+    assert result.survived, result.why
+
+
+@whole_matrix
+@as_root
+def test_disk_of_a_pod_fills(ground: Ground) -> None:
+    result = full_disk_there(ground)
+    assert result.survived, result.why
