@@ -117,4 +117,5 @@ def gather(record: Record, finished: Mapping[int, Path], standing: Standing) -> 
         environment={"DATA_DIR": f"data/{record.dataset.name}" if made else "data"},  # the reader's, not ours
         prepare="pgolf data pydocs" if made else None,
         unfinished=attempts(record.folder, [s for s in request.seeds if s not in finished]),
+        dataset=record.dataset.facts(),
     )

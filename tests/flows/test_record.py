@@ -28,6 +28,7 @@ def test_record_ends_with_a_submission_that_its_own_audit_passes(made: Made) -> 
     assert {"README.md", "submission.json", "train_gpt.py", *(f"train_seed{s}.log" for s in SEEDS)} <= names
     (audit,) = audit_folders([submission], tracks.load(str(TINY / "tiny_track.toml")))
     assert not audit.failed
+    assert audit.check("train-val-disjoint").status == "pass", "the dataset's manifest lies in the folder"
     assert [r.seed.value for r in audit.runs if r.seed] == list(SEEDS)
     assert (submission / "train_gpt.py").read_bytes() == (made.folder / "train_gpt.py").read_bytes()
 
