@@ -41,7 +41,7 @@ def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:
 
     Raises
     ------
-    BadInput : unknown preset or knob, or a value that does not parse.
+    BadInput : unknown preset or knob, a value that does not parse, or shapes that make no model.
 
     Examples
     --------
@@ -51,7 +51,24 @@ def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:
     knobs = _read(name, seen=())
     for key, text in (overrides or {}).items():
         knobs[key.lower()] = parse(key.lower(), text, where="--set")
+    _check_shapes(config_of(knobs), name)
     return knobs
+
+
+def _check_shapes(cfg: Config, name: str) -> None:
+    """BadInput for a model that cannot be built, which would show on the pod."""
+    head = cfg.model_dim // max(1, cfg.num_heads)
+    loops = 0 <= cfg.loop_start <= cfg.loop_end < cfg.num_layers
+    for holds, problem in (
+        (cfg.num_layers >= 2, f"num_layers {cfg.num_layers}: the U-Net has two halves, so at least 2"),
+        (cfg.num_heads > 0 and cfg.model_dim % cfg.num_heads == 0, "num_heads has to divide model_dim"),
+        (cfg.num_kv_heads > 0 and cfg.num_heads % cfg.num_kv_heads == 0, "num_kv_heads has to divide num_heads"),
+        (4 <= cfg.rope_dims <= head and cfg.rope_dims % 2 == 0, f"rope_dims has to be even, from 4 to {head} (a head)"),
+        (loops or not cfg.num_loops, f"loop_start to loop_end have to lie in 0 to {cfg.num_layers - 1}"),
+        (cfg.vocab_size > 0 and cfg.mlp_mult * cfg.model_dim >= 1, "vocab_size and mlp_mult have to be positive"),
+    ):
+        if not holds:
+            raise BadInput(f"{name}: these knobs make no model: {problem}")
 
 
 def as_env(knobs: dict[str, Knob]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pgolf import presets
+from pgolf.errors import BadInput
 from pgolf.trainer.config import KNOB_TYPES, Config, config_from_env
 
 RECORD = Path("../shared/public-records/2026-04-09_SP8192_3LayerRecur_ParResid_QK525_LegalTTT/train_seed42.log")
@@ -57,3 +58,19 @@ def test_every_knob_is_an_environment_variable():
     assert config_from_env(presets.as_env(presets.load("smoke")) | {"RUN_ID": "x"}) == Config(
         **presets.load("smoke"), run_id="x"
     )
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "says"),
+    [
+        ("num_heads", "3", "num_heads has to divide model_dim"),
+        ("num_kv_heads", "3", "num_kv_heads has to divide num_heads"),
+        ("rope_dims", "2", "rope_dims has to be even, from 4 to 64"),
+        ("rope_dims", "66", "rope_dims has to be even, from 4 to 64"),
+        ("loop_end", "11", "loop_start to loop_end have to lie in 0 to 10"),
+        ("num_layers", "1", "at least 2"),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_refused_before_anything_starts(knob, value, says):
+    with pytest.raises(BadInput, match=f"pr1493: these knobs make no model: .*{says}"):
+        presets.load("pr1493", {knob: value})

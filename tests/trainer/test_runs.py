@@ -247,3 +247,11 @@ def test_bfloat16_runs_to_its_end_on_a_cpu(run_trainer):
     run = run_trainer(dtype="bfloat16", iterations=4, eval_stride=64)
     assert run.code == 0, run.err
     assert len(run.stages()) == 4 and all(0 < loss < 10 for loss in run.stages().values())
+
+
+def test_without_a_compiler_it_says_so_and_trains_eagerly(run_trainer, monkeypatch):
+    monkeypatch.setattr(loop.shutil, "which", lambda command: None)
+    run = run_trainer(compile=1, iterations=2, **UNSCORED)
+    assert run.code == 0, run.err
+    assert "\ncompile: no C++ compiler found, running eagerly\n" in run.log
+    assert len(run.losses()) == 2
