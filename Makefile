@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup record test lint bench faults clean
+.PHONY: setup record test lint bench faults pictures clean
 
 setup: $(STAMP)
 
@@ -30,6 +30,11 @@ faults: $(STAMP)
 
 bench: $(STAMP)
 	@for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+pictures: $(STAMP)
+	@test -n "$(RECORD)" || { echo "make pictures RECORD=<folder of a submission> [ARCHIVE=<folder of record folders>]"; exit 2; }
+	$(BIN)/python docs/pictures.py $(RECORD) $(if $(ARCHIVE),--archive $(ARCHIVE))
+	PGOLF_PICTURES=docs/images $(BIN)/python -m pytest tests/flows/test_deployment.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
