@@ -41,7 +41,7 @@ from pgolf.notify import flush, notify
 from pgolf.pack import pack
 from pgolf.pods import Place
 from pgolf.pods.local import LocalPod
-from pgolf.pods.money import OVERHEAD_S, bills
+from pgolf.pods.money import OVERHEAD_S, bills, spent
 from pgolf.pods.places import Opened, Wanted, check_key, check_rented, check_wanted, open_place
 from pgolf.pods.ssh import Data
 from pgolf.presets import config_of
@@ -312,7 +312,8 @@ def train(
     labels = [f"{job.name} {seed}" for job, seed in runs]
     data = Data(record.dataset.data_dir, record.dataset.files)
     place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
-    shown = Board(labels, standing=standing, limits=record.request.track.limits)
+    limits = record.request.track.limits
+    shown = Board(labels, standing=standing, limits=limits, cost=lambda: spent(record.folder) or None)
     with place as opened, shown as board, pool:
         try:
             futures: list[PrefectFuture[str]] = []
