@@ -16,7 +16,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -151,9 +151,10 @@ class RemotePlace:
         """Give every machine back."""
         with self.changed:
             slots, self.held, self.free = [*self.held.values(), *self.free], {}, []
-        for slot in slots:
-            slot.end()
-        self.slots.close()
+        with ExitStack() as every_one:  # also when one of them fails
+            every_one.callback(self.slots.close)
+            for slot in slots:
+                every_one.callback(slot.end)
 
 
 class RemotePod:

@@ -10,12 +10,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import tenacity
 
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 from pgolf.files import write_json
 from pgolf.pods import Gone
 from pgolf.pods.bootstrap import SCRIPTS, Wanted, prepare
@@ -74,8 +75,12 @@ class Rentals:
 
     def close(self) -> None:
         """End every pod of this record that the account still has, known or not."""
-        for rental in self.mine:
-            rental.end()
+        with ExitStack() as every_one:  # also when one of them fails
+            every_one.callback(self._sweep)
+            for rental in self.mine:
+                every_one.callback(rental.end)
+
+    def _sweep(self) -> None:
         names = {read_slot(path)["name"] for path in slot_files(self.record)}
         try:
             for _ in range(2 if names else 0):  # a list forgets one now and then
@@ -83,7 +88,7 @@ class Rentals:
                     if pod.name in names and pod.status != "TERMINATED":
                         log.warning("%s: still there as %s; ended", pod.name, pod.id)
                         self.api.delete(pod.id)
-        except RunFailed as e:
+        except (RunFailed, BadInput) as e:
             log.error("pods of this record cannot be listed (%s); look yourself: pgolf pods list", e)
         self.api.close()
 
@@ -129,7 +134,7 @@ class Rental:
             pod_id = self.known.get("pod_id")
             pod = self.of.api.get(pod_id) if pod_id else None
             return pod_id is not None and not (pod and pod.alive)
-        except RunFailed:
+        except (RunFailed, BadInput):
             return False
 
     def recover(self) -> bool:
@@ -155,11 +160,11 @@ class Rental:
                 pods = [self.known["pod_id"]] if "pod_id" in self.known else []
                 for pod_id in {*pods, *(p.id for p in self.of.api.find(self.known["name"]))}:
                     self._delete(pod_id)
-            except RunFailed as e:
+            except (RunFailed, BadInput) as e:
                 log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", self.known["name"], e)
                 return
-            self._note(ended=round(time.time(), 3))
             log.info("%s: given back", self.name)
+            self._note(ended=round(time.time(), 3))
 
     def _delete(self, pod_id: str) -> None:
         api = self.of.api

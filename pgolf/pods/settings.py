@@ -80,6 +80,14 @@ class Rent(_Entry):
     max_price_per_hour: float = 40.0
 
 
+class Small(Rent):
+    """What to rehearse on: any cheap GPU."""
+
+    gpu_types: tuple[str, ...] = ("NVIDIA L4", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 4090")
+    gpu_count: int | None = Field(default=1, ge=1)
+    max_price_per_hour: float = 1.0
+
+
 class Nets(_Entry):
     """How long what may go on unattended, in seconds."""
 
@@ -100,9 +108,7 @@ class RunpodSettings(Reaching):
     capacity_patience_s: float = 3600.0  # for a machine to be had
     ready_patience_s: float = 900.0  # for a rented one to answer
     rent: Rent = Rent()
-    rehearse: Rent = Rent(
-        gpu_types=("NVIDIA L4", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 4090"), gpu_count=1, max_price_per_hour=1.0
-    )
+    rehearse: Small = Small()
     nets: Nets = Nets()
 
 

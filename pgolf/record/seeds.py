@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,8 +124,9 @@ def _attempt(job: Job, seed: int, place: Place) -> Pod:
         status = pod.status()
         if not (status.infrastructure or (job.retry_failed and status.exit_code)):
             return pod
-        if status.state == "ended":
-            pod.fetch()  # what it left is kept, also from a machine elsewhere
+        with suppress(Gone):
+            if status.state == "ended":
+                pod.fetch()  # what it left is kept, also from a machine elsewhere
         pod.release()
         for folder in folders:
             LocalPod(folder).kill()  # what a killed supervisor left behind

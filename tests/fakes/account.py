@@ -80,6 +80,8 @@ min_free_gb = 0.01
 min_disk_mb_s = 0.1
 [runpod.rent]
 gpu_types = ["NVIDIA H100 80GB HBM3"]
+[runpod.rehearse]
+max_price_per_hour = 2.5
 [runpod.nets]
 first_lease_s = 300
 lease_s = 60

@@ -24,6 +24,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -340,6 +341,7 @@ def make_app(account: Account, contract: Contract) -> FastAPI:
 def main(folder: str, port: str, openapi: str) -> None:
     account = Account(Path(folder).resolve(), f"http://127.0.0.1:{port}/v1")
     app = make_app(account, Contract(Path(openapi)))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn hands it on when it is done; pods end below
     try:
         while True:
             config = uvicorn.Config(app, port=int(port), log_level="warning", timeout_graceful_shutdown=2)

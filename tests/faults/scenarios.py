@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,10 +72,18 @@ class Ground:
 
 
 @contextmanager
-def running(ground: Ground, command: list[str], log: Path) -> Iterator[subprocess.Popen[str]]:
+def running(
+    ground: Ground, command: list[str], log: Path, more: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """The command, its standard error in `log`; killed at the end if it still runs."""
     with log.open("a") as err:
         process = subprocess.Popen(
-            command, env=ground.environment(), stdout=subprocess.PIPE, stderr=err, text=True, start_new_session=True
+            command,
+            env=ground.environment() | dict(more or {}),
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            start_new_session=True,
         )
     try:
         yield process

@@ -1,9 +1,13 @@
 """Rented pods through faults: a few in every test run, all of them with `make faults`."""
 
+import contextlib
 import json
 import os
+import time
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 from orchestrator import IN_A_CHARACTER, POINTS
 from scenarios import (
@@ -46,10 +50,39 @@ def test_record_on_three_pods_is_the_record_made_here(ground: Ground, made, tmp_
     assert len(manifest["pods"]) == 3
     assert manifest["cost"] == pytest.approx(sum(pod["cost"] for pod in manifest["pods"]), abs=0.001)
     assert manifest["cost"] > 0
+
+
+def test_secrets_are_in_no_file_no_process_list_and_not_in_prefect(ground: Ground) -> None:
+    runs_dir = ground.folder / "secret"
+    planted = {"HF_TOKEN": "hf_planted-token-51c0"}
+    listed: set[str] = set()
+    with running(ground, ground.command(runs_dir), runs_dir / "err", planted) as process:
+        while process.poll() is None:
+            listed |= command_lines()
+            time.sleep(0.5)
+        stdout, _ = process.communicate()
+    assert process.returncode == 0, (runs_dir / "err").read_text()
+    private = (runs_dir / "id_ed25519").read_text().splitlines()[1]
     kept = b"".join(p.read_bytes() for p in runs_dir.rglob("*") if p.is_file() and p.name != "id_ed25519")
-    secret = (runs_dir / "id_ed25519").read_bytes().splitlines()[1]
-    assert ground.account.key.encode() not in kept
-    assert secret not in kept
+    told = "".join(
+        httpx.post(f"{ground.prefect}/{kind}/filter", json={}).raise_for_status().text
+        for kind in ("flow_runs", "task_runs", "logs", "artifacts", "variables", "block_documents")
+    )
+    there = b"".join(p.read_bytes() for p in ground.account.folder.rglob("*.log") if p.is_file())
+    assert "seed 42: started" in told  # it is this record that Prefect tells of
+    assert any("train_gpt.py" in line for line in listed)
+    for secret in (ground.account.key, planted["HF_TOKEN"], private):
+        assert secret not in stdout + told + "".join(listed)
+        assert secret.encode() not in kept + there
+
+
+def command_lines() -> set[str]:
+    """Of every process of this machine."""
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            found.add(" ".join(process.cmdline()))
+    return found
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -1,5 +1,6 @@
 """Rented pods: a server that holds every request against RunPod's OpenAPI, and whose pods are real sshds."""
 
+import errno
 import json
 import os
 import threading
@@ -284,3 +285,25 @@ def test_reaper_ends_own_pods_that_nobody_works_on_and_no_others(account: FakeRu
     assert left == set(named.values()) - {named["tests.dead"]}
     for pod_id in left:
         api.delete(pod_id)
+
+
+def test_one_pod_that_cannot_be_noted_keeps_no_other_from_being_ended(
+    account: FakeRunpod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = open_place(account, tmp_path)
+    for _ in range(2):
+        slot = place.slots.another()
+        assert isinstance(slot, Rental)
+        slot._rent()
+        place.free.append(slot)
+    note = Rental._note
+
+    def full(self: Rental, **more: object) -> None:
+        if self.name == "pod-2":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        note(self, **more)
+
+    monkeypatch.setattr(Rental, "_note", full)
+    with pytest.raises(OSError, match="No space"):
+        place.close()
+    assert not account.alive()
