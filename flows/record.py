@@ -312,8 +312,14 @@ def train(
     labels = [f"{job.name} {seed}" for job, seed in runs]
     data = Data(record.dataset.data_dir, record.dataset.files)
     place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
-    limits = record.request.track.limits
-    shown = Board(labels, standing=standing, limits=limits, cost=lambda: spent(record.folder) or None)
+    limits, per_token = record.request.track.limits, record.dataset.val_bytes / record.dataset.val_tokens
+    shown = Board(
+        labels,
+        standing=standing,
+        limits=limits,
+        bytes_per_token=per_token,
+        cost=lambda: spent(record.folder) or None,
+    )
     with place as opened, shown as board, pool:
         try:
             futures: list[PrefectFuture[str]] = []

@@ -23,6 +23,7 @@ from pgolf.tracks import Limits
 log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False)  # stdout is for results
 LINE_EVERY_S = 20.0
+SAME_TOKENS = 0.01  # relative difference in bytes per token up to which losses per token compare
 PANEL, BAR = 39, 7  # columns of a run, and of a bar in it: three fit into 120, two into 80
 
 
@@ -42,8 +43,9 @@ def show_log() -> None:
 class Board:
     """Runs side by side: stage, how far, loss beside the standing record's, budgets, time left. Fed by several threads.
 
-    `standing` and `limits` are what to compare with, where they are known; `cost` tells the dollars spent so far, None
-    where nothing is paid for.
+    `standing` and `limits` are what to compare with, where they are known, unless `bytes_per_token` of the text here
+    say that a loss per token is something else there; `cost` tells the dollars spent so far, None where nothing is
+    paid for.
     """
 
     def __init__(
@@ -52,10 +54,13 @@ class Board:
         console: Console = console,
         standing: Standing | None = None,
         limits: Limits | None = None,
+        bytes_per_token: float | None = None,
         cost: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.runs: dict[str, Progress | None] = dict.fromkeys(labels)
-        self.standing, self.limits, self.cost = standing, limits, cost
+        theirs = standing.bytes_per_token if standing else None
+        other_tokens = bytes_per_token and theirs and abs(bytes_per_token / theirs - 1) > SAME_TOKENS
+        self.standing, self.limits, self.cost = None if other_tokens else standing, limits, cost
         self.said: dict[str, tuple[str, float]] = {}  # stage and time of a run's last line
         self.lock = threading.Lock()
         self.live = (

@@ -82,6 +82,14 @@ def test_loss_beyond_the_standing_curve_has_nothing_to_be_compared_with() -> Non
     assert loss_at(ledger.load("pr1855"), 1) is None  # a record without curves
 
 
+def test_losses_over_other_tokens_are_not_compared() -> None:
+    standing = ledger.load("pr1493")
+    for bytes_per_token, compared in ((3.7270, True), (3.1572, False), (None, True)):
+        board = Board(["seed 42"], Console(file=io.StringIO()), standing, bytes_per_token=bytes_per_token)
+        assert (board.against(training(1000, 30.0)) is not None) == compared
+        assert ("pr1493" in board.line("seed 42", training(1000, 30.0))) == compared
+
+
 def test_view_fits_a_terminal_of_eighty_columns() -> None:
     file = io.StringIO()
     screen = Console(file=file, width=80, color_system=None)
