@@ -61,7 +61,7 @@ def test_terminal_shows_budgets_cost_and_the_distance_from_the_standing_record()
     progress.feed('{"t": 760, "event": "progress", "stage": "quantized_ttt", "done": 2, "total": 9}\n')
     limits = tracks.load("10min_16mb").limits
     screen = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
-    with Board(["seed 42"], screen, standing, limits, lambda: 7.5) as board:
+    with Board(["seed 42"], screen, standing, limits, cost=lambda: 7.5) as board:
         board.update("seed 42", progress)
     assert isinstance(screen.file, io.StringIO)
     text = screen.file.getvalue()
