@@ -177,6 +177,8 @@ class Clock:
     def __init__(self, limit: float | None, stop: threading.Event) -> None:
         self.limit, self.stop, self.ended = limit, stop, threading.Event()
         self.expected: float | None = None
+        if stop.is_set():
+            self.ended.set()  # what has not begun is not begun
 
     def watching(self, watch: Callable[[Progress], None]) -> Callable[[Progress], None]:
         """`watch`, with an eye on the clock."""

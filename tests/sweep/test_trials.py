@@ -10,7 +10,7 @@ from pgolf.errors import RunFailed
 from pgolf.pack import pack
 from pgolf.presets import load
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import Job, run_seed
+from pgolf.record.seeds import Job, Stopped, run_seed
 from pgolf.sweep.candidates import Candidate
 from pgolf.sweep.trials import Bench, hopeless
 
@@ -74,6 +74,17 @@ def test_a_base_that_fails_is_no_result(bench, tmp_path):
     with pytest.raises(RunFailed, match="/nowhere"):
         other.run(Candidate(), SEED)
     assert other.all_known() == []
+
+
+def test_a_sweep_that_is_being_stopped_starts_nothing(bench):
+    bench.stop.set()
+    try:
+        with pytest.raises(Stopped, match="not started"):
+            bench.run(knobs(ttt_lr=0.3), SEED)
+    finally:
+        bench.stop.clear()
+    assert bench.known(knobs(ttt_lr=0.3), SEED) is None
+    assert not list((bench.folder / "trials" / knobs(ttt_lr=0.3).key).rglob("pod.json"))
 
 
 def test_only_what_is_plain_counts_as_hopeless():
