@@ -90,7 +90,9 @@ def running(
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+            process.wait()
+        assert process.stdout
+        process.stdout.close()
 
 
 def killed_at(ground: Ground, point: str) -> Result:
