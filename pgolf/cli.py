@@ -1,7 +1,4 @@
-"""`pgolf …`: every command is one call into the library.
-
-Exit codes: 0 done, 1 verdict negative or run failed, 2 bad input.
-"""
+"""`pgolf …`: every command is one call into the library."""
 
 import json
 import sys
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
     from pgolf.data.dataset import Dataset
     from pgolf.record.audit import Audit
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="Make or fetch datasets and tokenizers.")
 app.add_typer(data_app, name="data")
 caseops_app = typer.Typer(no_args_is_help=True, help="The lossless case transform, as a filter.")
@@ -44,7 +41,10 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)) -> None:
-    """Run a Parameter Golf record, verify it from its logs, and write it up."""
+    """Run a Parameter Golf record, verify it from its logs, and write it up.
+
+    Exit codes: 0 done, 1 the verdict is negative or a run failed, 2 bad input.
+    """
 
 
 @app.command()
