@@ -122,7 +122,11 @@ def _tried(facts: Facts, answer: Answer) -> str:
     """What the probes rest on, for the end of a sentence."""
     if not facts.probed:
         return "it can be probed (pgolf probe), and nobody has"
-    where = f"at {answer.positions} positions, {answer.borders} of them at borders," if answer.borders else ""
+    where = (
+        f"at {answer.positions} positions or more, at least {answer.borders} of them at borders,"
+        if answer.borders
+        else ""
+    )
     return f"tested {where} by {_whose(facts)}".replace("  ", " ")
 
 

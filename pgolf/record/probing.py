@@ -43,12 +43,8 @@ class Probed:
         holds: bool | None = all(r.passed for r in results) if results else None
         if holds is False and not any(r.passed is False for r in results):
             holds = None
-        return Answer(
-            holds,
-            tuple(Evidence(PROBES, line) for line, _ in lines),
-            max((r.positions for r in results), default=0),
-            max((r.borders for r in results), default=0),
-        )
+        tried = min(((r.positions, r.borders) for r in results), default=(0, 0))
+        return Answer(holds, tuple(Evidence(PROBES, line) for line, _ in lines), *tried)
 
     @property
     def notes(self) -> list[str]:
@@ -67,7 +63,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What some probes say together: the most positions and borders that one of them tried."""
+    """What some probes say together: as many positions, and borders among them, as the least thorough one tried."""
 
     holds: bool | None
     evidence: tuple[Evidence, ...]

@@ -251,7 +251,9 @@ def probes_of(inputs: RecordInputs, folder: Path, **spoilt) -> Path:
     """What the probes of the first seed's artifact left, all passed, but for `spoilt` of the first result."""
     named = [("causal", "ttt"), ("score before update", "ttt"), ("normalised", "ttt"), ("one pass", "ttt")]
     named += [("byte-exact", "fixed"), ("sealed", "train_gpt.py")]
-    results = [ProbeResult(probe, f"{of} of final_model", True, True, "Tried.", 9, 4).as_json() for probe, of in named]
+    tried = {"normalised": 2187, "one pass": 2187}
+    results = [ProbeResult(p, f"{of} of final_model", True, True, "Tried.", tried.get(p, 9), 4) for p, of in named]
+    results = [result.as_json() for result in results]
     results[0] |= spoilt
     hashes = {"artifact": sha256_file(inputs.runs[0].artifact), "program": sha256_file(inputs.train_gpt)}
     lines = [json.dumps(entry) for entry in ({"seed": 42} | hashes, *results)]
@@ -262,8 +264,9 @@ def probes_of(inputs: RecordInputs, folder: Path, **spoilt) -> Path:
 def test_what_was_probed_is_claimed_and_names_its_lines(inputs, tmp_path):
     folder = written(replace(inputs, probes=probes_of(inputs, tmp_path)), tmp_path / "out")
     readme = (folder / "README.md").read_text()
-    assert "**yes** — Each token is scored before any update on it: tested at 9 positions, 4 of them at bord" in readme
+    assert "**yes** — Each token is scored before any update on it: tested at 9 positions or more" in readme
     assert "(`probes.jsonl:2`, `probes.jsonl:3`)" in readme
+    assert "2187" not in readme.partition("## Legality probes")[0]  # no more is claimed than every probe has tried
     assert readme.count("uses no network: train\\_gpt.py gave the same score sealed off") == 1
     assert json.loads((folder / "submission.json").read_text())["compliance"]["score_first_ttt"] is True
     assert (folder / "probes.jsonl").read_bytes() == (tmp_path / "probes.jsonl").read_bytes()
