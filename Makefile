@@ -18,7 +18,7 @@ record: $(STAMP)
 	@$(BIN)/pgolf record --track cpu_smoke
 
 test: $(STAMP) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
