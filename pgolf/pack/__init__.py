@@ -8,8 +8,10 @@ With the versions in constraints.txt the same source gives the same bytes on any
 """
 
 import ast
+import builtins
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,18 @@ class Packed:
         }
 
 
+@contextmanager
+def _fresh_builtins() -> Iterator[None]:
+    """Without `_`, which a process has once it has shown a value or run a doctest: names of builtins are not given out,
+    so the bytes would depend on it."""
+    kept = {name: vars(builtins).pop(name) for name in ("_",) if name in vars(builtins)}
+    try:
+        yield
+    finally:
+        vars(builtins).update(kept)
+
+
+@_fresh_builtins()
 def pack(
     knobs: dict[str, Knob] | None = None,
     *,
