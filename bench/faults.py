@@ -32,7 +32,7 @@ from scenarios import (
     pod_dies,
     spot_taken,
 )
-from seconds import TINY, record
+from seconds import PACKAGES, TINY, measured_track, record
 
 from flows.server import prefect_api
 from pgolf.data.pydocs import build
@@ -56,21 +56,12 @@ def faults() -> Iterator[tuple[str, Callable[[Ground], Result]]]:
 
 def ground_in(folder: Path, account: FakeRunpod, prefect: str) -> Ground:
     """The tests' track with its standing record measured, and an undisturbed record on this machine."""
-    packages = ("argparse", "asyncio", "email", "idlelib", "logging", "statistics", "tarfile", "unittest")
-    packages += ("_pydecimal", "difflib", "multiprocessing", "typing")
-    data = build(folder / "data", packages=packages, vocab_size=512)
+    data = build(folder / "data", packages=PACKAGES, vocab_size=512)
     code, made, stderr = record(TINY / "tiny_track.toml", data, folder / "here", "--no-probe")
     assert made and code == 0, stderr
-    text = (TINY / "tiny_track.toml").read_text()
-    for name, path in {
-        "tiny-standing.json": made.folder / "baseline/standing.json",
-        "tiny.toml": TINY / "tiny.toml",
-    }.items():
-        text = text.replace(f'"{name}"', f'"{path}"')
-    track = folder / "track" / "tiny_track.toml"
-    track.parent.mkdir()
-    track.write_text(text)
-    return Ground(track, data, account, made.outcome, folder / "faults", prefect)
+    track = folder / "track"
+    track.mkdir()
+    return Ground(measured_track(made, track), data, account, made.outcome, folder / "faults", prefect)
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import artifacts
 import pytest
-from seconds import TINY, Made, record
+from seconds import PACKAGES, TINY, Made, measured_track, record
 
 from pgolf.data.dataset import Dataset
 from pgolf.data.pydocs import build
@@ -13,9 +13,7 @@ from pgolf.data.pydocs import build
 @pytest.fixture(scope="session")
 def tiny_data(request: pytest.FixtureRequest) -> Dataset:
     """About 400 KB of the standard library's docstrings, 512 pieces; made in seconds, kept between runs."""
-    packages = ("argparse", "asyncio", "email", "idlelib", "logging", "statistics", "tarfile", "unittest")
-    packages += ("_pydecimal", "difflib", "multiprocessing", "typing")
-    return build(request.config.cache.mkdir("tiny-data"), packages=packages, vocab_size=512)
+    return build(request.config.cache.mkdir("tiny-data"), packages=PACKAGES, vocab_size=512)
 
 
 @pytest.fixture(scope="session")
@@ -30,15 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_data: Dataset) -> Made:
 @pytest.fixture(scope="session")
 def tiny_track(tmp_path_factory: pytest.TempPathFactory, made: Made) -> Path:
     """tiny_track.toml with that standing record as a ledger entry: only the seeds of a record itself have to run."""
-    text = (TINY / "tiny_track.toml").read_text()
-    for name, path in {
-        "tiny-standing.json": made.folder / "baseline/standing.json",
-        "tiny.toml": TINY / "tiny.toml",
-    }.items():
-        text = text.replace(f'"{name}"', f'"{path}"')
-    path = tmp_path_factory.mktemp("track") / "tiny_track.toml"
-    path.write_text(text)
-    return path
+    return measured_track(made, tmp_path_factory.mktemp("track"))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,9 @@ from pgolf.data.dataset import Dataset
 
 TINY = Path(__file__).parent / "flows"  # tiny.toml, tiny_base.toml and tiny_track.toml
 PREFECT_HOME = tempfile.TemporaryDirectory(prefix="pgolf-test-prefect-")
+# of these packages' docstrings is the tests' text, about 400 KB
+PACKAGES = ("argparse", "asyncio", "email", "idlelib", "logging", "statistics", "tarfile", "unittest")
+PACKAGES += ("_pydecimal", "difflib", "multiprocessing", "typing")
 PGOLF = str(Path(sys.executable).with_name("pgolf"))
 
 
@@ -45,3 +48,16 @@ def record(track: Path, data: Dataset, runs_dir: Path, *more: str) -> tuple[int,
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=500)
     made = Made(json.loads(done.stdout), done.stderr, runs_dir) if done.stdout else None
     return done.returncode, made, done.stderr
+
+
+def measured_track(made: Made, folder: Path) -> Path:
+    """tiny_track.toml in `folder`, with the standing record that `made` has measured as its ledger entry."""
+    text = (TINY / "tiny_track.toml").read_text()
+    for name, path in {
+        "tiny-standing.json": made.folder / "baseline/standing.json",
+        "tiny.toml": TINY / "tiny.toml",
+    }.items():
+        text = text.replace(f'"{name}"', f'"{path}"')
+    path = folder / "tiny_track.toml"
+    path.write_text(text)
+    return path

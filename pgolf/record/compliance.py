@@ -122,12 +122,8 @@ def _tried(facts: Facts, answer: Answer) -> str:
     """What the probes rest on, for the end of a sentence."""
     if not facts.probed:
         return "it can be probed (pgolf probe), and nobody has"
-    where = (
-        f"at {answer.positions} positions or more, at least {answer.borders} of them at borders,"
-        if answer.borders
-        else ""
-    )
-    return f"tested {where} by {_whose(facts)}".replace("  ", " ")
+    tried = f"at {answer.positions} positions or more, at least {answer.borders} of them at borders, "
+    return f"tested {tried if answer.borders else ''}by {_whose(facts)}"
 
 
 def _whose(facts: Facts) -> str:
