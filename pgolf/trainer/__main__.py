@@ -212,13 +212,13 @@ def pipeline(run: Run) -> None:
 
 
 def from_artifact(cfg: Config) -> Config:
-    """EVAL_ONLY: the model's own knobs come from the artifact."""
+    """EVAL_ONLY: the model's own knobs come from the artifact; a mechanism that it does not know of is off."""
     path = Path(cfg.eval_only)
     if not path.is_file():
         raise DataError(f"EVAL_ONLY: no file {path}")
     _, config = decode(path.read_bytes())
-    if config.keys() != set(MODEL_KNOBS):
-        raise ArtifactError(f"{path}: its config has other knobs: {sorted(config.keys() ^ set(MODEL_KNOBS))}")
+    if unknown := config.keys() - set(MODEL_KNOBS):
+        raise ArtifactError(f"{path}: its config has other knobs: {sorted(unknown)}")
     try:
         return config_from_env(os.environ | {k.upper(): str(v) for k, v in config.items()})
     except ValueError as e:
@@ -227,12 +227,13 @@ def from_artifact(cfg: Config) -> Config:
 
 def main() -> int:
     """Exit code: 0 done, 1 the run failed, 2 bad input. The reason is in the log."""
+    run = None
 
     def terminate(signum: int, frame) -> None:
-        raise RunFailed(f"ended by signal {signum}")
+        # no exception: one that comes while another is being handled would take the reason with it
+        os._exit(fail(run, f"ended by signal {signum}", 1))
 
     signal.signal(signal.SIGTERM, terminate)
-    run = None
     try:
         cfg = config_from_env()
     except ValueError as e:
@@ -254,7 +255,8 @@ def main() -> int:
 
 
 def fail(run: Run | None, reason: str, code: int) -> int:
-    """Say why, in the log where there is one and can be written, and on stderr."""
+    """Say why, once, in the log where there is one and can be written, and on stderr."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print(f"error: {reason}", file=sys.stderr, flush=True)
     try:
         if run:
