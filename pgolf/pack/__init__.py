@@ -22,7 +22,7 @@ from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_atomic
 from pgolf.pack.flatten import Module, Part, flatten, imported_late, left_out_message, read_module, reads_own_text
 from pgolf.pack.shrink import shrink
-from pgolf.pack.specialise import config_init
+from pgolf.pack.specialise import config_class, config_init
 from pgolf.pack.specialise import specialise as cut_branches
 from pgolf.pack.wrapper import smallest, unwrap
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
@@ -77,7 +77,8 @@ def pack(
     Parameters
     ----------
     knobs : knob name → value, the defaults of the packed file; environment variables still win. Only for the trainer.
-        A module that the trainer imports for one value of a knob only (codec `ans`) is left out with any other value.
+        A module that the trainer imports for one value of a knob only (codec `ans`, or a mechanism's switch) is left
+        out with any other value, and with it the knobs that nothing else reads.
     source : a trainer of one's own, instead of pgolf's.
     extra : files of modules to pack along, importable by their stem. For pgolf's trainer they run after its
         definitions and before it starts, and may replace one: `from pgolf.trainer import model; model.MLP = …`.
@@ -88,7 +89,7 @@ def pack(
     BadInput : a source that cannot be one file, with line and reason; an unknown knob.
     """
     flat = _flatten(knobs or {}, source, extra, specialise)
-    pieces = shrink(flat.parts)
+    pieces = shrink(flat.parts, attributes=source is None)
     minified = "\n".join(text for _, text in pieces) + "\n"
     label = f"pgolf {pgolf.__version__} {flat.sha256[:16]}"
     code, compressor = smallest(minified, label, flat.with_brotli, flat.reads_own_text)
@@ -129,9 +130,12 @@ def _flatten(knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path],
     parts = flatten(modules[0], modules[1:], extras, left_out)
     for name in sorted(left_out):  # found out at the start, not after training
         short = name.rpartition(".")[2]
-        wanted = f"self.{short}" if short in KNOB_TYPES else f"{short!r} in self.__dict__.values()"
+        switches = [f"self.{knob}" for knob in (short, f"{short}_enabled") if knob in KNOB_TYPES]
+        wanted = switches[0] if switches else f"{short!r} in self.__dict__.values()"
         check = f"if {wanted}: raise ValueError({left_out_message(name)!r})"
         config_init(parts).body += ast.parse(check).body
+    gone = _drop_knobs(parts, [m for m in modules if m.name in left_out]) if left_out else set()
+    own = {k: v for k, v in own.items() if k not in gone}
     if own:
         _set_preset(parts, own)
     if specialise:
@@ -152,10 +156,26 @@ def _trainer_modules() -> list[Module]:
 
 
 def _left_out(modules: Sequence[Module], knobs: dict[str, Knob]) -> set[str]:
-    """Modules named after one value of a knob (codecs) where that is not the preset's, or after a knob that is off."""
+    """Modules named after one value of a knob (codecs) where that is not the preset's, or after a knob that is off
+    (with or without `_enabled`)."""
     facts = Config(run_id="-").__dict__ | knobs
-    wanted = {str(value) for value in facts.values()} | {knob for knob, value in facts.items() if value is True}
+    on = {knob for knob, value in facts.items() if value is True}
+    wanted = {str(value) for value in facts.values()} | on | {knob.removesuffix("_enabled") for knob in on}
     return {name for name in imported_late(modules) if name.rpartition(".")[2] not in wanted}
+
+
+def _drop_knobs(parts: list[Part], left_out: Sequence[Module]) -> set[str]:
+    """Take the knobs that only left-out modules read out of the flat program's Config; which they were."""
+    read = {n.attr for m in left_out for n in ast.walk(m.tree) if isinstance(n, ast.Attribute)}
+    for node in (n for part in parts for s in part.body for n in ast.walk(s)):
+        match node:
+            case ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+                read.discard(name)
+    config = config_class(parts)
+    fields = _knob_fields(config)
+    gone = read & fields.keys()
+    config.body = [s for s in config.body if s not in [fields[name] for name in gone]]
+    return gone
 
 
 def _imports_brotli(module: Module) -> bool:
@@ -163,10 +183,14 @@ def _imports_brotli(module: Module) -> bool:
 
 
 def _set_preset(parts: list[Part], knobs: dict[str, Knob]) -> None:
-    """Write `knobs` into `PRESET_KNOBS: dict = {}`."""
-    annotated = [s for part in parts for s in part.body if isinstance(s, ast.AnnAssign)]
-    (preset,) = (s for s in annotated if ast.unparse(s.target) == "PRESET_KNOBS")
-    preset.value = ast.parse(repr(knobs), mode="eval").body
+    """Make `knobs` the defaults of the flat program."""
+    for name, field in _knob_fields(config_class(parts)).items():
+        if name in knobs:
+            field.value = ast.parse(repr(knobs[name]), mode="eval").body
+
+
+def _knob_fields(config: ast.ClassDef) -> dict[str, ast.AnnAssign]:
+    return {ast.unparse(s.target): s for s in config.body if isinstance(s, ast.AnnAssign)}
 
 
 def _attribute(pieces: list[tuple[str, str]], total: int, compress: Callable[[bytes], bytes]) -> dict[str, int]:
@@ -229,10 +253,10 @@ def difference(code: bytes, packed: Packed) -> str | None:
 
 
 def _preset_in(source: str) -> dict[str, Knob]:
-    """The knobs that were packed into a trainer of ours."""
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Dict):
-            keys = {k.value for k in statement.value.keys if isinstance(k, ast.Constant)}
-            if keys and keys <= KNOB_TYPES.keys():
-                return dict(ast.literal_eval(statement.value))
-    return {}
+    """The knobs whose defaults in a packed trainer of ours are not the trainer's."""
+    found: dict[str, Knob] = {}
+    for config in (s for s in ast.parse(source).body if isinstance(s, ast.ClassDef) and s.name == Config.__name__):
+        for name, field in _knob_fields(config).items():
+            if name in KNOB_TYPES and field.value:
+                found[name] = ast.literal_eval(field.value)
+    return {name: value for name, value in found.items() if value != getattr(Config, name)}

@@ -7,10 +7,13 @@ own choice that saves 5 % of the compressed file.
 
 import ast
 import builtins
+import io
 import itertools
 import keyword
 import string
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import python_minifier
@@ -26,16 +29,26 @@ from pgolf.pack.names import all_bindings, bind, is_foreign, rename, visible_in
 TRANSPARENT = {"staticmethod", "classmethod", "property", "setter", "contextmanager", "no_grad", "inference_mode"}
 TRANSPARENT |= {"compile", "dataclass", "cache", "lru_cache", "wraps", "disable"}
 
+# Objects that the program has not made have attributes too: those of Python's own types, and the names of torch's and
+# numpy's that the trainer's classes also use (a test looks whether any is missing).
+BUILTIN_TYPES = (dict, list, set, str, bytes, slice, range, int, float, Path, io.TextIOWrapper, BaseException)
+NAMES_OF_LIBRARIES = {"step", "state_dict", "load_state_dict", "zero_grad", "log", "train", "apply", "buffers"}
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def shrink(parts: Sequence[Part]) -> list[tuple[str, str]]:
-    """(part's name, its source) of the small program; the joined sources are one module."""
+def shrink(parts: Sequence[Part], attributes: bool = False) -> list[tuple[str, str]]:
+    """(part's name, its source) of the small program; the joined sources are one module.
+
+    `attributes` shortens those of `own_attributes` too, for programs whose tests show that they take it.
+    """
     shrunk = [Part(part.name, _without_text(part.body)) for part in parts]
     while _drop_unused(shrunk):
         pass
     tree = bind(ast.Module([s for part in shrunk for s in part.body], []))
     if not tree.tainted:  # else it can see its own names
+        if attributes:
+            _shorten_attributes(tree)
         _assign_names(tree)
     return [(part.name, to_source(part.body)) for part in shrunk if part.body]
 
@@ -171,6 +184,54 @@ def _assign_names(tree: ast.Module) -> None:
         _reserve(used, scopes, new)
 
 
+def own_attributes(tree: ast.Module) -> list[str]:
+    """Attributes and methods that only objects of the program have, most mentioned first.
+
+    Some class that inherits nothing binds them, through `self` or `def`; no other class does, no import has one of
+    that name, and no string is it.
+    """
+    nodes = list(ast.walk(tree))
+    classes = [n for n in nodes if isinstance(n, ast.ClassDef)]
+    foreign = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    foreign |= {name for kind in BUILTIN_TYPES for name in dir(kind)} | NAMES_OF_LIBRARIES
+    modules = {a.asname or a.name for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names}
+    own: set[str] = set()
+    mentioned: Counter[str] = Counter()
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            mentioned[node.attr] += 1
+            if isinstance(node.value, ast.Name) and node.value.id in modules:
+                foreign.add(node.attr)
+    for kind in classes:
+        bound = {n.attr for n in ast.walk(kind) if isinstance(n, ast.Attribute) and _is_own_store(n)}
+        bound |= {s.name for s in kind.body if isinstance(s, ast.FunctionDef)}
+        if kind.bases or kind.decorator_list:
+            foreign |= bound
+        else:
+            own |= bound
+        foreign |= {n.id for n in ast.walk(kind) if isinstance(n, ast.Name) and n.namespace is kind}
+    return sorted((n for n in own - foreign if len(n) > 2 and n[:2] != "__"), key=lambda name: (-mentioned[name], name))
+
+
+def _is_own_store(node: ast.Attribute) -> bool:
+    return not isinstance(node.ctx, ast.Load) and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def _shorten_attributes(tree: ast.Module) -> None:
+    taken = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} | {"H", "T"}  # a tensor has these
+    # from the end of the alphabet: locals begin at its start, and names of both kinds would be taken for each other
+    free = (name for name in _short_names(string.ascii_lowercase[::-1]) if name not in taken)
+    new = {name: next(free) for name in own_attributes(tree)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) if name in new:
+                node.attr = new[name]
+            case ast.ClassDef():
+                for method in node.body:
+                    if isinstance(method, ast.FunctionDef):
+                        method.name = new.get(method.name, method.name)
+
+
 class _Calls:
     """Which parameters the program's calls pass by name: those keep it.
 
@@ -231,9 +292,9 @@ def _reserve(used: dict[ast.AST, set[str]], scopes: set[ast.AST], name: str) -> 
         used.setdefault(scope, set()).add(name)
 
 
-def _short_names() -> Iterator[str]:
+def _short_names(alphabet: str = string.ascii_letters) -> Iterator[str]:
     for length in itertools.count(1):
-        for letters in itertools.product(string.ascii_letters, repeat=length):
+        for letters in itertools.product(alphabet, repeat=length):
             name = "".join(letters)
             if not keyword.iskeyword(name) and not hasattr(builtins, name):
                 yield name

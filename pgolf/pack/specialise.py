@@ -32,10 +32,14 @@ def specialise(parts: list[Part], knobs: dict[str, Any]) -> set[str]:
     return fold.decided
 
 
+def config_class(parts: list[Part]) -> ast.ClassDef:
+    """The class whose fields are the knobs."""
+    return next(s for part in parts for s in part.body if isinstance(s, ast.ClassDef) and s.name == Config.__name__)
+
+
 def config_init(parts: list[Part]) -> ast.FunctionDef:
     """The function that runs when the knobs are known and nothing else has happened."""
-    classes = [s for part in parts for s in part.body if isinstance(s, ast.ClassDef) and s.name == Config.__name__]
-    return next(f for f in classes[0].body if isinstance(f, ast.FunctionDef) and f.name == "__post_init__")
+    return next(s for s in config_class(parts).body if isinstance(s, ast.FunctionDef) and s.name == "__post_init__")
 
 
 class _Fold(ast.NodeTransformer):

@@ -2,7 +2,7 @@
 
 That is how this community drives trainers. The defaults are the 2026-04-09 record (preset `pr1493`) on 8 ranks.
 Presets are TOML files outside the trainer; whoever starts it turns them into environment variables, and
-`pgolf pack` writes one into PRESET_KNOBS, so that a packed file reproduces with nothing but SEED set.
+`pgolf pack` makes one's values the defaults, so that a packed file reproduces with nothing but SEED set.
 """
 
 import os
@@ -10,7 +10,6 @@ import uuid
 from dataclasses import dataclass, fields
 
 Knob = int | float | bool | str
-PRESET_KNOBS: dict = {}  # filled by `pgolf pack`; the environment wins over it
 
 
 @dataclass
@@ -146,7 +145,6 @@ def parse_knob(name: str, text: str) -> Knob:
 
 
 def config_from_env(env: dict | None = None) -> Config:
-    """The knobs that `env` (default: the process's environment) sets, over PRESET_KNOBS, over the defaults."""
+    """The knobs that `env` (default: the process's environment) sets, over the defaults."""
     env = os.environ if env is None else env
-    given = {k: parse_knob(k, env[k.upper()]) for k in KNOB_TYPES if k.upper() in env}
-    return Config(**(PRESET_KNOBS | given))
+    return Config(**{k: parse_knob(k, env[k.upper()]) for k in KNOB_TYPES if k.upper() in env})

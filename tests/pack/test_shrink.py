@@ -1,11 +1,20 @@
 """The small program does what the readable one does."""
 
+import ast
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
+import numpy as np
 import pytest
+import sentencepiece
+import torch
 
 from pgolf.pack import pack
+from pgolf.pack.flatten import Part
+from pgolf.pack.names import bind
+from pgolf.pack.shrink import own_attributes, shrink
 
 PROGRAMS = {
     "parameters passed by name": """
@@ -149,3 +158,44 @@ def test_what_nothing_mentions_is_left_out(tmp_path):
         "def used(): return 1\nprint(used())\n"
     )
     assert pack(source=source).minified == "def a():return 1\nprint(a())\n"
+
+
+OWN = """
+import time
+from torch import nn
+class Clock:
+    LIMIT = 7
+    def __init__(self):
+        self.begun, self.label, self.perf_counter, self.asked = 1, 'label', 2, 3
+    def elapsed_since(self): return self.begun + self.LIMIT + self.asked
+class Head(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weighting = nn.Parameter(nn.init.ones_(nn.Parameter(nn.Linear(1, 1).weight)))
+        self.asked = 4
+clock = Clock()
+clock.begun += 1
+print(clock.elapsed_since(), time.perf_counter() > 0, clock.label, [*Head().state_dict()], hasattr(Head(), 'asked'))
+"""
+
+
+def test_attributes_are_shortened_where_no_other_object_has_them(tmp_path, capsys):
+    tree = ast.parse(OWN)
+    assert own_attributes(bind(ast.parse(OWN))) == ["begun", "elapsed_since"]
+    [(_, _), (_, small)] = shrink([Part("imports", tree.body[:2]), Part("main", tree.body[2:])], attributes=True)
+    exec(compile(OWN, "plain", "exec"), {})
+    exec(compile("import time\nfrom torch import nn\n" + small, "small", "exec"), {})
+    plain, shrunk = capsys.readouterr().out.splitlines()
+    assert plain == shrunk and "elapsed_since" not in small
+
+
+def test_no_object_of_a_library_has_an_attribute_that_is_shortened():
+    """All of the trainer's, whether a preset uses them or not; what is missing belongs into NAMES_OF_LIBRARIES."""
+    folder = Path(__file__).parents[2] / "pgolf/trainer"
+    statements = [s for path in sorted(folder.glob("*.py")) for s in ast.parse(path.read_text()).body]
+    own = set(own_attributes(bind(ast.Module(statements, []))))
+    assert len(own) > 30
+    libraries = (torch.Tensor, torch.nn.Module, torch.optim.Optimizer, torch.autograd.Function, torch.cuda.Event)
+    libraries += (torch.device, np.ndarray, np.random.Generator, sentencepiece.SentencePieceProcessor)
+    for kind in (*libraries, ThreadPoolExecutor, Future, Path):
+        assert not own & set(dir(kind)), kind
