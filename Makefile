@@ -18,7 +18,7 @@ record: $(STAMP)
 	@$(BIN)/pgolf record --track cpu_smoke
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

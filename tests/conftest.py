@@ -1,5 +1,6 @@
 """Fixtures that several test folders share."""
 
+import sys
 from pathlib import Path
 
 import artifacts
@@ -8,6 +9,9 @@ from seconds import PACKAGES, TINY, Made, measured_track, record
 
 from pgolf.data.dataset import Dataset
 from pgolf.data.pydocs import build
+
+if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
+    sys.modules["__main__"].__file__ = pytest.__file__  # trainers that run in this process measure their code
 
 
 @pytest.fixture(scope="session")
