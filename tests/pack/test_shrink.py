@@ -179,12 +179,13 @@ print(clock.elapsed_since(), time.perf_counter() > 0, clock.label, [*Head().stat
 """
 
 
-def test_attributes_are_shortened_where_no_other_object_has_them(tmp_path, capsys):
+def test_attributes_are_shortened_where_no_other_object_has_them(capsys):
     tree = ast.parse(OWN)
     assert own_attributes(bind(ast.parse(OWN))) == ["begun", "elapsed_since"]
-    [(_, _), (_, small)] = shrink([Part("imports", tree.body[:2]), Part("main", tree.body[2:])], attributes=True)
+    parts = [Part("imports", tree.body[:2]), Part("main", tree.body[2:])]
+    small = "\n".join(text for _, text in shrink(parts, attributes=True))
     exec(compile(OWN, "plain", "exec"), {})
-    exec(compile("import time\nfrom torch import nn\n" + small, "small", "exec"), {})
+    exec(compile(small, "small", "exec"), {})
     plain, shrunk = capsys.readouterr().out.splitlines()
     assert plain == shrunk and "elapsed_since" not in small
 
