@@ -1,6 +1,6 @@
 """What records on rented pods survive: every fault of tests/faults, tried once each on a record of its own.
 
-    python bench/faults.py [--json] [--only WORD]
+    python bench/faults.py [--json] [--only WORD] [--keep FOLDER]
 
 The pods are sshds of this machine, the API is the tests' fake of RunPod's. The record is the tests' tiny one. Seconds
 to recover: from the restart, or from the fault's end, to the submission.
@@ -9,10 +9,13 @@ to recover: from the restart, or from the fault's end, to the submission.
 import argparse
 import json
 import os
+import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/faults"))
@@ -64,16 +67,31 @@ def ground_in(folder: Path, account: FakeRunpod, prefect: str) -> Ground:
     return Ground(measured_track(made, track), data, account, made.outcome, folder / "faults", prefect)
 
 
+def tried(name: str, fault: Callable[[Ground], Result], ground: Ground) -> Result:
+    """What came of a fault; one that ends in an error was not survived, and the next one is tried all the same."""
+    began = time.monotonic()
+    try:
+        return fault(ground)
+    except (AssertionError, subprocess.SubprocessError) as e:
+        left = ground.account.alive()
+        for pod in left:
+            ground.account.tell("kill", id=pod["id"])
+        return Result(name, 1, 0, 0, round(time.monotonic() - began, 1), len(left), repr(e)[:300])
+
+
 def main() -> int:
     """Try them; exit 0 if all are survived."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--only", default="", help="faults whose name has this word")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for the records and their logs, kept (default: a temporary one)"
+    )
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     results = []
-    with tempfile.TemporaryDirectory(prefix="pgolf-faults-") as temporary:
-        folder = Path(temporary)
+    with ExitStack() as stack:
+        folder = (options.keep or Path(stack.enter_context(TemporaryDirectory(prefix="pgolf-faults-")))).resolve()
         account = FakeRunpod(folder / "account")
         try:
             with prefect_api(folder / "prefect") as wait:
@@ -81,7 +99,7 @@ def main() -> int:
                 ground = ground_in(folder, account, str(PREFECT_API_URL.value()))
                 for name, fault in faults():
                     if options.only in name:
-                        results.append(fault(ground))
+                        results.append(tried(name, fault, ground))
                         print(json.dumps(results[-1].__dict__), file=sys.stderr, flush=True)
         finally:
             account.close()

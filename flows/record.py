@@ -40,13 +40,13 @@ from pgolf.files import hash_folder, sha256_file, write_atomic
 from pgolf.notify import flush, notify
 from pgolf.pack import pack
 from pgolf.pods import Place
-from pgolf.pods.local import LocalPod
 from pgolf.pods.money import OVERHEAD_S, bills, spent
 from pgolf.pods.places import Opened, Wanted, check_key, check_rented, check_wanted, open_place
 from pgolf.pods.ssh import Data
 from pgolf.presets import config_of
 from pgolf.record.board import Board
-from pgolf.record.folder import Record, describe_record, gather, scored_sha256, working_on
+from pgolf.record.early_stop import Judge, incomparable
+from pgolf.record.folder import Record, describe_record, gather, scored_sha256, with_rules, working_on
 from pgolf.record.ledger import SeedScore, Standing, seed_score, write_standing
 from pgolf.record.limits import limits_of
 from pgolf.record.logs import read_run
@@ -56,7 +56,7 @@ from pgolf.record.preflight import check_disk, check_size, trial_environment
 from pgolf.record.probing import known_probes, read_probes, run_probes
 from pgolf.record.progress import Progress
 from pgolf.record.request import Request, check_request
-from pgolf.record.seeds import ARTIFACT, PROGRAM, Job, TakenDown, attempt_folders, run_seed, share_cores
+from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, has_ended, run_seed, share_cores
 from pgolf.record.standing import ledger_entry, measured_here
 from pgolf.record.submission import RecordInputs, Verdict, judge, write
 from pgolf.record.tables import seed_news, seed_rows, verdict_markdown, verdict_news
@@ -157,9 +157,15 @@ def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
 
 
 @task(name="train seed", task_run_name="{job.name} {seed}", retries=2, retry_condition_fn=was_taken_down)
-def train_seed(record: Record, job: Job, seed: int, board: Board, stop: threading.Event, place: Place) -> str:
+def train_seed(
+    record: Record, job: Job, seed: int, board: Board, stop: threading.Event, place: Place, judge: Judge
+) -> str:
     """One seed to its end on a pod; the folder of the attempt, relative to the record's."""
-    finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"), place)
+    try:
+        finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"), place, judge)
+    except EndedEarly as e:
+        notify(f"{record.id}: {e}")
+        raise
     list_files(record.folder, finished.folder, finished.files)
     if job.name == "seed":
         tell_seed(record, finished.folder)
@@ -223,6 +229,8 @@ def record_3seed(
     max_hours: float | None = None,
     pods_file: str | None = None,
     probe: bool = True,
+    stop_early: bool | None = None,
+    stop_hopeless: bool | None = None,
 ) -> Outcome:
     """Train the seeds of a record, test them against the standing one, and write the submission.
 
@@ -248,6 +256,8 @@ def record_3seed(
         max_hours: Hours that pods may be there, at most.
         pods_file: The pods.toml. Default: PGOLF_PODS_FILE, else pods.toml.
         probe: Probe the legality of the evaluation, on this machine, with the first finished artifact.
+        stop_early: End a seed that misses a hard limit, or is going to; it is not replaced. Default: on rented pods.
+        stop_hopeless: End a seed whose loss is hopeless beside the standing record's; it is not replaced. Default: no.
     """
     who = {"author": author, "github_id": github_id}
     request = check_request(track, preset, seeds, knobs, name=name, summary=summary, probe=probe, **who)
@@ -258,6 +268,7 @@ def record_3seed(
     dataset = prepare_data(request, Path(data_dir))
     program = pack_trainer(request.preset, dict(request.overrides))
     record = describe_record(Path(runs_dir), request, dataset, program, record_id)
+    record = with_rules(record, stop_early, stop_hopeless, rented=wanted.kind == "runpod")
     with working_on(record):
         log.info("record: %s", record.folder)
         claim(record.id)
@@ -312,7 +323,8 @@ def train(
     labels = [f"{job.name} {seed}" for job, seed in runs]
     data = Data(record.dataset.data_dir, record.dataset.files)
     place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
-    limits, per_token = record.request.track.limits, record.dataset.val_bytes / record.dataset.val_tokens
+    track, per_token = record.request.track, record.dataset.val_bytes / record.dataset.val_tokens
+    limits = track.limits
     shown = Board(
         labels,
         standing=standing,
@@ -320,13 +332,14 @@ def train(
         bytes_per_token=per_token,
         cost=lambda: spent(record.folder) or None,
     )
+    judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing)}
     with place as opened, shown as board, pool:
         try:
             futures: list[PrefectFuture[str]] = []
             for job, seed in runs:
                 this = persisted(train_seed, record, f"{job.name}-{seed}", sha256_file(job.program), str(seed))
                 given = {"record": record, "job": job, "seed": seed, "board": board, "stop": stop}
-                given["place"] = opened.place
+                given |= {"place": opened.place, "judge": judges[job.name]}
                 futures.append(pool.submit(this, parameters=given))
             probes = None
             for future in as_completed(futures):
@@ -342,11 +355,14 @@ def train(
     return collect(record, runs, futures)
 
 
-def has_ended(job: Job, seed: int) -> bool:
-    """Whether a seed's last attempt has come to an end of its own, and is home."""
-    folders = attempt_folders(job.folder / str(seed))
-    status = LocalPod(folders[-1]).status() if folders else None
-    return status is not None and status.state == "ended" and not status.infrastructure
+def judge_of(record: Record, standing: Standing | None) -> Judge:
+    """The rules of the record's plan. Losses that do not compare with the standing record's end nothing."""
+    track, config = record.request.track, config_of(record.request.knobs)
+    why = incomparable(standing, config, record.dataset.val_bytes / record.dataset.val_tokens)
+    if why and "loss" in record.early_stop:
+        log.warning("no seed is ended for a hopeless loss: %s", why)
+    capped = 0 < config.max_wallclock_seconds <= track.limits.train_seconds + track.limits.grace_seconds
+    return Judge(record.early_stop, track.limits, track.early_stop, capped, None if why else standing)
 
 
 def settle(record: Record) -> None:

@@ -80,6 +80,13 @@ def record(
     pods_file: Annotated[
         Path | None, typer.Option(help="Machines and what to rent; default: PGOLF_PODS_FILE, else pods.toml.")
     ] = None,
+    stop_early: Annotated[
+        bool | None,
+        typer.Option(help="End a seed that misses a hard limit, or is going to; default: on rented pods."),
+    ] = None,
+    stop_hopeless: Annotated[
+        bool | None, typer.Option(help="End a seed whose loss is hopeless beside the standing record's; default: no.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train the seeds of a record, test them against the standing one, and write the submission.
@@ -121,6 +128,8 @@ def record(
             max_hours=max_hours,
             pods_file=str(pods_file) if pods_file else None,
             probe=probe,
+            stop_early=stop_early,
+            stop_hopeless=stop_hopeless,
         )
     except (KeyboardInterrupt, SystemExit) as e:
         message = "stopped: every run is ended, what is finished is kept, the same command goes on from there"

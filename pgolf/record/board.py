@@ -4,9 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from statistics import mean
 from types import TracebackType
 
-import numpy as np
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,12 +18,12 @@ from rich.text import Text
 
 from pgolf.record.ledger import Standing
 from pgolf.record.progress import Progress
+from pgolf.record.standing import SAME_TOKENS, losses_at
 from pgolf.tracks import Limits
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False)  # stdout is for results
 LINE_EVERY_S = 20.0
-SAME_TOKENS = 0.01  # relative difference in bytes per token up to which losses per token compare
 PANEL, BAR = 39, 7  # columns of a run, and of a bar in it: three fit into 120, two into 80
 
 
@@ -107,8 +107,10 @@ class Board:
 
     def against(self, progress: Progress) -> float | None:
         """How far the loss is from the standing record's at the same step (negative: better); None if unknown."""
-        theirs = loss_at(self.standing, progress.step) if self.standing else None
-        return None if theirs is None or progress.loss is None else progress.loss - theirs
+        if self.standing is None or progress.step is None or progress.loss is None:
+            return None
+        theirs = losses_at(self.standing, progress.step)
+        return progress.loss - mean(theirs) if theirs else None
 
     def view(self) -> RenderableType:
         """All runs, and what they cost."""
@@ -146,15 +148,6 @@ class Board:
             yield budget("size", megabytes, self.limits.artifact_bytes / 1e6, "MB", 3)
             yield budget("train", p.train_seconds, self.limits.train_seconds, "s")
             yield budget("eval", p.eval_seconds, self.limits.eval_seconds, "s")
-
-
-def loss_at(standing: Standing, step: int | None) -> float | None:
-    """The standing record's training loss at a step, between its logged ones, averaged over its seeds; None beyond."""
-    curves = [s.curve for s in standing.seeds if s.curve]
-    if step is None or not curves or any(not c[0][0] <= step <= c[-1][0] for c in curves):
-        return None
-    points = [np.array(curve).T for curve in curves]
-    return float(np.mean([np.interp(step, steps, losses) for steps, losses in points]))
 
 
 def signed(difference: float) -> str:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,7 +19,7 @@ from pgolf.files import sha256_file, write_atomic
 from pgolf.presets import config_of
 from pgolf.record.ledger import Standing
 from pgolf.record.manifest import list_files
-from pgolf.record.plan import make_plan, read_plans, write_plan
+from pgolf.record.plan import Rule, make_plan, read_plans, write_plan
 from pgolf.record.request import Request
 from pgolf.record.seeds import ARTIFACT, EVENTS, LOG, PROGRAM, attempts
 from pgolf.record.submission import RecordInputs, SeedRun
@@ -36,6 +36,7 @@ class Record:
     dataset: Dataset
     program: bytes  # the packed trainer that all seeds run
     inputs: Mapping[str, str]
+    early_stop: tuple[Rule, ...] = ()  # by which running seeds are given up
 
 
 def describe_record(
@@ -77,13 +78,24 @@ def working_on(record: Record) -> Iterator[None]:
     try:
         request = record.request
         preset = Path(request.preset).stem
-        plan = make_plan(record.id, request.track.name, preset, request.seeds, record.inputs)
+        plan = make_plan(
+            record.id, request.track.name, preset, request.seeds, record.inputs, early_stop=record.early_stop
+        )
         path = write_plan(record.folder, plan)
         write_atomic(record.folder / PROGRAM, record.program)
         list_files(record.folder, record.folder, {p.name: sha256_file(p) for p in (path, record.folder / PROGRAM)})
         yield
     finally:
         lock.release()
+
+
+def with_rules(record: Record, limits: bool | None, loss: bool | None, rented: bool) -> Record:
+    """The record with the rules that were asked for; by default those of its plan, else `limits` where time is paid."""
+    plans = read_plans(record.folder)
+    before: tuple[Rule, ...] = plans[0].early_stop if plans else ("limits",) if rented else ()
+    asked: dict[Rule, bool | None] = {"limits": limits, "loss": loss}
+    rules = tuple(rule for rule, wish in asked.items() if (rule in before if wish is None else wish))
+    return replace(record, early_stop=rules)
 
 
 def scored_sha256(record: Record) -> str:

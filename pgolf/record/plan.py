@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput
 from pgolf.files import write_json
+
+Rule = Literal["limits", "loss"]  # by which a running seed is given up; see early_stop.py
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Plan:
     created : ISO 8601 time in UTC.
     extends : SHA-256 of the plan that this one adds seeds to.
     added_seeds : the seeds added after results had been seen.
+    early_stop : the rules by which a running seed is given up.
     """
 
     record_id: str
@@ -40,12 +43,17 @@ class Plan:
     created: str
     extends: str | None = None
     added_seeds: tuple[int, ...] = ()
+    early_stop: tuple[Rule, ...] = ()
 
     @property
     def sha256(self) -> str:
         """Hash of all that the plan says."""
-        content = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        content = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """What its file says besides its hash; rules that it has none of are not mentioned, as in older plans."""
+        return {k: v for k, v in asdict(self).items() if k != "early_stop" or v}
 
     def with_seeds(self, added: Sequence[int], created: str | None = None) -> "Plan":
         """A further plan with seeds added after results had been seen; BadInput if one is planned already."""
@@ -65,13 +73,14 @@ class Plan:
 class Attempt:
     """One start of one seed. Every attempt is kept and counted, also a failed or stopped one.
 
-    `outcome` is 'finished', 'failed' (its own error), 'stopped' (by someone) or 'lost' (its machine went away);
+    `outcome` is 'finished', 'failed' (its own error), 'stopped' (by someone), 'lost' (its machine went away) or
+    'ended early' (by a rule of the plan);
     `folder` is relative to the record's; times are ISO 8601 in UTC.
     """
 
     seed: int
     number: int
-    outcome: Literal["finished", "failed", "stopped", "lost"]
+    outcome: Literal["finished", "failed", "stopped", "lost", "ended early"]
     folder: str
     started: str | None = None
     ended: str | None = None
@@ -86,9 +95,11 @@ def make_plan(
     seeds: Sequence[int],
     inputs: Mapping[str, str],
     created: str | None = None,
+    early_stop: Sequence[Rule] = (),
 ) -> Plan:
     """A first plan; `created` is now unless given. BadInput for no seeds or repeated ones."""
-    return Plan(record_id, track, preset, check_seeds(seeds), dict(inputs), created or _now())
+    rules = tuple(early_stop)
+    return Plan(record_id, track, preset, check_seeds(seeds), dict(inputs), created or _now(), early_stop=rules)
 
 
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
@@ -116,7 +127,7 @@ def write_plan(folder: Path, plan: Plan) -> Path:
     if not present and plan.extends:
         raise BadInput(f"{folder}: this plan adds seeds to one that is not there")
     path = _path(folder, len(present))
-    write_json(path, asdict(plan) | {"sha256": plan.sha256})
+    write_json(path, plan.as_json() | {"sha256": plan.sha256})
     return path
 
 
@@ -125,7 +136,7 @@ def _path(folder: Path, index: int) -> Path:
 
 
 def _difference(folder: Path, old: Plan, new: Plan) -> str:
-    names = [k for k in ("track", "preset", "seeds") if getattr(old, k) != getattr(new, k)]
+    names = [k for k in ("track", "preset", "seeds", "early_stop") if getattr(old, k) != getattr(new, k)]
     names += [k for k in sorted({*old.inputs, *new.inputs}) if old.inputs.get(k) != new.inputs.get(k)]
     return (
         f"{folder} holds a plan whose {', '.join(names) or 'content'} differ from this one; a plan is never "

@@ -34,6 +34,8 @@ class Progress:
     train_seconds: float | None = None  # of the training timer, calibration included once it is over
     passes: dict[str, float] = field(default_factory=dict)  # evaluation over the artifact to its seconds
     artifact_bytes: int | None = None  # code and model
+    curve: list[tuple[int, float, float]] = field(default_factory=list)  # step, loss, seconds of training
+    first: dict[str, tuple[float, int]] = field(default_factory=dict)  # stage to when it first told how much was done
     _rest: str = ""  # an unfinished line
 
     def feed(self, text: str) -> None:
@@ -51,10 +53,12 @@ class Progress:
         match event["event"]:
             case "progress":
                 self._enter(event["stage"], event["done"], event["total"])
+                self.first.setdefault(self.stage, (self.heard, self.done))
             case "train":
                 self._enter("train", event["step"], event["iterations"])
                 self.loss, self.step = float(event["train_loss"]), self.done
                 self.train_seconds = event["train_ms"] / 1000
+                self.curve.append((self.done, self.loss, self.train_seconds))
             case "stop":
                 self._enter("calibration", 0, 0)
                 self.train_seconds = event["train_ms"] / 1000
@@ -77,6 +81,11 @@ class Progress:
         self.begun.setdefault(self.stage, self.heard)
 
     @property
+    def scoring(self) -> bool:
+        """Whether a pass over the artifact runs."""
+        return stage_kind(self.stage) in ("quantized", "sliding", "ttt") and self.stage not in self.passes
+
+    @property
     def fraction(self) -> float:
         """Share of the current stage that is done."""
         return self.done / self.total if self.total else 0.0
@@ -84,10 +93,9 @@ class Progress:
     @property
     def eval_seconds(self) -> float | None:
         """Seconds of the passes over the artifact, the one that runs included."""
-        runs = stage_kind(self.stage) in ("quantized", "sliding", "ttt") and self.stage not in self.passes
-        if not self.passes and not runs:
+        if not self.passes and not self.scoring:
             return None
-        return sum(self.passes.values()) + (self.heard - self.begun[self.stage] if runs else 0.0)
+        return sum(self.passes.values()) + (self.heard - self.begun[self.stage] if self.scoring else 0.0)
 
     def left(self, finished: "Progress | None" = None) -> float | None:
         """Seconds still to go: of the whole run if there is a finished one to compare with, else of the current

@@ -21,6 +21,7 @@ from typing import Literal
 from pgolf.errors import RunFailed
 from pgolf.pods import PYTHON, Gone, Place, Pod, Status
 from pgolf.pods.local import LocalPod, ThisMachine
+from pgolf.record.early_stop import Decision, read_decision, write_decision
 from pgolf.record.plan import Attempt
 from pgolf.record.progress import Progress
 
@@ -31,6 +32,10 @@ POLL_S = 0.5
 
 class TakenDown(RunFailed):
     """The run was ended from outside; the same seed may be started again, as another attempt."""
+
+
+class EndedEarly(RunFailed):
+    """The run was ended because it could not count any more; its seed is not started again."""
 
 
 class Stopped(RunFailed):
@@ -90,15 +95,18 @@ def run_seed(
     stop: threading.Event,
     watch: Callable[[Progress], None] = lambda progress: None,
     place: Place | None = None,
+    judge: Callable[[Progress], Decision | None] = lambda progress: None,
 ) -> Finished:
     """Bring one seed to its end on a pod of `place` (this machine), and its files home.
 
     A finished attempt is returned as it is, a running one is taken up, and only else is one started. When `stop` is
-    set, the run is ended with every process it made. `watch` is called with the run's progress twice a second.
+    set, the run is ended with every process it made. `watch` is called with the run's progress twice a second, and so
+    is `judge`, which may decide to end it.
 
     Raises
     ------
     Stopped : `stop` was set.
+    EndedEarly : it was decided, now or by an earlier process, to end it.
     TakenDown : the run was ended from outside.
     RunFailed : it failed by itself; the message gives the reason from its log.
     """
@@ -106,11 +114,12 @@ def run_seed(
     pod = _attempt(job, seed, place or ThisMachine())
     try:
         _start(pod, job, seed, stop)
-        _follow(pod, stop, watch)
+        _follow(pod, label, stop, watch, judge)
         files = pod.fetch() if pod.status().state == "ended" else {}
         _check_ending(pod, label, stop)
         return Finished(pod.folder, files)
     except Gone as e:
+        _check_decision(pod, label)
         raise (Stopped if stop.is_set() else TakenDown)(f"{label}, {pod.folder.name}: {e}") from e
     finally:
         pod.release()  # also when the watcher itself is interrupted: no run is left behind
@@ -122,7 +131,7 @@ def _attempt(job: Job, seed: int, place: Place) -> Pod:
     if folders:
         pod = place.open(folders[-1])
         status = pod.status()
-        if not (status.infrastructure or (job.retry_failed and status.exit_code)):
+        if read_decision(pod.folder) or not (status.infrastructure or (job.retry_failed and status.exit_code)):
             return pod
         with suppress(Gone):
             if status.state == "ended":
@@ -145,9 +154,16 @@ def _start(pod: Pod, job: Job, seed: int, stop: threading.Event) -> None:
     log.info("%s %s: %s (%s)", job.name, seed, how, pod.folder.name)
 
 
-def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) -> None:
-    """Watch a pod until its command has ended; `stop` ends it."""
+def _follow(
+    pod: Pod,
+    label: str,
+    stop: threading.Event,
+    watch: Callable[[Progress], None],
+    judge: Callable[[Progress], Decision | None],
+) -> None:
+    """Watch a pod until its command has ended; `stop` ends it, and so does what `judge` decides."""
     progress, offset, log_offset = Progress(), 0, 0
+    decision = read_decision(pod.folder)
     while True:
         status = pod.status()  # asked before reading, so that nothing of its last words is missed
         text, offset = pod.output(offset, EVENTS)
@@ -157,18 +173,38 @@ def _follow(pod: Pod, stop: threading.Event, watch: Callable[[Progress], None]) 
         watch(progress)
         if status.state != "running":
             return
-        if stop.wait(POLL_S):
+        decision = decision or _decide(pod, label, judge(progress))
+        if decision or stop.wait(POLL_S):
             pod.kill()
+
+
+def _decide(pod: Pod, label: str, decision: Decision | None) -> Decision | None:
+    """Write a decision down before the run is ended: whoever comes next must not take it for a crash."""
+    if decision is None:
+        return None
+    try:
+        write_decision(pod.folder, decision)
+    except OSError as e:
+        log.warning("%s: is to be ended early, but that cannot be written down: %s", label, e.strerror)
+        return None  # what is not written is not done
+    log.warning("%s: ended early: %s", label, decision.reason)
+    return decision
 
 
 def _check_ending(pod: Pod, label: str, stop: threading.Event) -> None:
     status = pod.status()
     if status.state == "ended" and status.exit_code == 0:
         return
+    _check_decision(pod, label)
     where = f"{label}, {pod.folder.name}"
     if status.infrastructure:
         raise (Stopped if stop.is_set() else TakenDown)(f"{where}: {describe(status)}")
     raise RunFailed(f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / LOG})")
+
+
+def _check_decision(pod: Pod, label: str) -> None:
+    if decision := read_decision(pod.folder):
+        raise EndedEarly(f"{label}, {pod.folder.name}: ended early: {decision.reason}")
 
 
 def describe(status: Status) -> str:
@@ -206,7 +242,9 @@ def _attempts_at(record: Path, seed: int) -> Iterator[Attempt]:
         status = pod.status()
         if status.state in ("fresh", "running"):
             continue
-        outcome = _outcome(status)
+        decision = read_decision(folder)
+        outcome = _outcome(status, decision)
+        why = decision.reason if decision else f"{describe(status)}: {last_words(pod)}"
         yield Attempt(
             seed=seed,
             number=number,
@@ -215,16 +253,27 @@ def _attempts_at(record: Path, seed: int) -> Iterator[Attempt]:
             started=_iso(status.started),
             ended=_iso(status.ended),
             exit_code=status.exit_code,
-            reason=None if outcome == "finished" else f"{describe(status)}: {last_words(pod)}",
+            reason=None if outcome == "finished" else why,
         )
 
 
-def _outcome(status: Status) -> Literal["finished", "failed", "stopped", "lost"]:
+def has_ended(job: Job, seed: int) -> bool:
+    """Whether a seed's last attempt has come to its end here, and nothing is left to be done for it."""
+    folders = attempt_folders(job.folder / str(seed))
+    status = LocalPod(folders[-1]).status() if folders else Status("fresh")
+    return status.state == "ended" and (not status.infrastructure or read_decision(folders[-1]) is not None)
+
+
+def _outcome(
+    status: Status, decision: Decision | None
+) -> Literal["finished", "failed", "stopped", "lost", "ended early"]:
+    if status.state == "ended" and status.exit_code == 0:
+        return "finished"
+    if decision:
+        return "ended early"
     if status.state == "lost":
         return "lost"
-    if status.infrastructure:
-        return "stopped"
-    return "finished" if status.exit_code == 0 else "failed"
+    return "stopped" if status.infrastructure else "failed"
 
 
 def _iso(unix: float | None) -> str | None:

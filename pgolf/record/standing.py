@@ -4,12 +4,15 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pgolf.record import ledger
 from pgolf.record.ledger import Standing
 from pgolf.record.logs import read_run
 from pgolf.tracks import Track
 
 log = logging.getLogger(__name__)
+SAME_TOKENS = 0.01  # relative difference in bytes per token up to which losses per token compare
 
 
 def ledger_entry(track: Track, val_sha256: str) -> Standing | None:
@@ -28,6 +31,18 @@ def ledger_entry(track: Track, val_sha256: str) -> Standing | None:
         return standing
     log.info("the validation text here is not the one that %s was measured on: %s", track.standing, afresh)
     return None
+
+
+def losses_at(standing: Standing, at: float, seconds: bool = False) -> list[float] | None:
+    """The training loss of each of its seeds at a step, or at a second of training, between the logged ones; None where
+    a seed's curve does not reach that far, or is not known."""
+    found = []
+    for seed in standing.seeds:
+        where = list(seed.curve_seconds) if seconds else [step for step, _ in seed.curve]
+        if not where or not where[0] <= at <= where[-1]:
+            return None
+        found.append(float(np.interp(at, where, [loss for _, loss in seed.curve])))
+    return found or None
 
 
 def measured_here(track: Track, folders: Sequence[Path], date: str) -> Standing:

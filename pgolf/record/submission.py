@@ -258,7 +258,8 @@ def judge(inputs: RecordInputs) -> Verdict:
 
 def _against_the_plan(inputs: RecordInputs) -> list[str]:
     plan, finished = inputs.plans[-1], [r.seed for r in inputs.runs]
-    reasons = [f"seed {s} was planned and did not finish" for s in plan.seeds if s not in finished]
+    early = {a.seed: f" (ended early: {a.reason})" for a in inputs.unfinished if a.outcome == "ended early"}
+    reasons = [f"seed {s} was planned and did not finish{early.get(s, '')}" for s in plan.seeds if s not in finished]
     reasons += [f"seed {s} is in no plan" for s in finished if s not in plan.seeds]
     if len(finished) < inputs.track.policy.min_seeds:
         reasons.append(

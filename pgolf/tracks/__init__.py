@@ -29,6 +29,21 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class EarlyStop:
+    """When a running seed is given up, if that was asked for.
+
+    A projection counts once `after_share` of what it projects is done and it is over the limit by `over_share`.
+    `hopeless` has pairs (share of the standing record's steps, nats): at the first logged step there the loss must not
+    be worse, by more than so many nats, than `quantile` of the standing record's seeds (1: its worst one).
+    """
+
+    after_share: float = 0.25
+    over_share: float = 0.05
+    quantile: float = 1.0
+    hopeless: tuple[tuple[float, float], ...] = ((0.25, 0.3), (0.5, 0.3), (0.75, 0.1), (0.9, 0.1))
+
+
+@dataclass(frozen=True)
 class Track:
     """A competition: limits, policy, and what `pgolf record` runs for it unless told otherwise."""
 
@@ -43,6 +58,7 @@ class Track:
     standing: str  # the ledger entry to beat
     baseline_preset: str | None  # what measures the standing record afresh where its validation text differs
     nproc: int  # ranks of one seed run
+    early_stop: EarlyStop = EarlyStop()
 
 
 def names() -> list[str]:
@@ -75,9 +91,16 @@ def load(name: str) -> Track:
             standing=_beside(path, run["standing"]),
             baseline_preset=_beside(path, run["baseline_preset"]) if "baseline_preset" in run else None,
             nproc=run["nproc"],
+            early_stop=_early_stop(content.get("early_stop", {})),
         )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as e:
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as e:
         raise BadInput(f"{path}: not a track: {e}") from e
+
+
+def _early_stop(content: dict[str, Any]) -> EarlyStop:
+    if "hopeless" in content:
+        content = content | {"hopeless": tuple((float(share), float(nats)) for share, nats in content["hopeless"])}
+    return EarlyStop(**content)
 
 
 def _beside(track: Path, name: str) -> str:

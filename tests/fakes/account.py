@@ -14,7 +14,8 @@ from fakes.runpod_api import KEY
 from fakes.sshd import USER, free_port
 
 TESTS = Path(__file__).parents[1]
-OPENAPI = TESTS.parents[1] / "shared/runpod-api/openapi-v1.json"
+DOCUMENT = "shared/runpod-api/openapi-v1.json"  # beside this repository, or further up
+OPENAPI = next((p / DOCUMENT for p in TESTS.parents[1:] if (p / DOCUMENT).exists()), TESTS.parents[1] / DOCUMENT)
 MISSING = "the published description of RunPod's API is not beside this repository"
 
 

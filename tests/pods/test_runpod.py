@@ -11,10 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 from fakes.account import MISSING, OPENAPI, FakeRunpod
+from fakes.programs import TOO_BIG
 from fakes.sshd import MISSING as NO_SSHD
 from fakes.sshd import SSHD
 from filelock import FileLock
 
+from pgolf import tracks
 from pgolf.errors import BadInput, RunFailed
 from pgolf.pods.money import Budget, bills, spent
 from pgolf.pods.places import lock_file
@@ -24,7 +26,9 @@ from pgolf.pods.rental import Rental, Rentals
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import Rent, read_settings
 from pgolf.pods.ssh import Data
-from pgolf.record.seeds import Job, Stopped, TakenDown, attempts, run_seed
+from pgolf.record.early_stop import Judge, write_decision
+from pgolf.record.progress import Progress
+from pgolf.record.seeds import EndedEarly, Job, Stopped, TakenDown, attempts, run_seed
 
 pytestmark = [
     pytest.mark.skipif(SSHD is None, reason=NO_SSHD),
@@ -185,6 +189,35 @@ def test_seeds_that_would_cost_too_much_are_not_begun(account: FakeRunpod, tmp_p
     place.close()
     assert "about $2.0" in str(budget.over)
     assert not attempts(tmp_path / "record", [42])
+
+
+def test_seed_that_misses_a_limit_is_ended_with_its_pod_also_by_the_next_process(
+    account: FakeRunpod, tmp_path: Path
+) -> None:
+    judge, place = (
+        Judge(("limits",), tracks.load("10min_16mb").limits, tracks.EarlyStop()),
+        open_place(account, tmp_path),
+    )
+    this = job(tmp_path, TOO_BIG)
+    pod = place.open(this.folder / "42/attempt-1")
+    pod.put(this.program, "train_gpt.py")
+    pod.start(this.command(), {})
+    decision, progress, offset = None, Progress(), 0
+    while decision is None:
+        text, offset = pod.output(offset, "events.jsonl")
+        progress.feed(text)
+        decision = judge(progress)
+    write_decision(pod.folder, decision)  # and then this process was killed
+    (slot,) = place.held.values()
+    assert isinstance(slot, Rental)
+    slot.ended.set()  # no more heartbeats
+    before = len(account.pods())
+    with pytest.raises(EndedEarly, match="over the limit of 16,000,000"):
+        run_seed(this, 42, threading.Event(), place=open_place(account, tmp_path))
+    assert not account.alive()
+    assert len(account.pods()) == before
+    (attempt,) = attempts(tmp_path / "record", [42])
+    assert (attempt.outcome, attempt.exit_code) == ("ended early", 1)
 
 
 def test_request_whose_reply_never_came_is_found_by_the_next_process(account: FakeRunpod, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 import psutil
 import pytest
 from fakes.network import Wire
+from fakes.programs import TOO_BIG
 from fakes.sshd import MISSING, SSHD, USER, Sshd
 
-from pgolf import presets
+from pgolf import presets, tracks
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
 from pgolf.pack import pack
@@ -27,7 +28,8 @@ from pgolf.pods.remote import RemotePlace, RemotePod, Unfit
 from pgolf.pods.settings import Checks, Inventoried, Settings, Ssh, read_settings
 from pgolf.pods.ssh import Data, Inventory
 from pgolf.presets import as_env
-from pgolf.record.seeds import Job, TakenDown, attempts, run_seed
+from pgolf.record.early_stop import Judge
+from pgolf.record.seeds import EndedEarly, Job, TakenDown, attempts, run_seed
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason=MISSING)
 TINY = Path(__file__).parents[1] / "flows"
@@ -210,6 +212,21 @@ def test_seed_killed_there_is_another_attempt_and_what_it_said_is_kept(tmp_path:
     first, _ = attempts(tmp_path / "record", [42])
     assert first.outcome == "stopped"
     assert "last words" in (first.reason or "")
+
+
+def test_seed_that_misses_a_limit_there_is_ended_and_its_files_come_home(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    judge = Judge(("limits",), tracks.load("10min_16mb").limits, tracks.EarlyStop())
+    for program in (TOO_BIG, "would succeed"):
+        here = place(tmp_path, settings(sshd, key))
+        with pytest.raises(EndedEarly, match="over the limit of 16,000,000"):
+            run_seed(job(tmp_path, program), 42, threading.Event(), place=here, judge=judge)
+        here.close()
+    (attempt,) = attempts(tmp_path / "record", [42])
+    assert (attempt.outcome, attempt.exit_code) == ("ended early", 1)
+    folder = tmp_path / "record/seeds/42/attempt-1"
+    assert json.loads((folder / "exit.json").read_text())["signals"] == [signal.SIGTERM]
+    assert "evaluating" in (folder / "train.log").read_text()
+    assert not list((sshd.home / ".pgolf/unfetched").iterdir())
 
 
 def test_supervisor_killed_there_is_lost_and_its_orphan_is_ended(tmp_path: Path, sshd: Sshd, key: Path) -> None:

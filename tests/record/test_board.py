@@ -9,8 +9,9 @@ from rich.console import Console
 
 from pgolf import tracks
 from pgolf.record import ledger
-from pgolf.record.board import Board, clock, loss_at
+from pgolf.record.board import Board, clock
 from pgolf.record.progress import Progress
+from pgolf.record.standing import losses_at
 
 
 def training(step: int, elapsed: float) -> Progress:
@@ -77,9 +78,9 @@ def test_terminal_shows_budgets_cost_and_the_distance_from_the_standing_record()
 def test_loss_beyond_the_standing_curve_has_nothing_to_be_compared_with() -> None:
     standing = ledger.load("pr1493")
     last = standing.seeds[0].curve[-1][0]
-    assert loss_at(standing, last) is not None
-    assert loss_at(standing, last + 1) is None
-    assert loss_at(ledger.load("pr1855"), 1) is None  # a record without curves
+    assert losses_at(standing, last) is not None
+    assert losses_at(standing, last + 1) is None
+    assert losses_at(ledger.load("pr1855"), 1) is None  # a record without curves
 
 
 def test_losses_over_other_tokens_are_not_compared() -> None:
