@@ -56,9 +56,9 @@ from pgolf.record.preflight import check_disk, check_size, trial_environment
 from pgolf.record.probing import known_probes, read_probes, run_probes
 from pgolf.record.progress import Progress
 from pgolf.record.request import Request, check_request
-from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, has_ended, run_seed, share_cores
+from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, attempts, has_ended, run_seed, share_cores
 from pgolf.record.standing import ledger_entry, measured_here
-from pgolf.record.submission import RecordInputs, Verdict, judge, write
+from pgolf.record.submission import RecordInputs, Verdict, judge, write, write_unfinished
 from pgolf.record.tables import seed_news, seed_rows, verdict_markdown, verdict_news
 
 log = logging.getLogger("pgolf.record")
@@ -414,7 +414,9 @@ def collect(
             log.info("%s %s: reused, finished before (%s)", job.name, seed, folder.name)
         finished[job.name][seed] = folder
     if not finished["seed"]:
-        raise RunFailed(f"no seed came to its end; their logs are in {record.folder / 'seeds'}")
+        tried = attempts(record.folder, record.request.seeds)
+        report = write_unfinished(record.id, record.request.name, read_plans(record.folder), tried, record.folder)
+        raise RunFailed(f"no seed came to its end; {report} says what became of them")
     return finished
 
 

@@ -6,6 +6,7 @@
 #   PYTHON           the interpreter that trainers run with
 #   GPUS, GPU_TYPES  how many, and of which types ('a|b'; empty: any); 0: none are needed
 #   MIN_FREE_GB, MIN_DISK_MB_S, MIN_TORCH
+#   CUDA             1: torch has to see these GPUs, and to sum over all of them by NCCL
 set -euo pipefail
 
 unfit() { echo "unfit: $*"; exit 1; }
@@ -41,7 +42,7 @@ has() { "$PYTHON" -c "import importlib.util as u, sys; sys.exit(not all(map(u.fi
 has torch || unfit "$PYTHON has no torch"
 has numpy sentencepiece brotli || "$PYTHON" -m pip install --quiet numpy sentencepiece brotli || unfit "cannot install numpy, sentencepiece and brotli"
 
-"$PYTHON" - "$GPUS" "$MIN_TORCH" "$driver" "$free_gb" "$disk" <<'PY'
+"$PYTHON" - "$((CUDA ? GPUS : 0))" "$MIN_TORCH" "$driver" "$free_gb" "$disk" <<'PY'
 import json
 import sys
 
@@ -57,7 +58,7 @@ def parts(version):
 if parts(torch.__version__) < parts(least):
     sys.exit(f"unfit: torch {torch.__version__}, {least} is needed")
 nccl = None
-if gpus and torch.cuda.is_available():
+if gpus:
     if torch.cuda.device_count() != gpus:
         sys.exit(f"unfit: torch sees {torch.cuda.device_count()} GPUs of {gpus}")
     from torch.cuda import nccl as library

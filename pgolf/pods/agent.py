@@ -124,9 +124,8 @@ def start(folder: str, spec: dict[str, Any]) -> dict[str, Any]:
     return status(folder)
 
 
-def supervise(folder: str, command: list[str]) -> None:
-    """Run `command` to its end; what it printed, and how it ended, are in files of `folder`."""
-    write_json("pod.json", {**(identity(os.getpid()) or {}), "started": time.time(), "command": command})
+def run(command: list[str]) -> dict[str, Any]:
+    """Run `command` to its end in the current folder, its output in train.log: how it ended, as exit.json has it."""
     with open(".reserve", "wb") as f:
         f.write(os.urandom(RESERVE_BYTES))
     signals: list[int] = []
@@ -148,10 +147,16 @@ def supervise(folder: str, command: list[str]) -> None:
     disk = os.statvfs(".")
     free = disk.f_bavail * disk.f_frsize
     os.unlink(".reserve")
+    return {"exit_code": exit_code, "signals": signals, "ended": time.time(), "disk_free": free}
+
+
+def supervise(folder: str, command: list[str]) -> None:
+    """Run `command` to its end; what it printed, and how it ended, are in files of `folder`."""
+    write_json("pod.json", {**(identity(os.getpid()) or {}), "started": time.time(), "command": command})
+    ending = run(command)
     os.makedirs(os.path.join(STATE, "unfetched"), exist_ok=True)
     with open(unfetched(folder), "w"):  # before exit.json: whoever sees the end may count on the watchdog's patience
         pass
-    ending = {"exit_code": exit_code, "signals": signals, "ended": time.time(), "disk_free": free}
     write_json("exit.json", ending)
 
 

@@ -49,6 +49,7 @@ def prepare(machine: Machine, wanted: Wanted, root: Path, files: Mapping[str, st
         "MIN_FREE_GB": str(checks.min_free_gb),
         "MIN_DISK_MB_S": str(checks.min_disk_mb_s),
         "MIN_TORCH": checks.min_torch,
+        "CUDA": "1" if checks.cuda else "0",
     }
     words = " ".join(f"{name}={quote(value)}" for name, value in settings.items())
     try:

@@ -30,6 +30,7 @@ class Checks(_Entry):
     min_disk_mb_s: float = 100.0
     max_clock_skew_s: float = 60.0
     min_torch: str = "2.6"
+    cuda: bool = True  # torch there must see every GPU
 
 
 class Inventoried(_Entry):

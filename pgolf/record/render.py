@@ -62,6 +62,12 @@ def count(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
+def ending(rules: Sequence[str]) -> str:
+    """What a plan's rules for running seeds say, as a sentence without its stop."""
+    why = {"limits": "misses a hard limit, or is going to", "loss": "has a hopeless loss beside the standing record's"}
+    return f"a seed that {', or '.join(why[rule] for rule in rules)} is ended early, and not replaced"
+
+
 def evidence(places: Sequence[Evidence]) -> Markup:
     """Where something was read, as code spans; the first few of many."""
     shown = ", ".join(code(f"{e.file}:{e.line}") for e in places[:4])
@@ -93,7 +99,8 @@ def _environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = (bpb, signed, seconds, count) if html else (code, shell, bpb, signed, seconds, count, evidence)
+    filters = (bpb, signed, seconds, count, ending)
+    filters += () if html else (code, shell, evidence)
     environment.filters |= {f.__name__: f for f in filters} | {"p": format_p}
     return environment
 

@@ -314,6 +314,13 @@ def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:
     return target
 
 
+def write_unfinished(record_id: str, name: str, plans: Sequence[Plan], attempts: Sequence[Attempt], out: Path) -> Path:
+    """Write `out`/report/ for a record none of whose seeds came to its end; the folder."""
+    text = render("unfinished.md.j2", record_id=record_id, name=name, plans=plans, attempts=attempts)
+    write_atomic(out / "report" / "README.md", text)
+    return out / "report"
+
+
 def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
     """Fill `folder`; without a verdict it is a draft to be audited, with a negative one a report."""
     negative = verdict is not None and not verdict.positive

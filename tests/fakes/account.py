@@ -79,6 +79,7 @@ capacity_patience_s = 60.0
 [runpod.checks]
 min_free_gb = 0.01
 min_disk_mb_s = 0.1
+cuda = false
 [runpod.rent]
 gpu_types = ["NVIDIA H100 80GB HBM3"]
 [runpod.rehearse]

@@ -11,6 +11,8 @@ from pgolf.data.dataset import Dataset
 from pgolf.files import sha256_file, write_json
 from pgolf.record import ledger
 from pgolf.record.audit import audit_folders
+from pgolf.record.early_stop import Decision, write_decision
+from pgolf.record.logs import read_run
 from pgolf.record.probing import read_probes
 
 SEEDS = (42, 314, 999)
@@ -130,3 +132,45 @@ def test_changed_artifact_is_noticed(made: Made, tiny_data: Dataset) -> None:
         artifact.write_bytes(whole)
     assert code == 1
     assert "final_model.int6.ptz was changed after it was made" in stderr
+
+
+def test_seed_ended_early_is_not_replaced_and_the_report_says_so(
+    tiny_track: Path, tiny_data: Dataset, tmp_path: Path
+) -> None:
+    attempt = tmp_path / "early" / "seeds" / "314" / "attempt-1"
+    write_json(attempt / "pod.json", {"pid": 1, "started": 1.0, "command": []})
+    write_decision(attempt, Decision("limits", "evaluation is going to take too long", 12, "2026-11-26T00:00:00+00:00"))
+    write_json(attempt / "exit.json", {"exit_code": 1, "signals": [15], "ended": 2.0})
+    code, made, _ = record(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "early", "--stop-early")
+    assert code == 1
+    assert made
+    assert made.outcome["reasons"] == [
+        "seed 314 was planned and did not finish (ended early: evaluation is going to take too long)",
+        *made.outcome["reasons"][1:],
+    ]
+    readme = (made.folder / "report" / "README.md").read_text()
+    assert "a seed that misses a hard limit, or is going to is ended early, and not replaced" in readme
+    assert "| 314 | 1 | ended early |" in readme
+    assert [p.name for p in attempt.parent.iterdir()] == ["attempt-1"]
+    code, _, stderr = record(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "early", "--no-stop-early")
+    assert code == 2
+    assert "holds a plan whose early_stop differ" in stderr
+
+
+def test_hopeless_seeds_are_ended_and_their_record_is_a_report(made: Made, tiny_data: Dataset, tmp_path: Path) -> None:
+    """Beside itself a record is not hopeless; with the learning rate of a typing error it is."""
+    runs = [read_run(made.folder / f"seeds/{seed}/attempt-1/train.log") for seed in SEEDS]
+    facts = {"name": "itself", "track": "tiny_track", "title": "", "date": "2026-11-26", "author": "", "source": ""}
+    standing = ledger.write_standing(tmp_path / "itself.json", ledger.from_runs(runs, **facts))
+    track = tmp_path / "tiny_track.toml"
+    text = (TINY / "tiny_track.toml").read_text().replace("tiny-standing.json", str(standing))
+    track.write_text(text.replace('"tiny.toml"', f'"{TINY / "tiny.toml"}"'))
+    typing_error = ["--set", "MATRIX_LR=50", "--set", "TIED_EMBED_LR=20"]
+    code, nothing, stderr = record(track, tiny_data, tmp_path, "--id", "hopeless", "--stop-hopeless", *typing_error)
+    assert (code, nothing) == (1, None)
+    assert stderr.count("nats worse than") >= 3
+    assert "no seed came to its end" in stderr
+    report = (tmp_path / "hopeless/report/README.md").read_text()
+    assert report.count("| ended early |") == 3
+    assert "quantile 1 of the seeds of itself there" in report
+    assert not list(tmp_path.glob("hopeless/seeds/*/attempt-2"))

@@ -1,0 +1,66 @@
+"""runpod/bootstrap.sh on this machine, the NVIDIA driver's part played by an nvidia-smi on PATH."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).parents[2] / "runpod/bootstrap.sh"
+H100 = "NVIDIA H100 80GB HBM3"
+
+
+def bootstrap(
+    tmp_path: Path, gpus: list[str], ecc: str = "0", answers: bool = True, **settings: str
+) -> tuple[int, str]:
+    """Exit code and last line on a machine with these GPUs."""
+    smi = tmp_path / "bin/nvidia-smi"
+    smi.parent.mkdir(exist_ok=True)
+    names, errors = "\\n".join(gpus), "\\n".join([ecc] * len(gpus))
+    smi.write_text(
+        "#!/bin/sh\n"
+        + ("" if answers else "echo 'Failed to initialize NVML: Driver/library version mismatch'; exit 18\n")
+        + f"case \"$1\" in *=name) printf '{names}\\n';; *=driver*) echo 570.00;; *=ecc*) printf '{errors}\\n';; esac\n"
+    )
+    smi.chmod(0o755)
+    asked = {"PYTHON": sys.executable, "GPUS": "2", "GPU_TYPES": H100, "MIN_FREE_GB": "0.01", "MIN_DISK_MB_S": "0.1"}
+    env = {"PATH": f"{smi.parent}:{os.environ['PATH']}", "MIN_TORCH": "2.6", "CUDA": "0", **asked, **settings}
+    done = subprocess.run(["bash", SCRIPT], cwd=tmp_path, env=env, capture_output=True, text=True)
+    lines = done.stdout.splitlines() + done.stderr.splitlines()
+    assert not list(tmp_path.glob(".disk.*"))
+    return done.returncode, lines[-1]
+
+
+def test_machine_as_it_was_paid_for_is_described(tmp_path: Path) -> None:
+    code, said = bootstrap(tmp_path, [H100, "NVIDIA H200"], GPU_TYPES=f"{H100}|NVIDIA H200")
+    assert code == 0, said
+    facts = json.loads(said)
+    assert (facts["driver"], facts["torch"]) == ("570.00", torch.__version__)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "more", "said"),
+    [
+        ([H100], {}, "1 GPUs, 2 were paid for"),
+        ([H100] * 3, {}, "3 GPUs, 2 were paid for"),
+        ([H100, "NVIDIA H100 PCIe"], {}, f"a GPU is 'NVIDIA H100 PCIe', not {H100}"),
+        ([H100, "NVIDIA L4"], {"GPU_TYPES": f"{H100}|NVIDIA H200"}, f"not {H100} or NVIDIA H200"),
+        ([H100, H100], {"ecc": "3"}, "2 GPUs have uncorrected memory errors"),
+        ([H100, H100], {"answers": False}, "does not answer: Failed to initialize NVML"),
+    ],
+    ids=("too few", "too many", "another", "none of the list", "memory errors", "no answer"),
+)
+def test_machine_that_is_not_what_was_paid_for(tmp_path: Path, gpus: list[str], more: dict, said: str) -> None:
+    code, last = bootstrap(tmp_path, gpus, **more)
+    assert code == 1
+    assert last.startswith("unfit: ")
+    assert said in last
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_gpus_that_torch_cannot_see_are_none(tmp_path: Path) -> None:
+    code, said = bootstrap(tmp_path, [H100, H100], CUDA="1")
+    assert (code, said) == (1, "unfit: torch sees 0 GPUs of 2")
