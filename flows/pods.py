@@ -1,6 +1,7 @@
 """What a flow does about pods: the key, whose they are, and that they end when the flow does, however it ends."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ def end_pods(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
         tags = client.read_flow_run(flow_run.id).tags
     file = given.get("pods_file")
     settings = read_settings(Path(file) if file else None)
-    for tag in tags:
-        if tag.startswith(TAG):
-            wind_up(Path(given.get("runs_dir") or "runs").resolve() / tag.removeprefix(TAG), settings, api_key())
+    for folder in folders_of(given, tags):
+        wind_up(folder, settings, api_key())
+
+
+def folders_of(parameters: Mapping[str, Any], tags: Iterable[str]) -> list[Path]:
+    """The folders of the records that a flow run is at."""
+    runs_dir = Path(parameters.get("runs_dir") or "runs").resolve()
+    return [runs_dir / tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG)]

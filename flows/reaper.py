@@ -1,31 +1,40 @@
-"""reaper: on a schedule, end the rented pods of this owner that no live flow run owns. One of four nets."""
+"""reaper: on a schedule, look after what nobody looks after. A record whose worker was killed is handed to the next
+worker; rented pods of this owner that no live flow run owns are ended. One of four nets."""
 
 import logging
+import time
 from pathlib import Path
+from uuid import UUID
 
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import AwaitingRetry
 
-from flows.pods import TAG, api_key
-from pgolf.pods.reap import reap
+from flows.pods import TAG, api_key, folders_of
+from pgolf.pods.reap import reap, worked_on
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import read_settings
 
 log = logging.getLogger("pgolf.reaper")
-ALIVE = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING]
+# scheduled ones, too: a record's tag is on those alone that have been at it, and are to go on
+ALIVE = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING, StateType.SCHEDULED]
 PAGE = 200
+SETTLE_S = 10.0  # for a flow run that has let go of its record to say that it has ended
 
 
 @flow(name="reaper")
 def reap_pods(runs_dir: str = "runs", pods_file: str | None = None) -> list[str]:
-    """End the pods of this owner whose record neither a live flow run nor a process of this machine works on.
+    """Have records of killed workers gone on with; end the pods of this owner whose record nobody works on.
+
+    Nobody: neither a live flow run nor a process of this machine.
 
     Args:
         runs_dir: Folder for records: one that a process of this machine works on is left alone.
         pods_file: The pods.toml with owner and API. Default: PGOLF_PODS_FILE, else pods.toml.
     """
+    take_up()
     key = api_key()
     if key is None:
         log.info("no RunPod key here: nothing that could have been rented")
@@ -37,13 +46,43 @@ def reap_pods(runs_dir: str = "runs", pods_file: str | None = None) -> list[str]
     return [pod.name for pod in ended]
 
 
+def take_up() -> list[UUID]:
+    """Schedule the flow runs of deployments again that say that they run, and do not: nobody holds their record's lock.
+
+    The worker that takes one goes on where it stood. Records in folders that are not here are left alone.
+    """
+    left = abandoned()
+    if left:
+        time.sleep(SETTLE_S)
+    ids = [run.id for run in abandoned() if run.id in {known.id for known in left}]
+    with get_client(sync_client=True) as client:
+        for run_id in ids:
+            again = AwaitingRetry(message="its worker is gone; taken up by the next one")
+            client.set_flow_run_state(run_id, again, force=True)
+            log.info("flow run %s: its worker is gone, scheduled again", run_id)
+    return ids
+
+
+def abandoned() -> list[FlowRun]:
+    """Flow runs of deployments that run by their state, but at none of whose records anybody is."""
+    found = []
+    for run in flow_runs([StateType.RUNNING]):
+        folders = [folder for folder in folders_of(run.parameters, run.tags) if folder.is_dir()]
+        if run.deployment_id and folders and not any(worked_on(f.parent, f.name) for f in folders):
+            found.append(run)
+    return found
+
+
 def live_records() -> set[str]:
     """The records that flow runs of this server are at."""
-    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=ALIVE))
-    found: set[str] = set()
+    return {tag.removeprefix(TAG) for run in flow_runs(ALIVE) for tag in run.tags if tag.startswith(TAG)}
+
+
+def flow_runs(states: list[StateType]) -> list[FlowRun]:
+    """The flow runs of this server in one of these states."""
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
+    found: list[FlowRun] = []
     with get_client(sync_client=True) as client:
-        offset = 0
-        while runs := client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE, offset=offset):
-            found |= {tag.removeprefix(TAG) for run in runs for tag in run.tags if tag.startswith(TAG)}
-            offset += PAGE
+        while runs := client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE, offset=len(found)):
+            found += runs
     return found

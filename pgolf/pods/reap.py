@@ -1,7 +1,8 @@
 """Rented pods that nobody owns any more: found by their names, ended. Other people's are not touched."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,20 @@ def account(pods_file: Path | None = None) -> tuple[Runpod, str]:
     return Runpod(settings.api, check_key(key_of_environment())), settings.owner
 
 
+@contextmanager
+def keeping_out(runs_dir: Path | None, record_id: str) -> Iterator[bool]:
+    """Keep others out of a record in `runs_dir`, if that is there: False where a process of this machine is at it."""
+    folder = (runs_dir / record_id).resolve() if runs_dir else None
+    if folder is None or not folder.is_dir():
+        yield True
+        return
+    with lock_if_free(folder) as free:
+        yield free
+
+
 def worked_on(runs_dir: Path, record_id: str) -> bool:
     """Whether a process of this machine works on a record in `runs_dir`."""
-    folder = (runs_dir / record_id).resolve()
-    if not folder.is_dir():
-        return False
-    with lock_if_free(folder) as free:
+    with keeping_out(runs_dir, record_id) as free:
         return not free
 
 
@@ -72,9 +81,12 @@ def reap(
         assert pod.record_id
         if only is not None and pod.record_id != only:
             continue
-        if only is None and (pod.record_id in live or (runs_dir and worked_on(runs_dir, pod.record_id))):
+        if only is None and pod.record_id in live:
             continue
-        api.delete(pod.id)
-        log.info("%s: ended, nobody works on %s", pod.name, pod.record_id)
-        ended.append(pod)
+        # who starts that record just now waits, and does not find a pod that is on its way out
+        with keeping_out(runs_dir, pod.record_id) as free:
+            if free or only is not None:
+                api.delete(pod.id)
+                log.info("%s: ended, nobody works on %s", pod.name, pod.record_id)
+                ended.append(pod)
     return ended

@@ -25,6 +25,8 @@ from pgolf.record.seeds import ARTIFACT, EVENTS, LOG, PROGRAM, attempts
 from pgolf.record.submission import RecordInputs, SeedRun
 from pgolf.trainer.data import load_validation, tokens_sha256
 
+LOOK_S = 5.0  # the reaper holds a record's lock while it looks, and while it ends a pod
+
 
 @dataclass(frozen=True)
 class Record:
@@ -70,7 +72,7 @@ def working_on(record: Record) -> Iterator[None]:
     record.folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(record.folder.with_name(f".{record.id}.lock"))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOK_S)
     except Timeout:
         raise BadInput(
             f"another `pgolf record` is at {record.folder} just now; wait for it, or make another one with --id"

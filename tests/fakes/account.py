@@ -95,6 +95,12 @@ tick_s = 1
 """)
         return path
 
+    def __enter__(self) -> "FakeRunpod":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=60)
