@@ -26,7 +26,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 faults: $(STAMP)
-	PGOLF_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults/test_pods.py tests/pods/test_runpod.py
+	PGOLF_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults/test_pods.py tests/pods/test_runpod.py tests/flows/test_workers.py
 
 bench: $(STAMP)
 	@for script in $(filter-out bench/faults.py,$(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

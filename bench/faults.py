@@ -1,6 +1,7 @@
 """What records on rented pods survive: every fault of tests/faults, tried once each on a record of its own.
 
     python bench/faults.py [--json] [--only WORD] [--keep FOLDER]
+    python bench/faults.py --record cpu_smoke [--keep FOLDER]     a track's own record here and on three pods: the same?
 
 The pods are sshds of this machine, the API is the tests' fake of RunPod's. The record is the tests' tiny one. Seconds
 to recover: from the restart, or from the fault's end, to the submission.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/faults"))
@@ -33,12 +35,15 @@ from scenarios import (
     killed_at,
     network_drops,
     pod_dies,
+    running,
     spot_taken,
 )
-from seconds import PACKAGES, TINY, measured_track, record
+from seconds import PACKAGES, TINY, environment, measured_track, record, record_command
 
 from flows.server import prefect_api
+from pgolf import tracks
 from pgolf.data.pydocs import build
+from pgolf.record.logs import read_run
 
 
 def faults() -> Iterator[tuple[str, Callable[[Ground], Result]]]:
@@ -79,6 +84,58 @@ def tried(name: str, fault: Callable[[Ground], Result], ground: Ground) -> Resul
         return Result(name, 1, 0, 0, round(time.monotonic() - began, 1), len(left), repr(e)[:300])
 
 
+def same_record(name: str, folder: Path) -> int:
+    """A track's record here, and once more on three pods; exit 0 if the two submissions are the same but for times."""
+    corpus, here = folder / "data", folder / "here"
+    command = record_command(Path(name), corpus, here, "--no-probe")
+    done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0
+    made, rules = json.loads(done.stdout), tracks.load(name)
+    standing = Path(made["folder"], "baseline/standing.json")
+    track = folder / f"{rules.name}.toml"
+    text = (Path(tracks.__file__).parent / track.name).read_text()
+    track.write_text(text.replace(f'"{rules.standing}"', f'"{standing}"') if standing.exists() else text)
+    account = FakeRunpod(folder / "account")
+    try:
+        ground, runs_dir = Ground(track, corpus, account, made, folder, ""), folder / "pods"
+        with running(ground, ground.command(runs_dir), runs_dir / "err") as process:
+            stdout, _ = process.communicate()
+        assert process.returncode == 0, (runs_dir / "err").read_text()
+        there, pods = json.loads(stdout), account.pods()
+    finally:
+        account.close()
+    different = differences(Path(made["path"]), Path(there["path"]))
+    pods_of = json.loads((Path(there["folder"]) / "manifest.json").read_text())["pods"]
+    left = sum(pod["alive"] for pod in pods)
+    print(f"{name}: {len(pods_of)} pods, {left} left; {'; '.join(different) or 'the same submission'}")
+    return int(bool(different) or left > 0)
+
+
+def differences(here: Path, there: Path) -> list[str]:
+    """In what two submissions differ, times and what follows from them apart."""
+    found = [f"only in one: {name}" for name in {p.name for p in here.iterdir()} ^ {p.name for p in there.iterdir()}]
+    if (here / "train_gpt.py").read_bytes() != (there / "train_gpt.py").read_bytes():
+        found.append("train_gpt.py")
+    a, b = (json.loads((folder / "submission.json").read_text()) for folder in (here, there))
+    found += [f"submission.json: {key}" for key in a.keys() | b.keys() if _timeless(key, a) != _timeless(key, b)]
+    for log in here.glob("train_seed*.events.jsonl"):
+        curves = [[p.loss for p in read_run(folder / log.name).train_curve] for folder in (here, there)]
+        if curves[0] != curves[1]:
+            found.append(f"losses of {log.name}")
+    return found
+
+
+def _timeless(key: str, submission: dict[str, Any]) -> Any:
+    if key in ("plans", "attempts", "date"):  # ids and times
+        return None
+    value = submission[key]
+    return (
+        {s: {k: v for k, v in r.items() if "seconds" not in k} for s, r in value.items()}
+        if key == "seed_results"
+        else value
+    )
+
+
 def main() -> int:
     """Try them; exit 0 if all are survived."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,11 +144,16 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, help="folder for the records and their logs, kept (default: a temporary one)"
     )
+    parser.add_argument(
+        "--record", metavar="TRACK", help="compare a track's record here with one on three pods instead"
+    )
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     results = []
     with ExitStack() as stack:
         folder = (options.keep or Path(stack.enter_context(TemporaryDirectory(prefix="pgolf-faults-")))).resolve()
+        if options.record:
+            return same_record(options.record, folder)
         account = FakeRunpod(folder / "account")
         try:
             with prefect_api(folder / "prefect") as wait:

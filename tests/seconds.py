@@ -36,9 +36,10 @@ def environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")} | {"PREFECT_HOME": PREFECT_HOME.name}
 
 
-def record_command(track: Path, data: Dataset, runs_dir: Path, *more: str) -> list[str]:
-    """The command line of `pgolf record --json` in `runs_dir`."""
-    where = ["--track", str(track), "--data-dir", str(data.data_dir), "--runs-dir", str(runs_dir)]
+def record_command(track: Path, data: Dataset | Path, runs_dir: Path, *more: str) -> list[str]:
+    """The command line of `pgolf record --json` in `runs_dir`; `data` is a dataset, or where one is made."""
+    data_dir = data if isinstance(data, Path) else data.data_dir
+    where = ["--track", str(track), "--data-dir", str(data_dir), "--runs-dir", str(runs_dir)]
     return [PGOLF, "record", "--json", *where, *more]
 
 

@@ -49,11 +49,11 @@ class Ground:
     """What all faults share: a track, a dataset, the account, and the outcome of an undisturbed record."""
 
     track: Path
-    data: Dataset
+    data: Dataset | Path
     account: FakeRunpod
     expected: dict[str, Any]
     folder: Path
-    prefect: str  # the API of a Prefect server that outlives them all
+    prefect: str  # the API of a Prefect server that outlives them all; '': each has its own
 
     def command(self, runs_dir: Path, *more: str) -> list[str]:
         runs_dir.mkdir(parents=True, exist_ok=True)
@@ -64,11 +64,8 @@ class Ground:
         )  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        return environment() | {
-            "RUNPOD_API_KEY": self.account.key,
-            "PREFECT_API_URL": self.prefect,
-            "OMP_NUM_THREADS": "1",
-        }
+        server = {"PREFECT_API_URL": self.prefect} if self.prefect else {}
+        return environment() | server | {"RUNPOD_API_KEY": self.account.key, "OMP_NUM_THREADS": "1"}
 
 
 @contextmanager
