@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass, fields
 
 Knob = int | float | bool | str
+BOS = 1  # the token that a document begins with: SentencePiece's default, and that of every public export
 
 
 @dataclass
@@ -63,6 +64,16 @@ class Config:
     tied_embed_init_std: float = 0.005
     attn_out_gate_enabled: bool = False  # pr1812's gate
     gate_window: int = 12
+    attn_out_gate_src: str = "proj"  # what it reads: the branch input, or (q) the raw query projection
+    sparse_attn_gate_enabled: bool = False
+    sparse_attn_gate_scale: float = 1.0
+    sparse_attn_gate_init_std: float = 0.0
+    gated_attn_enabled: bool = False
+    gated_attn_init_std: float = 0.01
+    smear_gate_enabled: bool = False
+    parallel_start_layer: int = 0  # two lanes from this block on; 0 or less: one
+    parallel_final_lane: str = "mean"  # or attn, mlp
+    doc_attention_enabled: bool = False  # rows of text, cut into segments at documents and every TRAIN_SEQ_LEN
     # In pr1812's README only, and off in our presets:
     loop_branch_scale: bool = False  # looped blocks' branch inputs also divided by √(NUM_LOOPS+1)
     embed_scale_enabled: bool = False  # a learned scale on the embedding's output
@@ -111,6 +122,7 @@ class Config:
     size_margin: int = 2000  # bytes below SIZE_CAP that fitting aims at
 
     # --- evaluation
+    val_batch_tokens: int = 524288  # with document attention plain evaluation reads rows of an eighth of it
     sliding_window_enabled: bool = True
     ttt_enabled: bool = True
     ttt_chunk_tokens: int = 32768

@@ -109,7 +109,7 @@ class Loader:
             drawn.append((file, self.starts[file].pop()))
         return drawn
 
-    def _read(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _read(self) -> tuple[torch.Tensor, ...]:
         drawn = self.draw()
         rows = np.stack([self.files[f][s : s + self.length + 1] for f, s in drawn]).astype(np.int64)
         if rows.max() >= self.vocab_size:
@@ -119,7 +119,7 @@ class Loader:
             rows = rows.pin_memory().to(self.device, non_blocking=True)
         return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
 
-    def next(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def next(self) -> tuple[torch.Tensor, ...]:
         batch = self.ahead.result() if self.ahead else self._read()
         self.ahead = self.pool.submit(self._read)
         return batch

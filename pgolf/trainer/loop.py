@@ -120,7 +120,7 @@ class Training:
                 f"micro-batches × TRAIN_SEQ_LEN {cfg.train_seq_len}"
             )
         self.sequences = cfg.train_batch_tokens // per_step
-        self.loader = self.fresh_loader()
+        self.loader = self.training_loader()
         self.ema: EMA | None = None
         self.step, self.before = 0, 0.0
         self.since: float | None = None  # None: the clock stands still
@@ -131,6 +131,15 @@ class Training:
 
     def fresh_loader(self) -> Loader:
         return Loader(self.cfg, self.run.rank, self.run.world, self.sequences, self.run.device)
+
+    def training_loader(self) -> Loader:
+        """What training reads; calibration reads shuffled sequences always."""
+        if self.cfg.doc_attention_enabled:
+            from pgolf.trainer.doc_attention import RowLoader
+
+            row = self.sequences * self.cfg.train_seq_len
+            return RowLoader(self.cfg, self.run.rank, self.run.world, row, self.run.device)
+        return self.fresh_loader()
 
     # --- the clock: training only, validation and checkpoints not counted
     def elapsed(self) -> float:
@@ -160,10 +169,10 @@ class Training:
         fit = self.sequences if self.run.cuda else fit
         total = torch.zeros((), device=self.run.device)
         for _ in range(self.accum):
-            x, y = self.loader.next()
+            x, y, *bounds = self.loader.next()
             for rows in range(0, len(x), fit):
                 part = x[rows : rows + fit]
-                loss = training_loss(self.raw, self.model(part), y[rows : rows + fit])
+                loss = training_loss(self.raw, self.model(part, 0, *bounds), y[rows : rows + fit])
                 loss = loss * (len(part) / (len(x) * self.accum))
                 loss.backward()
                 total += loss.detach()
@@ -224,7 +233,7 @@ class Training:
                 bank.copy_(weights[k])
         self.raw.looping, self.step, self.pending = False, 0, None
         self.optimizer = Optimizer(self.banks, cfg, run.dtype, run.rank, run.world)
-        self.loader = self.fresh_loader()
+        self.loader = self.training_loader()
 
     def train(self, validate) -> None:
         """Train to ITERATIONS or the cap. `validate()` gives (val_loss, val_bpb) and is off the clock."""

@@ -5,6 +5,8 @@ in float32 and used in the compute dtype; every cast is written out, so that a n
 no dropout and no autocast: training and evaluation run the same code.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ try:
 except ImportError:
     flash_attn_func = None
 
+Rope = tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Tensor], Tensor]]  # cos, sin, and who attends to whom
 EPS = torch.finfo(torch.float32).eps
 MATRICES = ("attn.c_q", "attn.c_k", "attn.c_v", "attn.proj", "mlp.fc", "mlp.proj")
 
@@ -69,11 +72,17 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return y.transpose(1, 2)
 
 
+def head_gates(source: Tensor, weight: Tensor) -> Tensor:
+    """sigmoid of one logit a head, read off the first dims of the source: `[B, T, dims]` to `[B, T, H, 1]`."""
+    return linear(source[..., : weight.shape[1]], weight).sigmoid()[..., None]
+
+
 class Attention(nn.Module):
     """Causal attention with per-head norm, rotary positions, query gain, XSA and an optional output gate."""
 
     def __init__(self, cfg: Config, layer: int):
         super().__init__()
+        self.cfg = cfg
         D, self.H, self.K = cfg.model_dim, cfg.num_heads, cfg.num_kv_heads
         self.E = D // self.H
         self.c_q = Linear(D, D)
@@ -84,8 +93,16 @@ class Attention(nn.Module):
         self.xsa = layer >= cfg.num_layers - cfg.xsa_last_n
         if cfg.attn_out_gate_enabled:
             self.gate = nn.Parameter(torch.zeros(self.H, cfg.gate_window))
+        if cfg.sparse_attn_gate_enabled:
+            from pgolf.trainer.sparse_attn_gate import SparseGate
 
-    def forward(self, n: Tensor, rope: tuple[Tensor, Tensor], first: int) -> Tensor:
+            self.gate = SparseGate(cfg)
+        if cfg.gated_attn_enabled:
+            from pgolf.trainer.gated_attn import GatedAttention
+
+            self.gate = GatedAttention(cfg)
+
+    def forward(self, n: Tensor, rope: Rope, first: int) -> Tensor:
         """n `[B, T, D]`, the branch input, to `[B, T − first, D]`: queries from position `first` on."""
         B, T, D = n.shape
         if first:
@@ -99,17 +116,19 @@ class Attention(nn.Module):
             k.view(B, T, self.K, self.E),
             v.view(B, T, self.K, self.E),
         )
-        cos, sin = rope
+        raw, (cos, sin, attend) = q.flatten(2), rope
         q = rotate(norm(q), cos[first:], sin[first:]) * self.q_gain.to(q.dtype)[:, None]
-        y = causal_attention(q, rotate(norm(k), cos, sin), v)
+        y = attend(q, rotate(norm(k), cos, sin), v)
         if self.xsa:  # drop what the position's own value says: y − (y·v̂)v̂, one v̂ per group of query heads
             own = F.normalize(v[:, first:], dim=-1)[:, :, :, None]  # [B, t, K, 1, E]
             y = y.view(B, T - first, self.K, self.H // self.K, self.E)
             y = y - (y * own).sum(-1, keepdim=True) * own
         y = y.reshape(B, T - first, self.H, self.E)
-        if hasattr(self, "gate"):
-            gate = linear(n[:, first:, : self.gate.shape[1]], self.gate)
-            y = y * (2 * gate.sigmoid())[..., None]
+        if self.cfg.attn_out_gate_enabled:
+            source = raw if self.cfg.attn_out_gate_src == "q" else n[:, first:]
+            y = y * (2 * head_gates(source, self.gate))
+        if self.cfg.sparse_attn_gate_enabled or self.cfg.gated_attn_enabled:
+            y = y * self.gate(n[:, first:])
         return self.proj(y.reshape(B, T - first, D))
 
 
@@ -140,14 +159,20 @@ class Block(nn.Module):
         if cfg.loop_branch_scale and cfg.loop_start <= layer <= cfg.loop_end:
             self.branch_scale *= (cfg.num_loops + 1) ** -0.5
 
-    def forward(self, x: Tensor, x0: Tensor, rope: tuple[Tensor, Tensor], first: int = 0) -> Tensor:
+    def forward(self, x: Tensor, x0: Tensor, rope: Rope, first: int = 0) -> Tensor:
+        x = self.mixed(x, x0)
+        after = x[:, first:] + self.attention(x, rope, first)
+        return after + self.feed_forward(x[:, first:] if self.parallel else after)
+
+    def mixed(self, x: Tensor, x0: Tensor) -> Tensor:
         mix = self.resid_mix.to(x.dtype)
-        x = mix[0] * x + mix[1] * x0
-        attn = self.attn(norm(x) * self.branch_scale, rope, first)
-        x = x[:, first:]
-        after = x + self.attn_scale.to(x.dtype) * attn
-        mlp = self.mlp(norm(x if self.parallel else after) * self.branch_scale)
-        return after + self.mlp_scale.to(x.dtype) * mlp
+        return mix[0] * x + mix[1] * x0
+
+    def attention(self, x: Tensor, rope: Rope, first: int) -> Tensor:
+        return self.attn_scale.to(x.dtype) * self.attn(norm(x) * self.branch_scale, rope, first)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return self.mlp_scale.to(x.dtype) * self.mlp(norm(x) * self.branch_scale)
 
 
 class GPT(nn.Module):
@@ -164,6 +189,14 @@ class GPT(nn.Module):
             self.skip_gates = nn.Parameter(torch.zeros(rows, cfg.model_dim))
         if cfg.embed_scale_enabled:
             self.embed_scale = nn.Parameter(torch.ones(1))
+        if cfg.smear_gate_enabled:
+            from pgolf.trainer.smear_gate import SmearGate
+
+            self.smear = SmearGate(cfg)
+        if cfg.parallel_start_layer > 0:
+            from pgolf.trainer.parallel_start_layer import TwoLanes
+
+            self.lanes = TwoLanes(cfg)
         self._init_weights()
 
     def virtual_order(self, looping: bool) -> tuple[list[int], list[int]]:
@@ -188,20 +221,32 @@ class GPT(nn.Module):
         if self.dtype == torch.bfloat16:
             self.tok_emb.bfloat16()
 
-    def forward(self, tokens: Tensor, first: int = 0) -> Tensor:
-        """Tokens `[B, T]` to final normed states `[B, T − first, D]`, in the compute dtype."""
+    def forward(self, tokens: Tensor, first: int = 0, bounds: Tensor | None = None) -> Tensor:
+        """Tokens `[B, T]` to final normed states `[B, T − first, D]`, in the compute dtype.
+
+        Attention is causal within a row or, if `bounds` (see `doc_attention.segment_bounds`) are given, a segment.
+        """
         x = F.embedding(tokens, self.tok_emb.weight).to(self.dtype)
+        if self.cfg.smear_gate_enabled:
+            x = self.smear(x, tokens)
         x = norm(x)
         if self.cfg.embed_scale_enabled:
             x = x * self.embed_scale.to(x.dtype)
         x0 = x
-        rope = rotary_tables(tokens.shape[1], self.cfg, tokens.device)
+        rope: Rope = (*rotary_tables(tokens.shape[1], self.cfg, tokens.device), causal_attention)
+        if self.cfg.doc_attention_enabled and bounds is not None:
+            from pgolf.trainer.doc_attention import segment_rope
+
+            rope = segment_rope(self.cfg, bounds, tokens)
         left, right = self.virtual_order(self.looping)
         skips = []
         for i in left:
             x = self.blocks[i](x, x0, rope)
             skips.append(x)
         for j, i in enumerate(right):
+            if self.cfg.parallel_start_layer > 0 and i >= self.cfg.parallel_start_layer:
+                x = self.lanes(self, j, skips, x, x0, rope, first)
+                break
             if skips:
                 x = self._join(j, skips.pop(), x)
             x = self.blocks[i](x, x0, rope, first if j == len(right) - 1 else 0)

@@ -74,6 +74,10 @@ def sliding_windows(cfg: Config, total: int) -> list[tuple[int, int, int]]:
 
 def fixed(model: GPT, tokens: Tensor, want_logp: bool = False, rank: int = 0, world: int = 1) -> Iterator[Scored]:
     """Non-overlapping sequences."""
+    if model.cfg.doc_attention_enabled:
+        from pgolf.trainer.doc_attention import score_rows
+
+        return (yield from score_rows(model, tokens, want_logp, lambda n: share(n, rank, world)))
     windows = fixed_windows(model.cfg, len(tokens) - 1)
     part = share(len(windows), rank, world)
     yield from score_windows(model, tokens, windows[part.start : part.stop], want_logp)

@@ -2,7 +2,8 @@
 
 `shape` is a dict of sizes and switches, by the names of the knobs. A block is a dict of its tensors: q, k, v, out,
 up, down (matrices, [out, in]); q_gain [heads]; mix_x, mix_x0, attn_scale, mlp_scale [dim]; gate [heads, window]
-where there is one. A model: embedding [vocab, dim], blocks, skip_weight and (or None) skip_gate [skips, dim].
+where there is one; resid [2] and post [2, 2] with two lanes. A model: embedding [vocab, dim], blocks, skip_weight and
+(or None) skip_gate [skips, dim]; smear_weight [window] and smear_scale where there is a SmearGate.
 
 `seen(name, x)`, where given, hears every matrix's input [time, dim]: what a Hessian sums up.
 """
@@ -44,6 +45,37 @@ def without_own_value(y: Tensor, v: Tensor) -> Tensor:
     return y - (y * unit).sum(-1, keepdim=True) * unit
 
 
+def head_gate(x: Tensor, q: Tensor, weight: Tensor, shape: dict) -> Tensor:
+    """What one head's outputs are multiplied by, [time]; x is the branch input, q all heads' raw queries."""
+    if shape["sparse_attn_gate_enabled"]:
+        return torch.sigmoid(shape["sparse_attn_gate_scale"] * (x[:, : len(weight)] @ weight))
+    if shape["gated_attn_enabled"]:
+        return torch.sigmoid(x @ weight)
+    reads = q if shape["attn_out_gate_src"] == "q" else x
+    return 2 * torch.sigmoid(reads[:, : len(weight)] @ weight)
+
+
+def smeared(e: Tensor, tokens: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """SmearGate on raw embeddings [time, dim]: each takes up some of its unsmeared predecessor, a BOS (1) does not."""
+    rows = [e[0]]
+    for t in range(1, len(e)):
+        gate = scale * torch.sigmoid(weight @ e[t, : len(weight)])
+        rows.append(e[t] if tokens[t] == 1 else e[t] + gate * e[t - 1])
+    return torch.stack(rows)
+
+
+def segments(tokens: Tensor, length: int) -> list[tuple[int, int]]:
+    """(start, end) of a row's segments: from 0, each BOS (1), and every `length` tokens since the last of those."""
+    starts, since = [], 0
+    for t, token in enumerate(tokens.tolist()):
+        if t == 0 or token == 1:
+            since = 0
+        if since % length == 0:
+            starts.append(t)
+        since += 1
+    return list(zip(starts, [*starts[1:], len(tokens)], strict=True))
+
+
 def attention(x: Tensor, block: dict, shape: dict, seen=ignore) -> Tensor:
     """One sequence's branch input [time, dim] → branch output [time, dim]."""
     heads, kv_heads = shape["num_heads"], shape["num_kv_heads"]
@@ -63,8 +95,7 @@ def attention(x: Tensor, block: dict, shape: dict, seen=ignore) -> Tensor:
             y.append(weights @ v[: t + 1])
         y = without_own_value(torch.stack(y), v) if block["xsa"] else torch.stack(y)
         if "gate" in block:
-            window = block["gate"].shape[1]
-            y = y * (2 * torch.sigmoid(x[:, :window] @ block["gate"][h]))[:, None]
+            y = y * head_gate(x, x @ block["q"].T, block["gate"][h], shape)[:, None]
         outputs.append(y)
     joined = torch.cat(outputs, -1)
     seen("out", joined)
@@ -88,13 +119,28 @@ def branch_scale(index: int, shape: dict) -> float:
     return scale
 
 
-def block_forward(x: Tensor, x0: Tensor, index: int, block: dict, shape: dict, seen=ignore) -> Tensor:
-    """Block `index` on one sequence [time, dim]; from PARALLEL_RESIDUAL_START on both branches read the same input."""
+def block_forward(x: Tensor, x0: Tensor, index: int, block: dict, shape: dict, within: list, seen=ignore) -> Tensor:
+    """Block `index` on one row [time, dim]; from PARALLEL_RESIDUAL_START on both branches read the same input."""
     scale = branch_scale(index, shape)
     x_in = block["mix_x"] * x + block["mix_x0"] * x0
-    with_attention = x_in + block["attn_scale"] * attention(rms_norm(x_in) * scale, block, shape, seen)
+    with_attention = x_in + block["attn_scale"] * bounded(rms_norm(x_in) * scale, block, shape, within, seen)
     mlp_reads = x_in if index >= shape["parallel_residual_start"] else with_attention
     return with_attention + block["mlp_scale"] * mlp(rms_norm(mlp_reads) * scale, block, seen)
+
+
+def bounded(x: Tensor, block: dict, shape: dict, within: list, seen=ignore) -> Tensor:
+    """Attention of each segment (start, end) by itself, as if nothing else were in the row."""
+    return torch.cat([attention(x[start:end], block, shape, seen) for start, end in within])
+
+
+def lanes_forward(u: Tensor, v: Tensor, x0: Tensor, index: int, block: dict, shape: dict, within: list, seen) -> tuple:
+    """Block `index` between two lanes: attention reads u (mixed with x0), the MLP v, both are added to both."""
+    scale = branch_scale(index, shape)
+    mixed = block["mix_x"] * u + block["mix_x0"] * x0
+    a = block["attn_scale"] * bounded(rms_norm(mixed) * scale, block, shape, within, seen)
+    m = block["mlp_scale"] * mlp(rms_norm(v) * scale, block, seen)
+    r, p = block["resid"], block["post"]
+    return r[0] * u + p[0, 0] * a + p[1, 0] * m, r[1] * v + p[0, 1] * a + p[1, 1] * m
 
 
 def virtual_order(shape: dict, looping: bool) -> tuple[list[int], list[int]]:
@@ -107,19 +153,31 @@ def virtual_order(shape: dict, looping: bool) -> tuple[list[int], list[int]]:
     return order[: len(order) // 2], order[len(order) // 2 :]
 
 
-def hidden_states(tokens: Tensor, model: dict, shape: dict, looping: bool, seen=ignore) -> Tensor:
-    """One sequence of token ids [time] → final normed states [time, dim]."""
+def hidden_states(
+    tokens: Tensor, model: dict, shape: dict, looping: bool, seen=ignore, segment_length: int = 0
+) -> Tensor:
+    """One row of token ids [time] → final normed states [time, dim]; attention within segments if they are given."""
+
+    def named(i: int):
+        return lambda name, x: seen(f"{i}.{name}", x)
 
     def visit(i: int, x: Tensor) -> Tensor:
-        return block_forward(x, x0, i, model["blocks"][i], shape, lambda name, x: seen(f"{i}.{name}", x))
+        return block_forward(x, x0, i, model["blocks"][i], shape, within, named(i))
 
+    within = segments(tokens, segment_length) if segment_length else [(0, len(tokens))]
     left, right = virtual_order(shape, looping)
-    x = x0 = rms_norm(model["embedding"][tokens])
+    e = model["embedding"][tokens]
+    if "smear_weight" in model:
+        e = smeared(e, tokens, model["smear_weight"], model["smear_scale"])
+    x = x0 = rms_norm(e)
+    lane, two = None, shape["parallel_start_layer"]
     saved = []
     for i in left:
         x = visit(i, x)
         saved.append(x)
     for j, i in enumerate(right):
+        if two > 0 and i >= two and lane is None:
+            lane = x  # a skip that is due goes into the attention's lane only
         if saved:
             skip = model["skip_weight"][j] * saved.pop()
             if model["skip_gate"] is None:
@@ -127,23 +185,28 @@ def hidden_states(tokens: Tensor, model: dict, shape: dict, looping: bool, seen=
             else:
                 share = torch.sigmoid(model["skip_gate"][j])
                 x = share * x + (1 - share) * skip
-        x = visit(i, x)
+        if lane is None:
+            x = visit(i, x)
+        else:
+            x, lane = lanes_forward(x, lane, x0, i, model["blocks"][i], shape, within, named(i))
+    if lane is not None:
+        x = {"mean": (x + lane) / 2, "attn": x, "mlp": lane}[shape["parallel_final_lane"]]
     x = rms_norm(x)
     seen("embedding", x)
     return x
 
 
-def logits(tokens: Tensor, model: dict, shape: dict, looping: bool) -> Tensor:
-    """One sequence of token ids [time] → [time, vocab]; row t is for the token after t."""
-    z = hidden_states(tokens, model, shape, looping) @ model["embedding"].T
+def logits(tokens: Tensor, model: dict, shape: dict, looping: bool, segment_length: int = 0) -> Tensor:
+    """One row of token ids [time] → [time, vocab]; row t is for the token after t."""
+    z = hidden_states(tokens, model, shape, looping, segment_length=segment_length) @ model["embedding"].T
     return shape["logit_softcap"] * torch.tanh(z / shape["logit_softcap"])
 
 
-def losses(tokens: Tensor, targets: Tensor, model: dict, shape: dict, looping: bool) -> Tensor:
+def losses(tokens: Tensor, targets: Tensor, model: dict, shape: dict, looping: bool, segment_length: int = 0) -> Tensor:
     """Cross-entropy in nats of each target, [batch, time]."""
     rows = []
     for sequence, wanted in zip(tokens, targets, strict=True):
-        z = logits(sequence, model, shape, looping)
+        z = logits(sequence, model, shape, looping, segment_length)
         rows.append(torch.stack([torch.logsumexp(z[t], 0) - z[t, wanted[t]] for t in range(len(wanted))]))
     return torch.stack(rows)
 

@@ -29,10 +29,16 @@ def as_model(named: dict[str, Tensor], shape: dict) -> dict:
         block |= {"attn_scale": own["attn_scale"], "mlp_scale": own["mlp_scale"], "q_gain": own["attn.q_gain"]}
         block |= {"mix_x": own["resid_mix"][0], "mix_x0": own["resid_mix"][1]}
         block["xsa"] = i >= shape["num_layers"] - shape["xsa_last_n"]
-        if "attn.gate" in own:
-            block["gate"] = own["attn.gate"]
+        for gate in ("attn.gate", "attn.gate.heads"):
+            if gate in own:
+                block["gate"] = own[gate]
+        if "lanes.resid" in named:
+            block |= {"resid": named["lanes.resid"][i], "post": named["lanes.post"][i]}
         blocks.append(block)
-    return {
+    smear = {}
+    if "smear.gate" in named:
+        smear = {"smear_weight": named["smear.gate"][0], "smear_scale": named["smear.scale"]}
+    return smear | {
         "embedding": named["tok_emb.weight"],
         "blocks": blocks,
         "skip_weight": named["skip_weights"],
