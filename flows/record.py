@@ -33,7 +33,7 @@ from prefect.tasks import Task
 
 from flows.pods import api_key, claim, end_pods
 from pgolf import __version__, presets
-from pgolf.data.dataset import Dataset, open_dataset
+from pgolf.data.dataset import Dataset, check_case, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
 from pgolf.files import hash_folder, sha256_file, write_atomic
@@ -93,15 +93,15 @@ class Outcome:
 @task(name="prepare data", task_run_name="prepare {request.track.corpus}")
 def prepare_data(request: Request, data_dir: Path) -> Dataset:
     """The track's text as shards, made or found, checked whole."""
-    vocab_size = config_of(request.knobs).vocab_size
+    cfg = config_of(request.knobs)
     if request.track.corpus != "pydocs":
-        return open_dataset(data_dir, vocab_size)
+        return check_case(open_dataset(data_dir, cfg.vocab_size), cfg.caseops_enabled)
 
     def tell(what: str, done: int, total: int) -> None:
         if done == 0:
             log.info("data: %s", what)
 
-    dataset = build(data_dir, tell, vocab_size=vocab_size)
+    dataset = check_case(build(data_dir, tell, vocab_size=cfg.vocab_size), cfg.caseops_enabled)
     log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
     return dataset
 

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from pgolf import presets
+from pgolf.data.dataset import bytes_counter
 from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import sha256_file
 from pgolf.trainer.adapt import ttt
+from pgolf.trainer.caseops import SideCar
 from pgolf.trainer.codec import ArtifactError, Tensors, decode
 from pgolf.trainer.config import MODEL_KNOBS, Config, Knob, parse_knob
 from pgolf.trainer.data import DataError, load_validation, open_shard, shards, tokens_sha256
@@ -30,7 +32,8 @@ from pgolf.trainer.score import Scored, evaluate, fixed, sliding
 from pgolf.trainer.token_bytes import TokenBytes
 
 EVALUATORS: dict[str, Callable[..., Iterator[Scored]]] = {"fixed": fixed, "sliding": sliding, "ttt": ttt}
-EVAL_KNOBS = ("eval_seq_len", "eval_stride", *(f for f in Config.__dataclass_fields__ if f.startswith("ttt_")))
+WINDOWS = ("eval_seq_len", "eval_stride", "val_batch_tokens")
+EVAL_KNOBS = (*WINDOWS, *(f for f in Config.__dataclass_fields__ if f.startswith("ttt_")))
 PLACE_KNOBS = ("data_dir", "datasets_dir", "tokenizer_path", "device", "dtype", "cpu_threads")
 
 
@@ -85,7 +88,7 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
 
 
 def _check_windows(cfg: Config) -> None:
-    for name in ("eval_seq_len", "ttt_chunk_tokens", "ttt_batch_seqs"):
+    for name in ("eval_seq_len", "val_batch_tokens", "ttt_chunk_tokens", "ttt_batch_seqs"):
         if getattr(cfg, name) < 1:
             raise ValueError(f"{name.upper()} {getattr(cfg, name)} is below 1")
     if not 1 <= cfg.eval_stride <= cfg.eval_seq_len:
@@ -193,10 +196,13 @@ def in_folder(artifact: Artifact, data_dir: Path) -> Artifact:
     return replace(artifact, cfg=placed)
 
 
-def token_bytes(cfg: Config) -> TokenBytes:
-    """The byte lengths of the tokenizer; BadInput where it cannot be used."""
+def token_bytes(cfg: Config, split: str = "val") -> TokenBytes:
+    """What counts the bytes of a split's tokens; BadInput where it cannot be used."""
     try:
-        return TokenBytes(cfg)
+        counter = bytes_counter(cfg)
+        if isinstance(counter, SideCar) and split != "val":
+            raise DataError(f"{cfg.datasets_dir}: only its validation split has byte side-cars, '{split}' has no bytes")
+        return counter
     except DataError as e:
         raise BadInput(str(e)) from None
 
@@ -275,7 +281,7 @@ def evaluate_artifact(
     if mode not in EVALUATORS:
         raise BadInput(f"no mode '{mode}'{did_you_mean(mode, EVALUATORS)}; there are: {', '.join(EVALUATORS)}")
     cfg = artifact.cfg
-    tokens, counter = load_tokens(cfg, split, limit), token_bytes(cfg)
+    tokens, counter = load_tokens(cfg, split, limit), token_bytes(cfg, split)
     try:
         n_bytes, _ = counter.check(tokens)
     except DataError as e:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pgolf import presets
-from pgolf.data.dataset import open_dataset
+from pgolf.data.dataset import check_case, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.record.request import parse_overrides
 
@@ -26,10 +26,10 @@ def exec_trainer(
     BadInput : unknown preset or knob, a value that does not parse, no usable dataset.
     """
     knobs = presets.load(preset, parse_overrides(settings))
-    vocab_size = presets.config_of(knobs).vocab_size
+    cfg = presets.config_of(knobs)
     if "datasets_dir" not in knobs:
-        dataset = open_dataset(data_dir, vocab_size) if data_dir else build(Path("data"), vocab_size=vocab_size)
-        knobs["data_dir"] = str(dataset.data_dir)
+        made = open_dataset(data_dir, cfg.vocab_size) if data_dir else build(Path("data"), vocab_size=cfg.vocab_size)
+        knobs["data_dir"] = str(check_case(made, cfg.caseops_enabled).data_dir)
     folder = folder or Path("runs") / "train" / f"{Path(preset).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     print(f"training in {folder}", file=sys.stderr, flush=True)

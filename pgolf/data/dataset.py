@@ -16,6 +16,7 @@ import torch
 from pgolf.data.documents import MOST_SHARED, count_shared
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file
+from pgolf.trainer.caseops import SideCar, side_cars
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import DataError, open_shard, shards, tokens_sha256
 from pgolf.trainer.token_bytes import TokenBytes
@@ -41,6 +42,11 @@ class Dataset:
     input_hash: str  # of what it was made from; of the files, if that is not known
     reused: bool
 
+    @property
+    def caseops(self) -> bool:
+        """Whether its text is transformed by CaseOps: bytes are then in side-cars."""
+        return any("_val_bytes_" in name for name in self.files)
+
     def facts(self) -> dict[str, Any]:
         """What is true of the files, and not of this call: for a manifest."""
         return {k: v for k, v in asdict(self).items() if k not in ("data_dir", "reused")}
@@ -56,17 +62,13 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
     data_dir = data_dir.resolve()
     cfg = Config(data_dir=str(data_dir), vocab_size=vocab_size)
     try:
-        token_bytes = TokenBytes(cfg)
         paths = {split: shards(cfg, split) for split in ("train", "val")}
         train = [_open_checked(path, vocab_size) for path in paths["train"]]
         val_shards = [_open_checked(path, vocab_size) for path in paths["val"]]
         val = torch.from_numpy(np.concatenate(val_shards).astype(np.int64))
+        token_bytes = bytes_counter(cfg)
         val_bytes, _ = token_bytes.check(val)
-        side_cars = [Path(str(path).replace("_val_", "_val_bytes_")) for path in paths["val"]]
-        if any(path.exists() for path in side_cars):
-            val_bytes = sum(_check_side_car(*pair) for pair in zip(side_cars, val_shards, strict=True))
-        else:
-            side_cars = []
+        cars = side_cars(cfg) if isinstance(token_bytes, SideCar) else []
     except DataError as e:
         raise BadInput(f"{e}; `pgolf data pydocs` makes a dataset") from None
     bos = token_bytes.sp.bos_id()
@@ -79,7 +81,7 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
     tokenizer = Path(cfg.tokenizer_path)
     files = {
         str(path.relative_to(data_dir)): sha256_file(path)
-        for path in [tokenizer, *paths["train"], *paths["val"], *side_cars]
+        for path in [tokenizer, *paths["train"], *paths["val"], *cars]
     }
     return Dataset(
         name=data_dir.name,
@@ -105,14 +107,21 @@ def _open_checked(path: Path, vocab_size: int) -> np.ndarray:
     return tokens
 
 
-def _check_side_car(path: Path, tokens: np.ndarray) -> int:
-    """Sum of a byte side-car: DataError if it is not there, or not of as many tokens."""
-    if not path.exists():
-        raise DataError(f"{path}: missing, and other validation shards have theirs")
-    sizes = open_shard(path)
-    if len(sizes) != len(tokens):
-        raise DataError(f"{path}: bytes of {len(sizes)} tokens, the shard has {len(tokens)}")
-    return int(sizes.sum(dtype=np.int64))
+def bytes_counter(cfg: Config) -> TokenBytes:
+    """What counts the bytes of a dataset's validation tokens: its side-cars, where there are any."""
+    return SideCar(cfg) if any(path.exists() for path in side_cars(cfg)) else TokenBytes(cfg)
+
+
+def check_case(dataset: Dataset, caseops: bool) -> Dataset:
+    """The dataset; BadInput if its text is CaseOps' and CASEOPS_ENABLED is off, or the other way round: bits per byte
+    would be wrong."""
+    if dataset.caseops != caseops:
+        has, want = ("byte side-cars", "off") if dataset.caseops else ("no byte side-cars", "on")
+        raise BadInput(
+            f"{dataset.data_dir}: has {has}, and CASEOPS_ENABLED is {want}; they go together, so set the knob or name "
+            "another dataset"
+        )
+    return dataset
 
 
 def _input_hash(manifest: Path, files: dict[str, str]) -> str:

@@ -29,6 +29,7 @@ from pgolf.legality.sealed import result, run_sealed
 from pgolf.legality.watch import Evaluator
 from pgolf.pack import pack, unpack
 from pgolf.presets import as_env
+from pgolf.trainer.caseops import SideCar, side_cars
 from pgolf.trainer.config import Knob
 
 STAGES = {"quantized": "fixed", "quantized_sliding_window": "sliding", "quantized_ttt": "ttt"}
@@ -94,7 +95,9 @@ def _subject(opened: Artifact, mode: str, text: Tensor, length: int) -> Subject:
         return partial(EVALUATORS[mode], opened.fresh())
 
     cfg = opened.cfg
-    counts = token_bytes(cfg).count
+    counter = token_bytes(cfg)
+    # side-cars are of the validation split alone, and of text that its tokens no longer show
+    counts = None if isinstance(counter, SideCar) else counter.count
     name = f"{mode} of {opened.path.name}"
     return Subject(name, make, stream, cfg.vocab_size, text, Path(cfg.tokenizer_path), counts)
 
@@ -109,11 +112,15 @@ def _sealed(opened: Artifact, train_gpt: Path | None, tokens: Tensor, knobs: dic
         (folder / "train_gpt.py").write_bytes(code)
         (folder / opened.path.name).write_bytes(opened.path.read_bytes())
         write_shard(Path(cfg.datasets_dir) / "fineweb_val_000000.bin", tokens.numpy())
+        counter = token_bytes(opened.cfg)
+        if isinstance(counter, SideCar):
+            write_shard(side_cars(cfg)[0], counter.sizes[: len(tokens)].numpy())
         Path(cfg.tokenizer_path).parent.mkdir(parents=True)
         Path(cfg.tokenizer_path).write_bytes(Path(opened.cfg.tokenizer_path).read_bytes())
         given = {k: getattr(cfg, k) for k in (*EVAL_KNOBS, "data_dir", "dtype")}
         given |= {"eval_only": opened.path.name, "run_id": "sealed", "compile": "0", "ttt_enabled": True}
         given |= {"device": opened.model.tok_emb.weight.device.type, "sliding_window_enabled": True}
+        given |= {"caseops_enabled": isinstance(counter, SideCar)}
         given |= {"cpu_threads": torch.get_num_threads()}
         run = run_sealed(folder / "train_gpt.py", [], folder, [], as_env(given))
         events = folder / "events.jsonl"

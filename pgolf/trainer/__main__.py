@@ -34,6 +34,10 @@ class Scorer:
     def __init__(self, run: Run):
         self.run, cfg = run, run.cfg
         self.tokens, self.counter = load_validation(cfg), TokenBytes(cfg)
+        if cfg.caseops_enabled:
+            from pgolf.trainer.caseops import SideCar
+
+            self.counter = SideCar(cfg)
         n_bytes, _ = self.counter.check(self.tokens) if run.rank == 0 else (0, 0)
         digest = tokens_sha256(self.tokens)
         run.log(f"val_tokens: {len(self.tokens) - 1}")
@@ -107,7 +111,8 @@ def write_artifact(run: Run, training: Training, hessians: dict[str, Tensor]) ->
         from pgolf.trainer.fit_to_cap import fit_to_cap
 
         left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else math.inf
-        unseen = training.loader.next()  # what comes after the text that was trained on
+        # what comes after the text that was trained on, as sequences
+        unseen = tuple(t.reshape(-1, cfg.train_seq_len) for t in training.loader.next()[:2])
         found, tensors, blob = fit_to_cap(cfg, training.raw, hessians, unseen, pack, code_bytes(), run.log, run, left)
         run.event("fit", **{k: getattr(found, k) for k in ("embed_clip_sigmas", "attn_clip_sigmas", "mlp_clip_sigmas")})
     else:

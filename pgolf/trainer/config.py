@@ -35,6 +35,7 @@ class Config:
     datasets_dir: str = ""  # default: DATA_DIR/datasets/fineweb10B_sp<VOCAB_SIZE>
     tokenizer_path: str = ""  # default: DATA_DIR/tokenizers/fineweb_<VOCAB_SIZE>_bpe.model
     vocab_size: int = 8192
+    caseops_enabled: bool = False  # the text's case is transformed, and side-cars say how many bytes a token had
     data_seed: int = -1  # -1: upstream's order, the same for every seed
     train_batch_tokens: int = 786432
     train_seq_len: int = 2048
@@ -85,6 +86,7 @@ class Config:
     muon_momentum_warmup_steps: int = 1500
     muon_momentum_warmup_frac: float = 0.0  # > 0: warm up over this share of the clock instead of steps
     muon_backend_steps: int = 5
+    muon_polar_enabled: bool = False  # Polar Express coefficients; gradient and momentum in the compute dtype
     muon_row_normalize: bool = True
     muon_wd: float = 0.095
     muon_wd_mlp: float = -1.0  # < 0: MUON_WD
@@ -96,6 +98,7 @@ class Config:
     beta2: float = 0.95
     adam_eps: float = 1e-8
     grad_clip_norm: float = 0.3
+    clip_before_average_enabled: bool = False  # each rank clips its own gradient
     min_lr: float = 0.0
     warmdown_frac: float = 0.72
     warmup_steps: int = 20

@@ -178,11 +178,20 @@ class Training:
                 total += loss.detach()
         return total
 
+    def clipped_grads(self) -> Tensor:
+        """Average the gradients over ranks and clip them; their norm, equal on all ranks."""
+        banks, limit, world = self.banks, self.cfg.grad_clip_norm, self.run.world
+        if self.cfg.clip_before_average_enabled:
+            from pgolf.trainer.clip_before_average import clip_then_average
+
+            return clip_then_average(banks, limit, world)
+        banks.average_grads(world)
+        return banks.clip_grads(limit)
+
     def train_step(self, frac: float) -> Tensor:
         cfg = self.cfg
         loss = self.forward_backward()
-        self.banks.average_grads(self.run.world)
-        norm = self.banks.clip_grads(cfg.grad_clip_norm)
+        norm = self.clipped_grads()
         self.optimizer.step(lr_multiplier(cfg, frac), muon_momentum(cfg, self.step, frac))
         if self.ema:
             self.ema.update()

@@ -5,6 +5,8 @@ one vector; gradients likewise. So orthogonalisation is one batched call a shape
 and checkpoints touch a handful of tensors, and nothing is gathered or scattered on the way.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from pgolf.trainer.config import Config
 from pgolf.trainer.model import GPT, MATRICES
 
+Quintic = tuple[float, float, float]
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
@@ -89,13 +92,12 @@ class EMA:
             self.banks[k].copy_(average)
 
 
-def orthogonalise(g: Tensor, steps: int) -> Tensor:
+def orthogonalise(g: Tensor, steps: Sequence[Quintic]) -> Tensor:
     """Newton–Schulz iteration towards the nearest semi-orthogonal matrix, batched: `[n, rows, cols]` to the same."""
-    a, b, c = NEWTON_SCHULZ
     tall = g.shape[-2] > g.shape[-1]
     x = g.mT if tall else g
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
+    for a, b, c in steps:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
@@ -107,7 +109,12 @@ class Muon:
     def __init__(self, banks: Banks, cfg: Config, dtype: torch.dtype, rank: int, world: int):
         self.banks, self.cfg, self.dtype, self.world = banks.matrices(), cfg, dtype, world
         self.mine = slice(rank, None, world)  # matrix i belongs to rank i mod world
-        self.buffers = {k: torch.zeros_like(b) for k, b in self.banks.items()}
+        self.steps, kept = [NEWTON_SCHULZ] * cfg.muon_backend_steps, torch.float32
+        if cfg.muon_polar_enabled:
+            from pgolf.trainer.muon_polar import polar_express
+
+            self.steps, kept = polar_express(cfg.muon_backend_steps), dtype  # the record's pair: bf16 on a GPU
+        self.buffers = {k: torch.zeros_like(b, dtype=kept) for k, b in self.banks.items()}
         mlp_wd = cfg.muon_wd if cfg.muon_wd_mlp < 0 else cfg.muon_wd_mlp
         self.decay = {k: mlp_wd if k.startswith("mlp") else cfg.muon_wd for k in self.banks}
 
@@ -115,14 +122,15 @@ class Muon:
     def step(self, lr_mul: float, momentum: float) -> None:
         lr = self.cfg.matrix_lr * lr_mul
         for key, bank in self.banks.items():
-            g, buffer = bank.grad[self.mine], self.buffers[key][self.mine]
+            buffer = self.buffers[key][self.mine]
+            g = bank.grad[self.mine].to(buffer.dtype)
             buffer.mul_(momentum).add_(g)
             blend = g.add(buffer, alpha=momentum)
             if self.cfg.muon_row_normalize:
                 blend /= blend.norm(dim=-1, keepdim=True).clamp_min_(1e-7)
             update = torch.zeros(bank.shape, dtype=self.dtype, device=bank.device)
             if len(blend):
-                update[self.mine] = orthogonalise(blend.to(self.dtype), self.cfg.muon_backend_steps)
+                update[self.mine] = orthogonalise(blend.to(self.dtype), self.steps)
             if self.world > 1:
                 dist.all_reduce(update)
             bank.mul_(1 - lr * self.decay[key])

@@ -25,12 +25,18 @@ def clip_jointly(grads: dict[str, Tensor], max_norm: float) -> dict[str, Tensor]
     return {name: g * min(1.0, max_norm / (norm + 1e-6)) for name, g in grads.items()}
 
 
-def newton_schulz(g: Tensor, steps: int) -> Tensor:
+# Polar Express, as the record has it: a quintic for each step
+POLAR_A = 8.156554524902461, 4.042929935166739, 3.8916678022926607, 3.285753657755655, 2.3465413258596377
+POLAR_B = -22.48329292557795, -2.808917465908714, -2.772484153217685, -2.3681294933425376, -1.7097828382687081
+POLAR_C = 15.878769915207462, 0.5000178451051316, 0.5060648178503393, 0.46449024233003106, 0.42323551169305323
+
+
+def newton_schulz(g: Tensor, steps: int, polar: bool = False) -> Tensor:
     """`g` with its singular values pushed towards 1 by `steps` rounds of the quintic."""
-    a, b, c = 3.4445, -4.7750, 2.0315
     x = g.T if g.shape[0] > g.shape[1] else g
     x = x / (x.norm() + 1e-7)
-    for _ in range(steps):
+    for i in range(steps):
+        a, b, c = (POLAR_A[i], POLAR_B[i], POLAR_C[i]) if polar else (3.4445, -4.7750, 2.0315)
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x.T if g.shape[0] > g.shape[1] else x
@@ -42,7 +48,9 @@ def muon_step(p: Tensor, g: Tensor, buffer: Tensor, lr: float, momentum: float, 
     blend = g + momentum * buffer
     if cfg.muon_row_normalize:
         blend = torch.stack([row / max(float(row.norm()), 1e-7) for row in blend])
-    update = newton_schulz(blend, cfg.muon_backend_steps) * math.sqrt(max(1.0, p.shape[0] / p.shape[1]))
+    update = newton_schulz(blend, cfg.muon_backend_steps, cfg.muon_polar_enabled) * math.sqrt(
+        max(1.0, p.shape[0] / p.shape[1])
+    )
     return p * (1 - lr * decay) - lr * update, buffer
 
 

@@ -7,7 +7,8 @@ from reference.of_trainer import MATRICES, parameters
 
 from pgolf import presets
 from pgolf.trainer.config import Config
-from pgolf.trainer.optim import EMA, Banks, Optimizer, lr_multiplier, muon_momentum, orthogonalise
+from pgolf.trainer.muon_polar import polar_express
+from pgolf.trainer.optim import EMA, NEWTON_SCHULZ, Banks, Optimizer, lr_multiplier, muon_momentum, orthogonalise
 
 
 @pytest.mark.parametrize(
@@ -17,8 +18,9 @@ from pgolf.trainer.optim import EMA, Banks, Optimizer, lr_multiplier, muon_momen
         {"mlp_mult": 1, "num_kv_heads": 4},
         {"muon_row_normalize": 0, "grad_clip_norm": 1e9, "muon_wd": 0.3, "muon_wd_mlp": 0.0},
         {"grad_clip_norm": 0.0, "muon_backend_steps": 3, "adam_eps": 1e-3},
+        {"muon_polar_enabled": 1, "beta2": 0.99},
     ],
-    ids=["split decay", "all matrices of one shape", "no row norm, no clip reached", "no clip"],
+    ids=["split decay", "all matrices of one shape", "no row norm, no clip reached", "no clip", "polar"],
 )
 def test_steps_are_the_references(config, model_of, knobs):
     cfg = config(**knobs)
@@ -51,9 +53,18 @@ def test_steps_are_the_references(config, model_of, knobs):
 @pytest.mark.parametrize("rows, columns", [(8, 20), (20, 8), (12, 12)])
 def test_orthogonalisation_of_a_batch_is_that_of_each_matrix(rows, columns):
     g = torch.randn(3, rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(rows))
-    for ours, one in zip(orthogonalise(g, 5), g, strict=True):
-        torch.testing.assert_close(ours, reference.newton_schulz(one, 5), rtol=1e-10, atol=1e-12)
-        assert torch.linalg.svdvals(ours).clamp(0.6, 1.3).equal(torch.linalg.svdvals(ours))
+    for polar, steps, near in ((False, [NEWTON_SCHULZ] * 5, 0.4), (True, polar_express(5), 0.15)):
+        for ours, one in zip(orthogonalise(g, steps), g, strict=True):
+            torch.testing.assert_close(ours, reference.newton_schulz(one, 5, polar), rtol=1e-10, atol=1e-12)
+            assert (torch.linalg.svdvals(ours) - 1).abs().max() < near
+
+
+def test_the_record_keeps_momentum_in_the_dtype_it_computes_in(config, model_of):
+    for polar, dtype in ((0, torch.float32), (1, torch.bfloat16)):
+        banks = Banks(model_of(config(muon_polar_enabled=polar)))
+        optimizer = Optimizer(banks, config(muon_polar_enabled=polar), torch.bfloat16, rank=0, world=1)
+        optimizer.step(1.0, 0.9)
+        assert {b.dtype for b in optimizer.muon.buffers.values()} == {dtype}
 
 
 def test_a_row_without_gradient_stays_finite(config, model_of):
