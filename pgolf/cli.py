@@ -168,12 +168,25 @@ def train(
     describe: Annotated[
         bool, typer.Option("--describe", help="Train nothing: print parameters, arithmetic and the size to expect.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the description as JSON.")] = False,
+    diff: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--diff", metavar="PRESET PRESET", help="Train nothing: print the knobs that differ."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print description or differences as JSON.")] = False,
 ) -> None:
     """Train and score once, in the foreground, with the unpacked trainer: for trying things out.
 
     Knobs set in the environment count too (`TTT_EPOCHS=5 pgolf train`); the preset and --set win over them.
     """
+    if diff:
+        from pgolf.presets import differences
+
+        found = differences(*diff)
+        if as_json:
+            typer.echo(json.dumps({name: dict(zip(diff, pair, strict=True)) for name, pair in found.items()}))
+        else:
+            _show_rows([(name, f"{old} → {new}") for name, (old, new) in found.items()] or [("none", "differs")])
+        return
     if describe:
         from pgolf.describe import describe as describe_preset
         from pgolf.record.request import parse_overrides

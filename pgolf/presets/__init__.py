@@ -55,6 +55,18 @@ def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:
     return knobs
 
 
+def differences(one: str, other: str) -> dict[str, tuple[Knob, Knob]]:
+    """The knobs in which two presets differ, as a trainer would have them: name → value in `one`, value in `other`.
+
+    Examples
+    --------
+    >>> differences("pr1493", "pr1812")["ttt_epochs"]
+    (3, 4)
+    """
+    a, b = (vars(config_of(load(name) | {"run_id": "-"})) for name in (one, other))
+    return {name: (a[name], b[name]) for name in KNOB_TYPES if a[name] != b[name]}
+
+
 def _check_shapes(cfg: Config, name: str) -> None:
     """BadInput for a model that cannot be built, which would show on the pod."""
     head = cfg.model_dim // max(1, cfg.num_heads)
@@ -65,6 +77,17 @@ def _check_shapes(cfg: Config, name: str) -> None:
         (cfg.num_kv_heads > 0 and cfg.num_heads % cfg.num_kv_heads == 0, "num_kv_heads has to divide num_heads"),
         (4 <= cfg.rope_dims <= head and cfg.rope_dims % 2 == 0, f"rope_dims has to be even, from 4 to {head} (a head)"),
         (loops or not cfg.num_loops, f"loop_start to loop_end have to lie in 0 to {cfg.num_layers - 1}"),
+        (
+            cfg.attn_out_gate_enabled + cfg.sparse_attn_gate_enabled + cfg.gated_attn_enabled <= 1,
+            "of the gates of attention (attn_out_gate, sparse_attn_gate, gated_attn) one can be enabled",
+        ),
+        (0 < cfg.gate_window <= cfg.model_dim, f"gate_window has to be from 1 to {cfg.model_dim}, the model's dim"),
+        (
+            cfg.parallel_start_layer < cfg.num_layers,
+            f"parallel_start_layer has to be below {cfg.num_layers}",
+        ),
+        (cfg.parallel_final_lane in ("mean", "attn", "mlp"), "parallel_final_lane has to be mean, attn or mlp"),
+        (cfg.attn_out_gate_src in ("proj", "q"), "attn_out_gate_src has to be proj or q"),
         (cfg.vocab_size > 0 and cfg.mlp_mult * cfg.model_dim >= 1, "vocab_size and mlp_mult have to be positive"),
     ):
         if not holds:

@@ -202,7 +202,9 @@ def test_changing_a_token_changes_no_logit_before_it(preset):
         assert not torch.isclose(states[:, changed:], moved[:, changed:]).all(-1).any(), "the change must be seen"
 
 
-@pytest.mark.parametrize("preset, expected", [("pr1493", 35_944_536), ("pr1812", 35_944_536 + 1_056)])
+@pytest.mark.parametrize(
+    "preset, expected", [("pr1493", 35_944_536), ("pr1812", 35_944_536 + 1_056), ("pr1855", 35_945_671)]
+)
 def test_the_records_have_their_number_of_parameters(preset, expected):
     with torch.device("meta"):
         assert sum(p.numel() for p in GPT(Config(**presets.load(preset))).parameters()) == expected

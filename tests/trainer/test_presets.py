@@ -1,6 +1,9 @@
 """The presets are the records' command lines, and differ where the records say that they do."""
 
+import json
 import re
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -45,8 +48,61 @@ def test_pr1812_differs_where_its_record_discloses_and_by_the_gate():
     assert new["muon_wd"] == 0.095 and new["gptq_reserve_seconds"] == 12.0
 
 
+# frontier.md's table of what differs from pr1493; `gone` and what has another name here apart
+FRONTIER = {
+    "beta2": 0.99,
+    "embed_bits": 7,
+    "embed_clip_sigmas": 14.0,
+    "gptq_calibration_batches": 16,
+    "matrix_lr": 0.026,
+    "min_lr": 0.1,
+    "muon_momentum": 0.97,
+    "qk_gain_init": 5.0,
+    "val_loss_every": 0,
+    "warmdown_frac": 0.85,
+    "smear_gate_enabled": True,
+    "sparse_attn_gate_enabled": True,
+    "sparse_attn_gate_scale": 0.5,
+    "parallel_start_layer": 8,
+    "caseops_enabled": True,
+    "attn_clip_sigmas": 13.0,
+    "mlp_clip_sigmas": 11.5,
+}
+OURS = {
+    "compressor": "ans",  # lrzip by group
+    "gptq_reserve_seconds": 8.0,  # 0.5
+    "doc_attention_enabled": True,
+    "muon_polar_enabled": True,
+    "clip_before_average_enabled": True,
+    "parallel_residual_start": 11,
+    "sliding_window_enabled": False,
+}
+
+
+def test_pr1855_differs_from_pr1493_as_described():
+    found = presets.differences("pr1493", "pr1855")
+    assert {k: new for k, (_, new) in found.items()} == FRONTIER | OURS
+    assert all(old == knobs("pr1493")[k] for k, (old, _) in found.items())
+
+
+def test_the_smoke_frontier_is_pr1855_but_for_sizes():
+    small, full = presets.differences("smoke-base", "smoke-frontier"), presets.differences("pr1493", "pr1855")
+    sizes = {"parallel_residual_start": 4, "parallel_start_layer": 2, "val_batch_tokens": 65536}
+    bases = {"val_loss_every", "gptq_calibration_batches", "caseops_enabled"}  # smoke-base's, or pydocs'
+    wanted = {k: new for k, (_, new) in full.items() if k not in bases} | sizes
+    assert {k: new for k, (_, new) in small.items()} == wanted
+
+
+def test_differences_are_shown():
+    pgolf = [str(Path(sys.executable).with_name("pgolf")), "train", "--diff"]
+    shown = subprocess.run([*pgolf, "pr1493", "pr1812"], capture_output=True, text=True, check=True).stdout
+    assert "ttt_epochs                 3 → 4" in shown.splitlines() and len(shown.splitlines()) == 6
+    shown = subprocess.run([*pgolf, "pr1493", "pr1855", "--json"], capture_output=True, text=True, check=True).stdout
+    assert json.loads(shown)["beta2"] == {"pr1493": 0.95, "pr1855": 0.99}
+
+
 def test_the_smoke_presets_are_on_a_step_schedule():
-    for preset in ("smoke-base", "smoke"):
+    for preset in ("smoke-base", "smoke", "smoke-frontier"):
         assert knobs(preset)["max_wallclock_seconds"] == 0
 
 
@@ -69,6 +125,10 @@ def test_every_knob_is_an_environment_variable():
         ("rope_dims", "66", "rope_dims has to be even, from 4 to 64"),
         ("loop_end", "11", "loop_start to loop_end have to lie in 0 to 10"),
         ("num_layers", "1", "at least 2"),
+        ("parallel_start_layer", "11", "parallel_start_layer has to be below 11"),
+        ("parallel_final_lane", "both", "mean, attn or mlp"),
+        ("attn_out_gate_src", "k", "proj or q"),
+        ("gate_window", "513", "gate_window has to be from 1 to 512"),
     ],
 )
 def test_a_model_that_cannot_be_built_is_refused_before_anything_starts(knob, value, says):
