@@ -22,7 +22,7 @@ from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_atomic
 from pgolf.pack.flatten import Module, Part, flatten, imported_late, left_out_message, read_module, reads_own_text
 from pgolf.pack.shrink import shrink
-from pgolf.pack.specialise import config_class, config_init
+from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
 from pgolf.pack.wrapper import smallest, unwrap
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
@@ -128,13 +128,7 @@ def _flatten(knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path],
     with_brotli = any(_imports_brotli(m) for m in modules)
     left_out = set() if source else _left_out(modules, own)
     parts = flatten(modules[0], modules[1:], extras, left_out)
-    for name in sorted(left_out):  # found out at the start, not after training
-        short = name.rpartition(".")[2]
-        switches = [f"self.{knob}" for knob in (short, f"{short}_enabled") if knob in KNOB_TYPES]
-        wanted = switches[0] if switches else f"{short!r} in self.__dict__.values()"
-        check = f"if {wanted}: raise ValueError({left_out_message(name)!r})"
-        config_init(parts).body += ast.parse(check).body
-    gone = _drop_knobs(parts, [m for m in modules if m.name in left_out]) if left_out else set()
+    gone = _drop_off(parts, [m for m in modules if m.name in left_out], own) if left_out else set()
     own = {k: v for k, v in own.items() if k not in gone}
     if own:
         _set_preset(parts, own)
@@ -159,14 +153,38 @@ def _left_out(modules: Sequence[Module], knobs: dict[str, Knob]) -> set[str]:
     """Modules named after one value of a knob (codecs) where that is not the preset's, or after a knob that is off
     (with or without `_enabled`)."""
     facts = Config(run_id="-").__dict__ | knobs
-    on = {knob for knob, value in facts.items() if value is True}
+    on = {knob for knob, value in facts.items() if not isinstance(value, str) and value > 0}
     wanted = {str(value) for value in facts.values()} | on | {knob.removesuffix("_enabled") for knob in on}
     return {name for name in imported_late(modules) if name.rpartition(".")[2] not in wanted}
 
 
-def _drop_knobs(parts: list[Part], left_out: Sequence[Module]) -> set[str]:
-    """Take the knobs that only left-out modules read out of the flat program's Config; which they were."""
-    read = {n.attr for m in left_out for n in ast.walk(m.tree) if isinstance(n, ast.Attribute)}
+# What asks for a module that is not there is found out at the start, and not after training.
+REFUSE_SWITCH = """
+for knob in {switches}:
+    if os.environ.get(knob.upper(), "0").lower() not in ("", "0", "-1", "false"):
+        raise ValueError(f"{{knob}} is not in this packed file")
+"""
+REFUSE_VALUE = "if {value!r} in self.__dict__.values(): raise ValueError({message!r})"
+
+
+def _drop_off(parts: list[Part], left_out: Sequence[Module], knobs: dict[str, Knob]) -> set[str]:
+    """Cut the branches that lead to left-out modules, and refuse what would ask for one; the knobs that went."""
+    names = {m.name: m.name.rpartition(".")[2] for m in left_out}
+    found = {name: {short, f"{short}_enabled"} & KNOB_TYPES.keys() for name, short in names.items()}
+    switches = sorted(set().union(*found.values()))
+    cut(parts, {knob: knobs.get(knob, getattr(Config, knob)) for knob in switches})
+    checks = [REFUSE_SWITCH.format(switches=switches)] if switches else []
+    for name in (name for name, own in found.items() if not own):
+        checks.append(REFUSE_VALUE.format(value=names[name], message=left_out_message(name)))
+    gone = _drop_knobs(parts, left_out, switches)
+    config_init(parts).body += ast.parse("\n".join(checks)).body
+    return gone
+
+
+def _drop_knobs(parts: list[Part], left_out: Sequence[Module], switches: Sequence[str]) -> set[str]:
+    """Take `switches`, and the knobs that only left-out modules read, out of the flat program's Config, but for those
+    that something else reads; which they were."""
+    read = {n.attr for m in left_out for n in ast.walk(m.tree) if isinstance(n, ast.Attribute)} | set(switches)
     for node in (n for part in parts for s in part.body for n in ast.walk(s)):
         match node:
             case ast.Attribute(attr=name) | ast.Constant(value=str(name)):

@@ -127,6 +127,8 @@ def flatten(
         program.leave_out(module, without)
     order = program.in_order([root, *extra])
     _same_future(order)
+    for module in order:
+        program.declare(module)
     parts = [Part(m.name, program.take_in(m)) for m in order]
     start = []
     for part in parts:
@@ -153,19 +155,25 @@ class _Program:
         self.imports: set[tuple[str, str, str]] = set()  # (module or '', name, asname or '')
 
     def in_order(self, roots: Sequence[Module]) -> list[Module]:
-        """Every module after those it imports."""
+        """Every module after those it imports; what only functions import, which run when all is there, comes last."""
         done: list[Module] = []
+        late: list[str] = []
 
         def visit(module: Module, path: tuple[str, ...]) -> None:
             if module.name in path:
                 raise BadInput(f"modules import each other: {' → '.join((*path, module.name))}")
             if module not in done:
-                for name, _ in self.imports_of(module):
-                    visit(self.modules[name], (*path, module.name))
+                for name, statement in self.imports_of(module):
+                    if statement in module.tree.body:
+                        visit(self.modules[name], (*path, module.name))
+                    else:
+                        late.append(name)
                 done.append(module)
 
         for module in roots:
             visit(module, ())
+            while late:
+                visit(self.modules[late.pop(0)], ())
         return done
 
     def imports_of(self, module: Module) -> Iterator[tuple[str, ast.stmt]]:
@@ -214,23 +222,25 @@ class _Program:
             "standard library",
         )
 
-    def take_in(self, module: Module) -> list[ast.stmt]:
-        """The module's statements with the flat program's names; its leading imports go to `imports`."""
+    def declare(self, module: Module) -> None:
+        """Give the module's own names, and those it imports at its top level, their names in the flat program."""
         tree = bind(module.tree)
         if tree.tainted and len(self.modules) > 1:
             node = next(n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in MENTIONS_ALL)
             raise module.refuse(node, f"{node.id}() sees the names of one module, and packing merges several")
-        for scope, binding in [(s, b) for s, b in all_bindings(tree) if not is_foreign(b)]:
+        for binding in [b for s, b in all_bindings(tree) if s is tree and not is_foreign(b)]:
             name = binding.name
-            aliases = [node for node in binding.references if isinstance(node, ast.alias)]
-            targets = {self.target(module, get_parent(a), a) for a in aliases}
-            if any(target for target, _ in targets):
-                self.resolve_internal(module, scope, binding, aliases, targets)
-            elif scope is tree:
+            if not self.resolve_internal(module, tree, binding):
+                aliases = [node for node in binding.references if isinstance(node, ast.alias)]
                 what = _identity(aliases[0]) if aliases else f"{module.name}:{name}"
                 self.rename_global(module, visible_in(tree, binding), binding, self.claim(what, name, module))
-            if scope is tree:
-                self.names[f"{module.name}:{name}"] = binding.name
+            self.names[f"{module.name}:{name}"] = binding.name
+
+    def take_in(self, module: Module) -> list[ast.stmt]:
+        """The module's statements with the flat program's names; its leading imports go to `imports`."""
+        tree = module.tree
+        for scope, binding in [(s, b) for s, b in all_bindings(tree) if s is not tree and not is_foreign(b)]:
+            self.resolve_internal(module, scope, binding)
         body: list[ast.stmt] = []
         for statement in tree.body:
             if not isinstance(statement, ast.Import | ast.ImportFrom):
@@ -252,15 +262,12 @@ class _Program:
             self.taken.add(name)
         return self.names[what]
 
-    def resolve_internal(
-        self,
-        module: Module,
-        scope: ast.AST,
-        binding: Binding,
-        aliases: list[ast.alias],
-        targets: set[tuple[str | None, str | None]],
-    ) -> None:
-        """Let what was imported from another module of the program be that module's own name."""
+    def resolve_internal(self, module: Module, scope: ast.AST, binding: Binding) -> bool:
+        """Let what was imported from another module of the program be that module's own name; False if it was not."""
+        aliases = [node for node in binding.references if isinstance(node, ast.alias)]
+        targets = {self.target(module, get_parent(a), a) for a in aliases}
+        if not any(target for target, _ in targets):
+            return False
         statement: Any = get_parent(aliases[0])
         if len(aliases) > 1:
             raise module.refuse(statement, f"'{binding.name}' is imported more than once")
@@ -271,12 +278,13 @@ class _Program:
         if name is None:
             for node in uses:
                 self.replace_attribute(module, scopes, node, str(target))
-            return
+            return True
         if any(not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)) for node in uses):
             raise module.refuse(statement, f"'{binding.name}' is imported and then bound again")
         if f"{target}:{name}" not in self.names:
             raise module.refuse(statement, f"{target} defines no '{name}'")
         self.rename_global(module, scopes, binding, self.names[f"{target}:{name}"])
+        return True
 
     def replace_attribute(self, module: Module, scopes: set[ast.AST], node: Any, target: str) -> None:
         """`module.NAME` → NAME."""

@@ -24,11 +24,17 @@ def specialise(parts: list[Part], knobs: dict[str, Any]) -> set[str]:
     """Cut branches, in place; the knobs that decided one. Setting those to another value is refused at the start."""
     config = replace(Config(), **knobs)
     values = {name: getattr(config, name) for name in KNOB_TYPES.keys() - FREE}
+    decided = cut(parts, values)
+    fixed = {name: values[name] for name in sorted(decided)}
+    config_init(parts).body += ast.parse(GUARD.format(fixed=fixed)).body
+    return decided
+
+
+def cut(parts: list[Part], values: dict[str, Knob]) -> set[str]:
+    """Cut the branches that knobs of these values decide, in place; the knobs that decided one."""
     fold = _Fold(values)
     for part in parts:
         part.body = fold.visit(ast.Module(part.body, [])).body
-    fixed = {name: values[name] for name in sorted(fold.decided)}
-    config_init(parts).body += ast.parse(GUARD.format(fixed=fixed)).body
     return fold.decided
 
 
