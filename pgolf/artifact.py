@@ -24,7 +24,7 @@ from pgolf.files import sha256_file
 from pgolf.trainer.adapt import ttt
 from pgolf.trainer.caseops import SideCar
 from pgolf.trainer.codec import ArtifactError, Tensors, decode
-from pgolf.trainer.config import MODEL_KNOBS, Config, Knob, parse_knob
+from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, Knob, parse_knob
 from pgolf.trainer.data import DataError, load_validation, open_shard, shards, tokens_sha256
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import restore
@@ -63,9 +63,9 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
     try:
         blob = path.read_bytes()
         tensors, config = decode(blob)
-        if unknown := config.keys() - set(MODEL_KNOBS):  # one that is missing is of a mechanism that came later
+        if unknown := config.keys() - set(MODEL_KNOBS):
             raise ArtifactError(f"its config has other knobs: {sorted(unknown)}")
-        own = {name: parse_knob(name, str(value)) for name, value in config.items()}
+        own = {name: parse_knob(name, str(config.get(name, KNOB_TYPES[name]()))) for name in MODEL_KNOBS}
         asked = {k: v for k, v in (knobs or {}).items() if k in (*EVAL_KNOBS, *PLACE_KNOBS)}
         window = int(asked.get("eval_seq_len", own["rope_train_seq_len"]))
         defaults = {"eval_seq_len": window, "eval_stride": min(Config.eval_stride, window)}

@@ -155,7 +155,7 @@ class _Program:
         self.imports: set[tuple[str, str, str]] = set()  # (module or '', name, asname or '')
 
     def in_order(self, roots: Sequence[Module]) -> list[Module]:
-        """Every module after those it imports; what only functions import, which run when all is there, comes last."""
+        """Every module after those it imports; one that imports what, in a function, imports it comes last."""
         done: list[Module] = []
         late: list[str] = []
 
@@ -164,8 +164,9 @@ class _Program:
                 raise BadInput(f"modules import each other: {' → '.join((*path, module.name))}")
             if module not in done:
                 for name, statement in self.imports_of(module):
-                    if statement in module.tree.body:
-                        visit(self.modules[name], (*path, module.name))
+                    way = (*path, module.name)
+                    if statement in module.tree.body or not self.reached_from(name) & set(way):
+                        visit(self.modules[name], way)
                     else:
                         late.append(name)
                 done.append(module)
@@ -175,6 +176,15 @@ class _Program:
             while late:
                 visit(self.modules[late.pop(0)], ())
         return done
+
+    def reached_from(self, name: str) -> set[str]:
+        """This module and those that it imports, directly or not."""
+        found, todo = {name}, [name]
+        while todo:
+            new = {n for n, _ in self.imports_of(self.modules[todo.pop()])} - found
+            found |= new
+            todo += new
+        return found
 
     def imports_of(self, module: Module) -> Iterator[tuple[str, ast.stmt]]:
         """(module of the program, statement that imports it); BadInput for an import that cannot be packed."""

@@ -86,7 +86,7 @@ def _check_shapes(cfg: Config, name: str) -> None:
             cfg.parallel_start_layer < cfg.num_layers,
             f"parallel_start_layer has to be below {cfg.num_layers}",
         ),
-        (cfg.parallel_final_lane in ("mean", "attn", "mlp"), "parallel_final_lane has to be mean, attn or mlp"),
+        (cfg.parallel_final_lane in ("", "mean", "attn", "mlp"), "parallel_final_lane has to be mean, attn or mlp"),
         (cfg.attn_out_gate_src in ("proj", "q"), "attn_out_gate_src has to be proj or q"),
         (cfg.vocab_size > 0 and cfg.mlp_mult * cfg.model_dim >= 1, "vocab_size and mlp_mult have to be positive"),
     ):

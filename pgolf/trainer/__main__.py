@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pgolf.trainer.adapt import ttt
 from pgolf.trainer.codec import ArtifactError, check_codec, decode, encode
-from pgolf.trainer.config import MODEL_KNOBS, Config, config_from_env
+from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, config_from_env
 from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
 from pgolf.trainer.loop import Run, RunFailed, Training, code_bytes, log_hyperparameters, write_atomic
 from pgolf.trainer.model import GPT
@@ -105,7 +105,7 @@ def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
 def write_artifact(run: Run, training: Training, hessians: dict[str, Tensor]) -> None:
     """Quantise, encode, log the sizes; rank 0 writes."""
     cfg = run.cfg
-    config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS}
+    config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS and v}
     pack = partial(encode, config=config, codec=cfg.compressor, lgwin=cfg.brotli_lgwin)
     if cfg.fit_to_cap:
         from pgolf.trainer.fit_to_cap import fit_to_cap
@@ -222,11 +222,11 @@ def from_artifact(cfg: Config) -> Config:
     if not path.is_file():
         raise DataError(f"EVAL_ONLY: no file {path}")
     _, config = decode(path.read_bytes())
-    # a packed file lacks the knobs of mechanisms that it leaves out: those must be off
-    if unknown := {k for k, v in config.items() if v is True} - set(MODEL_KNOBS):
+    if unknown := config.keys() - set(MODEL_KNOBS):
         raise ArtifactError(f"{path}: its config has other knobs: {sorted(unknown)}")
     try:
-        return config_from_env(os.environ | {k.upper(): str(v) for k, v in config.items()})
+        own = {k.upper(): str(config.get(k, KNOB_TYPES[k]())) for k in MODEL_KNOBS}
+        return config_from_env(os.environ | own)
     except ValueError as e:
         raise ArtifactError(f"{path}: {e}") from None
 

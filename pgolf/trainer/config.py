@@ -67,13 +67,13 @@ class Config:
     gate_window: int = 12
     attn_out_gate_src: str = "proj"  # what it reads: the branch input, or (q) the raw query projection
     sparse_attn_gate_enabled: bool = False
-    sparse_attn_gate_scale: float = 1.0
+    sparse_attn_gate_scale: float = 0.0  # of its logits; 0: 1
     sparse_attn_gate_init_std: float = 0.0
     gated_attn_enabled: bool = False
-    gated_attn_init_std: float = 0.01
+    gated_attn_init_std: float = 0.0
     smear_gate_enabled: bool = False
     parallel_start_layer: int = 0  # two lanes from this block on; 0 or less: one
-    parallel_final_lane: str = "mean"  # or attn, mlp
+    parallel_final_lane: str = ""  # attn or mlp; else the mean of both
     doc_attention_enabled: bool = False  # rows of text, cut into segments at documents and every TRAIN_SEQ_LEN
     # In pr1812's README only, and off in our presets:
     loop_branch_scale: bool = False  # looped blocks' branch inputs also divided by √(NUM_LOOPS+1)
@@ -144,7 +144,8 @@ class Config:
 
 KNOB_TYPES = {f.name: f.type for f in fields(Config)}
 _NAMES = list(KNOB_TYPES)
-# what an artifact must know to be the model it was
+# what an artifact must know to be the model it was; it says only those that are not 0, off or empty, so that a packed
+# file without a mechanism's knobs writes and reads the same
 MODEL_KNOBS = ("vocab_size", *_NAMES[_NAMES.index("num_layers") : _NAMES.index("matrix_lr")])
 
 

@@ -12,7 +12,7 @@ class SparseGate(nn.Module):
 
     def __init__(self, cfg: Config):
         super().__init__()
-        self.scale = cfg.sparse_attn_gate_scale
+        self.scale = cfg.sparse_attn_gate_scale or 1.0
         self.heads = nn.Parameter(torch.zeros(cfg.num_heads, cfg.gate_window))
         if cfg.sparse_attn_gate_init_std > 0:
             nn.init.normal_(self.heads, std=cfg.sparse_attn_gate_init_std)

@@ -75,6 +75,16 @@ def test_modules_imported_where_they_are_used(tmp_path):
     assert packed_output(tmp_path, main, *others) == "[0, 1] [0, 1, 2]\n"
 
 
+def test_a_module_imported_in_a_function_may_import_its_importer(tmp_path):
+    main, *others = write(
+        tmp_path,
+        main="from base import Base\nif __name__ == '__main__':\n    print(Base().half(6))\n",
+        base="class Base:\n    def half(self, n):\n        from child import Child\n        return Child().half(n)\n",
+        child="from base import Base\nclass Child(Base):\n    def half(self, n):\n        return n // 2\n",
+    )
+    assert packed_output(tmp_path, main, *others) == "3\n"
+
+
 def test_an_extra_module_may_replace_a_definition(tmp_path):
     main, helper, idea = write(
         tmp_path,

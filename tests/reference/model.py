@@ -190,7 +190,7 @@ def hidden_states(
         else:
             x, lane = lanes_forward(x, lane, x0, i, model["blocks"][i], shape, within, named(i))
     if lane is not None:
-        x = {"mean": (x + lane) / 2, "attn": x, "mlp": lane}[shape["parallel_final_lane"]]
+        x = {"": (x + lane) / 2, "mean": (x + lane) / 2, "attn": x, "mlp": lane}[shape["parallel_final_lane"]]
     x = rms_norm(x)
     seen("embedding", x)
     return x

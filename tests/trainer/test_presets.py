@@ -64,6 +64,8 @@ FRONTIER = {
     "sparse_attn_gate_enabled": True,
     "sparse_attn_gate_scale": 0.5,
     "parallel_start_layer": 8,
+    "parallel_final_lane": "mean",
+    "gated_attn_init_std": 0.01,
     "caseops_enabled": True,
     "attn_clip_sigmas": 13.0,
     "mlp_clip_sigmas": 11.5,
