@@ -1,5 +1,7 @@
 """The order in which a rank sees its training sequences, one draw at a time."""
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -30,3 +32,21 @@ def draw_order(lengths: list[int], seq_len: int, seed: int, draws: int) -> list[
         file = int(rng.choice(len(left), p=counts / counts.sum()))
         order.append((file, left[file].pop()))
     return order
+
+
+def rows(files: list[list[int]], world_size: int, length: int, draws: int) -> list[list[list[int]]]:
+    """The frontier's loader: of each draw every rank's row of `length` tokens and the one after it.
+
+    Files in order and again, each from its first BOS (1); what is too short for all ranks is dropped.
+    """
+    out: list[list[list[int]]] = []
+    file, cursor = 0, files[0].index(1)
+    while len(out) < draws:
+        ends = [cursor + rank * (length + 1) for rank in range(world_size + 1)]
+        if ends[-1] <= len(files[file]):
+            out.append([files[file][a:b] for a, b in pairwise(ends)])
+            cursor = ends[-1]
+        else:
+            file = (file + 1) % len(files)
+            cursor = files[file].index(1)
+    return out
