@@ -1,5 +1,6 @@
 """`pgolf …`: every command is one call into the library."""
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pgolf.data.dataset import Dataset
     from pgolf.record.audit import Audit
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)  # help as plain text
 data_app = typer.Typer(no_args_is_help=True, help="Make or fetch datasets and tokenizers.")
 app.add_typer(data_app, name="data")
 caseops_app = typer.Typer(no_args_is_help=True, help="The lossless case transform, as a filter.")
@@ -32,6 +33,24 @@ pods_app = typer.Typer(no_args_is_help=True, help="Rented pods: which there are,
 app.add_typer(pods_app, name="pods")
 stderr = Console(stderr=True, highlight=False)
 
+# Paths that a user gave and the system refuses, wherever that shows: bad input. A full disk is none.
+UNUSABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _examples(*commands: str) -> str:
+    """The end of a command's help; tests read these, too."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
 
 def _version(show: bool) -> None:
     if show:
@@ -40,14 +59,25 @@ def _version(show: bool) -> None:
 
 
 @app.callback()
-def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True)) -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Run a Parameter Golf record, verify it from its logs, and write it up.
 
-    Exit codes: 0 done, 1 the verdict is negative or a run failed, 2 bad input.
+    `pgolf COMMAND --help` says all of a command. Exit codes: 0 done, 1 the verdict is negative or a run failed, 2 bad
+    input.
     """
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf record --track cpu_smoke",
+        "pgolf record --set TTT_EPOCHS=5 --seeds 1,2,3",
+        "pgolf record --track 10min_16mb --pods runpod --max-cost 100 --max-hours 4",
+    )
+)
 def record(
     track: Annotated[str, typer.Option(help="Rules to play by: a track's name, or a TOML file.")] = "cpu_smoke",
     preset: Annotated[
@@ -89,10 +119,11 @@ def record(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Train the seeds of a record, test them against the standing one, and write the submission.
+    """Train a record's seeds, test them, write the submission.
 
-    Every step is kept in the record's folder. Stopped, killed or started again, the same command goes on from there
-    and repeats nothing that is finished.
+    The seeds' scores are held against the track's standing record, and every limit is checked from the logs. Every step
+    is kept in the record's folder. Stopped, killed or started again, the same command goes on from there and repeats
+    nothing that is finished.
 
     Exit 0: a record; 1: none (the report says why), or a run failed; 2: bad input, nothing was started.
     """
@@ -156,7 +187,13 @@ def _show_outcome(outcome: "Outcome") -> None:
     stdout.print(f"{word}: {escape(str(outcome.path))}", soft_wrap=True)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf train --preset smoke --set ITERATIONS=50",
+        "pgolf train --preset pr1812 --nproc 8",
+        "pgolf train --preset pr1812 --describe",
+    )
+)
 def train(
     preset: Annotated[str, typer.Option(help="Knobs: a preset's name, or a TOML file.")] = "smoke",
     settings: Annotated[
@@ -174,9 +211,10 @@ def train(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print description or differences as JSON.")] = False,
 ) -> None:
-    """Train and score once, in the foreground, with the unpacked trainer: for trying things out.
+    """Train and score once, in the foreground, to try things out.
 
-    Knobs set in the environment count too (`TTT_EPOCHS=5 pgolf train`); the preset and --set win over them.
+    It runs the unpacked trainer. Knobs set in the environment count too (`TTT_EPOCHS=5 pgolf train`); the preset and
+    --set win over them.
     """
     if diff:
         from pgolf.presets import differences
@@ -202,7 +240,13 @@ def train(
     exec_trainer(preset, settings or [], nproc, folder, data_dir)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf sweep --grid TTT_EPOCHS=3,4,5,6 --grid TTT_LR=0.002,0.005,0.01",
+        "pgolf sweep --candidate 'TTT_EPOCHS=5 TTT_LR=0.01' --confirm",
+        "pgolf sweep --space space.toml --checkpoint runs/train/1/checkpoint.pt",
+    )
+)
 def sweep(
     track: Annotated[str, typer.Option(help="Rules to play by: a track's name, or a TOML file.")] = "cpu_smoke",
     preset: Annotated[str | None, typer.Option(help="Knobs of the base; default: the track's preset.")] = None,
@@ -231,9 +275,10 @@ def sweep(
     parallel: Annotated[int | None, typer.Option(min=1, help="Candidates at the same time.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Train once, try many configurations of evaluation and quantisation, choose the best that fits.
+    """Train once, try many configurations, choose the best that fits.
 
-    Stopped or killed, the same command goes on, and repeats nothing; with more candidates it tries only those.
+    They are configurations of evaluation and quantisation: knobs of training are for `pgolf ablate`. Stopped or killed,
+    the same command goes on, and repeats nothing; with more candidates it tries only those.
 
     Exit 0: chosen (with --confirm: a record); 1: none fits, a run failed, or no record; 2: bad input.
     """
@@ -267,7 +312,12 @@ def sweep(
     raise typer.Exit(1 if swept.confirmed and not swept.confirmed.verdict.positive else 0)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf ablate smoke-base smoke",
+        "pgolf ablate old.toml new.toml --seeds 42,314,999,7",
+    )
+)
 def ablate(
     old: Annotated[str, typer.Argument(help="The preset before: a name, or a TOML file.")],
     new: Annotated[str, typer.Argument(help="The preset after.")],
@@ -281,7 +331,11 @@ def ablate(
     parallel: Annotated[int | None, typer.Option(min=1, help="Runs at the same time.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
-    """Which change brought what: the knobs in which two presets differ, one at a time and together, over seeds."""
+    """Say which change between two presets brought what, over seeds.
+
+    The first is run as it is, with each knob in which the second differs alone, and with all of them together.
+    Stopped or killed, the same command goes on, and repeats nothing.
+    """
     from pgolf.record.request import parse_seeds
     from pgolf.sweep.plan import plan_ablation
 
@@ -367,9 +421,10 @@ def pydocs(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the dataset as JSON.")] = False,
 ) -> None:
-    """Make a dataset of about 10 MB from the docstrings of the installed numpy, scipy and torch.
+    """Make a dataset of 10 MB of docstrings; downloads nothing.
 
-    Nothing is downloaded. A dataset of the same input that is already there is checked and kept.
+    They are those of the installed numpy, scipy and torch. Nothing is downloaded. A dataset of the same input that is
+    already there is checked and kept.
     """
     from pgolf.data.pydocs import build, write_documents
 
@@ -381,7 +436,11 @@ def pydocs(
     _show_dataset(dataset, as_json)
 
 
-@data_app.command()
+@data_app.command(
+    epilog=_examples(
+        "pgolf data fineweb --variant sp8192 --repo OWNER/NAME --train-shards 80",
+    )
+)
 def fineweb(
     variant: Annotated[str, typer.Option(help="sp8192, or another fineweb10B_<variant> of the repository.")],
     repo: Annotated[str, typer.Option(envvar="PGOLF_FINEWEB_REPO", help="Dataset repository: owner/name.")],
@@ -392,9 +451,10 @@ def fineweb(
     workers: Annotated[int, typer.Option(min=1, help="Files at the same time.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print the dataset as JSON.")] = False,
 ) -> None:
-    """Download shards and tokenizer from the dataset hub; what is half there is taken up, and everything is verified.
+    """Download shards and their tokenizer from the dataset hub.
 
-    Token and endpoint are huggingface_hub's: HF_TOKEN, HF_ENDPOINT.
+    What is half there is taken up, and everything is verified. Token and endpoint are huggingface_hub's: HF_TOKEN,
+    HF_ENDPOINT.
     """
     from pgolf.data.fineweb import fetch
 
@@ -412,7 +472,12 @@ def fineweb(
     _show_dataset(dataset, as_json)
 
 
-@data_app.command()
+@data_app.command(
+    epilog=_examples(
+        "pgolf data tokenize --docs docs.jsonl --tokenizer 2048.model --out data/mine --val-docs 340",
+        "pgolf data tokenize --docs 'part-*.parquet' --tokenizer 2048.model --out data/mine --caseops",
+    )
+)
 def tokenize(
     docs: Annotated[list[str], typer.Option(help="*.jsonl, *.parquet or *.txt; a file or a pattern; repeatable.")],
     tokenizer: Annotated[Path, typer.Option(help="A SentencePiece model.")],
@@ -424,9 +489,10 @@ def tokenize(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the dataset as JSON.")] = False,
 ) -> None:
-    """Turn a corpus into shards, in parallel; the result is the same for every number of workers.
+    """Turn a corpus into shards, in parallel.
 
-    Training documents that are validation documents, too, are left out. Stopped or killed, the same command goes on.
+    The result is the same for every number of workers. Training documents that are validation documents, too, are left
+    out. Stopped or killed, the same command goes on.
     """
     from pgolf.data.tokenize import tokenize as make
 
@@ -445,7 +511,12 @@ def tokenize(
     _show_dataset(dataset, as_json)
 
 
-@data_app.command("train-tokenizer")
+@data_app.command(
+    "train-tokenizer",
+    epilog=_examples(
+        "pgolf data train-tokenizer --docs docs.jsonl --out 2048.model --vocab 2048 --val-docs 340",
+    ),
+)
 def train_tokenizer(
     docs: Annotated[list[str], typer.Option(help="*.jsonl, *.parquet or *.txt; a file or a pattern; repeatable.")],
     out: Annotated[Path, typer.Option(help="Where to write the model.")],
@@ -457,7 +528,10 @@ def train_tokenizer(
     sample_bytes: Annotated[int, typer.Option(min=1, help="Learn from about so many bytes.")] = 200_000_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Learn a SentencePiece BPE tokenizer with byte fallback, and measure it on the documents held out."""
+    """Learn a tokenizer: SentencePiece BPE with byte fallback.
+
+    It is measured on the documents that are held out: bytes per token, pieces that do not occur.
+    """
     from pgolf.data.tokenizer import train_on_corpus
 
     with _progress("reading") as progress:
@@ -480,7 +554,7 @@ def train_tokenizer(
 
 @caseops_app.command("encode")
 def caseops_encode() -> None:
-    """Transform UTF-8 from standard input to standard output, in bounded memory."""
+    """Transform UTF-8 from standard input to standard output."""
     from pgolf.data.caseops import encode_file
 
     encode_file(sys.stdin.buffer, sys.stdout.buffer)
@@ -516,7 +590,12 @@ def _show_dataset(dataset: "Dataset", as_json: bool) -> None:
     typer.echo(f"DATA_DIR={dataset.data_dir} VOCAB_SIZE={dataset.vocab_size}")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf pack --preset pr1812 -o train_gpt.py --explain",
+        "pgolf pack --preset pr1812 --check train_gpt.py",
+    )
+)
 def pack(
     preset: Annotated[str | None, typer.Option(help="Preset whose knobs become the file's defaults.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Path("train_gpt.py"),
@@ -527,9 +606,10 @@ def pack(
     check: Annotated[Path | None, typer.Option(help="Write nothing; is FILE what would be written?")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print sizes and hashes as JSON.")] = False,
 ) -> None:
-    """Pack the trainer into one small file that runs where pgolf is not installed.
+    """Pack the trainer into one small file, train_gpt.py.
 
-    Knobs stay environment variables: `TTT_EPOCHS=5 python train_gpt.py`. The same source gives the same bytes.
+    It runs where pgolf is not installed. Knobs stay environment variables: `TTT_EPOCHS=5 python train_gpt.py`. The same
+    source gives the same bytes.
     """
     from pgolf import pack as packing
     from pgolf.presets import load
@@ -558,7 +638,12 @@ def unpack(file: Annotated[Path, typer.Argument(help="A file that `pgolf pack` m
     typer.echo(packing.unpack(packing.read_packed(file)), nl=False)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf audit records/2026-04-09_mine --against pr1493",
+        "pgolf audit records/*/*/ --json",
+    )
+)
 def audit(
     folders: Annotated[list[Path], typer.Argument(help="Record folders, anyone's.")],
     against: Annotated[str | None, typer.Option(help="The record to beat: a ledger entry or a folder.")] = None,
@@ -567,20 +652,30 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print the audits as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the audits as a page, too.")] = None,
 ) -> None:
-    """Say what the logs of a record really show, beside what it claims. Exit 0: nothing fails, 1: something does."""
+    """Say what a record's logs really show, beside what it claims.
+
+    Exit 0: nothing fails; 1: something does; 2: a folder cannot be read.
+    """
     from pgolf import tracks
     from pgolf.record.audit import audit_folders
 
     _show_audits(audit_folders(folders, tracks.load(track) if track else None, against, strict), as_json, html)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf archive records --html leaderboard.html",
+    )
+)
 def archive(
     folder: Annotated[Path, typer.Argument(help="A folder with record folders in it, at any depth up to four.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the audits as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a leaderboard, too: a page that sorts.")] = None,
 ) -> None:
-    """Audit every record in a repository, a line each. Exit 0: nothing fails, 1: something does."""
+    """Audit every record in a repository, a line each.
+
+    Exit 0: nothing fails; 1: something does; 2: there is none, or one cannot be read.
+    """
     from pgolf.record.audit import audit_folders, record_folders
 
     audits = audit_folders(record_folders(folder))
@@ -591,7 +686,12 @@ def archive(
     _show_audits(audits, as_json, one_line_each=True)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf report records/2026-04-09_mine --against pr1493",
+        "pgolf report records/*/*/ -o all.html",
+    )
+)
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Record folders, anyone's.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
@@ -600,10 +700,10 @@ def report(
     ] = None,
     track: Annotated[str | None, typer.Option(help="Track whose rules count; default: the one it names.")] = None,
 ) -> None:
-    """Make one page of a record: curves, stages, the comparison, limits, knobs, evidence, hashes.
+    """Make one page of a record: curves, stages, limits, evidence.
 
-    The page is one file that loads nothing. Several folders make one page with a part each. Exit 0: it is written,
-    whatever it says; 2: a folder cannot be read, nothing was written.
+    It has the comparison, the knobs and the hashes, too. The page is one file that loads nothing. Several folders make
+    one page with a part each. Exit 0: it is written, whatever it says; 2: a folder cannot be read, nothing was written.
     """
     from pgolf import tracks
     from pgolf.record.audit import audit_folders
@@ -628,7 +728,12 @@ def _show_audits(audits: "list[Audit]", as_json: bool, html: Path | None = None,
     raise typer.Exit(1 if any(a.failed for a in audits) else 0)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf compare records/2026-04-09_mine pr1493",
+        "pgolf compare 1.0780,1.0779,1.0783 mean=1.0810,std=0.0002,n=3",
+    )
+)
 def compare(
     new: Annotated[str, typer.Argument(help="The new record.")],
     old: Annotated[str, typer.Argument(help="The previous one.")],
@@ -637,7 +742,9 @@ def compare(
     bytes_per_token: Annotated[float | None, typer.Option(help="Of the validation text, for plain numbers.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
-    """Is the new mean really lower? Welch's test against zero and against the bar, with its power.
+    """Test whether a new mean is really lower, and clears the bar.
+
+    Welch's test against zero and against the bar, with its power. Exit 0, whatever it says.
 
     A side is a record folder, a ledger entry (pr1493), several of these with commas between (reproductions, pooled),
     final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3).
@@ -656,7 +763,11 @@ def compare(
         typer.echo(f"- {note}")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf power --std 0.0002 --delta 0.0021",
+    )
+)
 def power(
     std: Annotated[float, typer.Option(help="Standard deviation of one seed's score.")],
     delta: Annotated[float, typer.Option(help="The gain to be shown: previous mean − new mean.")],
@@ -667,7 +778,10 @@ def power(
     chance: Annotated[float, typer.Option(help="The chance of success asked for.")] = 0.9,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """How many seeds does it take? All values in one unit: bpb, or nats per token."""
+    """Say how many seeds it takes to show a gain.
+
+    All values in one unit: bpb, or nats per token.
+    """
     from pgolf.record.stats import plan_seeds
 
     answer = plan_seeds(std, delta, margin=margin, n_new=seeds, n_old=old_seeds, alpha=alpha, target=chance)
@@ -677,7 +791,11 @@ def power(
         _show_rows(answer.rows())
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf reproduce records/2026-04-09_mine --seed 42",
+    )
+)
 def reproduce(
     folder: Annotated[Path, typer.Argument(help="A record folder; its train_gpt.py is run.")],
     seed: Annotated[int | None, typer.Option(help="One of the record's seeds; default: its first.")] = None,
@@ -685,7 +803,10 @@ def reproduce(
     data_dir: Annotated[Path, typer.Option(help="The folder with datasets/ and tokenizers/.")] = Path("data"),
     out: Annotated[Path | None, typer.Option(help="Where to run; default: runs/reproduce-<folder>.")] = None,
 ) -> None:
-    """Run a record again, and say whether its own spread allows the result. Exit 0: it does, 1: it does not."""
+    """Run a record's own train_gpt.py again: does the result agree?
+
+    Exit 0: the spread of the record's seeds allows it; 1: it does not, or the run failed.
+    """
     from pgolf.record.reproduce import reproduce as run_again
 
     name = folder.resolve().name
@@ -703,14 +824,18 @@ def reproduce(
     raise typer.Exit(result.inside is not True)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf doctor --track 10min_16mb",
+    )
+)
 def doctor(
     track: Annotated[str, typer.Option(help="The track that a record is to be of.")] = "cpu_smoke",
     data_dir: Annotated[Path, typer.Option(help="Folder for datasets.")] = Path("data"),
     runs_dir: Annotated[Path, typer.Option(help="Folder for records.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what this machine has for a record, what it lacks, and how to get that.
+    """Say what this machine lacks for a record, and how to get it.
 
     Nothing is changed, and no key is shown. Exit 0: a record can start; 1: something is missing.
     """
@@ -728,7 +853,12 @@ def doctor(
     raise typer.Exit(any(f.state == "missing" for f in findings))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf fit runs/train/1",
+        "pgolf fit runs/train/1 --set MATRIX_BITS=5 -o smaller.ptz",
+    )
+)
 def fit(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run: final_model.pt and events.jsonl.")],
     track: Annotated[str, typer.Option(help="Whose cap to fill: a track's name, or a TOML file.")] = "10min_16mb",
@@ -743,10 +873,10 @@ def fit(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the artifact there.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Find the clip widths with which a run's model fills the cap at the least loss.
+    """Find the clip widths that fill the cap at the least loss.
 
-    Losses are taken on training text that comes after what the run trained on. SIZE_MARGIN bytes are left free; a
-    trainer does the same by itself with FIT_TO_CAP=1.
+    They are for the model of a finished run. Losses are taken on training text that comes after what the run trained
+    on. SIZE_MARGIN bytes are left free; a trainer does the same by itself with FIT_TO_CAP=1.
     """
     from pgolf import tracks
     from pgolf.fit import fit as fit_run
@@ -777,7 +907,12 @@ def fit(
         typer.echo("no narrower widths are tried: for a better use of the room raise MATRIX_BITS or EMBED_BITS")
 
 
-@app.command("eval")
+@app.command(
+    "eval",
+    epilog=_examples(
+        "pgolf eval final_model.int6.ptz --mode ttt --set TTT_EPOCHS=5 --max-seconds 600",
+    ),
+)
 def evaluate(
     artifact: Annotated[Path, typer.Argument(help="A final_model.int6.ptz.")],
     mode: Annotated[str, typer.Option(help="fixed, sliding or ttt.")] = "sliding",
@@ -796,7 +931,9 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the score as JSON.")] = False,
 ) -> None:
-    """Score an artifact. The model is the artifact's; knobs of evaluation are the trainer's defaults, or as given.
+    """Score an artifact.
+
+    The model is the artifact's; knobs of evaluation are the trainer's defaults, or as given.
 
     Exit 0: scored; 1: stopped, since --max-seconds would be missed; 2: bad input.
     """
@@ -818,7 +955,12 @@ def evaluate(
     )
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "pgolf probe final_model.int6.ptz --preset smoke",
+        "pgolf probe their_eval.py:make_evaluator",
+    )
+)
 def probe(
     target: Annotated[str, typer.Argument(help="An artifact, or their_eval.py:make_evaluator.")],
     train_gpt: Annotated[Path | None, typer.Option(help="The packed trainer; default: packed here and now.")] = None,
@@ -835,9 +977,10 @@ def probe(
     device: Annotated[str, typer.Option(help="Where to run an artifact: cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Is an evaluation legal? Causal, normalised, scored before update, one pass, byte-exact, sealed: tested.
+    """Test whether an evaluation is legal.
 
-    Exit 0: no probe fails; 1: one does, and its counter-example is shown; 2: bad input. See docs/legality.md.
+    Is it causal, normalised, scored before updated, one pass, byte-exact, sealed? Exit 0: no probe fails; 1: one does,
+    and its counter-example is shown; 2: bad input. See docs/legality.md.
     """
     from pgolf import legality
     from pgolf.record.request import parse_overrides, parse_seeds
@@ -933,6 +1076,11 @@ def main() -> None:
     except RunFailed as e:
         stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
         sys.exit(1)
+    except OSError as e:
+        if not e.filename or e.errno not in (*UNUSABLE, *FULL):
+            raise
+        stderr.print(f"[red]pgolf:[/red] {escape(f'{e.filename}: {e.strerror}')}", soft_wrap=True)
+        sys.exit(2 if e.errno in UNUSABLE else 1)
 
 
 if __name__ == "__main__":

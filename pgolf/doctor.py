@@ -109,27 +109,43 @@ def _prefect() -> Iterator[Finding]:
     try:
         httpx.get(f"{url}/health", timeout=5).raise_for_status()
         yield Finding("Prefect", "ok", f"{version('prefect')}, server at {url}")
-    except httpx.HTTPError as e:
+    except (httpx.HTTPError, httpx.InvalidURL) as e:
         fix = "start it (`prefect server start`), or unset PREFECT_API_URL"
         yield Finding("Prefect", "missing", f"no server at {url} ({type(e).__name__})", fix)
 
 
 def _disk(runs_dir: Path) -> Iterator[Finding]:
-    existing = next(p for p in (runs_dir.resolve(), *runs_dir.resolve().parents) if p.exists())
+    existing = _existing(runs_dir)
+    if why := _unusable(existing):
+        yield Finding("disk", "missing", why, "name another folder with --runs-dir")
+        return
     free = shutil.disk_usage(existing).free
     found = f"{free / 1e9:.1f} GB free at {existing}"
-    if not os.access(existing, os.W_OK):
-        yield Finding("disk", "missing", f"{existing} cannot be written", "name another folder with --runs-dir")
-    elif free < FREE_BYTES:
+    if free < FREE_BYTES:
         yield Finding("disk", "optional", found, "free some: three seeds with checkpoints take gigabytes")
     else:
         yield Finding("disk", "ok", found)
 
 
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    return next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
+
+
+def _unusable(existing: Path) -> str:
+    """Why nothing can be made in a folder, or ''."""
+    if not existing.is_dir():
+        return f"{existing} is no folder"
+    return "" if os.access(existing, os.W_OK | os.X_OK) else f"{existing} cannot be written"
+
+
 def _data(track: Track, data_dir: Path) -> Iterator[Finding]:
     """Whether tokenizer and shards are there; `pgolf record` checks what is in them."""
     if track.corpus == "pydocs":
-        yield Finding("dataset", "ok", f"track {track.name} makes its own, in {data_dir}")
+        if why := _unusable(_existing(data_dir)):
+            yield Finding("dataset", "missing", why, "name another folder with --data-dir")
+        else:
+            yield Finding("dataset", "ok", f"track {track.name} makes its own, in {data_dir}")
         return
     config = config_of({**load(track.preset), "data_dir": str(data_dir)})
     tokenizer = Path(config.tokenizer_path)
@@ -180,5 +196,5 @@ def _skew() -> float | None:
     try:
         told = httpx.get(f"{url}/health", timeout=5).headers["date"] if url else None
         return (datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds() if told else None
-    except (httpx.HTTPError, KeyError, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, KeyError, ValueError):
         return None

@@ -56,6 +56,13 @@ def test_dataset_that_is_not_there_is_named_file_by_file(tmp_path):
     assert "fineweb_8192_bpe.model" in found.found and "fineweb_val_*.bin" in found.found
 
 
+def test_file_where_a_folder_is_to_be_made_is_missing_room(tmp_path):
+    (tmp_path / "file").touch()
+    found = {f.what: f for f in doctor.examine("cpu_smoke", tmp_path / "file", tmp_path / "file" / "runs")}
+    assert found["disk"].state == found["dataset"].state == "missing"
+    assert "is no folder" in found["disk"].found and "--data-dir" in found["dataset"].fix
+
+
 def test_requirement_that_is_not_met_is_named(tmp_path, monkeypatch):
     needs = [
         "numpy>=99",
@@ -71,8 +78,9 @@ def test_requirement_that_is_not_met_is_named(tmp_path, monkeypatch):
     assert not any(name in found.found for name in ("scipy", "tomli", "ruff"))
 
 
-def test_server_that_does_not_answer(tmp_path, monkeypatch):
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/api", "http://[::1", "nonsense"])
+def test_server_that_does_not_answer(tmp_path, monkeypatch, url):
+    monkeypatch.setenv("PREFECT_API_URL", url)
     found = findings(tmp_path)
     assert found["Prefect"].state == "missing" and "unset PREFECT_API_URL" in found["Prefect"].fix
     assert found["clock"].state == "ok"

@@ -139,11 +139,11 @@ def read_settings(path: Path | None = None) -> Settings:
         return Settings()
     try:
         settings = Settings.model_validate(tomllib.loads(file.read_text()))
-    except tomllib.TOMLDecodeError as e:
-        raise BadInput(f"{file}: not TOML: {e}") from None
     except ValidationError as e:
         first = e.errors()[0]
         raise BadInput(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except ValueError as e:  # no UTF-8, too
+        raise BadInput(f"{file}: not TOML: {e}") from None
     ssh = settings.ssh.model_copy(
         update={"key": _beside(file, settings.ssh.key), "known_hosts": _beside(file, settings.ssh.known_hosts)}
     )

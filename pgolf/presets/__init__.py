@@ -113,11 +113,13 @@ def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
         raise BadInput(f"preset {name} extends itself: {' → '.join((*seen, name))}")
     try:
         content = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as e:
+    except ValueError as e:  # no UTF-8, too
         raise BadInput(f"{path}: not valid TOML: {e}") from e
     if unknown := content.keys() - {"extends", "knobs"}:
         raise BadInput(f"{path}: unknown entries {sorted(unknown)}; a preset has 'extends' and '[knobs]'")
     extends = content.get("extends", "")
+    if not isinstance(extends, str) or not isinstance(content.get("knobs", {}), dict):
+        raise BadInput(f"{path}: 'extends' is a preset's name, and [knobs] a table")
     if extends.endswith(".toml"):
         extends = str(path.parent / extends)  # a file is named relative to the one that extends it
     base = _read(extends, (*seen, name)) if extends else {}

@@ -18,6 +18,7 @@ from pgolf.record.sample import LN2, Sample, same_validation
 
 POWER = 0.9  # the chance of success that planned numbers of seeds and detectable gains are given for
 MOST_SEEDS = 200  # where the search for a number of seeds ends
+MOST = 1_000_000  # seeds of a side; nobody has so many, and more is beyond the arithmetic
 
 Outcome = Literal["clears", "undecided", "below", "worse", "no claim"]
 
@@ -412,8 +413,8 @@ def power(
     """
     if not (0 < std < math.inf and math.isfinite(delta)):
         raise BadInput(f"std ({std}) must be positive and delta ({delta}) finite")
-    if n_new < 2 or n_old < 2:
-        raise BadInput(f"{n_new} new and {n_old} previous seeds: each side needs two or more")
+    if not (2 <= n_new <= MOST and 2 <= n_old <= MOST):
+        raise BadInput(f"{n_new} new and {n_old} previous seeds: each side needs two or more, and {MOST:,} at most")
     if not 0 < alpha <= 0.5:
         raise BadInput(f"alpha ({alpha}) must be in (0, 0.5]")
     node, weight = np.polynomial.legendre.leggauss(64)

@@ -126,7 +126,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = tomllib.loads(file.read_text())
         grid, tables = content.get("grid", {}), content.get("candidates", [])
         good = all(isinstance(v, list) for v in grid.values()) and all(isinstance(t, dict) for t in tables)
-    except (OSError, tomllib.TOMLDecodeError, AttributeError, TypeError) as e:
+    except (OSError, ValueError, AttributeError, TypeError) as e:
         raise BadInput(f"--space {file}: {e}") from None
     if not good or content.keys() - {"grid", "candidates"}:
         raise BadInput(f"--space {file}: a space has [grid], with a list of values for each knob, and [[candidates]]")

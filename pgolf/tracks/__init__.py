@@ -93,7 +93,7 @@ def load(name: str) -> Track:
             nproc=run["nproc"],
             early_stop=_early_stop(content.get("early_stop", {})),
         )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise BadInput(f"{path}: not a track: {e}") from e
 
 
