@@ -14,9 +14,9 @@ from prefect.client.schemas.objects import State
 
 from pgolf.data.dataset import Dataset
 from pgolf.data.fineweb import fetch
-from pgolf.data.tokenize import VAL_DOCS, tokenize
+from pgolf.data.tokenize import VAL_DOCS, check_tokenizer, tokenize
 from pgolf.data.tokenizer import Trained, train_on_corpus
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 
 log = logging.getLogger("pgolf.data")
 
@@ -85,7 +85,11 @@ def prepare_data(
         workers: Processes. Default: one a core.
     """
     model = Path(tokenizer) if tokenizer else Path(f"{out}.model")
-    if not tokenizer and not model.exists():
+    if not tokenizer and model.exists():
+        if (pieces := check_tokenizer(model, caseops).vocab_size()) != vocab:
+            raise BadInput(f"{model}: has {pieces} pieces, vocab {vocab} is asked for; name another `out`, or give it")
+        log.info("tokenizer: %s is there", model)
+    elif not tokenizer:
         trained = train_tokenizer(docs, model, vocab, val_docs, field, caseops)
         log.info("tokenizer: %.4f bytes per token, %d pieces unused", trained.bytes_per_token, trained.unused_pieces)
     return show(make_shards(docs, model, Path(out), val_docs, field, caseops, workers))

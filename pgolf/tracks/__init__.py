@@ -94,7 +94,8 @@ def load(name: str) -> Track:
             early_stop=_early_stop(content.get("early_stop", {})),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise BadInput(f"{path}: not a track: {e}") from e
+        what = f"it has no {e}" if isinstance(e, KeyError) else str(e)
+        raise BadInput(f"{path}: not a track: {what}") from e
 
 
 def _early_stop(content: dict[str, Any]) -> EarlyStop:

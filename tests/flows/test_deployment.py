@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from chat import Chat
 from playwright.sync_api import FloatRect, Page
 from seconds import environment
 
-from pgolf.data.dataset import Dataset
+from pgolf.data.dataset import Dataset, open_dataset
 
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[2]
@@ -169,6 +170,19 @@ def test_person_sees_the_run_its_table_and_its_verdict_in_the_browser(deployed: 
         assert "clears the bar: better by more than 0.005 nats" in text
         assert "report.html" in text
         picture(page, "prefect-verdict.png", left=255, top=60, width=870, height=810)
+
+
+def test_worker_makes_a_dataset_of_a_corpus(deployed: Deployed) -> None:
+    docs, out = deployed.folder / "docs.jsonl", deployed.folder / "own"
+    words = sorted(set((REPOSITORY / "README.md").read_text().split()))
+    texts = [" ".join(words[(i * k) % len(words)] for k in range(1, 60)) for i in range(1, 200)]
+    docs.write_text("".join(json.dumps({"text": f"{i}. {text}"}) + "\n" for i, text in enumerate(texts)))
+    given = {"docs": json.dumps([str(docs)]), "out": out, "vocab": 400, "val_docs": 20, "workers": 1}
+    parameters = " ".join(shlex.quote(f"--param={name}={value}") for name, value in given.items())
+    run_to_end(f"prefect deployment run prepare-data/corpus {parameters} --watch", deployed.shell)
+    made = open_dataset(out, 400)
+    (table,) = (a["data"] for a in deployed.all("artifacts") if a["key"] == "dataset")
+    assert made.documents == 199 and f"| val_sha256 | {made.val_sha256} |" in table
 
 
 def picture(page: Page, name: str, left: int = 0, top: int = 0, width: int = 1400, height: int = 895) -> None:

@@ -1,0 +1,57 @@
+"""The command line itself: help that can be read and copied from, and ends that are a line and an exit code."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pgolf.cli import app, main
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+ROOT = typer.main.get_command(app)
+COMMANDS = dict(commands(ROOT))
+
+
+def test_every_command_is_listed_with_its_whole_first_sentence():
+    for path in [(), *(path for path, command in COMMANDS.items() if isinstance(command, click.Group))]:
+        listed = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"}).output.partition("Commands:")[2]
+        assert listed and "..." not in listed, path
+
+
+def test_help_loses_nothing_to_markup():
+    text = CliRunner().invoke(app, ["sweep", "--help"]).output
+    assert "[grid]" in text and "[[candidates]]" in text and "Exit 0" in text
+
+
+@pytest.mark.parametrize("path", [p for p, command in COMMANDS.items() if command.epilog], ids=" ".join)
+def test_examples_of_the_help_are_commands(path):
+    examples = [line.strip() for line in COMMANDS[path].epilog.splitlines() if line.startswith("  ")]
+    assert examples
+    for example in examples:
+        words = shlex.split(example)
+        assert tuple(words[: len(path) + 1]) == ("pgolf", *path)
+        COMMANDS[path].parse_args(click.Context(COMMANDS[path]), words[len(path) + 1 :])
+
+
+def test_path_that_the_system_refuses_is_a_line_and_bad_input(tmp_path: Path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    (tmp_path / "entry").mkdir()
+    (tmp_path / "entry" / "submission.json").write_text("{}")
+    page = tmp_path / "file" / "audit.html"
+    monkeypatch.setattr(sys, "argv", ["pgolf", "audit", str(tmp_path / "entry"), "--html", str(page)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
