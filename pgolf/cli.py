@@ -494,6 +494,7 @@ def tokenize(
     The result is the same for every number of workers. Training documents that are validation documents, too, are left
     out. Stopped or killed, the same command goes on.
     """
+    from pgolf.data.tokenize import read_split
     from pgolf.data.tokenize import tokenize as make
 
     with _progress("starting workers") as progress:
@@ -509,6 +510,12 @@ def tokenize(
             progress=progress,
         )
     _show_dataset(dataset, as_json)
+    split = read_split(out)
+    if not as_json and (split.left_out_of_training or split.empty):
+        typer.echo(
+            f"left out: {split.left_out_of_training} training documents that are validation documents, too, and "
+            f"{split.empty} empty ones"
+        )
 
 
 @data_app.command(

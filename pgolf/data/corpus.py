@@ -107,7 +107,7 @@ def _read_lines(path: Path, start: int, end: int, field: str) -> Iterator[str]:
                 text.encode()
             except (ValueError, LookupError, TypeError, AttributeError) as e:
                 where = f"{path}: the line at byte {at}"
-                raise BadInput(f'{where} is no JSON object with text in "{field}" ({e!r})') from None
+                raise BadInput(f'{where} is no JSON object with text in "{field}" ({type(e).__name__}: {e})') from None
             yield text
 
 

@@ -229,6 +229,11 @@ class Split:
     empty: int
 
 
+def read_split(out: Path) -> Split:
+    """What became of the documents of the dataset in `out`, as its manifest says."""
+    return Split(**json.loads((out / MANIFEST).read_text())["split"])
+
+
 def _join(parts: Sequence[Path], folder: Path, request: Request, progress: Progress) -> Split:
     """Write the shards of both splits from the parts."""
     val_docs = request.val_docs

@@ -1,10 +1,12 @@
 """What is asked of a sweep, checked before anything is started or written."""
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pgolf import presets
+from pgolf.artifact import open_artifact
 from pgolf.errors import BadInput
 from pgolf.record.request import Request, check_request
 from pgolf.sweep.candidates import Candidate, Needs, singles, space
@@ -61,6 +63,10 @@ def _check_given(tried: Sequence[Candidate], artifact: str | None, checkpoint: s
             raise BadInput(f"{candidate.label}: changes training, and a sweep trains once; `pgolf ablate` trains each")
         if candidate.needs == "checkpoint" and artifact:
             raise BadInput(f"{candidate.label}: changes quantisation, which takes --checkpoint and not an artifact")
+    if artifact:
+        open_artifact(given["artifact"])  # refuses what is none
+    if checkpoint and not zipfile.is_zipfile(checkpoint):
+        raise BadInput(f"{checkpoint}: not a checkpoint of the trainer, which torch saves as a zip archive")
     return given
 
 

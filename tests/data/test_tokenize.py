@@ -12,12 +12,14 @@ import pyarrow
 import pytest
 import sentencepiece
 from pyarrow import parquet
+from typer.testing import CliRunner
 
+from pgolf.cli import app
 from pgolf.data import corpus
 from pgolf.data.caseops import OPERATORS
 from pgolf.data.dataset import open_dataset
 from pgolf.data.shards import write_shard
-from pgolf.data.tokenize import tokenize
+from pgolf.data.tokenize import read_split, tokenize
 from pgolf.data.tokenizer import train_on_corpus
 from pgolf.errors import BadInput
 from pgolf.trainer.data import open_shard
@@ -167,9 +169,12 @@ def test_training_documents_that_are_validation_documents_are_left_out(tiny_data
     path.write_text("".join(json.dumps({"text": t}) + "\n" for t in repeated))
     made = tokenize([str(path)], tokenizer_of(tiny_data), tmp_path / "out", val_docs=4)
     assert made.documents == 61, "a duplicate inside training stays"
-    split = json.loads((made.data_dir / "manifest.json").read_text())["split"]
-    assert (split["left_out_of_training"], split["empty"], split["val_documents"]) == (2, 1, 4)
+    split = read_split(made.data_dir)
+    assert (split.left_out_of_training, split.empty, split.val_documents) == (2, 1, 4)
     assert made.val_documents_in_train == 0
+    words = ["data", "tokenize", "--docs", str(path), "--tokenizer", str(tokenizer_of(tiny_data)), "--val-docs", "4"]
+    said = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")]).output
+    assert "left out: 2 training documents that are validation documents, too, and 1 empty ones" in said
 
 
 def test_a_split_that_trains_on_its_validation_documents_is_refused(tiny_data, jsonl, tmp_path):

@@ -1,6 +1,7 @@
 """What cannot be swept is refused before anything starts."""
 
 import pytest
+import torch
 from seconds import TINY
 
 from pgolf.errors import BadInput
@@ -10,8 +11,9 @@ TRACK = str(TINY / "tiny_track.toml")
 
 
 def plan(tmp_path, grid=("TTT_LR=0.1",), seed=1337, artifact=None, checkpoint=None, confirm_seeds=None):
-    for name in ("artifact", "checkpoint"):
+    for name in ("artifact", "empty"):
         (tmp_path / name).touch()
+    torch.save({}, tmp_path / "checkpoint")
     given = [str(tmp_path / name) if name else None for name in (artifact, checkpoint)]
     return plan_sweep(TRACK, None, seed, None, list(grid), [], None, *given, confirm_seeds)
 
@@ -29,6 +31,8 @@ def test_seeds_that_confirm_are_the_tracks_or_those_named(tmp_path):
         ({"grid": ["MATRIX_BITS=5"], "artifact": "artifact"}, "takes --checkpoint"),
         ({"seed": 42}, "one of those that confirm"),
         ({"artifact": "none"}, "none: no such file"),
+        ({"artifact": "empty"}, "not an artifact"),
+        ({"checkpoint": "empty"}, "not a checkpoint"),
         ({"artifact": "artifact", "checkpoint": "checkpoint"}, "not both"),
         ({"grid": []}, "nothing to try"),
         ({"confirm_seeds": [1]}, "too few"),
