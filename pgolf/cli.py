@@ -1084,9 +1084,10 @@ def main() -> None:
         stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
         sys.exit(1)
     except OSError as e:
-        if not e.filename or e.errno not in (*UNUSABLE, *FULL):
+        if e.errno not in FULL and not (e.filename and e.errno in UNUSABLE):
             raise
-        stderr.print(f"[red]pgolf:[/red] {escape(f'{e.filename}: {e.strerror}')}", soft_wrap=True)
+        said = f"{e.filename}: {e.strerror}" if e.filename else str(e.strerror)
+        stderr.print(f"[red]pgolf:[/red] {escape(said)}", soft_wrap=True)
         sys.exit(2 if e.errno in UNUSABLE else 1)
 
 

@@ -1,6 +1,7 @@
 """The command line itself: help that can be read and copied from, and ends that are a line and an exit code."""
 
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,3 +56,11 @@ def test_path_that_the_system_refuses_is_a_line_and_bad_input(tmp_path: Path, mo
         main()
     assert ended.value.code == 2
     assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_disk_is_a_line_and_a_failure():
+    with open("/dev/full", "wb") as full:
+        command = [str(Path(sys.executable).with_name("pgolf")), "data", "caseops", "encode"]
+        done = subprocess.run(command, input=b"A text" * 100_000, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr.decode()) == (1, "pgolf: No space left on device\n")
