@@ -1086,7 +1086,8 @@ def main() -> None:
     except OSError as e:
         if e.errno not in FULL and not (e.filename and e.errno in UNUSABLE):
             raise
-        said = f"{e.filename}: {e.strerror}" if e.filename else str(e.strerror)
+        where = e.filename2 or e.filename  # of a rename the file that a user knows
+        said = f"{where}: {e.strerror}" if where else str(e.strerror)
         stderr.print(f"[red]pgolf:[/red] {escape(said)}", soft_wrap=True)
         sys.exit(2 if e.errno in UNUSABLE else 1)
 

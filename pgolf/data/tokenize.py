@@ -143,7 +143,9 @@ def check_tokenizer(path: Path, case: bool) -> sentencepiece.SentencePieceProces
 
 @contextmanager
 def exclusively(out: Path) -> Iterator[None]:
-    """One builder of `out` at a time; the others wait."""
+    """One builder of `out` at a time; the others wait. BadInput for '.' and '/', which have nothing beside them."""
+    if not out.name:
+        raise BadInput(f"--out {out}: name a folder that is to be made, such as data/mine")
     out.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(out.with_name(f".{out.name}.lock")):
         yield

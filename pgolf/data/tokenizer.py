@@ -106,6 +106,8 @@ def train_on_corpus(
     BadInput : files that cannot be used, too little text, or a vocabulary without '▁' (no trainer could use it).
     """
     files = corpus.find_files(docs)
+    if out.is_dir():  # said before the minutes that training takes
+        raise BadInput(f"--out {out}: is a folder; name the file to write, such as {out / f'{vocab_size}.model'}")
     held_out, texts = _sample(files, field, val_docs, sample_bytes, progress)
     progress("training", 0, 1)
     started = time.monotonic()

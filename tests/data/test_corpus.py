@@ -17,6 +17,14 @@ def read_all(files, field="text"):
     return [text for piece in corpus.cut(files) for text in corpus.read(piece, field)]
 
 
+def test_a_long_line_that_is_no_utf8_is_named_and_not_shown(tmp_path):
+    path = tmp_path / "docs.jsonl"
+    path.write_bytes(b'{"text": "' + b"a" * 100_000 + b'\xff"}\n')
+    with pytest.raises(BadInput, match=r"line at byte 0 .* byte 0xff in position 100010") as e:
+        read_all([path])
+    assert len(str(e.value)) < 1000
+
+
 def test_every_way_to_cut_lines_gives_the_same_documents(tmp_path, monkeypatch):
     path = tmp_path / "docs.jsonl"
     lines = [json.dumps({"text": t, "id": i}, ensure_ascii=i % 2 == 0) for i, t in enumerate(TEXTS)]

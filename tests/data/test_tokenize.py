@@ -200,6 +200,7 @@ def test_bad_input_leaves_nothing(tiny_data, jsonl, tmp_path):
     assert "not a SentencePiece model" in refused([str(jsonl)], jsonl, out)
     assert "no such file" in refused([str(jsonl)], tmp_path / "none.model", out)
     assert "at least 1" in refused([str(jsonl)], tokenizer, out, val_docs=0)
+    assert "to be made" in refused([str(jsonl)], tokenizer, Path("."), val_docs=5)
     broken = tmp_path / "broken.jsonl"
     broken.write_text(jsonl.read_text() + "{")
     assert f"line at byte {jsonl.stat().st_size}" in refused([str(broken)], tokenizer, out, val_docs=5)

@@ -53,6 +53,8 @@ def test_too_little_text(docs, tmp_path):
         train_on_corpus([str(docs)], tmp_path / "t.model", 30000, val_docs=2)
     with pytest.raises(BadInput, match="leaves none to learn from"):
         train_on_corpus([str(docs)], tmp_path / "t.model", 400, val_docs=500)
+    with pytest.raises(BadInput, match="is a folder"):
+        train_on_corpus([str(docs)], tmp_path, 400, val_docs=2)
     assert not (tmp_path / "t.model").exists()
 
 
