@@ -52,6 +52,25 @@ def _examples(*commands: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
 
 
+def _presets() -> list[str]:
+    """What a shell completes a preset to; the same of tracks and ledger entries."""
+    from pgolf.presets import names
+
+    return list(names())
+
+
+def _tracks() -> list[str]:
+    from pgolf.tracks import names
+
+    return list(names())
+
+
+def _ledger_entries() -> list[str]:
+    from pgolf.record.ledger import names
+
+    return list(names())
+
+
 def _version(show: bool) -> None:
     if show:
         typer.echo(f"pgolf {__version__}")
@@ -79,9 +98,12 @@ def root(
     )
 )
 def record(
-    track: Annotated[str, typer.Option(help="Rules to play by: a track's name, or a TOML file.")] = "cpu_smoke",
+    track: Annotated[
+        str, typer.Option(help="Rules to play by: a track's name, or a TOML file.", autocompletion=_tracks)
+    ] = "cpu_smoke",
     preset: Annotated[
-        str | None, typer.Option(help="Knobs: a preset's name, or a TOML file; default: the track's.")
+        str | None,
+        typer.Option(help="Knobs: a preset's name, or a TOML file; default: the track's.", autocompletion=_presets),
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, as in 42,314,999; default: the track's.")] = None,
     settings: Annotated[
@@ -195,7 +217,9 @@ def _show_outcome(outcome: "Outcome") -> None:
     )
 )
 def train(
-    preset: Annotated[str, typer.Option(help="Knobs: a preset's name, or a TOML file.")] = "smoke",
+    preset: Annotated[
+        str, typer.Option(help="Knobs: a preset's name, or a TOML file.", autocompletion=_presets)
+    ] = "smoke",
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob; repeatable.")
     ] = None,
@@ -248,8 +272,12 @@ def train(
     )
 )
 def sweep(
-    track: Annotated[str, typer.Option(help="Rules to play by: a track's name, or a TOML file.")] = "cpu_smoke",
-    preset: Annotated[str | None, typer.Option(help="Knobs of the base; default: the track's preset.")] = None,
+    track: Annotated[
+        str, typer.Option(help="Rules to play by: a track's name, or a TOML file.", autocompletion=_tracks)
+    ] = "cpu_smoke",
+    preset: Annotated[
+        str | None, typer.Option(help="Knobs of the base; default: the track's preset.", autocompletion=_presets)
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob of the base; repeatable.")
     ] = None,
@@ -319,9 +347,11 @@ def sweep(
     )
 )
 def ablate(
-    old: Annotated[str, typer.Argument(help="The preset before: a name, or a TOML file.")],
-    new: Annotated[str, typer.Argument(help="The preset after.")],
-    track: Annotated[str, typer.Option(help="Whose text, ranks and seeds to take.")] = "cpu_smoke",
+    old: Annotated[str, typer.Argument(help="The preset before: a name, or a TOML file.", autocompletion=_presets)],
+    new: Annotated[str, typer.Argument(help="The preset after.", autocompletion=_presets)],
+    track: Annotated[
+        str, typer.Option(help="Whose text, ranks and seeds to take.", autocompletion=_tracks)
+    ] = "cpu_smoke",
     seeds: Annotated[str | None, typer.Option(help="Two or more, as in 42,314,999; default: the track's.")] = None,
     ablation_id: Annotated[
         str | None, typer.Option("--id", help="Folder in --runs-dir; default: of the inputs.")
@@ -604,7 +634,9 @@ def _show_dataset(dataset: "Dataset", as_json: bool) -> None:
     )
 )
 def pack(
-    preset: Annotated[str | None, typer.Option(help="Preset whose knobs become the file's defaults.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Preset whose knobs become the file's defaults.", autocompletion=_presets)
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Path("train_gpt.py"),
     source: Annotated[Path | None, typer.Option(help="Pack this trainer of your own instead of pgolf's.")] = None,
     extra: Annotated[list[Path] | None, typer.Option(help="A module to pack along; may be repeated.")] = None,
@@ -653,8 +685,12 @@ def unpack(file: Annotated[Path, typer.Argument(help="A file that `pgolf pack` m
 )
 def audit(
     folders: Annotated[list[Path], typer.Argument(help="Record folders, anyone's.")],
-    against: Annotated[str | None, typer.Option(help="The record to beat: a ledger entry or a folder.")] = None,
-    track: Annotated[str | None, typer.Option(help="Track whose rules count; default: the one it names.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The record to beat: a ledger entry or a folder.", autocompletion=_ledger_entries)
+    ] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Track whose rules count; default: the one it names.", autocompletion=_tracks)
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="No grace over the limits of time.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the audits as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write the audits as a page, too.")] = None,
@@ -703,9 +739,15 @@ def report(
     folders: Annotated[list[Path], typer.Argument(help="Record folders, anyone's.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path("report.html"),
     against: Annotated[
-        str | None, typer.Option(help="The record to beat: a ledger entry or a folder; default: the one it names.")
+        str | None,
+        typer.Option(
+            help="The record to beat: a ledger entry or a folder; default: the one it names.",
+            autocompletion=_ledger_entries,
+        ),
     ] = None,
-    track: Annotated[str | None, typer.Option(help="Track whose rules count; default: the one it names.")] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Track whose rules count; default: the one it names.", autocompletion=_tracks)
+    ] = None,
 ) -> None:
     """Make one page of a record: curves, stages, limits, evidence.
 
@@ -837,7 +879,9 @@ def reproduce(
     )
 )
 def doctor(
-    track: Annotated[str, typer.Option(help="The track that a record is to be of.")] = "cpu_smoke",
+    track: Annotated[
+        str, typer.Option(help="The track that a record is to be of.", autocompletion=_tracks)
+    ] = "cpu_smoke",
     data_dir: Annotated[Path, typer.Option(help="Folder for datasets.")] = Path("data"),
     runs_dir: Annotated[Path, typer.Option(help="Folder for records.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
@@ -868,7 +912,9 @@ def doctor(
 )
 def fit(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run: final_model.pt and events.jsonl.")],
-    track: Annotated[str, typer.Option(help="Whose cap to fill: a track's name, or a TOML file.")] = "10min_16mb",
+    track: Annotated[
+        str, typer.Option(help="Whose cap to fill: a track's name, or a TOML file.", autocompletion=_tracks)
+    ] = "10min_16mb",
     cap: Annotated[int | None, typer.Option(min=1, help="Bytes of code and model; default: the track's.")] = None,
     code_bytes: Annotated[
         int | None, typer.Option(min=0, help="Bytes of the code; default: as the run logged.")
@@ -923,7 +969,9 @@ def fit(
 def evaluate(
     artifact: Annotated[Path, typer.Argument(help="A final_model.int6.ptz.")],
     mode: Annotated[str, typer.Option(help="fixed, sliding or ttt.")] = "sliding",
-    preset: Annotated[str | None, typer.Option(help="Preset whose knobs of evaluation to take.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Preset whose knobs of evaluation to take.", autocompletion=_presets)
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob of evaluation; repeatable.")
     ] = None,
@@ -971,7 +1019,9 @@ def evaluate(
 def probe(
     target: Annotated[str, typer.Argument(help="An artifact, or their_eval.py:make_evaluator.")],
     train_gpt: Annotated[Path | None, typer.Option(help="The packed trainer; default: packed here and now.")] = None,
-    preset: Annotated[str | None, typer.Option(help="The record's preset, of an artifact.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="The record's preset, of an artifact.", autocompletion=_presets)
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob of the record; repeatable.")
     ] = None,
@@ -1051,7 +1101,7 @@ def build_ledger(
 def add_to_ledger(
     name: Annotated[str, typer.Argument(help="Name of the entry.")],
     logs: Annotated[list[Path], typer.Argument(help="The logs of its seeds, one each.")],
-    track: Annotated[str, typer.Option(help="The track it is a record of.")],
+    track: Annotated[str, typer.Option(help="The track it is a record of.", autocompletion=_tracks)],
     title: Annotated[str, typer.Option(help="What it is, in a few words.")],
     date: Annotated[str, typer.Option(help="YYYY-MM-DD.")],
     author: Annotated[str, typer.Option(help="Whose it is.")] = "pgolf",

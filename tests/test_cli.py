@@ -64,3 +64,13 @@ def test_full_disk_is_a_line_and_a_failure():
         command = [str(Path(sys.executable).with_name("pgolf")), "data", "caseops", "encode"]
         done = subprocess.run(command, input=b"A text" * 100_000, stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr.decode()) == (1, "pgolf: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("pgolf re", "record report reproduce"), ("pgolf train --preset smo", "smoke smoke-base")],
+)
+def test_a_shell_completes_commands_and_the_names_of_presets(typed, offered):
+    shell = {"_PGOLF_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    said = CliRunner().invoke(app, [], env=shell, prog_name="pgolf")
+    assert said.output.split() == offered.split()
