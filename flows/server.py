@@ -19,6 +19,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from pgolf.errors import RunFailed
 
+log = logging.getLogger("pgolf.server")
 STARTUP_TIMEOUT_S = 180  # the first start creates the database: ten seconds on a quiet machine
 
 
@@ -33,20 +34,21 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     home.mkdir(parents=True, exist_ok=True)
+    log.info("prefect: starting a server for this command, its database is in %s", home)
     quiet = {
         "PREFECT_HOME": str(home.resolve()),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_UI_ENABLED": "false",
         "PREFECT__SERVER_EPHEMERAL": "1",
     }
-    with (home / "server.log").open("wb") as log, socket.create_server(("127.0.0.1", 0)) as listener:
+    with (home / "server.log").open("wb") as output, socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(listener.fileno())],
             env=os.environ | quiet,
             stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             pass_fds=[listener.fileno()],
             start_new_session=True,  # Ctrl-C is for us: the last states still have to reach it
         )

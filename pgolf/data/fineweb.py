@@ -112,7 +112,7 @@ def list_files(repo: str, revision: str, endpoint: str | None = None) -> tuple[s
     except RevisionNotFoundError:
         raise BadInput(f"--revision {revision}: {repo} has none of that name") from None
     except Exception as e:  # whatever the library's HTTP client has, none of it the user's fault
-        raise RunFailed(f"{repo}: {_short(e)}") from None
+        raise RunFailed(f"{repo} at {api.endpoint}: {_short(e)}") from None
     files = [Remote(f.path, f.size, f.lfs.sha256 if f.lfs else None) for f in tree if isinstance(f, RepoFile)]
     return str(commit), files
 
