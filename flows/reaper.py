@@ -4,12 +4,13 @@ worker; rented pods of this owner that no live flow run owns are ended. One of f
 import logging
 import time
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import AwaitingRetry
 
 from flows.pods import TAG, api_key, folders_of
@@ -57,7 +58,7 @@ def take_up() -> list[UUID]:
     ids = [run.id for run in abandoned() if run.id in {known.id for known in left}]
     with get_client(sync_client=True) as client:
         for run_id in ids:
-            again = AwaitingRetry(message="its worker is gone; taken up by the next one")
+            again: State[Any] = AwaitingRetry(message="its worker is gone; taken up by the next one")
             client.set_flow_run_state(run_id, again, force=True)
             log.info("flow run %s: its worker is gone, scheduled again", run_id)
     return ids

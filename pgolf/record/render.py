@@ -3,7 +3,7 @@ report."""
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -99,8 +99,8 @@ def _environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = (bpb, signed, seconds, count, ending)
-    filters += () if html else (code, shell, evidence)
+    filters: list[Callable[..., str]] = [bpb, signed, seconds, count, ending]
+    filters += [] if html else [code, shell, evidence]
     environment.filters |= {f.__name__: f for f in filters} | {"p": format_p}
     return environment
 
