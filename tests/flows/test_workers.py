@@ -135,7 +135,7 @@ def test_two_workers_run_two_records_at_once(pool: Pool, made: Made) -> None:
 
 def scores(record: Path) -> dict[str, Any]:
     (submission,) = record.glob("records/*/*/submission.json")
-    return {seed: row["val_bpb"] for seed, row in json.loads(submission.read_text())["seeds"].items()}
+    return {seed: row["val_bpb"] for seed, row in json.loads(submission.read_text())["seed_results"].items()}
 
 
 def test_record_of_a_killed_worker_is_taken_up_by_the_next_one(pool: Pool, made: Made) -> None:
