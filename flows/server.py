@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pgolf.errors import RunFailed
 
 log = logging.getLogger("pgolf.server")
+SHUTDOWN_TIMEOUT_S = 30
 STARTUP_TIMEOUT_S = 180  # the first start creates the database: ten seconds on a quiet machine
 
 
@@ -82,6 +84,8 @@ def serve(listener: socket.socket) -> None:
     def end_with_parent() -> None:
         sys.stdin.read()
         server.should_exit = True
+        time.sleep(SHUTDOWN_TIMEOUT_S)  # it looks at that when it is up, which a busy machine may put off for minutes
+        os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     server.run(sockets=[listener])
