@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -76,18 +77,20 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
 
 def serve(listener: socket.socket) -> None:
     """Serve on `listener` until standard input ends."""
+    server: Any = None
+
+    def end_with_parent() -> None:
+        sys.stdin.read()
+        if server:
+            server.should_exit = True
+            time.sleep(SHUTDOWN_TIMEOUT_S)  # it looks at that only when it is up: minutes, on a busy machine
+        os._exit(0)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
     import uvicorn
     from prefect.server.api.server import create_app
 
     server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", timeout_graceful_shutdown=5))
-
-    def end_with_parent() -> None:
-        sys.stdin.read()
-        server.should_exit = True
-        time.sleep(SHUTDOWN_TIMEOUT_S)  # it looks at that when it is up, which a busy machine may put off for minutes
-        os._exit(0)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
     server.run(sockets=[listener])
 
 
