@@ -12,7 +12,8 @@ from pgolf.trainer.optim import bank_of
 from pgolf.trainer.quantize import grid
 
 GAUSSIAN_BITS = 0.5 * math.log2(2 * math.pi * math.e)  # differential entropy of a standard normal
-BROTLI_OVER_ENTROPY = 1.0088  # Brotli 11 on the integers of a pr1493 model, its fp16 parts taken off at raw size
+# Brotli 11 on the integers of a pr1493 model, its fp16 parts taken off at raw size; ans from `bench/artifact.py`
+OVER_ENTROPY = {"brotli": 1.0088, "ans": 0.9862}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def describe(preset: str, overrides: dict[str, str] | None = None) -> Descriptio
         step = sigmas / (2 ** (width - 1) - 1)  # in standard deviations of a row
         integer_bits += n * (GAUSSIAN_BITS - math.log2(step))
         half_bits += 16 * p.shape[0]  # the rows' scales
-    # scores and their use: 2 products of head size × T/2 keys, forward once and backward twice
+    # scores and their use: 2 products of head size × T/2 keys, forward once and backward twice; within documents a
+    # position sees fewer, how many depends on the text
     flops += len(visits) * 6 * cfg.train_seq_len * cfg.model_dim
-    projected = (integer_bits * BROTLI_OVER_ENTROPY + half_bits) / 8
+    projected = (integer_bits * OVER_ENTROPY.get(cfg.compressor, 1.0) + half_bits) / 8
     return Description(preset, sum(groups.values()), groups, int(flops), int(projected))
