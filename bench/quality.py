@@ -1,6 +1,7 @@
 """Quality at equal budget: presets trained on the same tokens with several seeds, scored stage by stage.
 
     python bench/quality.py [PRESET[,KNOB=VALUE…] …] [--seeds 42,314,999] [--parallel N] [--json]
+    python bench/quality.py --ablate smoke-frontier >> docs/experiments.md
 
 Presets default to smoke and smoke-base. Knobs of the shipped presets are chosen on seeds 1, 2, 3 and reported on 42,
 314, 999. Each finished run is kept under build/quality and not repeated while the trainer, its knobs, and the data
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from _ablation import ablation
 from rich.progress import Progress
 from scipy import stats
 
@@ -69,7 +71,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="42,314,999")
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--ablate", metavar="PRESET", help="each of its mechanisms alone on what it extends, and all")
     args = parser.parse_args()
+    args.variants = ablation(args.ablate) if args.ablate else args.variants
     seeds = [int(s) for s in args.seeds.split(",")]
     data_dir = build(ROOT / "data").data_dir
     jobs = [(v, s) for v in args.variants for s in seeds]
