@@ -25,10 +25,10 @@ from pgolf.data.pydocs import write_documents
 from pgolf.data.tokenizer import train_on_corpus
 
 CHILD = """
-import json, resource, sys, time
-from pathlib import Path
-from pgolf.data.tokenize import tokenize
-if __name__ == "__main__":
+if __name__ == "__main__":  # which workers import, too: as light as the command's own
+    import json, resource, sys, time
+    from pathlib import Path
+    from pgolf.data.tokenize import tokenize
     docs, model, out, workers = sys.argv[1:]
     cpu = lambda who: (lambda u: u.ru_utime + u.ru_stime)(resource.getrusage(who))
     before, started = cpu(resource.RUSAGE_SELF), time.perf_counter()

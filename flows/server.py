@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 
 log = logging.getLogger("pgolf.server")
 SHUTDOWN_TIMEOUT_S = 30
@@ -31,9 +31,10 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
     """Prefect's API: the server of the settings (PREFECT_API_URL), else one for as long as this lasts.
 
     It starts while the caller does something else; what is yielded waits until it is up, and raises RunFailed if it
-    does not come.
+    does not come. BadInput where a server is set and does not answer.
     """
-    if PREFECT_API_URL.value():
+    if url := PREFECT_API_URL.value():
+        _check_reachable(url)
         yield lambda: None
         return
     home.mkdir(parents=True, exist_ok=True)
@@ -73,6 +74,15 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
     finally:
         server.stdin.close()
         server.wait()
+
+
+def _check_reachable(url: str) -> None:
+    """BadInput where nobody answers at PREFECT_API_URL, whatever the answer would be."""
+    try:
+        httpx.get(f"{url}/health", timeout=30)
+    except (httpx.TransportError, httpx.InvalidURL) as e:
+        fix = "start it (`prefect server start`), or unset PREFECT_API_URL"
+        raise BadInput(f"no Prefect server at {url} ({type(e).__name__}): {fix}") from None
 
 
 def serve(listener: socket.socket) -> None:

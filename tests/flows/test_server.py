@@ -1,10 +1,16 @@
-"""The Prefect server of one command ends when that command does, whatever it is at."""
+"""The Prefect server of one command ends when that command does; one that is set and not there is said in words."""
 
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.server import prefect_api
+from pgolf.errors import BadInput
 
 
 def test_server_whose_parent_is_gone_before_it_is_up_ends(tmp_path: Path) -> None:
@@ -19,3 +25,14 @@ def test_server_whose_parent_is_gone_before_it_is_up_ends(tmp_path: Path) -> Non
     server.stdin.close()
     assert server.wait(timeout=120) == 0
     assert not (tmp_path / "prefect.db").exists()  # it was not up, and made nothing for nobody
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/api", "nonsense"])
+def test_server_that_does_not_answer_is_bad_input(url: str, tmp_path: Path) -> None:
+    with (
+        temporary_settings({PREFECT_API_URL: url}),
+        pytest.raises(BadInput, match="unset PREFECT_API_URL"),
+        prefect_api(tmp_path),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
