@@ -68,7 +68,7 @@ def test_full_disk_is_a_line_and_a_failure():
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [("pgolf re", "record report reproduce"), ("pgolf train --preset smo", "smoke smoke-base")],
+    [("pgolf re", "record report reproduce"), ("pgolf train --preset smoke-b", "smoke-base")],
 )
 def test_a_shell_completes_commands_and_the_names_of_presets(typed, offered):
     shell = {"_PGOLF_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
