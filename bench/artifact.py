@@ -10,7 +10,8 @@ the new number (the learning rate goes up again and down to 0 once more). Times 
 `entropy0` is the order-0 entropy of the integers summed over matrices. `brotli` is the records' codec and rounding;
 `ans` is ours, with row scales on 8 steps an octave and fp16 tensors of 6 mantissa bits; `ans_over_entropy0` and
 `brotli_over_entropy0` are whole files, `integers_over_entropy0` the integers with all that decoding them takes.
-`at_power_half` is `ans` with EMBED_SCALE_POWER=0.5.
+`at_power_half` is `ans` with EMBED_SCALE_POWER=0.5. `kl_…_over_fixed` are LQER and MIXED_BITS against the fixed 6 and 8
+bits, all clip widths scaled until the file has the same size.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import Loader, load_validation
 from pgolf.trainer.fit_to_cap import projected_bytes
 from pgolf.trainer.loop import Run, Training, write_atomic
+from pgolf.trainer.mixed_bits import Probe
 from pgolf.trainer.model import GPT, token_losses
 from pgolf.trainer.quantize import Hessians, gptq, grid, quantise, restore, roles, row_scale
 
@@ -116,6 +118,15 @@ def hessians_of(cfg: Config, model: GPT) -> dict[str, Tensor]:
         for _ in range(cfg.gptq_calibration_batches):
             model(loader.next()[0])
     return hessians.finish(1)
+
+
+def sensitivities_of(cfg: Config, model: GPT, hessians: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of rows, for MIXED_BITS, on the same batches."""
+    torch.manual_seed(cfg.seed)
+    loader, probe = Loader(cfg, 0, 1, cfg.train_batch_tokens // cfg.train_seq_len, torch.device("cpu")), Probe(model)
+    for _ in range(cfg.gptq_calibration_batches):
+        probe(loader.next()[0])
+    return probe.finish(hessians, cfg.gptq_damp, 1)
 
 
 class BothHessians(Hessians):
@@ -292,6 +303,36 @@ def compare_powers(cfg: Config, hessians: dict[str, Tensor], damage: Damage) -> 
     }
 
 
+def compare_repairs(cfg: Config, model: GPT, hessians: dict[str, Tensor], damage: Damage) -> dict:
+    """MIXED_BITS and LQER against the fixed split of bits, in files of one size: all widths change by one factor."""
+    knobs, found, size = ("embed_clip_sigmas", "attn_clip_sigmas", "mlp_clip_sigmas"), {}, 0
+    count = sum(p.numel() for p in model.parameters())
+    for name, change in (
+        ("fixed", {}),
+        ("lqer", {"lqer_enabled": True}),
+        ("mixed_bits", {"mixed_bits_enabled": True}),
+        ("mixed_bits_lqer", {"mixed_bits_enabled": True, "lqer_enabled": True}),
+    ):
+        known = {k: h for k, h in hessians.items() if "mixed_bits_enabled" in change or not k.endswith(".rows")}
+        factor = 1.0
+        for _ in range(6):
+            widths = {k: factor * (getattr(cfg, k) or cfg.matrix_clip_sigmas) for k in knobs}
+            tensors = quantise(model, known, replace(cfg, **change, **widths), 0, 1, lambda text: None)
+            taken = len(encode(tensors, {}, "ans"))
+            size = size or taken
+            if abs(taken / size - 1) < 0.0003:
+                break
+            factor *= 2 ** (8 * (taken - size) / count)
+        found |= {f"bytes_{name}": taken, f"kl_{name}": damage.of(tensors)[1]}
+        if name == "lqer":
+            bare = {k: held for k, held in tensors.items() if not k.startswith("lqer.")}
+            found["lqer_matrices"] = sum(k.startswith("lqer.a.") for k in tensors)
+            found["lqer_bytes"] = taken - len(encode(bare, {}, "ans"))
+        if name != "fixed":
+            found[f"kl_{name}_over_fixed"] = found[f"kl_{name}"] / found["kl_fixed"]
+    return found
+
+
 def entropy0(matrices: list[np.ndarray]) -> float:
     """Bytes: order-0 entropy of each matrix, summed."""
     total = 0.0
@@ -372,6 +413,8 @@ def measure(size: str, steps: int, val_tokens: int) -> dict:
     for name, tensors in (("brotli", exact), ("ans", coarse), ("ans_at_power_half", half)):
         facts[f"val_loss_{name}"], facts[f"kl_{name}"] = damage.of(tensors)
     facts |= compare_powers(replace(cfg, **COARSE), hessians, damage)
+    rows_s, rows = cpu(lambda: sensitivities_of(cfg, model, hessians))
+    facts |= {"rows_s": rows_s} | compare_repairs(replace(cfg, **COARSE), model, hessians | rows, damage)
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in facts.items()}
 
 

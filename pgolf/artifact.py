@@ -5,7 +5,6 @@ The model's own knobs come from the artifact, those of evaluation from whoever a
 
 import copy
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -97,7 +96,8 @@ def _check_windows(cfg: Config) -> None:
 
 def _check_size(cfg: Config, tensors: Tensors) -> None:
     """A config may ask for a model of any size; it is made only if the artifact holds as many numbers."""
-    held = sum(math.prod((t[0] if isinstance(t, tuple) else t).shape) for t in tensors.values())
+    sizes = {name: (t[0] if isinstance(t, tuple) else t).numel() for name, t in tensors.items()}
+    held = sum(n for name, n in sizes.items() if not name.startswith("lqer."))  # factors repair numbers, and are none
     if not 0 < cfg.num_layers <= held:
         raise ValueError(f"NUM_LAYERS {cfg.num_layers} for {held} numbers")
     with torch.device("meta"):

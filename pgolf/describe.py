@@ -42,6 +42,7 @@ def describe(preset: str, overrides: dict[str, str] | None = None) -> Descriptio
         model = GPT(cfg)
     groups = {"embedding": 0, "attention": 0, "mlp": 0, "small": 0}
     flops, integer_bits, half_bits = 0.0, 0.0, 0.0
+    quantised: list[tuple[int, int, int]] = []
     left, right = model.virtual_order(cfg.num_loops > 0)
     visits = left + right
     for name, p in model.named_parameters():
@@ -60,6 +61,11 @@ def describe(preset: str, overrides: dict[str, str] | None = None) -> Descriptio
         step = sigmas / (2 ** (width - 1) - 1)  # in standard deviations of a row
         integer_bits += n * (GAUSSIAN_BITS - math.log2(step))
         half_bits += 16 * p.shape[0]  # the rows' scales
+        quantised.append((n, *p.shape))
+    if cfg.lqer_enabled:  # of the largest matrices, whose errors are mostly the largest
+        a_bits, b_bits = (2, 4) if cfg.lqer_asym_enabled else (cfg.lqer_factor_bits,) * 2
+        for _, rows, cols in sorted(quantised)[-cfg.lqer_top_k or len(quantised) :]:
+            integer_bits += cfg.lqer_rank * (a_bits * rows + b_bits * cols)
     # scores and their use: 2 products of head size × T/2 keys, forward once and backward twice; within documents a
     # position sees fewer, how many depends on the text
     flops += len(visits) * 6 * cfg.train_seq_len * cfg.model_dim

@@ -18,6 +18,7 @@ from pgolf.trainer.codec import Tensors, check_codec, encode
 from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config
 from pgolf.trainer.data import DataError, Loader
 from pgolf.trainer.fit_to_cap import NARROWEST, fit_to_cap, mean_loss, widths_of
+from pgolf.trainer.mixed_bits import Probe
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, quantise
 
@@ -189,7 +190,9 @@ def _loader(cfg: Config, world: int) -> Loader:
 
 @torch.no_grad()
 def _hessians(model: GPT, loader: Loader, batches: int) -> dict[str, Tensor]:
-    hessians = Hessians(model)
+    """Of the run's calibration text; with MIXED_BITS the rows' sensitivities too."""
+    hessians, probe = Hessians(model), Probe(model) if model.cfg.mixed_bits_enabled else None
     for _ in range(batches):
-        model(loader.next()[0])
-    return hessians.finish(1)
+        (probe or model)(loader.next()[0])
+    full = hessians.finish(1)
+    return full | (probe.finish(full, model.cfg.gptq_damp, 1) if probe else {})

@@ -17,13 +17,17 @@ from pgolf.trainer.config import KNOB_TYPES, Config, Knob, parse_knob
 
 # Beyond these an artifact cannot be made, which would show after training; integers have a byte, fp16 ten bits.
 RANGES = {
-    **dict.fromkeys(("matrix_bits", "embed_bits"), (2, 8)),
+    **dict.fromkeys(("matrix_bits", "attn_bits", "mlp_bits", "embed_bits", "lqer_factor_bits"), (2, 8)),
     **dict.fromkeys(("scale_mantissa_bits", "passthrough_mantissa_bits"), (0, 10)),
     **dict.fromkeys(("matrix_clip_sigmas", "embed_clip_sigmas"), (0.01, math.inf)),
     **dict.fromkeys(("attn_clip_sigmas", "mlp_clip_sigmas", "gptq_damp", "size_margin"), (0, math.inf)),
+    "lqer_rank": (1, 64),
+    "lqer_top_k": (0, 4096),
+    "lqer_asym_group": (1, 1 << 20),
     "embed_scale_power": (0, 1),
     "brotli_lgwin": (10, 24),
 }
+MAY_BE_ZERO = ("attn_bits", "mlp_bits")  # as MATRIX_BITS
 
 
 def names() -> list[str]:
@@ -135,6 +139,7 @@ def parse(key: str, text: str, where: str) -> Knob:
         value = parse_knob(key, text)
     except ValueError as e:
         raise BadInput(f"{where}: {e}") from e
-    if key in RANGES and not RANGES[key][0] <= float(value) <= RANGES[key][1]:
-        raise BadInput(f"{where}: knob {key}: {text} is not from {RANGES[key][0]:g} to {RANGES[key][1]:g}")
+    if key in RANGES and not (RANGES[key][0] <= float(value) <= RANGES[key][1] or (key in MAY_BE_ZERO and not value)):
+        zero = ", or 0" if key in MAY_BE_ZERO else ""
+        raise BadInput(f"{where}: knob {key}: {text} is not from {RANGES[key][0]:g} to {RANGES[key][1]:g}{zero}")
     return value

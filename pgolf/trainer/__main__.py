@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, config_from_en
 from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
 from pgolf.trainer.loop import Run, RunFailed, Training, code_bytes, log_hyperparameters, write_atomic
 from pgolf.trainer.model import GPT
-from pgolf.trainer.quantize import Hessians, quantise, restore
+from pgolf.trainer.quantize import Hessians, grid, quantise, restore
 from pgolf.trainer.score import evaluate, fixed, sliding
 from pgolf.trainer.token_bytes import TokenBytes
 
@@ -83,6 +84,11 @@ def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
     run.log("GPTQ:collecting Hessians from calibration data...")
     started = time.perf_counter()
     loader, hessians = training.fresh_loader(), Hessians(model)
+    probe: Callable = model
+    if cfg.mixed_bits_enabled:
+        from pgolf.trainer.mixed_bits import Probe
+
+        probe = Probe(model)
     batches = -(-cfg.gptq_calibration_batches // run.world)  # equal on all ranks, since they agree before each
     left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else math.inf
     for done in range(batches):
@@ -91,9 +97,11 @@ def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
             run.log(f"GPTQ:the clock is used up, calibration stops after {done} of {batches} batches a rank")
             break
         with torch.no_grad():
-            model(loader.next()[0])
+            probe(loader.next()[0])
         run.progress("calibration", done + 1, batches)
     full = hessians.finish(run.world)
+    if cfg.mixed_bits_enabled:
+        full |= probe.finish(full, cfg.gptq_damp, run.world)
     training.settle()
     seconds = time.perf_counter() - started
     training.before += seconds
@@ -119,18 +127,12 @@ def write_artifact(run: Run, training: Training, hessians: dict[str, Tensor]) ->
         tensors = quantise(training.raw, hessians, cfg, run.rank, run.world, run.log)
         blob = pack(tensors) if run.rank == 0 else b""
     run.log("Quantized weights:")
-    for label, wanted in (
-        (
-            f"gptq (int{cfg.matrix_bits})",
-            [k for k, t in tensors.items() if isinstance(t, tuple) and "blocks" in k],
-        ),
-        (
-            f"gptq (int{cfg.embed_bits})",
-            [k for k, t in tensors.items() if isinstance(t, tuple) and "blocks" not in k],
-        ),
-        ("passthrough (float16)", [k for k, t in tensors.items() if not isinstance(t, tuple)]),
-    ):
-        run.log(f"  {label}: {', '.join(sorted(wanted))}")
+    labels: dict[str, list[str]] = {}
+    for role, held in sorted(tensors.items()):
+        label = f"gptq (int{grid(role, cfg)[0]})" if isinstance(held, tuple) else "passthrough (float16)"
+        labels.setdefault("lqer" if role.startswith("lqer") else label, []).append(role)
+    for label, wanted in labels.items():
+        run.log(f"  {label}: {', '.join(wanted)}")
     if run.rank == 0:
         write_atomic(ARTIFACT, lambda f: f.write(blob))
         name, code = f"quantized+{cfg.compressor}", code_bytes()

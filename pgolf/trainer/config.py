@@ -106,15 +106,25 @@ class Config:
 
     # --- quantisation and artifact
     matrix_bits: int = 6
+    attn_bits: int = 0  # 0: MATRIX_BITS
+    mlp_bits: int = 0  # 0: MATRIX_BITS
     embed_bits: int = 8
     matrix_clip_sigmas: float = 12.85
     attn_clip_sigmas: float = 0.0  # 0: MATRIX_CLIP_SIGMAS
     mlp_clip_sigmas: float = 0.0  # 0: MATRIX_CLIP_SIGMAS
     embed_clip_sigmas: float = 20.0
     embed_scale_power: float = 1.0  # a row's step goes with its standard deviation to this power
-    passthrough_numel: int = 65536  # tensors up to this size stay fp16
+    # tensors up to this size stay fp16; the gates too: int8 by rows would save 80 bytes of 1,400 and need code for it
+    passthrough_numel: int = 65536
     passthrough_mantissa_bits: int = 10  # of those tensors; fewer of fp16's 10 make a smaller file
     scale_mantissa_bits: int = 10  # of the rows' scales: 3 is 8 steps an octave
+    mixed_bits_enabled: bool = False  # rows' steps by what their errors cost, instead of by their spread
+    lqer_enabled: bool = False  # a product of thin matrices makes good the largest errors
+    lqer_asym_enabled: bool = True  # 2 bits for one factor, 4 for the other
+    lqer_rank: int = 4
+    lqer_top_k: int = 3  # matrices
+    lqer_factor_bits: int = 4  # of both factors where they are not asymmetric
+    lqer_asym_group: int = 64  # elements that share a scale
     gptq_calibration_batches: int = 64
     gptq_reserve_seconds: float = 12.0
     gptq_damp: float = 0.01

@@ -121,6 +121,7 @@ def gptq(
     cfg: Config,
     log: Callable[[int, str], object] = print,
     power: float = 1.0,
+    rows: Sequence[Tensor] = (),
 ) -> tuple[Tensor, Tensor]:
     """Quantise matrices of one shape together.
 
@@ -131,12 +132,18 @@ def gptq(
     bits, sigmas : integer width, and clip width in standard deviations of a row.
     log : is told the number of a matrix whose Hessian needs more damping or is of no use, and which.
     power : of the rows' standard deviations, see `row_scale`.
+    rows : with MIXED_BITS n of `[rows]`, what stands for the standard deviations; integers then have 8 bits' range.
 
     Returns
     -------
     int8 `[n, rows, cols]` and fp16 scales `[n, rows]`: weight ≈ integers · scale.
     """
     scale = row_scale(weight, bits, sigmas, cfg.scale_mantissa_bits, power)
+    if rows:
+        from pgolf.trainer.mixed_bits import steps
+
+        scale = coarse(steps(rows, weight, sigmas / (2 ** (bits - 1) - 1)), cfg.scale_mantissa_bits)
+        bits = 8
     diagonal = torch.stack([h.diagonal() for h in hessian]).float()
     dead = diagonal == 0
     order = torch.argsort(diagonal, dim=-1, descending=True, stable=True)
@@ -181,8 +188,9 @@ def grid(name: str, cfg: Config) -> tuple[int, float, float]:
     """(bits, clip width in standard deviations, power of them) of a matrix."""
     if name.startswith("tok_emb"):
         return cfg.embed_bits, cfg.embed_clip_sigmas, cfg.embed_scale_power
-    own = cfg.attn_clip_sigmas if ".attn." in name else cfg.mlp_clip_sigmas
-    return cfg.matrix_bits, own or cfg.matrix_clip_sigmas, 1.0
+    attn, mlp = (cfg.attn_bits, cfg.attn_clip_sigmas), (cfg.mlp_bits, cfg.mlp_clip_sigmas)
+    bits, sigmas = attn if ".attn." in name else mlp
+    return bits or cfg.matrix_bits, sigmas or cfg.matrix_clip_sigmas, 1.0
 
 
 def quantise(
@@ -218,7 +226,8 @@ def quantise(
             def note(i: int, text: str, own: list[str] = own) -> None:
                 notes.append(f"GPTQ: {own[i]}: {text}")
 
-            q[mine], scale[mine] = gptq(weight[mine], [hessians[n] for n in own], bits, sigmas, cfg, note, power)
+            h, rows = ([hessians[n + end] for n in own if n + end in hessians] for end in ("", ".rows"))
+            q[mine], scale[mine] = gptq(weight[mine], h, bits, sigmas, cfg, note, power, rows)
         if world > 1:
             dist.all_reduce(q)
             dist.all_reduce(scale)
@@ -228,6 +237,10 @@ def quantise(
         dist.all_gather_object(everyone, notes)
     for text in chain(*everyone):
         log(text)
+    if cfg.lqer_enabled:
+        from pgolf.trainer.lqer import repairs
+
+        result |= repairs(model, result, cfg, rank, world)
     return result
 
 
@@ -245,6 +258,10 @@ def roles(model: GPT) -> dict[str, list[str]]:
 def restore(model: GPT, tensors: Tensors) -> None:
     """Put an artifact's tensors into the model; ArtifactError where names or shapes are not the model's."""
     wanted = roles(model)
+    if "lqer." in str(tensors.keys()):
+        from pgolf.trainer.lqer import repaired
+
+        tensors = repaired(tensors)
     if wanted.keys() != tensors.keys():
         raise ArtifactError(f"artifact and model differ in {sorted(wanted.keys() ^ tensors.keys())}")
     for role, names in wanted.items():

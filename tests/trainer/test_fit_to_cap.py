@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from pgolf.errors import BadInput, RunFailed
 from pgolf.fit import fit
@@ -126,6 +127,17 @@ def test_a_finished_run_is_fitted_afterwards(finished, tmp_path):
     assert knobs["num_layers"] == 4
 
 
+def test_a_finished_run_is_fitted_with_mixed_bits(finished, tmp_path):
+    knobs = {"mixed_bits_enabled": "1", "compressor": "ans", "size_margin": "200"}
+    found = fit(finished, 75_000, 5_000, knobs, 512, tmp_path / "new.ptz", lambda text: None)
+    assert 74_000 < found.total_bytes <= 75_000
+    tensors, _ = decode((tmp_path / "new.ptz").read_bytes())
+    steps = tensors["blocks.mlp.proj.weight"][1].float()
+    weights = torch.load(finished / "final_model.pt", weights_only=True)
+    std = torch.stack([weights[f"blocks.{i}.mlp.proj.weight"].std(-1) for i in range(4)])
+    assert (steps / std).log().std() > 0.1
+
+
 def test_a_cap_that_nothing_fits_is_said_and_nothing_written(finished, tmp_path):
     with pytest.raises(RunFailed, match="no clip widths make it fit"):
         fit(finished, 6_000, 5_000, {}, 512, tmp_path / "new.ptz", lambda text: None)
@@ -174,6 +186,8 @@ def without_stop(folder: Path) -> None:
         (lambda folder: None, {"passthrough_numel": "1000000"}, "nothing of this model is quantised"),
         (lambda folder: None, {"gptq_calibration_batches": "0"}, "nothing of this model is quantised"),
         (lambda folder: None, {"matrix_bits": "9"}, "9 is not from 2 to 8"),
+        (lambda folder: None, {"mlp_bits": "1"}, "1 is not from 2 to 8, or 0"),
+        (lambda folder: None, {"lqer_rank": "0"}, "0 is not from 1 to 64"),
         (lambda folder: None, {"gptq_damp": "nan"}, "nan is not from 0 to inf"),
         (lambda folder: None, {"embed_clip_sigmas": "0"}, "0 is not from 0.01"),
     ],

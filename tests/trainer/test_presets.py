@@ -1,6 +1,7 @@
 """The presets are the records' command lines, and differ where the records say that they do."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pgolf import presets
+from pgolf.describe import describe
 from pgolf.errors import BadInput
 from pgolf.trainer.config import KNOB_TYPES, Config, config_from_env
 
@@ -136,3 +138,15 @@ def test_every_knob_is_an_environment_variable():
 def test_a_model_that_cannot_be_built_is_refused_before_anything_starts(knob, value, says):
     with pytest.raises(BadInput, match=f"pr1493: these knobs make no model: .*{says}"):
         presets.load("pr1493", {knob: value})
+
+
+def test_the_size_to_expect_follows_bits_and_factors():
+    def size(**overrides: str) -> int:
+        return describe("pr1493", overrides).artifact_bytes_projected
+
+    base, mlp = size(), 11 * 2 * 512 * 2048
+    assert size(attn_bits="6", mlp_bits="6") == base
+    assert base - size(mlp_bits="5") == pytest.approx(mlp * math.log2(31 / 15) / 8, rel=0.01)
+    # the embedding and two `mlp.fc`: 4 components, 2 bits for rows and 4 for columns
+    assert size(lqer_enabled="1") - base == pytest.approx(4 * (2 * (8192 + 2 * 2048) + 4 * 3 * 512) / 8, rel=0.01)
+    assert size(lqer_enabled="1", lqer_top_k="0") == base

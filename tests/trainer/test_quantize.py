@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pgolf.trainer.codec import ArtifactError
 from pgolf.trainer.config import Config
+from pgolf.trainer.mixed_bits import Probe
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, coarse, gptq, quantise, restore, row_scale
 
@@ -178,20 +179,28 @@ def ready(cfg: Config) -> tuple[GPT, dict[str, torch.Tensor]]:
 def one_of_two(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    cfg, said = tiny(), []
-    tensors = quantise(*ready(cfg), cfg, rank, 2, said.append)
-    torch.save((tensors, said), f"{folder}/{rank}.pt")
+    cfg, said = replace(tiny(), lqer_enabled=True), []
+    model, hessians = ready(cfg)
+    tensors = quantise(model, hessians, cfg, rank, 2, said.append)
+    probe = Probe(model)
+    probe(torch.randint(64, (4, 32), generator=torch.Generator().manual_seed(rank)))
+    own = probe.squares["tok_emb.weight"].clone()
+    torch.save((tensors, said, own, probe.squares, probe.finish(hessians, 0.01, 2)), f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_ranks_share_the_matrices_and_all_know_what_went_wrong(tmp_path):
     mp.spawn(one_of_two, (str(tmp_path),), nprocs=2)
-    cfg, said = tiny(), []
+    cfg, said = replace(tiny(), lqer_enabled=True), []
     alone = quantise(*ready(cfg), cfg, 0, 1, said.append)
     assert said == ["GPTQ: blocks.1.mlp.fc.weight: Hessian is not finite, rounding plainly"]
-    for rank in range(2):
-        tensors, theirs = torch.load(tmp_path / f"{rank}.pt")
+    assert sum(name.startswith("lqer.") for name in alone) == 6
+    saved = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    (_, _, first, sums, rows), (_, _, second, _, same) = saved
+    torch.testing.assert_close(sums["tok_emb.weight"], first + second)
+    assert not torch.equal(first, second) and all(torch.equal(r, same[name]) for name, r in rows.items())
+    for tensors, theirs, *_ in saved:
         assert theirs == said and tensors.keys() == alone.keys()
         for role, held in alone.items():
             pairs = zip(held, tensors[role], strict=True) if isinstance(held, tuple) else [(held, tensors[role])]

@@ -70,9 +70,9 @@ def test_one_rank_scores_an_artifact_as_two_ranks_did(two_ranks, run_trainer):
 
 def test_two_ranks_fill_the_cap_together(trainer_env, tmp_path):
     """Every rank searches by itself: were one to measure something else, they would wait for each other for ever."""
-    cap = sum(p.stat().st_size for p in Path(trainer.__path__[0]).glob("*.py")) + 90_000
+    cap = sum(p.stat().st_size for p in Path(trainer.__path__[0]).glob("*.py")) + 70_000
     knobs = {"fit_to_cap": 1, "size_cap": cap, "size_margin": 100, "compressor": "ans", "iterations": 4}
-    short = {"sliding_window_enabled": 0, "ttt_enabled": 0}
+    short = {"sliding_window_enabled": 0, "ttt_enabled": 0, "mixed_bits_enabled": 1, "lqer_enabled": 1}
     process = torchrun(tmp_path, trainer_env(**knobs, **short), ["-m", "pgolf.trainer"])
     assert process.wait(timeout=300) == 0, (tmp_path / "out.txt").read_text()
     [artifact], [fit] = events(tmp_path, "artifact"), events(tmp_path, "fit")
