@@ -13,7 +13,7 @@ class SmearGate(nn.Module):
     def __init__(self, cfg: Config):
         super().__init__()
         self.gate = nn.Parameter(torch.zeros(1, cfg.gate_window))
-        self.scale = nn.Parameter(torch.zeros(()))
+        self.scale = nn.Parameter(torch.zeros(1))
 
     def forward(self, e: Tensor, tokens: Tensor) -> Tensor:
         """e `[B, T, D]` of tokens `[B, T]`, before its norm."""

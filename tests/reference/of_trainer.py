@@ -37,7 +37,7 @@ def as_model(named: dict[str, Tensor], shape: dict) -> dict:
         blocks.append(block)
     smear = {}
     if "smear.gate" in named:
-        smear = {"smear_weight": named["smear.gate"][0], "smear_scale": named["smear.scale"]}
+        smear = {"smear_weight": named["smear.gate"][0], "smear_scale": named["smear.scale"][0]}
     return smear | {
         "embedding": named["tok_emb.weight"],
         "blocks": blocks,
