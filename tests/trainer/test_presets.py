@@ -71,6 +71,7 @@ FRONTIER = {
     "caseops_enabled": True,
     "attn_clip_sigmas": 13.0,
     "mlp_clip_sigmas": 11.5,
+    "lqer_enabled": True,
 }
 OURS = {
     "compressor": "ans",  # lrzip by group
