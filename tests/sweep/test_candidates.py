@@ -78,6 +78,8 @@ def test_single_differences_of_two_presets():
         "attn_out_gate_enabled",
         "matrix_lr",
         "tied_embed_lr",
+        "muon_momentum",
+        "muon_momentum_warmup_start",
     }
     with pytest.raises(BadInput, match="do not differ"):
         singles(load("smoke"), load("smoke"))
