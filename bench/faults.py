@@ -68,7 +68,7 @@ def ground_in(folder: Path, account: FakeRunpod, prefect: str) -> Ground:
     code, made, stderr = record(TINY / "tiny_track.toml", data, folder / "here", "--no-probe")
     assert made and code == 0, stderr
     track = folder / "track"
-    track.mkdir()
+    track.mkdir(exist_ok=True)
     return Ground(measured_track(made, track), data, account, made.outcome, folder / "faults", prefect)
 
 
