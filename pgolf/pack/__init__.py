@@ -89,7 +89,7 @@ def pack(
     BadInput : a source that cannot be one file, with line and reason; an unknown knob.
     """
     flat = _flatten(knobs or {}, source, extra, specialise)
-    pieces = shrink(flat.parts, attributes=source is None)
+    pieces = shrink(flat.parts, own=source is None)
     minified = "\n".join(text for _, text in pieces) + "\n"
     label = f"pgolf {pgolf.__version__} {flat.sha256[:16]}"
     code, compressor = smallest(minified, label, flat.with_brotli, flat.reads_own_text)
@@ -160,7 +160,7 @@ def _left_out(modules: Sequence[Module], knobs: dict[str, Knob]) -> set[str]:
 
 # What asks for a module that is not there is found out at the start, and not after training.
 REFUSE_SWITCH = """
-for knob in {switches}:
+for knob in {switches!r}.split():
     if os.environ.get(knob.upper(), "0").lower() not in ("", "0", "-1", "false"):
         raise ValueError(f"{{knob}} is not in this packed file")
 """
@@ -173,7 +173,7 @@ def _drop_off(parts: list[Part], left_out: Sequence[Module], knobs: dict[str, Kn
     found = {name: {short, f"{short}_enabled"} & KNOB_TYPES.keys() for name, short in names.items()}
     switches = sorted(set().union(*found.values()))
     cut(parts, {knob: knobs.get(knob, getattr(Config, knob)) for knob in switches})
-    checks = [REFUSE_SWITCH.format(switches=switches)] if switches else []
+    checks = [REFUSE_SWITCH.format(switches=" ".join(switches))] if switches else []
     for name in (name for name, own in found.items() if not own):
         checks.append(REFUSE_VALUE.format(value=names[name], message=left_out_message(name)))
     gone = _drop_knobs(parts, left_out, switches)
@@ -273,7 +273,7 @@ def difference(code: bytes, packed: Packed) -> str | None:
 def _preset_in(source: str) -> dict[str, Knob]:
     """The knobs whose defaults in a packed trainer of ours are not the trainer's."""
     found: dict[str, Knob] = {}
-    for config in (s for s in ast.parse(source).body if isinstance(s, ast.ClassDef) and s.name == Config.__name__):
+    for config in (s for s in ast.parse(source).body if isinstance(s, ast.ClassDef)):
         for name, field in _knob_fields(config).items():
             if name in KNOB_TYPES and field.value:
                 found[name] = ast.literal_eval(field.value)

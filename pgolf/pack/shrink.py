@@ -37,19 +37,20 @@ NAMES_OF_LIBRARIES = {"step", "state_dict", "load_state_dict", "zero_grad", "log
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def shrink(parts: Sequence[Part], attributes: bool = False) -> list[tuple[str, str]]:
+def shrink(parts: Sequence[Part], own: bool = False) -> list[tuple[str, str]]:
     """(part's name, its source) of the small program; the joined sources are one module.
 
-    `attributes` shortens those of `own_attributes` too, for programs whose tests show that they take it.
+    `own` also shortens what `own_attributes` says and the classes that are no errors, for programs whose tests show
+    that they take it.
     """
     shrunk = [Part(part.name, _without_text(part.body)) for part in parts]
     while _drop_unused(shrunk):
         pass
     tree = bind(ast.Module([s for part in shrunk for s in part.body], []))
     if not tree.tainted:  # else it can see its own names
-        if attributes:
+        if own:
             _shorten_attributes(tree)
-        _assign_names(tree)
+        _assign_names(tree, classes=own)
     return [(part.name, to_source(part.body)) for part in shrunk if part.body]
 
 
@@ -163,12 +164,12 @@ def _only_defines(statement: ast.stmt, name: str) -> bool:
     return own == name and not any(isinstance(node, acts) for e in run_now for node in ast.walk(e))
 
 
-def _assign_names(tree: ast.Module) -> None:
+def _assign_names(tree: ast.Module, classes: bool) -> None:
     calls = _Calls(tree)
     used: dict[ast.AST, set[str]] = {}
     free: list[tuple[ast.AST, Binding]] = []
     for scope, binding in all_bindings(tree):
-        if not is_foreign(binding) and _may_rename(scope, binding, calls):
+        if not is_foreign(binding) and _may_rename(scope, binding, calls, classes):
             free.append((scope, binding))
         else:
             _reserve(used, visible_in(scope, binding), binding.name)
@@ -278,13 +279,17 @@ def _last_name(expression: ast.expr) -> str:
     return _Calls.ANY
 
 
-def _may_rename(scope: Any, binding: Binding, calls: _Calls) -> bool:
+def _may_rename(scope: Any, binding: Binding, calls: _Calls, classes: bool) -> bool:
     made_by = binding.references
-    if any(isinstance(node, ast.ClassDef) for node in made_by):
-        return False  # errors and prints show it
+    if kinds := [node for node in made_by if isinstance(node, ast.ClassDef)]:
+        return classes and not any(_is_error(kind) for kind in kinds)  # errors and prints show it
     if any(isinstance(node, ast.arg) for node in made_by):
         return (isinstance(scope, ast.Lambda) or _is_transparent(scope)) and not calls.may_name(scope, binding.name)
     return bool(binding.allow_rename)
+
+
+def _is_error(kind: ast.ClassDef) -> bool:
+    return any(ast.unparse(base).endswith(("Error", "Exception")) for base in kind.bases)
 
 
 def _reserve(used: dict[ast.AST, set[str]], scopes: set[ast.AST], name: str) -> None:

@@ -139,7 +139,7 @@ def gptq(
     int8 `[n, rows, cols]` and fp16 scales `[n, rows]`: weight ≈ integers · scale.
     """
     scale = row_scale(weight, bits, sigmas, cfg.scale_mantissa_bits, power)
-    if rows:
+    if cfg.mixed_bits_enabled and rows:
         from pgolf.trainer.mixed_bits import steps
 
         scale = coarse(steps(rows, weight, sigmas / (2 ** (bits - 1) - 1)), cfg.scale_mantissa_bits)
@@ -226,8 +226,8 @@ def quantise(
             def note(i: int, text: str, own: list[str] = own) -> None:
                 notes.append(f"GPTQ: {own[i]}: {text}")
 
-            h, rows = ([hessians[n + end] for n in own if n + end in hessians] for end in ("", ".rows"))
-            q[mine], scale[mine] = gptq(weight[mine], h, bits, sigmas, cfg, note, power, rows)
+            rows = [hessians[f"{n}.rows"] for n in own] if cfg.mixed_bits_enabled else []
+            q[mine], scale[mine] = gptq(weight[mine], [hessians[n] for n in own], bits, sigmas, cfg, note, power, rows)
         if world > 1:
             dist.all_reduce(q)
             dist.all_reduce(scale)

@@ -183,7 +183,7 @@ def test_attributes_are_shortened_where_no_other_object_has_them(capsys):
     tree = ast.parse(OWN)
     assert own_attributes(bind(ast.parse(OWN))) == ["begun", "elapsed_since"]
     parts = [Part("imports", tree.body[:2]), Part("main", tree.body[2:])]
-    small = "\n".join(text for _, text in shrink(parts, attributes=True))
+    small = "\n".join(text for _, text in shrink(parts, own=True))
     exec(compile(OWN, "plain", "exec"), {})
     exec(compile(small, "small", "exec"), {})
     plain, shrunk = capsys.readouterr().out.splitlines()

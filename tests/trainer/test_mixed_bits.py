@@ -89,7 +89,7 @@ def test_steps_follow_the_rows_and_no_weight_is_clipped():
     """Rows ten thousand times apart: the coarse ones become zeros, the fine ones have 8 bits."""
     w = torch.randn(2, 12, 40, generator=torch.Generator().manual_seed(0))
     spread = torch.logspace(-2, 2, 12).expand(2, 12)
-    q, scale = gptq(w, [torch.eye(40)] * 2, 6, 12.4, Config(), rows=list(spread))
+    q, scale = gptq(w, [torch.eye(40)] * 2, 6, 12.4, Config(mixed_bits_enabled=True), rows=list(spread))
     finest = w.abs().amax(-1) / 100
     torch.testing.assert_close(scale.float(), torch.maximum(spread * 0.4, finest), rtol=1e-3, atol=0)
     assert (w - q * scale.float()[..., None]).abs().le(0.501 * scale.float()[..., None]).all()
