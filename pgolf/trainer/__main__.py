@@ -187,7 +187,11 @@ def score_artifact(run: Run, scorer: Scorer, path: Path) -> None:
     scorer.stage("quantized", fixed, model)
     if cfg.sliding_window_enabled:
         scorer.stage("quantized_sliding_window", sliding, model)
-    if cfg.ttt_enabled:
+    if cfg.ttt_enabled and cfg.phased_ttt_enabled:
+        from pgolf.trainer.phased_ttt import stage
+
+        stage(run, scorer, partial(load_artifact, run, path))
+    elif cfg.ttt_enabled:
         model = run.compiled(load_artifact(run, path))
         chunks = -(-(len(scorer.tokens) - 1) // cfg.ttt_chunk_tokens)
         run.log(f"ttt:start chunks={chunks} ttt_lr={cfg.ttt_lr} ttt_epochs={cfg.ttt_epochs}")

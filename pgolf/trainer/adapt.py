@@ -37,13 +37,22 @@ def ttt(
         yield from score_windows(model, tokens, windows[part.start : part.stop], want_logp)
         if c < len(chunks) - 1:
             optimizer.param_groups[0]["lr"] = cfg.ttt_lr * 0.5 * (1 + math.cos(math.pi * c / (len(chunks) - 1)))
-            train_chunk(model, banks, optimizer, tokens[c * size : (c + 1) * size + 1], rank, world)
+            knobs = cfg.ttt_epochs, cfg.ttt_batch_seqs, cfg.ttt_grad_clip
+            train_chunk(model, banks, optimizer, tokens[c * size : (c + 1) * size + 1], *knobs, rank, world)
 
 
 def train_chunk(
-    model: GPT, banks: Banks, optimizer: torch.optim.Optimizer, tokens: Tensor, rank: int, world: int
+    model: GPT,
+    banks: Banks,
+    optimizer: torch.optim.Optimizer,
+    tokens: Tensor,
+    epochs: int,
+    batch: int,
+    clip: float,
+    rank: int,
+    world: int,
 ) -> None:
-    """TTT_EPOCHS over a chunk's whole sequences, at most TTT_BATCH_SEQS a rank and step, run as few as fit."""
+    """Epochs over a chunk's whole sequences, at most `batch` a rank and step, run as few as fit."""
     cfg, device = model.cfg, model.tok_emb.weight.device
     length = cfg.eval_seq_len
     n = (len(tokens) - 1) // length
@@ -51,9 +60,9 @@ def train_chunk(
         return
     x, y = tokens[: n * length].view(n, length), tokens[1 : n * length + 1].view(n, length)
     micro = max(1, rows_that_fit(cfg, device, training=True) // length)
-    for _ in range(cfg.ttt_epochs):
-        for at in range(0, n, cfg.ttt_batch_seqs * world):
-            step = min(cfg.ttt_batch_seqs * world, n - at)
+    for _ in range(epochs):
+        for at in range(0, n, batch * world):
+            step = min(batch * world, n - at)
             part = share(step, rank, world)
             banks.zero_grad()
             for i in range(at + part.start, at + part.stop, micro):
@@ -63,6 +72,6 @@ def train_chunk(
             if world > 1:
                 for bank in banks.values():
                     dist.all_reduce(bank.grad)
-            if cfg.ttt_grad_clip > 0:
-                nn.utils.clip_grad_norm_(banks.values(), cfg.ttt_grad_clip)
+            if clip > 0:
+                nn.utils.clip_grad_norm_(banks.values(), clip)
             optimizer.step()

@@ -145,6 +145,35 @@ class Config:
     ttt_batch_seqs: int = 32  # sequences a rank and step
     ttt_grad_clip: float = 1.0
     ttt_nesterov: bool = False  # in pr1812's README only
+    # phased: low-rank adapters of each document's own, and SGD on documents that have been scored
+    phased_ttt_enabled: bool = False  # instead of the above; the trainer's switch is TTT_ENABLED
+    phased_ttt_prefix_docs: int = 2500
+    phased_ttt_num_phases: int = 3
+    phased_ttt_group_docs: int = 0  # > 0: strictly left to right, so many documents at a time; 0: longest first
+    ttt_lora_rank: int = 80
+    ttt_lora_alpha: float = 144.0
+    ttt_lora_lr: float = 1e-4
+    ttt_chunk_size: int = 48
+    ttt_batch_size: int = 64
+    ttt_grad_steps: int = 1
+    ttt_optimizer: str = "adam"  # or sgd, whose momentum is TTT_BETA1
+    ttt_beta1: float = 0.0
+    ttt_beta2: float = 0.99
+    ttt_weight_decay: float = 0.5
+    ttt_k_lora: bool = True
+    ttt_o_lora: bool = True
+    ttt_mlp_lora: bool = True
+    ttt_eval_seq_len: int = 2048
+    ttt_warm_start_a: bool = True
+    global_ttt_lr: float = 0.001
+    global_ttt_momentum: float = 0.9
+    global_ttt_epochs: int = 1
+    global_ttt_chunk_tokens: int = 32768
+    global_ttt_batch_seqs: int = 32  # sequences a rank and step
+    global_ttt_grad_clip: float = 1.0
+    global_ttt_respect_doc_boundaries: bool = True
+    global_ttt_warmup_chunks: int = 0
+    global_ttt_warmup_start_lr: float = 0.0
 
     def __post_init__(self) -> None:
         self.run_id = self.run_id or str(uuid.uuid4())

@@ -80,6 +80,8 @@ def head_gates(source: Tensor, weight: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Causal attention with per-head norm, rotary positions, query gain, XSA and an optional output gate."""
 
+    adapt = None  # where a document's own adapters change (q, k, v), each `[B, T, …]`, that are read off n
+
     def __init__(self, cfg: Config, layer: int):
         super().__init__()
         self.cfg = cfg
@@ -111,6 +113,8 @@ class Attention(nn.Module):
         else:
             sizes = (D, self.K * self.E, self.K * self.E)
             q, k, v = linear(n, self.c_q.weight, self.c_k.weight, self.c_v.weight).split(sizes, dim=-1)
+        if self.adapt:
+            q, k, v = self.adapt(n, first, q, k, v)
         q, k, v = (
             q.view(B, T - first, self.H, self.E),
             k.view(B, T, self.K, self.E),
