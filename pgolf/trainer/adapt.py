@@ -6,7 +6,7 @@ been scored. Nothing that is trained on has yet to be scored.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.distributed as dist
@@ -38,11 +38,12 @@ def ttt(
         if c < len(chunks) - 1:
             optimizer.param_groups[0]["lr"] = cfg.ttt_lr * 0.5 * (1 + math.cos(math.pi * c / (len(chunks) - 1)))
             knobs = cfg.ttt_epochs, cfg.ttt_batch_seqs, cfg.ttt_grad_clip
-            train_chunk(model, banks, optimizer, tokens[c * size : (c + 1) * size + 1], *knobs, rank, world)
+            train_chunk(model, model, banks, optimizer, tokens[c * size : (c + 1) * size + 1], *knobs, rank, world)
 
 
 def train_chunk(
     model: GPT,
+    forward: Callable[[Tensor], Tensor],
     banks: Banks,
     optimizer: torch.optim.Optimizer,
     tokens: Tensor,
@@ -52,7 +53,8 @@ def train_chunk(
     rank: int,
     world: int,
 ) -> None:
-    """Epochs over a chunk's whole sequences, at most `batch` a rank and step, run as few as fit."""
+    """Epochs over a chunk's whole sequences, at most `batch` a rank and step, run as few as fit through `forward`, which
+    gives the model's states."""
     cfg, device = model.cfg, model.tok_emb.weight.device
     length = cfg.eval_seq_len
     n = (len(tokens) - 1) // length
@@ -67,7 +69,7 @@ def train_chunk(
             banks.zero_grad()
             for i in range(at + part.start, at + part.stop, micro):
                 rows = slice(i, min(i + micro, at + part.stop))
-                loss = training_loss(model, model(x[rows].to(device)), y[rows].to(device))
+                loss = training_loss(model, forward(x[rows].to(device)), y[rows].to(device))
                 (loss * (rows.stop - rows.start) / step).backward()
             if world > 1:
                 for bank in banks.values():

@@ -15,6 +15,7 @@ import math
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import accumulate, pairwise
 from operator import itemgetter
 
@@ -226,6 +227,19 @@ def score_block(
             report(i, batches[i], loss)
 
 
+def states_of(model: GPT, rows: Tensor) -> Tensor:
+    """Final states of sequences `[B, T]`; attention within documents, where the model is of that kind."""
+    cfg = model.cfg
+    if not (cfg.doc_attention_enabled and cfg.global_ttt_respect_doc_boundaries):
+        return model(rows)
+    from pgolf.trainer.doc_attention import segment_bounds
+
+    marked = rows.cpu().clone()  # each sequence begins a segment, as if with BOS: how many run at once changes nothing
+    marked[:, 0] = BOS
+    bounds = segment_bounds(marked.flatten(), cfg.eval_seq_len).to(rows.device)
+    return model(rows.flatten()[None], 0, bounds)
+
+
 def train(
     model: GPT, tokens: Tensor, docs: Batch, ranks: tuple[int, int], say: Callable[[str], None], began: float
 ) -> None:
@@ -244,7 +258,7 @@ def train(
         optimizer.param_groups[0]["lr"] = lr
         chunk = text[c * size : (c + 1) * size + 1]
         knobs = cfg.global_ttt_epochs, cfg.global_ttt_batch_seqs, cfg.global_ttt_grad_clip
-        train_chunk(model, banks, optimizer, chunk, *knobs, *ranks)
+        train_chunk(model, partial(states_of, model), banks, optimizer, chunk, *knobs, *ranks)
         say(f"tttg: c{c + 1}/{chunks} lr:{lr:.6f} t:{time.perf_counter() - began:.1f}s")
 
 

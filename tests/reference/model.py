@@ -1,9 +1,11 @@
 """The network, one sequence and one head at a time.
 
 `shape` is a dict of sizes and switches, by the names of the knobs. A block is a dict of its tensors: q, k, v, out,
-up, down (matrices, [out, in]); q_gain [heads]; mix_x, mix_x0, attn_scale, mlp_scale [dim]; gate [heads, window]
-where there is one; resid [2] and post [2, 2] with two lanes. A model: embedding [vocab, dim], blocks, skip_weight and
-(or None) skip_gate [skips, dim]; smear_weight [window] and smear_scale where there is a SmearGate.
+up, down (matrices, [out, in]); o_beside and mlp_beside, matrices from a branch's input straight to its output, where
+there are any; q_gain [heads]; mix_x, mix_x0, attn_scale, mlp_scale [dim]; gate [heads, window] where there is one;
+resid [2] and post [2, 2] with two lanes. A model: embedding [vocab, dim], blocks, skip_weight and (or None) skip_gate
+[skips, dim]; smear_weight [window] and smear_scale where there is a SmearGate; `visits`, a block for each visit in
+order, where they differ from its blocks.
 
 `seen(name, x)`, where given, hears every matrix's input [time, dim]: what a Hessian sums up.
 """
@@ -99,7 +101,7 @@ def attention(x: Tensor, block: dict, shape: dict, seen=ignore) -> Tensor:
         outputs.append(y)
     joined = torch.cat(outputs, -1)
     seen("out", joined)
-    return joined @ block["out"].T
+    return joined @ block["out"].T + (x @ block["o_beside"].T if "o_beside" in block else 0)
 
 
 def mlp(x: Tensor, block: dict, seen=ignore) -> Tensor:
@@ -108,7 +110,7 @@ def mlp(x: Tensor, block: dict, seen=ignore) -> Tensor:
     hidden = x @ block["up"].T
     hidden = torch.where(hidden > 0, hidden, 0.5 * hidden) ** 2
     seen("down", hidden)
-    return hidden @ block["down"].T
+    return hidden @ block["down"].T + (x @ block["mlp_beside"].T if "mlp_beside" in block else 0)
 
 
 def branch_scale(index: int, shape: dict) -> float:
@@ -162,10 +164,11 @@ def hidden_states(
         return lambda name, x: seen(f"{i}.{name}", x)
 
     def visit(i: int, x: Tensor) -> Tensor:
-        return block_forward(x, x0, i, model["blocks"][i], shape, within, named(i))
+        return block_forward(x, x0, i, next(visits), shape, within, named(i))
 
     within = segments(tokens, segment_length) if segment_length else [(0, len(tokens))]
     left, right = virtual_order(shape, looping)
+    visits = iter(model.get("visits") or [model["blocks"][i] for i in left + right])
     e = model["embedding"][tokens]
     if "smear_weight" in model:
         e = smeared(e, tokens, model["smear_weight"], model["smear_scale"])
@@ -188,7 +191,7 @@ def hidden_states(
         if lane is None:
             x = visit(i, x)
         else:
-            x, lane = lanes_forward(x, lane, x0, i, model["blocks"][i], shape, within, named(i))
+            x, lane = lanes_forward(x, lane, x0, i, next(visits), shape, within, named(i))
     if lane is not None:
         x = {"": (x + lane) / 2, "mean": (x + lane) / 2, "attn": x, "mlp": lane}[shape["parallel_final_lane"]]
     x = rms_norm(x)

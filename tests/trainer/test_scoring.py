@@ -133,10 +133,10 @@ def test_adaptation_trains_only_on_what_has_been_scored(config, model_of, monkey
     scored, trained = 0, []
     real = adapt.train_chunk
 
-    def train_chunk(model, banks, optimizer, chunk, *ranks):
+    def train_chunk(model, forward, banks, optimizer, chunk, *more):
         assert chunk.max() <= scored
         trained.extend(chunk[1:].tolist())
-        real(model, banks, optimizer, chunk, *ranks)
+        real(model, forward, banks, optimizer, chunk, *more)
 
     monkeypatch.setattr(adapt, "train_chunk", train_chunk)
     for start, losses, _ in ttt(model_of(cfg, looping=True), tokens):
