@@ -32,7 +32,8 @@ def losses(params: dict, adapters: Adapters, inputs: Tensor, targets: Tensor, sh
     scale = shape["ttt_lora_alpha"] / shape["ttt_lora_rank"]
     full = {name: [scale * b[i] @ a[i] for i in range(len(a))] for name, (a, b) in adapters.items()}
     visits = []
-    for visit, i in enumerate(sum(model.virtual_order(shape, True), [])):
+    left, right = model.virtual_order(shape, True)
+    for visit, i in enumerate(left + right):
         block = dict(base["blocks"][i])
         for name in full.keys() & {"q", "k", "v"}:
             block[name] = block[name] + full[name][visit]
@@ -48,7 +49,7 @@ def losses(params: dict, adapters: Adapters, inputs: Tensor, targets: Tensor, sh
 def score_document(
     params: dict, fresh: Adapters, tokens: Tensor, span: tuple[int, int], steps: int, cfg, shape: dict
 ) -> tuple[Tensor, Adapters]:
-    """Nats of each target, and the adapters after `steps` steps, of which those beyond the document have no gradient."""
+    """Nats of each target, and the adapters after `steps` steps; those beyond the document have no gradient."""
     first, last = span
     leaves = {(k, i): t.clone() for k, pair in fresh.items() for i, t in enumerate(pair)}
     momenta = {k: (torch.zeros_like(t), torch.zeros_like(t)) for k, t in leaves.items()}
