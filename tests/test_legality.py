@@ -50,6 +50,17 @@ CAUGHT = {
     "skips_the_last_chunk": {ONE_PASS},
     "changes_scores_afterwards": {ONE_PASS},
 }
+# the same of those that score documents in an order of their own, which they announce
+CAUGHT_IN_ORDER = {
+    "honest_phased": set(),
+    "phased_trains_on_the_chunk_first": {CAUSAL, UPDATE},
+    "phased_shares_an_adapter_in_the_batch": {CAUSAL, UPDATE},
+    "phased_keeps_the_adapter": {CAUSAL, UPDATE},
+    "phased_learns_the_streams_beginning": {CAUSAL, UPDATE},
+    "phased_knows_where_documents_end": {CAUSAL},
+    "phased_orders_by_content": {CAUSAL, UPDATE, ONE_PASS},
+    "phased_from_right_to_left": {CAUSAL, UPDATE, ONE_PASS},
+}
 SEALED_OFF = ("reads_training_shards", "reads_below_python", "asks_another_process", "calls_home")
 MISCOUNTED = ("spaces_counted_twice", "byte_pieces_counted_as_three")
 
@@ -64,7 +75,7 @@ def factory(name: str, folder: Path = EVALUATORS):
 
 
 def test_every_evaluator_here_has_its_test():
-    assert {p.stem for p in EVALUATORS.glob("*.py")} == {*CAUGHT, *SEALED_OFF, *MISCOUNTED}
+    assert {p.stem for p in EVALUATORS.glob("*.py")} == {*CAUGHT, *CAUGHT_IN_ORDER, *SEALED_OFF, *MISCOUNTED}
 
 
 @pytest.mark.parametrize("name", CAUGHT)
@@ -78,6 +89,25 @@ def test_each_offence_is_caught_by_the_probes_that_can_see_it(name):
         assert not any(r.deterministic for r in results[:2])
     else:
         assert all(r.deterministic for r in results[:4])
+
+
+@pytest.mark.parametrize("name", CAUGHT_IN_ORDER)
+def test_each_offence_is_caught_in_the_order_that_is_announced(name):
+    causal, *others = probe(subject_of(name, factory(name), length=1500), positions=12, seeds=(1,))
+    assert {r.probe for r in (causal, *others) if r.passed is False} == CAUGHT_IN_ORDER[name]
+    if name == "honest_phased":
+        assert any("not the stream's" in note for note in causal.notes)
+        assert any("made to end later" in note for note in causal.notes)
+
+
+def test_an_order_that_nobody_announces_is_out_of_order():
+    def make():
+        evaluator = factory("honest_phased")()
+        evaluator.order = None
+        return evaluator
+
+    results = probe(subject_of("silent", make, length=700), positions=4, seeds=(0,))
+    assert {r.probe for r in results if r.passed is False} == {CAUSAL, UPDATE, ONE_PASS}
 
 
 def test_a_counter_example_can_be_repeated():

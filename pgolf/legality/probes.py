@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pgolf.errors import BadInput, RunFailed
+from pgolf.legality.order import InOrder, Order, order_of
 from pgolf.legality.results import CounterExample, ProbeResult
 from pgolf.legality.state import Heap
 from pgolf.legality.streams import TAILS, borders, choose, replaced, spread, synthetic
@@ -20,6 +21,7 @@ from pgolf.legality.watch import Make, Watched, differ, watch
 SUM_TOLERANCE = 1e-6  # of a distribution's sum
 LOSS_TOLERANCE = 1e-5  # nats between a loss and −log p(target): float32 has steps of 1e-6 at 10 nats
 LENGTH_TOLERANCE = 1e-4  # nats: another length makes other batches, which round otherwise
+BOUNDARIES = 4  # beginnings of documents that are moved, where an order is announced
 LONGEST = 1 << 15  # positions of a stream that nobody gave a length
 INFLUENCE_PASSES = 4  # full passes a stream that look how far one changed token reaches
 Progress = Callable[[str, int, int], None]
@@ -139,7 +141,9 @@ class Trial:
     subject: Subject
     seed: int
     heap: Heap
-    tokens: Tensor = field(init=False)
+    tokens: Tensor = field(init=False)  # in the order in which they are scored
+    make: Make = field(init=False)
+    announced: Order | None = None
     normalisation: Normalisation = field(init=False)
     base: Watched = field(init=False)
     tried: list[int] = field(default_factory=list)
@@ -153,26 +157,45 @@ class Trial:
 
     def run(self, count: int, progress: Progress) -> "Trial":
         """Change the stream at `count` positions, and at up to a quarter more where influence begins or ends."""
-        self.tokens = self.subject.stream(self.seed)
+        self.tokens, self.make = self.subject.stream(self.seed), self.subject.make
         self.n = len(self.tokens) - 1
+        self.arrange()
         self.normalisation = Normalisation(self.tokens, self.subject.vocab_size)
         self.base = self.watch(self.tokens, heap=self.heap, each=self.normalisation)
         if not self.base.pieces:
             return self
         self.compare_modes()
         self.cut()
+        self.move_boundaries()
         found = borders(self.base)
         chosen = choose(self.n, count, found, self.seed)
+        fixed = self.announced.kept if self.announced else torch.zeros(self.n + 1, dtype=torch.bool)
+        chosen = [t for t in chosen if not fixed[t]]
         self.at_borders = {t for t in chosen if t in found or t + 1 in found}
         edges = self.change_at(chosen, INFLUENCE_PASSES, progress)
-        edges = spread([e for e in edges if e not in chosen], count // 4)
+        edges = spread([e for e in edges if e not in chosen and not fixed[e]], count // 4)
         self.at_borders.update(edges)
         self.change_at(edges, 0, progress)
         return self
 
-    def watch(self, tokens: Tensor, **options: Any) -> Watched:
+    def arrange(self) -> None:
+        """Where the evaluator announces an order that may be, look at everything in that order."""
+        found = order_of(self.subject.make(), self.tokens, self.subject.vocab_size)
+        if isinstance(found, CounterExample):
+            self.order = found
+        elif found:
+            self.announced, stream = found, self.tokens
+            self.tokens, self.make = found.rearranged(stream), lambda: InOrder(self.subject.make(), found)
+            how = "the stream's" if found.is_the_streams else "not the stream's: a strict left to right it is not"
+            self.notes.append(
+                f"Positions are counted in the order that the evaluator announces, which follows from where documents "
+                f"begin and is {how}. The {int(found.kept.sum())} tokens {found.start} that begin them were kept in "
+                f"place"
+            )
+
+    def watch(self, tokens: Tensor, make: Make | None = None, **options: Any) -> Watched:
         """One pass; whether each position came once and in order is looked at every time."""
-        seen = watch(self.subject.make, tokens, **options)
+        seen = watch(make or self.make, tokens, **options)
         self.passes += 1
         self.order = self.order or _disorder(seen, len(tokens) - 1, whole=options.get("until") is None, seed=self.seed)
         return seen
@@ -195,12 +218,15 @@ class Trial:
 
     def cut(self) -> None:
         """The stream's length is no token before t. It may steer what is learnt (a schedule that spans the stream), so
-        it must not move what is given before anything was learnt, and is reported where it moves more."""
+        it must not move what is given before anything was learnt, and is reported where it moves more. An announced
+        order that is not the stream's has no beginning to keep."""
+        if self.announced and not self.announced.is_the_streams:
+            return
         states = self.base.states
         unlearnt = next((p.start - 1 for p, s in zip(self.base.pieces, states, strict=True) if s != states[0]), self.n)
         for m in {self.n * 2 // 3, max(1, unlearnt * 2 // 3)}:
             try:
-                seen = self.watch(self.tokens[: m + 1])
+                seen = self.watch(self.tokens[: m + 1], self.subject.make)
             except RunFailed as e:
                 self.notes.append(f"A stream of {m} positions could not be tried: {e}")
                 continue
@@ -221,6 +247,30 @@ class Trial:
                     "The length of the stream moves scores, after something was learnt: a schedule that spans it would."
                 )
                 self.notes.append(note)
+
+    def move_boundaries(self) -> None:
+        """Let documents end later: what is scored before, and the distribution there, may only round otherwise. Else an
+        order could be announced to hide that the evaluator sees where documents end."""
+        if not self.announced:
+            return
+        stream = self.announced.put_back(self.tokens)
+        start, ranks, found = self.announced.start, self.announced.ranks, []
+        ends = [b for b in torch.nonzero(stream == start).flatten().tolist() if 1 <= b < self.n]
+        for b, gone in [(b, gone) for b in ends if stream[b + 1] != start for gone in (False, True)]:
+            other, t = stream.clone(), int(ranks[b])
+            other[b : b + 2] = torch.stack([stream[b + 1], stream[b + 1] if gone else stream[b]])
+            order = order_of(self.subject.make(), other, self.subject.vocab_size)
+            if isinstance(order, Order) and torch.equal(order.places[:t], self.announced.places[:t]):
+                found.append((t, order, order.rearranged(other)))
+        found = spread(found, BOUNDARIES)
+        before = self.watch(self.tokens, keep={t for t, *_ in found})
+        for t, order, other in found:
+            seen = self.watch(other, partial(_in_order, self.subject.make, order), keep={t}, until=t)
+            self.causal = self.causal or _moved_much(before, seen, t, "a document's end, later", self.seed)
+        if found:
+            self.notes.append(f"{len(found)} documents were made to end later, which changed nothing before their end")
+        else:
+            self.notes.append("No document can end later in the same order: what their ends give away was not tested")
 
     def change_at(self, positions: Sequence[int], influence_passes: int, progress: Progress) -> list[int]:
         """Try each position; gives the positions at which one changed token's influence began or ended."""
@@ -246,6 +296,8 @@ class Trial:
     def change(self, ref: Watched, t: int, kind: str, whole: bool = False) -> tuple[CounterExample | None, Watched]:
         """A pass over the stream with token t, or all from t on, replaced, against `ref`, the pass without that."""
         other = replaced(self.tokens, t, kind, self.subject.vocab_size, self.seed)
+        if self.announced:
+            other = self.announced.keep(self.tokens, other, self.subject.vocab_size)
         until = None if whole or not ref.in_order else t
         seen = self.watch(other, keep={t}, until=until, heap=self.heap)
         found = _moved(ref, seen, t, kind, self.seed)
@@ -275,6 +327,27 @@ def _moved(ref: Watched, seen: Watched, t: int, kind: str, seed: int) -> Counter
         return CounterExample(what, t, t, kind, seed)
     if kind == "the same stream again" and ref.states != seen.states:
         return CounterExample("the state after the same tokens is another one", seed=seed)
+    return None
+
+
+def _in_order(make: Make, order: Order) -> InOrder:
+    return InOrder(make(), order)
+
+
+def _moved_much(ref: Watched, seen: Watched, t: int, kind: str, seed: int) -> CounterExample | None:
+    """The first score before t, or the distribution at t, that differs by more than rounding."""
+    (positions, losses), (positions_2, losses_2) = ref.before(t), seen.before(t)
+    if not torch.equal(positions, positions_2):
+        return CounterExample(f"other positions before {t} are scored, or in another order", None, t, kind, seed)
+    where = torch.nonzero((losses.double() - losses_2.double()).abs() > LENGTH_TOLERANCE).flatten()
+    if len(where):
+        i = int(where[0])
+        before, after, at = float(losses[i]), float(losses_2[i]), int(positions[i])
+        return CounterExample(f"the loss at position {at} moves from {before:.9g} to {after:.9g}", at, t, kind, seed)
+    apart = (ref.rows[t].double().exp() - seen.rows[t].double().exp()).abs() if t in seen.rows else torch.zeros(1)
+    if float(apart.max()) > LENGTH_TOLERANCE:
+        what = f"the distribution at position {t} moves, by up to {float(apart.max()):.3g}"
+        return CounterExample(what, t, t, kind, seed)
     return None
 
 
