@@ -26,13 +26,22 @@ from pgolf.trainer.codec import ArtifactError, Tensors, decode
 from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, Knob, parse_knob
 from pgolf.trainer.data import DataError, load_validation, open_shard, shards, tokens_sha256
 from pgolf.trainer.model import GPT
+from pgolf.trainer.phased_ttt import phased
 from pgolf.trainer.quantize import restore
 from pgolf.trainer.score import Scored, evaluate, fixed, sliding
 from pgolf.trainer.token_bytes import TokenBytes
 
-EVALUATORS: dict[str, Callable[..., Iterator[Scored]]] = {"fixed": fixed, "sliding": sliding, "ttt": ttt}
+EVALUATORS: dict[str, Callable[..., Iterator[Scored]]] = {
+    "fixed": fixed,
+    "sliding": sliding,
+    "ttt": ttt,
+    "phased": phased,
+}
 WINDOWS = ("eval_seq_len", "eval_stride", "val_batch_tokens")
-EVAL_KNOBS = (*WINDOWS, *(f for f in Config.__dataclass_fields__ if f.startswith("ttt_")))
+PHASED_SIZES = ("ttt_lora_rank", "ttt_chunk_size", "ttt_batch_size", "ttt_grad_steps", "ttt_eval_seq_len")
+PHASED_SIZES += ("global_ttt_chunk_tokens", "global_ttt_batch_seqs")
+ADAPTING = ("ttt_", "phased_ttt_", "global_ttt_")
+EVAL_KNOBS = (*WINDOWS, *(f for f in Config.__dataclass_fields__ if f.startswith(ADAPTING)))
 PLACE_KNOBS = ("data_dir", "datasets_dir", "tokenizer_path", "device", "dtype", "cpu_threads")
 
 
@@ -67,7 +76,7 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
         own = {name: parse_knob(name, str(config.get(name, KNOB_TYPES[name]()))) for name in MODEL_KNOBS}
         asked = {k: v for k, v in (knobs or {}).items() if k in (*EVAL_KNOBS, *PLACE_KNOBS)}
         window = int(asked.get("eval_seq_len", own["rope_train_seq_len"]))
-        defaults = {"eval_seq_len": window, "eval_stride": min(Config.eval_stride, window)}
+        defaults = {"eval_seq_len": window, "ttt_eval_seq_len": window, "eval_stride": min(Config.eval_stride, window)}
         cfg = presets.config_of(defaults | asked | own)
         device, dtype = _place(cfg)
         _check_windows(cfg)
@@ -87,7 +96,7 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
 
 
 def _check_windows(cfg: Config) -> None:
-    for name in ("eval_seq_len", "val_batch_tokens", "ttt_chunk_tokens", "ttt_batch_seqs"):
+    for name in ("eval_seq_len", "val_batch_tokens", "ttt_chunk_tokens", "ttt_batch_seqs", *PHASED_SIZES):
         if getattr(cfg, name) < 1:
             raise ValueError(f"{name.upper()} {getattr(cfg, name)} is below 1")
     if not 1 <= cfg.eval_stride <= cfg.eval_seq_len:

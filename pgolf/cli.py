@@ -968,7 +968,7 @@ def fit(
 )
 def evaluate(
     artifact: Annotated[Path, typer.Argument(help="A final_model.int6.ptz.")],
-    mode: Annotated[str, typer.Option(help="fixed, sliding or ttt.")] = "sliding",
+    mode: Annotated[str, typer.Option(help="fixed, sliding, ttt or phased.")] = "sliding",
     preset: Annotated[
         str | None, typer.Option(help="Preset whose knobs of evaluation to take.", autocompletion=_presets)
     ] = None,
@@ -1025,6 +1025,10 @@ def probe(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="A knob of the record; repeatable.")
     ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="One of an artifact's evaluators; repeatable. Default: those of the record."),
+    ] = None,
     data_dir: Annotated[Path, typer.Option(help="Where an artifact's dataset is.")] = Path("data"),
     tokens: Annotated[Path | None, typer.Option(help="A shard to cut an evaluator's streams from.")] = None,
     length: Annotated[int | None, typer.Option(min=2, help="Positions of an evaluator's streams.")] = None,
@@ -1060,6 +1064,7 @@ def probe(
             allowed=allow or (),
             positions=positions,
             seeds=streams,
+            modes=mode,
             device=device,
             progress=progress,
         )

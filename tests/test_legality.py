@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_each_offence_is_caught_by_the_probes_that_can_see_it(name):
 
 @pytest.mark.parametrize("name", CAUGHT_IN_ORDER)
 def test_each_offence_is_caught_in_the_order_that_is_announced(name):
-    causal, *others = probe(subject_of(name, factory(name), length=1500), positions=12, seeds=(1,))
+    causal, *others = probe(subject_of(name, factory(name), length=1500), positions=6, seeds=(1,))
     assert {r.probe for r in (causal, *others) if r.passed is False} == CAUGHT_IN_ORDER[name]
     if name == "honest_phased":
         assert any("not the stream's" in note for note in causal.notes)
@@ -217,6 +218,18 @@ def test_our_evaluators_pass_every_probe(tiny_artifact, tiny_data: Dataset):
     assert "state was seen to change 4 times" in ttt.power and ttt.borders >= 4
     assert "TTT_CHUNK_TOKENS 64 where the record has 4096" in ttt.notes
     assert "the program that this checkout packs" in results[-1].notes[0]
+
+
+@pytest.mark.parametrize("group", [0, 8], ids=["longest first", "left to right"])
+def test_phased_adaptation_passes_in_its_own_order(group, tiny_artifact, tiny_data: Dataset):
+    knobs = tiny_artifact.knobs | {"phased_ttt_enabled": True, "phased_ttt_group_docs": group, "ttt_lora_rank": 4}
+    results = probe_artifact(tiny_artifact.path, None, tiny_data.data_dir, knobs, modes=["phased"], positions=3)
+    assert all(r.passed for r in results), [r for r in results if not r.passed]
+    causal = results[0]
+    assert causal.subject.startswith("phased") and int(re.search(r"change (\d+) times", causal.power)[1]) > 10
+    assert any(("is the stream's" if group else "not the stream's") in note for note in causal.notes)
+    assert any("made to end later" in note for note in causal.notes)
+    assert "TTT_CHUNK_SIZE 16 where the record has 48" in causal.notes
 
 
 def test_a_packed_file_that_reads_more_or_scores_otherwise_fails_its_seal(tiny_artifact, tiny_data, tmp_path):

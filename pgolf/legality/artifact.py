@@ -1,8 +1,9 @@
 """All six probes of an artifact: what `pgolf probe ARTIFACT` and the record flow run."""
 
 import json
+import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from pgolf.artifact import (
     token_bytes,
 )
 from pgolf.data.shards import write_shard
-from pgolf.errors import BadInput
+from pgolf.errors import BadInput, did_you_mean
 from pgolf.legality.probes import Progress, Subject, byte_exact, probe
 from pgolf.legality.results import ProbeResult
 from pgolf.legality.sealed import result, run_sealed
@@ -30,10 +31,18 @@ from pgolf.legality.watch import Evaluator
 from pgolf.pack import pack, unpack
 from pgolf.presets import as_env
 from pgolf.trainer.caseops import SideCar, side_cars
-from pgolf.trainer.config import Knob
+from pgolf.trainer.config import BOS, Knob
+from pgolf.trainer.model import GPT
+from pgolf.trainer.phased_ttt import blocks_of, documents, phased
+from pgolf.trainer.score import Scored
 
 STAGES = {"quantized": "fixed", "quantized_sliding_window": "sliding", "quantized_ttt": "ttt"}
+STAGES |= {"quantized_ttt_phased": "phased"}
 CHUNKS = 4  # whole chunks of adaptation in a stream, so that there are as many borders
+# Of phased adaptation: documents are cut short, so that a stream has batches and phases; and the most of some knobs
+DOCUMENTS, DOCUMENT = 40, 100
+SHORT = {"ttt_chunk_size": 16, "ttt_eval_seq_len": 48, "ttt_batch_size": 2, "phased_ttt_group_docs": 6}
+SHORT |= {"phased_ttt_prefix_docs": 12, "phased_ttt_num_phases": 2}
 
 
 @denormals_flushed()
@@ -43,7 +52,7 @@ def probe_artifact(
     data_dir: Path,
     knobs: dict[str, Knob] | None = None,
     *,
-    modes: Sequence[str] = tuple(EVALUATORS),
+    modes: Sequence[str] | None = None,
     positions: int = 10,
     seeds: Sequence[int] = (0,),
     device: str = "cpu",
@@ -56,6 +65,7 @@ def probe_artifact(
     train_gpt : the packed trainer; None: packed here, now.
     data_dir : the dataset; streams are cut from its validation split.
     knobs : the record's. Chunks of adaptation are made shorter, and notes say so: short streams have to have borders.
+    modes : the evaluators to probe; None: all, with the kind of adaptation that `knobs` choose.
     positions, seeds : as of `probes.probe`, for each evaluator.
     device : a GPU seldom repeats adaptation bit for bit, without which nothing is shown.
 
@@ -65,34 +75,45 @@ def probe_artifact(
     RunFailed : an evaluator raises.
     """
     knobs = dict(knobs or {})
+    if unknown := set(modes or ()) - EVALUATORS.keys():
+        raise BadInput(
+            f"no mode '{min(unknown)}'{did_you_mean(min(unknown), EVALUATORS)}; there are: {', '.join(EVALUATORS)}"
+        )
     whole = in_folder(open_artifact(artifact, knobs | {"device": device}), data_dir)
-    window, chunk = whole.cfg.eval_seq_len, whole.cfg.ttt_chunk_tokens
-    opened = replace(whole, cfg=replace(whole.cfg, ttt_chunk_tokens=min(chunk, 2 * window)))
+    window = whole.cfg.eval_seq_len
+    short = SHORT | {"ttt_chunk_tokens": 2 * window, "global_ttt_chunk_tokens": window}
+    changed = {k: n for k, n in short.items() if n < getattr(whole.cfg, k)}
+    opened = replace(whole, cfg=replace(whole.cfg, **changed))  # type: ignore[arg-type]
     opened.model.cfg = opened.cfg
     text = load_tokens(opened.cfg)
     length = min(len(text) - 1, CHUNKS * opened.cfg.ttt_chunk_tokens + window // 2 + 11)
     notes = [
         f"{name.upper()} {getattr(opened.cfg, name)}" for name in EVAL_KNOBS if name in ("eval_seq_len", "eval_stride")
     ]
-    if opened.cfg.ttt_chunk_tokens != chunk:
-        notes.append(f"TTT_CHUNK_TOKENS {opened.cfg.ttt_chunk_tokens} where the record has {chunk}")
+    unused = "ttt" if opened.cfg.phased_ttt_enabled else "phased"
+    all_modes = [mode for mode in EVALUATORS if mode != unused]
     results = []
-    for mode in modes:
+    for mode in modes or all_modes:
         *found, _ = probe(_subject(opened, mode, text, length), positions=positions, seeds=seeds, progress=progress)
-        results += [replace(r, notes=(*r.notes, *notes)) for r in found]
-    results.append(byte_exact(_subject(opened, modes[0], text, length)))
+        own = [k for k in changed if (k == "ttt_chunk_tokens") == (mode != "phased")]
+        cut = [f"{k.upper()} {changed[k]} where the record has {getattr(whole.cfg, k)}" for k in own]
+        results += [replace(r, notes=(*r.notes, *notes, *cut)) for r in found]
+    results.append(byte_exact(_subject(opened, "fixed", text, length)))
     progress("sealed", 0, 1)
-    results.append(_sealed(opened, train_gpt, text[: length + 1], knobs))
+    results.append(_sealed(opened, train_gpt, text[: length + 1], knobs, all_modes))
     return results
 
 
 def _subject(opened: Artifact, mode: str, text: Tensor, length: int) -> Subject:
     def stream(seed: int) -> Tensor:
+        if mode == "phased":
+            return cut_documents(text, seed)
         first = seed * 7919 * length % max(1, len(text) - length)
         return text[first : first + length + 1]
 
     def make() -> Evaluator:
-        return partial(EVALUATORS[mode], opened.fresh())
+        fresh = opened.fresh()
+        return Phased(fresh) if mode == "phased" else partial(EVALUATORS[mode], fresh)
 
     cfg = opened.cfg
     counter = token_bytes(cfg)
@@ -102,7 +123,47 @@ def _subject(opened: Artifact, mode: str, text: Tensor, length: int) -> Subject:
     return Subject(name, make, stream, cfg.vocab_size, text, Path(cfg.tokenizer_path), counts)
 
 
-def _sealed(opened: Artifact, train_gpt: Path | None, tokens: Tensor, knobs: dict[str, Knob]) -> ProbeResult:
+class Phased:
+    """Phased adaptation as a probe sees it: with the order that it scores in, which follows from where documents begin.
+
+    The order is written down here again, so that it is compared with what the evaluator does.
+    """
+
+    document_start = BOS
+
+    def __init__(self, model: GPT):
+        self.model = model
+
+    def __call__(self, tokens: Tensor, want_logp: bool = False) -> Iterator[Scored]:
+        return phased(self.model, tokens, want_logp)
+
+    def order(self, tokens: Tensor) -> list[int]:
+        """Batch after batch, in it chunk after chunk, of it document after document."""
+        cfg = self.model.cfg
+        if cfg.phased_ttt_group_docs:
+            return list(range(1, len(tokens)))
+        spans = [
+            (s + at, min(s + at + cfg.ttt_chunk_size, e))
+            for batches, _ in blocks_of(cfg, tokens)
+            for batch in batches
+            for at in range(0, max(e - s for s, e in batch), cfg.ttt_chunk_size)
+            for s, e in batch
+            if s + at < e
+        ]
+        return [t + 1 for s, e in spans for t in range(s, e)]
+
+
+def cut_documents(text: Tensor, seed: int) -> Tensor:
+    """A stream of the beginnings of DOCUMENTS documents, of different lengths."""
+    draw, found = random.Random(seed), documents(text)
+    first = seed * 7919 % max(1, len(found) - DOCUMENTS)
+    parts = [text[s : min(e, s + draw.randrange(4, DOCUMENT))] for s, e in found[first : first + DOCUMENTS]]
+    return torch.cat([*parts, text[:1]])
+
+
+def _sealed(
+    opened: Artifact, train_gpt: Path | None, tokens: Tensor, knobs: dict[str, Knob], modes: Sequence[str]
+) -> ProbeResult:
     """Run the packed file on `tokens` and nothing else; its scores must be those of the evaluators that were probed."""
     code = pack(knobs).code if train_gpt is None else _read(train_gpt)
     name = f"{train_gpt.name if train_gpt else 'the packed trainer'} with {opened.path.name}"
@@ -127,8 +188,8 @@ def _sealed(opened: Artifact, train_gpt: Path | None, tokens: Tensor, knobs: dic
         lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
         scores = {STAGES[e["stage"]]: e["val_loss"] for e in lines if e["event"] == "stage"}
         here = replace(opened, cfg=cfg)
-        expected = {mode: evaluate_artifact(here, mode).val_loss for mode in EVALUATORS}
-    what = f"the scores of {', '.join(EVALUATORS)} on {len(tokens) - 1} tokens"
+        expected = {mode: evaluate_artifact(here, mode).val_loss for mode in modes}
+    what = f"the scores of {', '.join(modes)} on {len(tokens) - 1} tokens"
     return replace(result(name, run, scores == expected, what, len(tokens) - 1), notes=(_origin(code),))
 
 

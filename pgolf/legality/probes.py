@@ -267,9 +267,9 @@ class Trial:
         for t, order, other in found:
             seen = self.watch(other, partial(_in_order, self.subject.make, order), keep={t}, until=t)
             self.causal = self.causal or _moved_much(before, seen, t, "a document's end, later", self.seed)
-        if found:
+        if found and not self.causal:
             self.notes.append(f"{len(found)} documents were made to end later, which changed nothing before their end")
-        else:
+        elif not found:
             self.notes.append("No document can end later in the same order: what their ends give away was not tested")
 
     def change_at(self, positions: Sequence[int], influence_passes: int, progress: Progress) -> list[int]:

@@ -28,11 +28,12 @@ def probe_target(
     allowed: Sequence[Path] = (),
     positions: int | None = None,
     seeds: Sequence[int] | None = None,
+    modes: Sequence[str] | None = None,
     device: str = "cpu",
     progress: Progress = lambda what, done, total: None,
 ) -> list[ProbeResult]:
     """`probe_file` of `file.py:name`, `probe_artifact` of anything else; BadInput for options of the other kind."""
-    ours = {"--train-gpt": train_gpt, "--preset": preset, "--set": settings}
+    ours = {"--train-gpt": train_gpt, "--preset": preset, "--set": settings, "--mode": modes}
     theirs = {"--tokens": shard, "--length": length, "--allow": list(allowed)}
     is_file = ".py:" in target
     if given := [option for option, value in (ours if is_file else theirs).items() if value]:
@@ -45,6 +46,7 @@ def probe_target(
             train_gpt,
             data_dir,
             knobs,
+            modes=modes,
             positions=positions or 10,
             seeds=seeds or (0,),
             device=device,

@@ -17,6 +17,7 @@ from pgolf.record.stats import Comparison
 from pgolf.tracks import Track
 
 SCORE_FIRST = ("causal", "score before update")
+ADAPTING = ("ttt", "phased")  # evaluators that learn
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def flags(facts: Facts) -> dict[str, bool | None]:
         "three_seeds": len(runs) >= 3,
         "no_pre_quant_ttt": _adapts_artifact_only(runs),
         **{f"no_{word}": _no_knob(knobs, word) for word in ("slot", "etlb", "ngram")},
-        "score_first_ttt": _probes(facts, *SCORE_FIRST, evaluator="ttt").holds,
+        "score_first_ttt": _probes(facts, *SCORE_FIRST, evaluator=ADAPTING).holds,
     }
 
 
@@ -114,7 +115,7 @@ def _knob(facts: Facts, name: str) -> str:
     return values.pop() if len(values) == 1 else "unknown"
 
 
-def _probes(facts: Facts, *names: str, evaluator: str = "") -> Answer:
+def _probes(facts: Facts, *names: str, evaluator: str | tuple[str, ...] = "") -> Answer:
     return facts.probed.of(*names, evaluator=evaluator) if facts.probed else Answer(None, (), 0, 0)
 
 
@@ -132,13 +133,14 @@ def _whose(facts: Facts) -> str:
 
 def _adaptation(facts: Facts) -> Iterator[Statement]:
     if all(r.final and r.final.kind == "ttt" for r in facts.runs):
-        epochs, chunk = _knob(facts, "ttt_epochs"), _knob(facts, "ttt_chunk_tokens")
-        knobs = f"ttt_epochs {epochs}, ttt_chunk_tokens {chunk}"
+        phased = all(r.final and "phased" in r.final.name for r in facts.runs)
+        names = ("ttt_lora_rank", "phased_ttt_prefix_docs") if phased else ("ttt_epochs", "ttt_chunk_tokens")
+        knobs = ", ".join(f"{name} {_knob(facts, name)}" for name in names)
         yield Statement(f"Every claimed score is the adapted pass over the artifact ({knobs}).", True, _finals(facts))
     elif not any(s.kind == "ttt" for r in facts.runs for s in r.stages):
         yield Statement("Nothing is adapted at test time: no log has an adapted stage.", True, _finals(facts))
     yield Statement("No stage adapts before quantisation.", _adapts_artifact_only(facts.runs), _finals(facts))
-    answer = _probes(facts, *SCORE_FIRST, evaluator="ttt")
+    answer = _probes(facts, *SCORE_FIRST, evaluator=ADAPTING)
     yield Statement(
         f"Each token is scored before any update on it: {_tried(facts, answer)}.", answer.holds, answer.evidence
     )

@@ -72,5 +72,6 @@ def trial_environment(
         "train_batch_tokens": nproc * accumulated * config.train_seq_len,
         "gptq_calibration_batches": nproc,
         "ttt_chunk_tokens": sequence,
+        "ttt_chunk_size": sequence,
     }
     return {**environment, "DATA_DIR": str(folder.resolve()), **as_env(tiny)}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pgolf.artifact import EVAL_KNOBS
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_atomic
 from pgolf.legality.results import CounterExample, ProbeResult
@@ -34,7 +35,7 @@ class Probed:
     program: str
     results: tuple[ProbeResult, ...]
 
-    def of(self, *probes: str, evaluator: str = "") -> "Answer":
+    def of(self, *probes: str, evaluator: str | tuple[str, ...] = "") -> "Answer":
         """Whether all these probes (of one evaluator, or of any) pass; None where one was not run."""
         lines = [
             (line, r) for line, r in enumerate(self.results, 2) if r.probe in probes and r.subject.startswith(evaluator)
@@ -84,7 +85,7 @@ def run_probes(
     """
     window = min(int(knobs["eval_seq_len"]), WINDOW)
     short = {"eval_seq_len": window, "eval_stride": min(int(knobs["eval_stride"]), window // 2)}
-    given = {k: v for k, v in knobs.items() if k.startswith("ttt_")} | short
+    given = {k: v for k, v in knobs.items() if k in EVAL_KNOBS} | short
     settings = [word for name, value in as_env(given).items() for word in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "pgolf.cli", "probe", str(artifact), "--json", "--train-gpt", str(train_gpt)]
     command += ["--data-dir", str(data_dir), "--positions", str(POSITIONS), *settings]

@@ -53,8 +53,8 @@ def train_chunk(
     rank: int,
     world: int,
 ) -> None:
-    """Epochs over a chunk's whole sequences, at most `batch` a rank and step, as few at once as fit; `forward` gives the
-    model's states of some."""
+    """Epochs over a chunk's whole sequences, at most `batch` a rank and step, as many at once as fit.
+    `forward` gives the model's states of sequences."""
     cfg, device = model.cfg, model.tok_emb.weight.device
     length = cfg.eval_seq_len
     n = (len(tokens) - 1) // length
