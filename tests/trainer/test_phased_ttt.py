@@ -70,7 +70,7 @@ def order(cfg: Config, tokens: torch.Tensor) -> list[int]:
     [
         {"global_ttt_warmup_chunks": 2},
         FRONTIER | {"ttt_warm_start_a": 0, "ttt_grad_steps": 2, "ttt_beta1": 0.5, "ttt_k_lora": 0, "ttt_mlp_lora": 0},
-        {"phased_ttt_group_docs": 4, "ttt_optimizer": "sgd", "ttt_lora_lr": 0.05, "ttt_beta1": 0.5, "ttt_o_lora": 0},
+        {"phased_ttt_group_docs": 4, "ttt_optimizer": "sgd", "ttt_lora_lr": 0.05, "ttt_o_lora": 0},
     ],
     ids=["the record's plan", "the frontier's model", "left to right"],
 )
