@@ -20,7 +20,7 @@ SMALL = {
 }  # fmt: skip
 FRONTIER = {
     "smear_gate_enabled": 1, "sparse_attn_gate_enabled": 1, "attn_out_gate_enabled": 0, "doc_attention_enabled": 1,
-    "parallel_start_layer": 1, "parallel_residual_start": 3,
+    "parallel_start_layer": 1, "parallel_residual_start": 3, "sparse_attn_gate_scale": 0.5,
 }  # fmt: skip
 LENGTHS = (9, 14, 6, 3, 12, 10, 1, 13, 16, 7, 11, 5)
 
@@ -93,7 +93,7 @@ def test_scores_and_parameters_are_the_references(config, model_of, knobs, monke
 
 
 def test_at_the_records_size_phases_wait_for_the_batches_in_hand(monkeypatch):
-    """What the record's logs say of 50,000 documents on 8 ranks: 1296, 2128 and 2960 scored, 833, 1666 and 2500 used."""
+    """As the record's logs say of 50,000 documents on 8 ranks: 1296, 2128, 2960 scored, 833, 1666, 2500 used."""
     monkeypatch.setattr(phased_ttt, "LANES", 8)
     lengths = torch.Generator().manual_seed(0)
     lengths = torch.empty(50_000).log_normal_(6, 1, generator=lengths).long() + 2
