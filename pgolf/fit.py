@@ -86,7 +86,7 @@ def fit(
     cfg, steps, world, logged_code = _facts(run, overrides or {})
     code = logged_code if code_bytes is None else code_bytes
     cfg = replace(cfg, size_cap=cap)
-    config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS}
+    config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS and v}
 
     def pack(tensors: Tensors) -> bytes:
         return encode(tensors, config, cfg.compressor, cfg.brotli_lgwin)

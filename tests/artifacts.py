@@ -45,7 +45,7 @@ def make(folder: Path) -> Made:
     with torch.no_grad():
         for p in model.parameters():
             p.add_(torch.randn(p.shape) * 0.2)
-    config = {name: getattr(cfg, name) for name in MODEL_KNOBS}
+    config = {name: value for name in MODEL_KNOBS if (value := getattr(cfg, name))}  # as the trainer writes it
     path = folder / "final_model.int6.ptz"
     path.write_bytes(encode(quantise(model, {}, cfg, 0, 1), config))
     return Made(path, KNOBS)

@@ -31,7 +31,8 @@ from pgolf.legality.watch import Evaluator
 from pgolf.pack import pack, unpack
 from pgolf.presets import as_env
 from pgolf.trainer.caseops import SideCar, side_cars
-from pgolf.trainer.config import BOS, Knob
+from pgolf.trainer.codec import codec_of, decode
+from pgolf.trainer.config import BOS, MODEL_KNOBS, Knob
 from pgolf.trainer.model import GPT
 from pgolf.trainer.phased_ttt import blocks_of, documents, phased
 from pgolf.trainer.score import Scored
@@ -165,7 +166,9 @@ def _sealed(
     opened: Artifact, train_gpt: Path | None, tokens: Tensor, knobs: dict[str, Knob], modes: Sequence[str]
 ) -> ProbeResult:
     """Run the packed file on `tokens` and nothing else; its scores must be those of the evaluators that were probed."""
-    code = pack(knobs).code if train_gpt is None else _read(train_gpt)
+    counter = token_bytes(opened.cfg)
+    transformed = {"caseops_enabled": isinstance(counter, SideCar)}
+    code = pack(_knobs_of(opened) | transformed | knobs).code if train_gpt is None else _read(train_gpt)
     name = f"{train_gpt.name if train_gpt else 'the packed trainer'} with {opened.path.name}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -173,7 +176,6 @@ def _sealed(
         (folder / "train_gpt.py").write_bytes(code)
         (folder / opened.path.name).write_bytes(opened.path.read_bytes())
         write_shard(Path(cfg.datasets_dir) / "fineweb_val_000000.bin", tokens.numpy())
-        counter = token_bytes(opened.cfg)
         if isinstance(counter, SideCar):
             write_shard(side_cars(cfg)[0], counter.sizes[: len(tokens)].numpy())
         Path(cfg.tokenizer_path).parent.mkdir(parents=True)
@@ -181,8 +183,7 @@ def _sealed(
         given = {k: getattr(cfg, k) for k in (*EVAL_KNOBS, "data_dir", "dtype")}
         given |= {"eval_only": opened.path.name, "run_id": "sealed", "compile": "0", "ttt_enabled": True}
         given |= {"device": opened.model.tok_emb.weight.device.type, "sliding_window_enabled": True}
-        given |= {"caseops_enabled": isinstance(counter, SideCar)}
-        given |= {"cpu_threads": torch.get_num_threads()}
+        given |= transformed | {"cpu_threads": torch.get_num_threads()}
         run = run_sealed(folder / "train_gpt.py", [], folder, [], as_env(given))
         events = folder / "events.jsonl"
         lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
@@ -191,6 +192,14 @@ def _sealed(
         expected = {mode: evaluate_artifact(here, mode).val_loss for mode in modes}
     what = f"the scores of {', '.join(modes)} on {len(tokens) - 1} tokens"
     return replace(result(name, run, scores == expected, what, len(tokens) - 1), notes=(_origin(code),))
+
+
+def _knobs_of(opened: Artifact) -> dict[str, Knob]:
+    """What a packed file must be made with to score this artifact: knobs of the model and of evaluation, codecs."""
+    blob = opened.path.read_bytes()
+    knobs = {k: getattr(opened.cfg, k) for k in (*MODEL_KNOBS, *EVAL_KNOBS)}
+    has_factors = any(name.startswith("lqer.") for name in decode(blob)[0])
+    return knobs | {"compressor": codec_of(blob), "lqer_enabled": has_factors}
 
 
 def _origin(code: bytes) -> str:

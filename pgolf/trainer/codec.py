@@ -88,6 +88,12 @@ def decode(blob: bytes) -> tuple[Tensors, dict]:
     return tensors, config
 
 
+def codec_of(blob: bytes) -> str:
+    """The codec that an artifact was written with; ArtifactError if it is none."""
+    header, payload = _open(blob)
+    return _read_header(header, len(payload))[0]
+
+
 def _open(blob: bytes) -> tuple[dict, bytes]:
     """Header and payload, the checksum verified."""
     if len(blob) < HEAD.size or blob[:4] != MAGIC:
