@@ -94,7 +94,8 @@ def test_each_offence_is_caught_by_the_probes_that_can_see_it(name):
 
 @pytest.mark.parametrize("name", CAUGHT_IN_ORDER)
 def test_each_offence_is_caught_in_the_order_that_is_announced(name):
-    causal, *others = probe(subject_of(name, factory(name), length=1500), positions=6, seeds=(1,))
+    positions = 12 if name == "phased_learns_the_streams_beginning" else 6  # it does so in few places
+    causal, *others = probe(subject_of(name, factory(name), length=1500), positions=positions, seeds=(1,))
     assert {r.probe for r in (causal, *others) if r.passed is False} == CAUGHT_IN_ORDER[name]
     if name == "honest_phased":
         assert any("not the stream's" in note for note in causal.notes)
@@ -224,10 +225,11 @@ def test_our_evaluators_pass_every_probe(tiny_artifact, tiny_data: Dataset):
 def test_phased_adaptation_passes_in_its_own_order(group, tiny_artifact, tiny_data: Dataset, monkeypatch):
     monkeypatch.setattr("pgolf.legality.artifact.DOCUMENTS", 14 if group else 24)  # batches enough for a phase
     knobs = tiny_artifact.knobs | {"phased_ttt_enabled": True, "phased_ttt_group_docs": group, "ttt_lora_rank": 4}
-    results = probe_artifact(tiny_artifact.path, None, tiny_data.data_dir, knobs, modes=["phased"], positions=2)
+    results = probe_artifact(tiny_artifact.path, None, tiny_data.data_dir, knobs, modes=["phased"], positions=1)
     assert all(r.passed for r in results), [r for r in results if not r.passed]
     causal = results[0]
-    assert causal.subject.startswith("phased") and int(re.search(r"change (\d+) times", causal.power)[1]) > 4
+    changes = int(re.search(r"change (\d+) times", causal.power)[1])
+    assert causal.subject.startswith("phased") and changes > (1 if group else 4)
     assert any(("is the stream's" if group else "not the stream's") in note for note in causal.notes)
     assert any("made to end later" in note for note in causal.notes)
     assert "TTT_CHUNK_SIZE 16 where the record has 48" in causal.notes
