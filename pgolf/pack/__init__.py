@@ -10,6 +10,7 @@ With the versions in constraints.txt the same source gives the same bytes on any
 import ast
 import builtins
 import hashlib
+import string
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,14 +22,16 @@ from pgolf import trainer
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_atomic
 from pgolf.pack.flatten import Module, Part, flatten, imported_late, left_out_message, read_module, reads_own_text
-from pgolf.pack.shrink import shrink
+from pgolf.pack.shrink import short_names, shrink
 from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
-from pgolf.pack.wrapper import smallest, unwrap
+from pgolf.pack.wrapper import Compressor, smallest, unwrap
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
 
 MAIN = "pgolf.trainer.__main__"
 WRAPPER = "wrapper"
+# Which letters attributes take moves the compressed size by some tens of bytes, in no way that could be foreseen.
+ATTRIBUTE_LETTERS = [string.ascii_lowercase[::-1], string.ascii_lowercase, string.ascii_uppercase]
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,28 @@ def pack(
     BadInput : a source that cannot be one file, with line and reason; an unknown knob.
     """
     flat = _flatten(knobs or {}, source, extra, specialise)
-    pieces = shrink(flat.parts, own=source is None)
-    minified = "\n".join(text for _, text in pieces) + "\n"
     label = f"pgolf {pgolf.__version__} {flat.sha256[:16]}"
-    code, compressor = smallest(minified, label, flat.with_brotli, flat.reads_own_text)
+    shrunk = shrink(flat.parts)
+    best: tuple[bytes, Compressor, list[tuple[str, str]]] | None = None
+    for letters in [""] if source else ATTRIBUTE_LETTERS:
+        pieces = short_names(shrunk, letters)
+        code, compressor = smallest(_joined(pieces), label, flat.with_brotli, flat.reads_own_text)
+        if best is None or len(code) < len(best[0]):
+            best = code, compressor, pieces
+    assert best
+    code, compressor, pieces = best
     return Packed(
         code=code,
         source_sha256=flat.sha256,
         readable=flat.readable(),
-        minified=minified,
+        minified=_joined(pieces),
         bytes_by_module=_attribute(pieces, len(code), compressor.compress),
         compressor=compressor.name,
     )
+
+
+def _joined(pieces: list[tuple[str, str]]) -> str:
+    return "\n".join(text for _, text in pieces) + "\n"
 
 
 @dataclass(frozen=True)

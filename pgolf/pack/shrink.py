@@ -37,21 +37,27 @@ NAMES_OF_LIBRARIES = {"step", "state_dict", "load_state_dict", "zero_grad", "log
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def shrink(parts: Sequence[Part], own: bool = False) -> list[tuple[str, str]]:
-    """(part's name, its source) of the small program; the joined sources are one module.
-
-    `own` also shortens what `own_attributes` says and the classes that are no errors, for programs whose tests show
-    that they take it.
-    """
+def shrink(parts: Sequence[Part]) -> list[Part]:
+    """The same parts without text and unused definitions, their names as they were."""
     shrunk = [Part(part.name, _without_text(part.body)) for part in parts]
     while _drop_unused(shrunk):
         pass
-    tree = bind(ast.Module([s for part in shrunk for s in part.body], []))
+    return [part for part in shrunk if part.body]
+
+
+def short_names(parts: Sequence[Part], own: str = "") -> list[tuple[str, str]]:
+    """(part's name, its source) of the shrunk program with short names; the joined sources are one module.
+
+    `own` are letters for what `own_attributes` says; classes that are no errors get short names, too. For programs
+    whose tests show that they take it.
+    """
+    fresh = [Part(part.name, ast.parse(ast.unparse(ast.Module(part.body, []))).body) for part in parts]
+    tree = bind(ast.Module([s for part in fresh for s in part.body], []))
     if not tree.tainted:  # else it can see its own names
         if own:
-            _shorten_attributes(tree)
-        _assign_names(tree, classes=own)
-    return [(part.name, to_source(part.body)) for part in shrunk if part.body]
+            _shorten_attributes(tree, own)
+        _assign_names(tree, classes=bool(own))
+    return [(part.name, to_source(part.body)) for part in fresh]
 
 
 def to_source(body: list[ast.stmt]) -> str:
@@ -218,10 +224,9 @@ def _is_own_store(node: ast.Attribute) -> bool:
     return not isinstance(node.ctx, ast.Load) and isinstance(node.value, ast.Name) and node.value.id == "self"
 
 
-def _shorten_attributes(tree: ast.Module) -> None:
+def _shorten_attributes(tree: ast.Module, alphabet: str) -> None:
     taken = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} | {"H", "T"}  # a tensor has these
-    # from the end of the alphabet: locals begin at its start, and names of both kinds would be taken for each other
-    free = (name for name in _short_names(string.ascii_lowercase[::-1]) if name not in taken)
+    free = (name for name in _short_names(alphabet) if name not in taken)
     new = {name: next(free) for name in own_attributes(tree)}
     for node in ast.walk(tree):
         match node:

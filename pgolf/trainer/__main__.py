@@ -94,7 +94,7 @@ def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
     for done in range(batches):
         spent = time.perf_counter() - started
         if run.agree(float(done > 0 and spent * (1 + 1.5 / done) > left)):
-            run.log(f"GPTQ:the clock is used up, calibration stops after {done} of {batches} batches a rank")
+            run.log(f"GPTQ:the clock stops calibration after {done} of {batches} batches")
             break
         with torch.no_grad():
             probe(loader.next()[0])

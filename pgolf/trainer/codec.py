@@ -78,7 +78,7 @@ def decode(blob: bytes) -> tuple[Tensors, dict]:
     sizes = [2 * math.prod(shape[:-1] if kind == "q" else shape) for _, kind, shape in shapes]
     cut = len(raw) - sum(sizes)
     if cut < 0:
-        raise ArtifactError(f"{len(raw)} bytes unpacked, the fp16 values alone need {sum(sizes)}")
+        raise ArtifactError(f"{len(raw)} bytes unpacked, fp16 values alone need {sum(sizes)}")
     integers = _integers(codec, raw[:cut], payload[packed:], [shape for _, kind, shape in shapes if kind == "q"])
     tensors: Tensors = {}
     for (name, kind, shape), size in zip(shapes, sizes, strict=True):
@@ -103,7 +103,7 @@ def _open(blob: bytes) -> tuple[dict, bytes]:
         raise ArtifactError(f"artifact of version {version}, this reads version {VERSION}")
     body = blob[HEAD.size :]
     if len(body) != n_header + n_payload:
-        raise ArtifactError(f"{len(body)} bytes after the head, it promises {n_header} + {n_payload}: cut or padded")
+        raise ArtifactError(f"{len(body)} bytes after the head, not {n_header} + {n_payload}: cut or padded")
     if hashlib.sha256(body).digest() != digest:
         raise ArtifactError("checksum does not match: the artifact is damaged")
     try:
@@ -125,9 +125,9 @@ def _read_header(header: dict, payload: int) -> tuple[str, dict, Shapes, int, in
             sane = sane and isinstance(name, str) and len(shape) in dimensions
             sane = sane and all(type(d) is int and 0 < d <= MAX_DIM for d in shape)
     except (KeyError, TypeError, ValueError) as e:
-        raise ArtifactError(f"header lacks or garbles an entry: {e!r}") from None
+        raise ArtifactError(f"header lacks an entry: {e!r}") from None
     if not sane:
-        raise ArtifactError("header has an entry of the wrong type, a shape out of range, or a name twice")
+        raise ArtifactError("header has a wrong type, a shape out of range, or a name twice")
     elements = sum(math.prod(shape) for _, _, shape in shapes)
     matrices = sum(shape[0] for _, kind, shape in shapes if kind == "q")
     if max(elements, raw_size) > MAX_RAW or matrices > MAX_MATRICES:

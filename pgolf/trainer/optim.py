@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from pgolf.trainer.config import Config
-from pgolf.trainer.model import GPT, MATRICES
+from pgolf.trainer.model import GPT, MATRICES, factor
 
 Quintic = tuple[float, float, float]
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -130,7 +130,7 @@ class Muon:
                 blend /= blend.norm(dim=-1, keepdim=True).clamp_min_(1e-7)
             update = torch.zeros(bank.shape, dtype=self.dtype, device=bank.device)
             if len(blend):
-                update[self.mine] = orthogonalise(blend.to(self.dtype), self.steps)
+                update[self.mine] = orthogonalise(factor(blend.to(self.dtype)), self.steps)
             if self.world > 1:
                 dist.all_reduce(update)
             bank.mul_(1 - lr * self.decay[key])

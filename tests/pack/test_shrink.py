@@ -14,7 +14,7 @@ import torch
 from pgolf.pack import pack
 from pgolf.pack.flatten import Part
 from pgolf.pack.names import bind
-from pgolf.pack.shrink import own_attributes, shrink
+from pgolf.pack.shrink import own_attributes, short_names, shrink
 
 PROGRAMS = {
     "parameters passed by name": """
@@ -183,7 +183,7 @@ def test_attributes_are_shortened_where_no_other_object_has_them(capsys):
     tree = ast.parse(OWN)
     assert own_attributes(bind(ast.parse(OWN))) == ["begun", "elapsed_since"]
     parts = [Part("imports", tree.body[:2]), Part("main", tree.body[2:])]
-    small = "\n".join(text for _, text in shrink(parts, own=True))
+    small = "\n".join(text for _, text in short_names(shrink(parts), own="abc"))
     exec(compile(OWN, "plain", "exec"), {})
     exec(compile(small, "small", "exec"), {})
     plain, shrunk = capsys.readouterr().out.splitlines()
