@@ -125,7 +125,7 @@ def _read_header(header: dict, payload: int) -> tuple[str, dict, Shapes, int, in
             sane = sane and isinstance(name, str) and len(shape) in dimensions
             sane = sane and all(type(d) is int and 0 < d <= MAX_DIM for d in shape)
     except (KeyError, TypeError, ValueError) as e:
-        raise ArtifactError(f"header lacks an entry: {e!r}") from None
+        raise ArtifactError(f"header lacks or garbles an entry: {e!r}") from None
     if not sane:
         raise ArtifactError("header has a wrong type, a shape out of range, or a name twice")
     elements = sum(math.prod(shape) for _, _, shape in shapes)
