@@ -62,11 +62,11 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
     data_dir = data_dir.resolve()
     cfg = Config(data_dir=str(data_dir), vocab_size=vocab_size)
     try:
+        token_bytes = bytes_counter(cfg)
         paths = {split: shards(cfg, split) for split in ("train", "val")}
         train = [_open_checked(path, vocab_size) for path in paths["train"]]
         val_shards = [_open_checked(path, vocab_size) for path in paths["val"]]
         val = torch.from_numpy(np.concatenate(val_shards).astype(np.int64))
-        token_bytes = bytes_counter(cfg)
         val_bytes, _ = token_bytes.check(val)
         cars = side_cars(cfg) if isinstance(token_bytes, SideCar) else []
     except DataError as e:

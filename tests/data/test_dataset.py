@@ -45,7 +45,11 @@ def test_a_shard_reads_back_as_written_and_leaves_no_temporary_file(tmp_path):
 
 
 def test_missing_files(copy, tiny_data):
-    assert "fineweb_777_bpe.model" in refused(copy, 777)
+    assert "fineweb10B_sp777" in refused(copy, 777)
+    tokenizer = next(copy.glob("tokenizers/*"))
+    moved = tokenizer.rename(copy / "elsewhere")
+    assert tokenizer.name in refused(copy, tiny_data.vocab_size)
+    moved.rename(tokenizer)
     shard(copy, "val_000000").unlink()
     assert "fineweb_val_*.bin" in refused(copy, tiny_data.vocab_size)
 
