@@ -221,10 +221,7 @@ def test_our_evaluators_pass_every_probe(tiny_artifact, tiny_data: Dataset):
     assert "the program that this checkout packs" in results[-1].notes[0]
 
 
-SEAL = pytest.mark.xfail(reason="known defect: the packed file's longest-first phased scores fail the sealed probe")
-
-
-@pytest.mark.parametrize("group", [pytest.param(0, marks=SEAL), 8], ids=["longest first", "left to right"])
+@pytest.mark.parametrize("group", [0, 8], ids=["longest first", "left to right"])
 def test_phased_adaptation_passes_in_its_own_order(group, tiny_artifact, tiny_data: Dataset, monkeypatch):
     monkeypatch.setattr("pgolf.legality.artifact.DOCUMENTS", 14 if group else 24)  # batches enough for a phase
     knobs = tiny_artifact.knobs | {"phased_ttt_enabled": True, "phased_ttt_group_docs": group, "ttt_lora_rank": 4}

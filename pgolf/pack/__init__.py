@@ -31,7 +31,7 @@ from pgolf.trainer.config import KNOB_TYPES, Config, Knob
 MAIN = "pgolf.trainer.__main__"
 WRAPPER = "wrapper"
 # Which letters attributes take moves the compressed size by some tens of bytes, in no way that could be foreseen.
-ATTRIBUTE_LETTERS = [string.ascii_lowercase[::-1], string.ascii_lowercase, string.ascii_uppercase]
+ATTRIBUTE_LETTERS = [string.ascii_lowercase[::-1], string.ascii_lowercase, string.ascii_letters]
 
 
 @dataclass(frozen=True)

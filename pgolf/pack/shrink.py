@@ -56,6 +56,7 @@ def short_names(parts: Sequence[Part], own: str = "") -> list[tuple[str, str]]:
     if not tree.tainted:  # else it can see its own names
         if own:
             _shorten_attributes(tree, own)
+            tree = bind(tree)  # in a class's body, a method hides what the module calls by its new name
         _assign_names(tree, classes=bool(own))
     return [(part.name, to_source(part.body)) for part in fresh]
 

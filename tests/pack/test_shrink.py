@@ -190,6 +190,27 @@ def test_attributes_are_shortened_where_no_other_object_has_them(capsys):
     assert plain == shrunk and "elapsed_since" not in small
 
 
+HIDING = """
+def of_the_module(f): return f
+def other(f): return f
+class Clock:
+    def __init__(self): self.begun = 1
+    def elapsed_since(self): return self.begun
+    @of_the_module
+    def paused_for(self): return self.elapsed_since() + other(2)
+    begun_later = [of_the_module(3), other(4)]
+print(Clock().paused_for(), Clock.begun_later, of_the_module(other(5)))
+"""
+
+
+@pytest.mark.parametrize("letters", ["abcd", "dcba", "bdac", "cadb", "eabcd"])
+def test_a_method_does_not_hide_what_its_class_calls(letters, capsys):
+    """The body of a class sees its methods before the module's names."""
+    small = "\n".join(text for _, text in short_names([Part("main", ast.parse(HIDING).body)], own=letters))
+    exec(compile(small, "small", "exec"), {})
+    assert capsys.readouterr().out == "3 [3, 4] 5\n"
+
+
 def test_no_object_of_a_library_has_an_attribute_that_is_shortened():
     """All of the trainer's, whether a preset uses them or not; what is missing belongs into NAMES_OF_LIBRARIES."""
     folder = Path(__file__).parents[2] / "pgolf/trainer"
