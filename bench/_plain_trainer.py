@@ -1,7 +1,8 @@
 """The record stack's training step written the straightforward way: what bench/train.py compares the trainer with.
 
 One module a thing, one parameter at a time, autocast for bfloat16, logits and cross-entropy in one piece. It is meant
-to be what a careful author writes first, with PyTorch's own fused parts (SDPA, fused AdamW) and none of ours.
+to be what a careful author writes first, with PyTorch's own fused parts (SDPA, fused AdamW) and none of ours; compiled,
+where that is asked for, as the public trainers are: the whole forward pass with its loss, and Newton–Schulz.
 """
 
 import torch
@@ -117,10 +118,12 @@ def newton_schulz(g: Tensor, steps: int) -> Tensor:
 class PlainTrainer:
     """`step(tokens, targets)` trains on one batch in one piece, as the public loop does with one micro-batch."""
 
-    def __init__(self, cfg: Config, dtype: torch.dtype, device: torch.device):
+    def __init__(self, cfg: Config, dtype: torch.dtype, device: torch.device, compiled: bool = False):
         torch.manual_seed(cfg.seed)
         self.cfg, self.dtype, self.device = cfg, dtype, device
         self.model = PlainGPT(cfg).to(device)
+        self.forward = torch.compile(self.model, dynamic=False, fullgraph=True) if compiled else self.model
+        self.newton_schulz = torch.compile(newton_schulz) if compiled else newton_schulz
         if dtype == torch.bfloat16:
             self.model.tok_emb.bfloat16()
         named = dict(self.model.named_parameters())
@@ -135,7 +138,7 @@ class PlainTrainer:
 
     def forward_backward(self, tokens: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            loss = self.model(tokens, targets)
+            loss = self.forward(tokens, targets)
         loss.backward()
         return loss.detach()
 
@@ -147,7 +150,7 @@ class PlainTrainer:
             buffer.mul_(0.95).add_(p.grad)
             blend = p.grad.add(buffer, alpha=0.95)
             blend = blend / blend.norm(dim=-1, keepdim=True).clamp_min(1e-7)
-            update = newton_schulz(blend, cfg.muon_backend_steps).to(p.dtype)
+            update = self.newton_schulz(blend, cfg.muon_backend_steps).to(p.dtype)
             p.mul_(1 - cfg.matrix_lr * cfg.muon_wd)
             p.add_(update, alpha=-cfg.matrix_lr * max(1, p.size(0) / p.size(1)) ** 0.5)
         for adam in self.adam:

@@ -1,8 +1,11 @@
 """Training speed beside the straightforward loop of bench/_plain_trainer.py, step for step in one run.
 
-    python bench/train.py [--size small|full|all] [--dtype float32|bfloat16] [--device cpu|cuda] [--compile] [--json]
+    python bench/train.py [--size small|full|all] [--dtype float32|bfloat16] [--device cpu|cuda] [--compile]
+        [--profile] [--json]
 
-Steps of the two alternate, so that a noisy machine disturbs both alike; each figure is the median step.
+Steps of the two alternate, so that a noisy machine disturbs both alike; each figure is the median step. Batches are of
+16,384 tokens on a CPU, and on a GPU of the 98,304 that each of a record's eight has in a step. `--profile` says where
+the time of our steps goes.
 """
 
 import argparse
@@ -10,12 +13,15 @@ import json
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from _plain_trainer import PlainTrainer
+from torch.profiler import ProfilerActivity
 
 from pgolf.trainer.config import Config
 from pgolf.trainer.loop import Run, Training
@@ -24,9 +30,9 @@ from pgolf.trainer.model import GPT
 SIZES = {
     "small": Config(
         vocab_size=1024, num_layers=7, model_dim=256, num_heads=4, num_kv_heads=2, train_seq_len=512, eval_seq_len=512,
-        train_batch_tokens=16384, loop_start=2, loop_end=4, parallel_residual_start=5,
+        loop_start=2, loop_end=4, parallel_residual_start=5,
     ),
-    "full": Config(train_batch_tokens=16384),
+    "full": Config(),
 }  # fmt: skip
 
 
@@ -54,37 +60,48 @@ class Fixed:
 
 
 def measure(name: str, steps: int, looping: bool, args: argparse.Namespace) -> dict:
+    tokens = 98304 if args.device == "cuda" else 16384
     cfg = replace(
-        SIZES[name], device=args.device, dtype=args.dtype, grad_accum_steps=1, compile="1" if args.compile else "0"
+        SIZES[name],
+        train_batch_tokens=tokens,
+        device=args.device,
+        dtype=args.dtype,
+        grad_accum_steps=1,
+        compile="1" if args.compile else "0",
     )
     training = ours(cfg)
     device = training.run.device
     rows = cfg.train_batch_tokens // cfg.train_seq_len
     batch = tuple(torch.randint(cfg.vocab_size, (rows, cfg.train_seq_len), device=device) for _ in range(2))
     training.loader = Fixed(batch)
-    plain = PlainTrainer(cfg, training.run.dtype, device)
+    plain = PlainTrainer(cfg, training.run.dtype, device, args.compile)
     training.raw.looping = plain.model.looping = looping
 
-    def timed(f) -> float:
+    peaks: dict[str, int] = {}
+
+    def timed(side: str, f: Callable[[], object]) -> float:
+        if training.run.cuda:
+            torch.cuda.reset_peak_memory_stats()
         training.settle()
         started = time.perf_counter()
         f()
         training.settle()
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        if training.run.cuda:
+            peaks[side] = torch.cuda.max_memory_allocated() >> 20
+        return seconds
 
-    times: dict[str, list[float]] = {"reference": [], "ours": [], "ours_grad": []}
-    for i in range(steps + 1):
-        pair = {"reference": timed(lambda: plain.step(*batch)), "ours": timed(lambda: training.train_step(0.5))}
-        if i:  # the first step of each allocates and compiles
-            for side, seconds in pair.items():
-                times[side].append(seconds)
-            times["ours_grad"].append(timed(training.forward_backward))
-    median = {k: statistics.median(v) for k, v in times.items()}
-    tokens = cfg.train_batch_tokens
-    if training.run.cuda:
-        peak = torch.cuda.max_memory_allocated() >> 20
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    sides = {
+        "reference": lambda: plain.step(*batch),
+        "ours": lambda: training.train_step(0.5),
+        "ours_grad": training.forward_backward,
+    }
+    times = [{side: timed(side, f) for side, f in sides.items()} for _ in range(steps + 1)]
+    median = {side: statistics.median(pair[side] for pair in times[1:]) for side in sides}  # the first ones compile
+    if args.profile:
+        profile(training, steps)
+    if not training.run.cuda:
+        peaks["ours"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     return {
         "config": f"{name}, {'loops' if looping else 'before loops'}, {str(training.run.dtype)[6:]}, {args.device}, "
         f"{torch.get_num_threads()} threads{', compiled' if args.compile else ''}",
@@ -92,9 +109,22 @@ def measure(name: str, steps: int, looping: bool, args: argparse.Namespace) -> d
         "tok_s": round(tokens / median["ours"], 1),
         "speedup": round(median["reference"] / median["ours"], 3),
         "optimizer_share": round(max(0.0, 1 - median["ours_grad"] / median["ours"]), 4),
-        "peak_mb": peak,  # of both sides together
+        # a GPU's beside what both sides keep between steps; on a CPU of the process, and so of both sides
+        "peak_mb": peaks["ours"],
+        "reference_peak_mb": peaks.get("reference"),
         "steps": steps,
     }
+
+
+def profile(training: Training, steps: int) -> None:
+    """The operations that take most of the time, on standard error."""
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if training.run.cuda else [])]
+    with torch.profiler.profile(activities=kinds) as seen:
+        for _ in range(steps):
+            training.train_step(0.5)
+        training.settle()
+    key = "self_cuda_time_total" if training.run.cuda else "self_cpu_time_total"
+    print(seen.key_averages().table(sort_by=key, row_limit=25, max_name_column_width=90), file=sys.stderr)
 
 
 def main() -> None:
@@ -104,6 +134,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     results = []

@@ -192,7 +192,6 @@ def score_artifact(run: Run, scorer: Scorer, path: Path) -> None:
 
         stage(run, scorer, partial(load_artifact, run, path))
     elif cfg.ttt_enabled:
-        model = run.compiled(load_artifact(run, path))
         chunks = -(-(len(scorer.tokens) - 1) // cfg.ttt_chunk_tokens)
         run.log(f"ttt:start chunks={chunks} ttt_lr={cfg.ttt_lr} ttt_epochs={cfg.ttt_epochs}")
         scorer.stage("quantized_ttt", ttt, model)

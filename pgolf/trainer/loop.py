@@ -109,6 +109,7 @@ class Training:
         self.run, self.raw = run, model
         self.banks = Banks(model)
         self.model = run.compiled(model)
+        self.loss = torch.compile(training_loss) if run.cuda and self.model is not model else training_loss
         self.optimizer = Optimizer(self.banks, cfg, run.dtype, run.rank, run.world)
         if not cfg.grad_accum_steps and 8 % run.world:
             raise DataError(f"world size {run.world} does not divide 8: set GRAD_ACCUM_STEPS")
@@ -172,7 +173,7 @@ class Training:
             x, y, *bounds = self.loader.next()
             for rows in range(0, len(x), fit):
                 part = x[rows : rows + fit]
-                loss = training_loss(self.raw, self.model(part, 0, *bounds), y[rows : rows + fit])
+                loss = self.loss(self.raw, self.model(part, 0, *bounds), y[rows : rows + fit])
                 loss = loss * (len(part) / (len(x) * self.accum))
                 loss.backward()
                 total += loss.detach()

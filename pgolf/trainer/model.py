@@ -193,6 +193,7 @@ class GPT(nn.Module):
     def __init__(self, cfg: Config, dtype: torch.dtype = torch.float32):
         super().__init__()
         self.cfg, self.dtype, self.looping = cfg, dtype, False
+        self.seen: set[tuple[int, int, int]] = set()  # what `score_windows` has run
         self.tok_emb = nn.Embedding(cfg.vocab_size, cfg.model_dim)
         self.blocks = nn.ModuleList(Block(cfg, i) for i in range(cfg.num_layers))
         rows = max(len(self.virtual_order(looping)[0]) for looping in (False, True))
@@ -273,7 +274,7 @@ class GPT(nn.Module):
 
 def softcapped(states: Tensor, embedding: Tensor, cap: float) -> Tensor:
     """Logits of the tied head in float32: cap·tanh(z / cap)."""
-    return torch.tanh(linear(states, embedding).float().div_(cap)).mul_(cap)
+    return cap * torch.tanh(linear(states, embedding).float() / cap)
 
 
 def rows_at_once(vocab_size: int) -> int:
@@ -330,4 +331,8 @@ class _HeadLoss(torch.autograd.Function):
 
 def training_loss(model: GPT, states: Tensor, targets: Tensor) -> Tensor:
     """Mean loss in nats, float32 scalar, of states `[B, T, D]` at targets `[B, T]`."""
-    return _HeadLoss.apply(states.flatten(0, 1), model.tok_emb.weight, targets.flatten(), model.cfg.logit_softcap)
+    head = states.flatten(0, 1), model.tok_emb.weight
+    targets, cap = targets.flatten(), model.cfg.logit_softcap
+    if states.is_cuda:  # which has room for all logits, and torch.compile makes two passes over them of this
+        return F.cross_entropy(softcapped(*head, cap), targets)
+    return _HeadLoss.apply(*head, targets, cap)

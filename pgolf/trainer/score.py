@@ -38,7 +38,8 @@ def share(n: int, rank: int, world: int) -> range:
 def score_windows(model: GPT, tokens: Tensor, windows: list[tuple[int, int, int]], want_logp: bool) -> Iterator[Scored]:
     """Score windows (start, first scored input, end), inputs `tokens[start:end]`, targets one later.
 
-    Neighbours of equal shape run as one batch, and only scored positions pass the last block's queries and the head.
+    Neighbours of equal shape run as one batch, and only scored positions pass the last block's queries and the head. A
+    compiled model runs eagerly what comes for the first time: most shapes do so once, and compiling takes long.
     """
     device = model.tok_emb.weight.device
     fit, i = rows_that_fit(model.cfg, device), 0
@@ -52,8 +53,11 @@ def score_windows(model: GPT, tokens: Tensor, windows: list[tuple[int, int, int]
             j += 1
         batch = torch.stack([tokens[s:e] for s, _, e in windows[i:j]]).to(device)
         targets = torch.cat([tokens[f + 1 : e + 1] for _, f, e in windows[i:j]]).to(device)
+        shape = j - i, start - end, first - start
+        run = model if shape in model.seen else getattr(model, "_orig_mod", model)
+        model.seen.add(shape)
         with torch.no_grad():
-            states = model(batch, first - start).flatten(0, 1)
+            states = run(batch, first - start).flatten(0, 1)
             losses, logp = token_losses(model, states, targets, want_logp)
         yield first + 1, losses, logp
         i = j
