@@ -1,5 +1,6 @@
 """Fixtures that several test folders share."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pgolf.data.pydocs import build
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
     sys.modules["__main__"].__file__ = pytest.__file__  # trainers that run in this process measure their code
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background; commands here are sent Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from python_minifier.rename.binding import Binding
 
 from pgolf.errors import RunFailed
 from pgolf.pack.flatten import IMPORTS, Part
-from pgolf.pack.names import all_bindings, bind, is_foreign, rename, visible_in
+from pgolf.pack.names import all_bindings, ancestors, bind, is_foreign, rename, visible_in
 
 # Decorators that don't look at their function's parameters.
 TRANSPARENT = {"staticmethod", "classmethod", "property", "setter", "contextmanager", "no_grad", "inference_mode"}
@@ -243,7 +243,7 @@ class _Calls:
     """Which parameters the program's calls pass by name: those keep it.
 
     A call reaches the functions of the name that it calls, and those that it passes on (`partial`); a class stands
-    for `__init__`. What is called through a variable may be any function, and a dict's keys are strings somewhere.
+    for its `__init__`. What is called through a variable may be any function, and a dict's keys are strings somewhere.
     """
 
     ANY = "?"
@@ -251,6 +251,7 @@ class _Calls:
     def __init__(self, tree: ast.Module):
         nodes = list(ast.walk(tree))
         classes = {n.name for n in nodes if isinstance(n, ast.ClassDef)}
+        self.subclasses = {n.name for n in nodes if isinstance(n, ast.ClassDef) and n.bases}
         defined = classes | {n.name for n in nodes if isinstance(n, Function)}
         stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         stored |= {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
@@ -267,13 +268,14 @@ class _Calls:
             if called in stored - defined:
                 reached.add(self.ANY)
             for name in reached:
-                name = "__init__" if name in classes else name
                 self.passed.setdefault(name, set()).update(keywords)
             self.keywords |= keywords
 
     def may_name(self, function: Any, parameter: str) -> bool:
         """Whether some call may pass `parameter` of `function` by name."""
-        names = (self.ANY, getattr(function, "name", self.ANY))  # a lambda has none
+        names = {self.ANY, getattr(function, "name", self.ANY)}  # a lambda has none
+        if "__init__" in names:  # that of a class without one of its own is inherited
+            names |= {n.name for n in ancestors(function) if isinstance(n, ast.ClassDef)} | self.subclasses
         return any(parameter in self.passed.get(name, ()) for name in names)
 
 

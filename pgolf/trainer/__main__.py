@@ -52,7 +52,7 @@ class Scorer:
 
     def score(self, stage: str, evaluator, model: GPT) -> tuple[float, float, float]:
         run = self.run
-        scored = evaluator(model, self.tokens, rank=run.rank, world=run.world)
+        scored = evaluator(model, self.tokens, False, run.rank, run.world)
         return evaluate(scored, self.tokens, self.counter, run.world, partial(run.progress, stage))
 
     def stage(self, stage: str, evaluator, model: GPT) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from pgolf.trainer.codec import Tensors
 from pgolf.trainer.config import Config
 from pgolf.trainer.loop import Run
-from pgolf.trainer.model import GPT, training_loss
+from pgolf.trainer.model import GPT, token_losses
 from pgolf.trainer.quantize import grid, quantise, restore
 from pgolf.trainer.score import rows_that_fit
 
@@ -80,7 +80,7 @@ def mean_loss(model: GPT, tensors: Tensors, x: Tensor, y: Tensor) -> Tensor:
     restore(model, tensors)
     rows = max(1, rows_that_fit(model.cfg, x.device) // x.shape[1])
     parts = zip(x.split(rows), y.split(rows), strict=True)
-    return sum(training_loss(model, model(a), b) * len(a) / len(x) for a, b in parts)
+    return torch.cat([token_losses(model, model(a).flatten(0, 1), b.flatten())[0] for a, b in parts]).mean()
 
 
 def projected_bytes(tensors: Tensors, pack: Callable[[Tensors], bytes], codec: str) -> float:

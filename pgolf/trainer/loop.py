@@ -321,7 +321,7 @@ class Training:
         """checkpoint.pt, replaced atomically by rank 0."""
         state = {
             "identity": self.identity(),
-            "banks": {k: b.detach() for k, b in self.banks.items()},
+            "weights": {k: b.detach() for k, b in self.banks.items()},
             "ema": self.ema.average,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
@@ -342,7 +342,7 @@ class Training:
             raise DataError(f"{path} is of another model, seed, batch or number of ranks")
         with torch.no_grad():
             for k, bank in self.banks.items():
-                bank.copy_(state["banks"][k])
+                bank.copy_(state["weights"][k])
                 self.ema.average[k].copy_(state["ema"][k])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.before, self.raw.looping = state["step"], state["seconds"], state["looping"]

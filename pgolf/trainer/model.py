@@ -302,24 +302,22 @@ class _HeadLoss(torch.autograd.Function):
     def forward(ctx, states: Tensor, embedding: Tensor, targets: Tensor, cap: float) -> Tensor:
         n, weight = len(states), embedding.to(states.dtype)
         loss = torch.zeros((), device=states.device)
-        need_grad = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         d_states = torch.empty_like(states)
         d_weight = torch.zeros(weight.shape, device=states.device)
         step = rows_at_once(len(weight))
         for i in range(0, n, step):
             x, y = states[i : i + step], targets[i : i + step, None]
             z = softcapped(x, weight, cap)
-            slope = 1 - (z / cap).square_() if need_grad else None  # d softcap / d logit
+            slope = 1 - (z / cap).square_()  # d softcap / d logit
             top = z.amax(-1, keepdim=True)
             loss += top.sum() - z.gather(1, y).sum()
             p = z.sub_(top).exp_()
             total = p.sum(-1, keepdim=True)
             loss += total.log().sum()
-            if need_grad:
-                p.div_(total).scatter_add_(1, y, torch.full_like(total, -1.0))
-                g = factor(p.mul_(slope).div_(n).to(x.dtype))
-                d_states[i : i + step] = g @ factor(weight)
-                d_weight += g.t() @ factor(x)
+            p.div_(total).scatter_add_(1, y, torch.full_like(total, -1.0))
+            g = factor(p.mul_(slope).div_(n).to(x.dtype))
+            d_states[i : i + step] = g @ factor(weight)
+            d_weight += g.t() @ factor(x)
         ctx.save_for_backward(d_states, d_weight.to(embedding.dtype))
         return loss / n
 

@@ -115,7 +115,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_checkpoint_good(r
     assert [e["step"] for e in run.events("train")] == [1, 2, 3, 4, 5, 6]
     assert not run.events("stage") and not (run.folder / "final_model.int6.ptz").exists()
     state = torch.load(run.folder / "checkpoint.pt", weights_only=True)
-    assert all(bank.isfinite().all() for bank in state["banks"].values())
+    assert all(bank.isfinite().all() for bank in state["weights"].values())
 
 
 def test_a_learning_rate_without_sense_ends_the_run(run_trainer):
