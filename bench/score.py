@@ -1,10 +1,12 @@
-"""Speed of the three evaluators beside the straightforward ones of bench/_plain_scoring.py, and whether they agree.
+"""Speed of the evaluators beside the straightforward ones of bench/_plain_scoring.py, and whether they agree.
 
     python bench/score.py [--size small|smoke|all] [--dtype float32|bfloat16] [--repeats 3] [--json]
 
 Both sides score the same tokens with the same weights, in turn; each figure is the least CPU time of one thread, so
 that a noisy machine disturbs it little. bpb differences are at one byte a token: with real text they are smaller. In
 bfloat16 the straightforward side runs under autocast, as the public trainer does, and the two round differently.
+Phased adaptation of documents (no phases, no warm start, so that batches change nothing) has beside it the same
+evaluator with one document at a time.
 """
 
 import argparse
@@ -12,7 +14,9 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from operator import itemgetter
 
 import _plain_scoring as plain
 import torch
@@ -21,9 +25,10 @@ from torch import Tensor
 from pgolf import presets
 from pgolf.legality.streams import synthetic
 from pgolf.trainer.adapt import ttt
-from pgolf.trainer.config import Config
+from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.model import GPT
-from pgolf.trainer.score import fixed, sliding
+from pgolf.trainer.phased_ttt import phased
+from pgolf.trainer.score import Scored, fixed, sliding
 
 # 'small' is the public trainer's measured configuration; chunks are shorter, so that a short stream has four
 SIZES = {
@@ -34,13 +39,26 @@ SIZES = {
     "smoke": presets.config_of(presets.load("smoke") | {"ttt_chunk_tokens": 4096}),
 }  # fmt: skip
 TOKENS = {
-    "small": {"fixed": 4096, "sliding": 2048, "ttt": 4096},
-    "smoke": {"fixed": 32768, "sliding": 16384, "ttt": 16384},
+    "small": {"fixed": 4096, "sliding": 2048, "ttt": 4096, "phased": 2048},
+    "smoke": {"fixed": 32768, "sliding": 16384, "ttt": 16384, "phased": 16384},
 }
+DOCUMENT = 256  # tokens of the longest
+PHASED = {
+    "phased_ttt_num_phases": 0, "ttt_warm_start_a": False, "ttt_eval_seq_len": 128, "ttt_lora_rank": 8,
+    "ttt_lora_alpha": 14.4, "ttt_batch_size": 16,
+}  # fmt: skip
+
+
+def one_by_one(model: GPT, tokens: Tensor) -> Iterator[Scored]:
+    model.cfg = replace(model.cfg, ttt_batch_size=1)
+    return phased(model, tokens)
+
+
 SIDES: dict[str, tuple[Callable, Callable]] = {
     "fixed": (fixed, plain.fixed),
     "sliding": (sliding, plain.sliding),
     "ttt": (ttt, plain.ttt),
+    "phased": (phased, one_by_one),
 }
 
 
@@ -57,15 +75,26 @@ def random_model(cfg: Config, dtype: torch.dtype) -> GPT:
 
 def losses(evaluator: Callable, model: GPT, tokens: Tensor) -> Tensor:
     scored = evaluator(model, tokens)
-    return scored if isinstance(scored, Tensor) else torch.cat([part for _, part, _ in scored])
+    if isinstance(scored, Tensor):
+        return scored
+    return torch.cat([part for _, part, _ in sorted(scored, key=itemgetter(0))])
+
+
+def stream(mode: str, tokens: int, cfg: Config) -> Tensor:
+    """Text without sense; for `phased` of documents."""
+    text = synthetic(0, tokens + 1, cfg.vocab_size)
+    if mode == "phased":
+        lengths = torch.randint(2, DOCUMENT, (tokens,), generator=torch.Generator().manual_seed(0))
+        text[lengths.cumsum(0).clamp(max=tokens)] = BOS
+    return text
 
 
 def measure(size: str, dtype: torch.dtype, repeats: int) -> dict:
-    cfg = SIZES[size]
+    cfg = replace(SIZES[size], **PHASED)
     model = random_model(cfg, dtype)
     result: dict = {"size": size, "dtype": str(dtype).removeprefix("torch."), "max_abs_bpb_diff": 0.0}
     for mode, sides in SIDES.items():
-        tokens = synthetic(0, TOKENS[size][mode] + 1, cfg.vocab_size)
+        tokens = stream(mode, TOKENS[size][mode], cfg)
         seconds, scores = [math.inf, math.inf], [torch.empty(0)] * 2
         for _ in range(repeats):
             for side, evaluator in enumerate(sides):

@@ -72,6 +72,7 @@ FRONTIER = {
     "attn_clip_sigmas": 13.0,
     "mlp_clip_sigmas": 11.5,
     "lqer_enabled": True,
+    "phased_ttt_enabled": True,
 }
 OURS = {
     "compressor": "ans",  # lrzip by group
@@ -93,6 +94,8 @@ def test_pr1855_differs_from_pr1493_as_described():
 def test_the_smoke_frontier_is_pr1855_but_for_sizes():
     small, full = presets.differences("smoke-base", "smoke-frontier"), presets.differences("pr1493", "pr1855")
     sizes = {"parallel_residual_start": 4, "parallel_start_layer": 2, "val_batch_tokens": 65536}
+    sizes |= {"ttt_eval_seq_len": 256, "ttt_chunk_size": 64, "ttt_batch_size": 16, "ttt_lora_rank": 8}
+    sizes |= {"ttt_lora_alpha": 14.4, "phased_ttt_prefix_docs": 120, "global_ttt_chunk_tokens": 4096}
     bases = {"val_loss_every", "gptq_calibration_batches", "caseops_enabled"}  # smoke-base's, or pydocs'
     wanted = {k: new for k, (_, new) in full.items() if k not in bases} | sizes
     assert {k: new for k, (_, new) in small.items()} == wanted
