@@ -9,10 +9,9 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from pgolf.trainer.model import GPT, training_loss
+from pgolf.trainer.model import GPT, raw, training_loss
 from pgolf.trainer.optim import Banks
 from pgolf.trainer.score import Scored, rows_that_fit, score_windows, share, sliding_windows
 
@@ -30,7 +29,7 @@ def ttt(
     chunks: list[list[tuple[int, int, int]]] = [[] for _ in range(math.ceil(total / size))]
     for window in sliding_windows(cfg, total):
         chunks[window[1] // size].append(window)
-    banks = Banks(model)
+    banks = Banks(raw(model))
     optimizer = torch.optim.SGD(banks.values(), lr=cfg.ttt_lr, momentum=cfg.ttt_momentum, nesterov=cfg.ttt_nesterov)
     for c, windows in enumerate(chunks):
         part = share(len(windows), rank, world)
@@ -70,10 +69,7 @@ def train_chunk(
             for i in range(at + part.start, at + part.stop, micro):
                 rows = slice(i, min(i + micro, at + part.stop))
                 loss = training_loss(model, forward(x[rows].to(device)), y[rows].to(device))
-                (loss * (rows.stop - rows.start) / step).backward()
-            if world > 1:
-                for bank in banks.values():
-                    dist.all_reduce(bank.grad)
-            if clip > 0:
-                nn.utils.clip_grad_norm_(banks.values(), clip)
+                (loss * (rows.stop - rows.start) * world / step).backward()
+            banks.average_grads(world)
+            banks.clip_grads(clip)
             optimizer.step()

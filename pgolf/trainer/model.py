@@ -272,6 +272,11 @@ class GPT(nn.Module):
         return torch.lerp(skip, x, self.skip_gates[row].sigmoid().to(x.dtype))
 
 
+def raw(model: GPT) -> GPT:
+    """The model itself, with its parameters' own names, where it may have been compiled."""
+    return getattr(model, "_orig_mod", model)
+
+
 def softcapped(states: Tensor, embedding: Tensor, cap: float) -> Tensor:
     """Logits of the tied head in float32: cap·tanh(z / cap)."""
     return cap * torch.tanh(linear(states, embedding).float() / cap)

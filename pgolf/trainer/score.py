@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pgolf.trainer.config import Config
-from pgolf.trainer.model import GPT, token_losses
+from pgolf.trainer.model import GPT, raw, token_losses
 from pgolf.trainer.token_bytes import TokenBytes
 
 Scored = tuple[int, Tensor, Tensor | None]
@@ -54,7 +54,7 @@ def score_windows(model: GPT, tokens: Tensor, windows: list[tuple[int, int, int]
         batch = torch.stack([tokens[s:e] for s, _, e in windows[i:j]]).to(device)
         targets = torch.cat([tokens[f + 1 : e + 1] for _, f, e in windows[i:j]]).to(device)
         shape = j - i, start - end, first - start
-        run = model if shape in model.seen else getattr(model, "_orig_mod", model)
+        run = model if shape in model.seen else raw(model)
         model.seen.add(shape)
         with torch.no_grad():
             states = run(batch, first - start).flatten(0, 1)

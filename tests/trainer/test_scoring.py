@@ -1,8 +1,11 @@
 """Sliding windows and score-first adaptation against the reference, one window and one chunk at a time."""
 
+import copy
+
 import pytest
 import torch
 from reference import evaluate as reference
+from torch._dynamo.testing import CompileCounter
 from torch.func import functional_call
 
 from pgolf.trainer import adapt
@@ -143,3 +146,16 @@ def test_adaptation_trains_only_on_what_has_been_scored(config, model_of, monkey
         assert start == scored + 1
         scored += len(losses)
     assert scored == len(tokens) - 1 and trained == list(range(1, 4 * 96 + 1))
+
+
+def test_a_compiled_model_adapts_as_it_does_eagerly_and_compiles_what_comes_again(config, model_of):
+    """In bfloat16, whose embedding has another dtype than the rest and must find its own bank."""
+    cfg = config(eval_seq_len=32, eval_stride=8, ttt_chunk_tokens=64, ttt_epochs=1)
+    tokens, plain = stream(cfg, 64 * 3 + 24), model_of(cfg, looping=True)
+    plain.dtype, plain.tok_emb = torch.bfloat16, plain.tok_emb.bfloat16()
+    graphs = CompileCounter()
+    compiled = torch.compile(copy.deepcopy(plain), backend=graphs, dynamic=False)
+    torch.testing.assert_close(in_order(ttt(compiled, tokens)), in_order(ttt(plain, tokens)), rtol=1e-2, atol=0)
+    # windows of a whole chunk, and training; not the first window, the rest of its chunk, or the last ones
+    assert graphs.frame_count == 2
+    assert compiled.tok_emb.weight.dtype == torch.bfloat16
