@@ -314,8 +314,8 @@ def stage(run, scorer, load: Callable[[], GPT]) -> None:
     """Score the stage of a run. Its time is all that this takes, reading the artifact included."""
     began = time.perf_counter()
 
-    def loaded(_: None, tokens: Tensor, rank: int, world: int) -> Iterator[Scored]:
-        yield from phased(load(), tokens, False, rank, world, run.log, scorer.counter.count(tokens))
+    def loaded(_: None, tokens: Tensor, want_logp: bool, rank: int, world: int) -> Iterator[Scored]:
+        yield from phased(load(), tokens, want_logp, rank, world, run.log, scorer.counter.count(tokens))
 
     scorer.stage("quantized_ttt_phased", loaded, None)
     run.log(f"total_eval_time:{time.perf_counter() - began:.1f}s")
