@@ -25,13 +25,11 @@ from pgolf.pack.flatten import Module, Part, flatten, imported_late, left_out_me
 from pgolf.pack.shrink import short_names, shrink
 from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
-from pgolf.pack.wrapper import Compressor, smallest, unwrap
+from pgolf.pack.wrapper import smallest, unwrap
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
 
 MAIN = "pgolf.trainer.__main__"
 WRAPPER = "wrapper"
-# Which letters attributes take moves the compressed size by some tens of bytes, in no way that could be foreseen.
-ATTRIBUTE_LETTERS = [string.ascii_lowercase[::-1], string.ascii_lowercase, string.ascii_letters]
 
 
 @dataclass(frozen=True)
@@ -93,15 +91,8 @@ def pack(
     """
     flat = _flatten(knobs or {}, source, extra, specialise)
     label = f"pgolf {pgolf.__version__} {flat.sha256[:16]}"
-    shrunk = shrink(flat.parts)
-    best: tuple[bytes, Compressor, list[tuple[str, str]]] | None = None
-    for letters in [""] if source else ATTRIBUTE_LETTERS:
-        pieces = short_names(shrunk, letters)
-        code, compressor = smallest(_joined(pieces), label, flat.with_brotli, flat.reads_own_text)
-        if best is None or len(code) < len(best[0]):
-            best = code, compressor, pieces
-    assert best
-    code, compressor, pieces = best
+    pieces = short_names(shrink(flat.parts), "" if source else string.ascii_lowercase)
+    code, compressor = smallest(_joined(pieces), label, flat.with_brotli, flat.reads_own_text)
     return Packed(
         code=code,
         source_sha256=flat.sha256,
