@@ -279,7 +279,7 @@ def raw(model: GPT) -> GPT:
 
 def softcapped(states: Tensor, embedding: Tensor, cap: float) -> Tensor:
     """Logits of the tied head in float32: cap·tanh(z / cap)."""
-    return cap * torch.tanh(linear(states, embedding).float() / cap)
+    return linear(states, embedding).float().div_(cap).tanh_() * cap
 
 
 def rows_at_once(vocab_size: int) -> int:
