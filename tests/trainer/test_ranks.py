@@ -68,6 +68,20 @@ def test_one_rank_scores_an_artifact_as_two_ranks_did(two_ranks, run_trainer):
     assert stages == pytest.approx(one.stages(), rel=1e-6)
 
 
+def test_two_ranks_adapt_to_documents_in_phases_as_one(two_ranks, trainer_env, run_trainer, tmp_path):
+    """The ranks score different documents, then each phase's steps are theirs together."""
+    knobs = {"eval_only": two_ranks / "final_model.int6.ptz", "sliding_window_enabled": 0, "phased_ttt_enabled": 1}
+    knobs |= {"ttt_eval_seq_len": 64, "ttt_chunk_size": 64, "ttt_batch_size": 1, "ttt_lora_rank": 4}
+    knobs |= {"phased_ttt_prefix_docs": 10, "global_ttt_chunk_tokens": 128, "global_ttt_lr": 0.05}
+    process = torchrun(tmp_path, trainer_env(**knobs), ["-m", "pgolf.trainer"])
+    assert process.wait(timeout=300) == 0, (tmp_path / "out.txt").read_text()
+    two = {e["stage"]: e["val_loss"] for e in events(tmp_path, "stage")}
+    one = run_trainer(**knobs).stages()
+    assert two == pytest.approx(one, rel=1e-6)
+    still = run_trainer(**knobs | {"phased_ttt_num_phases": 0}).stages()
+    assert abs(still["quantized_ttt_phased"] / one["quantized_ttt_phased"] - 1) > 1e-4
+
+
 def test_two_ranks_fill_the_cap_together(trainer_env, tmp_path):
     """Every rank searches by itself: were one to measure something else, they would wait for each other for ever."""
     cap = sum(p.stat().st_size for p in Path(trainer.__path__[0]).glob("*.py")) + 70_000
