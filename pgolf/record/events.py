@@ -16,6 +16,8 @@ Event = dict[str, Any]
 def read_events(path: Path, relative_to: Path | None = None) -> Run | None:
     """The run that an events file tells of; None if no line of it is an event.
 
+    Of a run that was ended and resumed, it is what it was in the end: steps that were repeated count once.
+
     Lines that are no event (a torn last one, someone else's) are passed over; so are facts of the wrong type.
 
     Raises
@@ -69,6 +71,7 @@ def _take(run: Run, event: Event, at: Evidence) -> None:
 
 
 def _start(run: Run, event: Event, at: Evidence) -> None:
+    run.stages, run.problems, run.ended = [], [p for p in run.problems if p.kind != "error"], False
     config = event.get("config")
     for knob, value in config.items() if isinstance(config, dict) else ():
         run.hyperparameters[printable(knob)] = Sourced(printable(str(value)), at)
@@ -84,7 +87,10 @@ def _point(run: Run, event: Event, key: str, at: Evidence) -> None:
     if not math.isfinite(loss):
         run.problems.append(Problem("not-finite", f"{key} {loss} at step {step:.0f}", at))
     point = CurvePoint(int(step), float(loss), None if milliseconds is None else milliseconds / 1000, at)
-    (run.val_curve if key == "val_loss" else run.train_curve).append(point)
+    curve = run.val_curve if key == "val_loss" else run.train_curve
+    while curve and curve[-1].step >= point.step:  # a resumed run takes steps after its checkpoint again
+        curve.pop()
+    curve.append(point)
 
 
 def _stage(run: Run, event: Event, at: Evidence) -> None:

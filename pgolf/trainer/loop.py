@@ -58,18 +58,19 @@ class Run:
         self.files = []
         if self.rank == 0:
             Path("logs").mkdir(exist_ok=True)
-            self.files = [Path(p).open("w") for p in (f"logs/{cfg.run_id}.txt", "events.jsonl")]  # noqa: SIM115
+            mode = "wa"[bool(cfg.resume_from_ckpt)]  # what goes on adds to its log
+            self.files = [open(p, mode, 1) for p in (f"logs/{cfg.run_id}.txt", "events.jsonl")]  # noqa: SIM115
         self.last_progress = 0.0
 
     def log(self, text: str) -> None:
         if self.files:
             print(text, flush=True)
-            print(text, file=self.files[0], flush=True)
+            print(text, file=self.files[0])
 
     def event(self, name: str, **facts) -> None:
         if self.files:
             at = round(time.monotonic() - self.started, 3)
-            print(json.dumps({"t": at, "event": name, **facts}), file=self.files[1], flush=True)
+            print(json.dumps({"t": at, "event": name, **facts}), file=self.files[1])
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """A `progress` event, at most one a second."""

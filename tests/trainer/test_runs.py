@@ -16,6 +16,7 @@ from reference.of_trainer import as_model, parameters, shape_of
 
 import pgolf.trainer.__main__ as entry
 import pgolf.trainer.loop as loop
+from pgolf.record.events import read_events
 from pgolf.trainer.config import config_from_env
 from pgolf.trainer.data import open_shard, shards
 from pgolf.trainer.model import GPT
@@ -146,14 +147,18 @@ def dies_after(monkeypatch, step: int) -> None:
 def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(base, run_trainer, monkeypatch, stop_at, from_step):
     with monkeypatch.context() as patch:
         dies_after(patch, stop_at)
-        first = run_trainer(checkpoint_every=3)
+        first = run_trainer(checkpoint_every=3, run_id="one")
     assert first.code == 1 and "the power went off" in first.log
     assert first.losses() == base.losses()[:stop_at]
-    second = run_trainer(resume_from_ckpt=first.folder / "checkpoint.pt", **UNSCORED)
+    second = run_trainer(first.folder, resume_from_ckpt="checkpoint.pt", run_id="one", **UNSCORED)
     assert second.code == 0, second.err
-    assert [e["step"] for e in second.events("train")] == list(range(from_step + 1, 13))
-    assert second.losses() == base.losses()[from_step:]
+    assert [e["step"] for e in second.events("train")] == [*range(1, stop_at + 1), *range(from_step + 1, 13)]
+    assert second.losses() == base.losses()[:stop_at] + base.losses()[from_step:]
     assert artifact_of(second) == artifact_of(base)
+    assert "the power went off" in second.log and len(re.findall("^train_shards:", second.log, re.M)) == 2
+    told = read_events(second.folder / "events.jsonl")
+    assert [(p.step, p.loss) for p in told.train_curve] == list(enumerate(base.losses(), 1))
+    assert told.ended and not told.problems
 
 
 def test_a_checkpoint_of_another_model_seed_or_batch_is_refused(base, run_trainer, tmp_path):
