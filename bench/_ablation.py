@@ -13,7 +13,11 @@ MECHANISMS = (
     ("matrix_lr", "muon_momentum", "beta2", "min_lr", "warmdown_frac"),
     ("embed_bits", "embed_clip_sigmas", "attn_clip_sigmas", "mlp_clip_sigmas"),
     ("compressor", "gptq_reserve_seconds"),
-)
+    (
+        "phased_ttt_enabled", "phased_ttt_prefix_docs", "global_ttt_chunk_tokens", "ttt_eval_seq_len", "ttt_chunk_size",
+        "ttt_batch_size", "ttt_lora_rank", "ttt_lora_alpha",
+    ),
+)  # fmt: skip
 
 
 def ablation(preset: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Quality at equal budget: presets trained on the same tokens with several seeds, scored stage by stage.
 
-    python bench/quality.py [PRESET[,KNOB=VALUE…] …] [--seeds 42,314,999] [--parallel N] [--json]
-    python bench/quality.py --ablate smoke-frontier >> docs/experiments.md
+    python bench/quality.py [PRESET[,KNOB=VALUE…] …] [--seeds 42,314,999] [--val-tokens N] [--parallel N] [--json]
+    python bench/quality.py --ablate smoke-frontier [PRESET,KNOB=VALUE… …]
     python bench/quality.py --experiments docs/experiments.toml
 
 Presets default to smoke-base and smoke. Knobs of the shipped presets are chosen on seeds 1, 2, 3 and reported on 42,
@@ -35,7 +35,13 @@ from pgolf.files import write_json
 from pgolf.trainer.data import open_shard
 
 ROOT = Path(__file__).parent.parent
-STAGES = ("pre-quantization post-ema", "quantized", "quantized_sliding_window", "quantized_ttt")
+# a stage's column; both kinds of adaptation are the last one
+STAGES = {
+    "pre-quantization post-ema": "before quantisation", "quantized": "quantized", "quantized_sliding_window": "sliding",
+    "quantized_ttt": "adapted", "quantized_ttt_phased": "adapted",
+}  # fmt: skip
+COLUMNS = tuple(dict.fromkeys(STAGES.values()))
+ADAPTATION = ("ttt_", "phased_ttt_", "global_ttt_")
 SCORED_LATER = {"sliding_window_enabled": False, "ttt_enabled": False}
 
 
@@ -68,13 +74,14 @@ def finish(knobs: dict, seed: int, data_dir: Path, artifact: Path | None = None)
             command = [sys.executable, "-m", "pgolf.trainer"]
             subprocess.run(command, cwd=folder, env=os.environ | env, stdout=log, stderr=log, check=True)
         events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-        write_json(folder / "scores.json", {e["stage"]: e["val_bpb"] for e in events if e["event"] == "stage"})
+        scores = {STAGES[e["stage"]]: e["val_bpb"] for e in events if e["event"] == "stage"}
+        write_json(folder / "scores.json", scores)
     return folder, json.loads((folder / "scores.json").read_text())
 
 
 def training(knobs: dict) -> dict:
     """The knobs that decide the artifact: variants that agree on them share it."""
-    return {k: v for k, v in knobs.items() if not k.startswith("ttt_")} | SCORED_LATER
+    return {k: v for k, v in knobs.items() if not k.startswith(ADAPTATION)} | SCORED_LATER
 
 
 def job_name(knobs: dict, seed: int) -> str:
@@ -136,7 +143,7 @@ def interval(values: np.ndarray) -> dict[str, float]:
 def summary(variant: str, seeds: list[int], scores: list[dict], reference: list[dict]) -> dict:
     """One row: each stage's values and interval, and the paired difference from the reference's."""
     result: dict = {"variant": variant, "seeds": seeds, "stages": {}}
-    for stage in STAGES:
+    for stage in COLUMNS:
         if not all(stage in s for s in scores):
             continue
         values = np.array([s[stage] for s in scores])
@@ -156,7 +163,7 @@ def shown(x: dict[str, float] | None, sign: str = "") -> str:
 
 def markdown(rows: list[dict]) -> str:
     """The rows as a table; the last column is the difference at the last stage."""
-    stages = [s for s in STAGES if any(s in r["stages"] for r in rows)]
+    stages = [s for s in COLUMNS if any(s in r["stages"] for r in rows)]
     lines = ["| variant | " + " | ".join(stages) + " | difference |", "|---|" + "---:|" * (len(stages) + 1)]
     for i, row in enumerate(rows):
         cells = [shown(row["stages"].get(s)) for s in stages]
@@ -167,18 +174,23 @@ def markdown(rows: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("variants", nargs="*", default=["smoke-base", "smoke"])
+    parser.add_argument("variants", nargs="*")
     parser.add_argument("--experiments", type=Path, help="a TOML file of tables, instead of variants")
     parser.add_argument("--seeds", default="42,314,999")
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--val-tokens", type=int, default=0, help="score only so many of the validation split")
     parser.add_argument("--ablate", metavar="PRESET", help="each of its mechanisms alone on what it extends, and all")
     args = parser.parse_args()
-    args.variants = ablation(args.ablate) if args.ablate else args.variants
+    if args.ablate:
+        args.variants = ablation(args.ablate) + args.variants
+    elif not args.variants:
+        args.variants = ["smoke-base", "smoke"]
     if args.experiments:
         tables = [Table(**t) for t in tomllib.loads(args.experiments.read_text())["table"]]
     else:
-        tables = [Table(args.variants, seeds=[int(s) for s in args.seeds.split(",")])]
+        seeds = [int(s) for s in args.seeds.split(",")]
+        tables = [Table(args.variants, seeds=seeds, val_tokens=args.val_tokens)]
     data_dir = build(ROOT / "data").data_dir
     quiet = args.json or not sys.stderr.isatty()
     found = []

@@ -14,6 +14,7 @@ import string
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from pgolf.pack.flatten import Module, Part, flatten, imported_late, left_out_me
 from pgolf.pack.shrink import short_names, shrink
 from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
-from pgolf.pack.wrapper import smallest, unwrap
+from pgolf.pack.wrapper import COMPRESSORS, smallest, unwrap
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
 
 MAIN = "pgolf.trainer.__main__"
@@ -34,14 +35,23 @@ WRAPPER = "wrapper"
 
 @dataclass(frozen=True)
 class Packed:
-    """A packed program. `bytes_by_module` adds up to the length of `code`."""
+    """A packed program."""
 
     code: bytes
     source_sha256: str  # of the modules, knobs and options that went in
     readable: str  # the flattened source, with its own names
-    minified: str
-    bytes_by_module: dict[str, int]
+    pieces: list[tuple[str, str]]  # each module's name and its minified source
     compressor: str
+
+    @property
+    def minified(self) -> str:
+        """The program that the file holds."""
+        return _joined(self.pieces)
+
+    @cached_property
+    def bytes_by_module(self) -> dict[str, int]:
+        """Bytes of `code` that each module takes, and the wrapper: they add up to its length."""
+        return _attribute(self.pieces, len(self.code), COMPRESSORS[self.compressor].compress)
 
     def facts(self) -> dict[str, Any]:
         """Sizes and hashes, for JSON."""
@@ -97,8 +107,7 @@ def pack(
         code=code,
         source_sha256=flat.sha256,
         readable=flat.readable(),
-        minified=_joined(pieces),
-        bytes_by_module=_attribute(pieces, len(code), compressor.compress),
+        pieces=pieces,
         compressor=compressor.name,
     )
 

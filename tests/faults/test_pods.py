@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -34,12 +35,40 @@ whole_matrix = pytest.mark.skipif(not ALL, reason="with `make faults` (PGOLF_ALL
 as_root = pytest.mark.skipif(not can_mount(), reason="a small disk has to be mounted: only root may")
 
 
-def test_record_on_three_pods_is_the_record_made_here(ground: Ground, made, tmp_path: Path) -> None:
+@dataclass
+class OnPods:
+    """A record on three pods: its folder of records, what it printed, and the command lines seen meanwhile."""
+
+    runs_dir: Path
+    code: int
+    stdout: str
+    listed: set[str]
+
+    @property
+    def stderr(self) -> str:
+        return (self.runs_dir / "err").read_text()
+
+
+HUB_TOKEN = "hf_planted-token-51c0"
+
+
+@pytest.fixture(scope="module")
+def on_pods(ground: Ground) -> OnPods:
+    """A record that nothing disturbs, with secrets around it."""
     runs_dir = ground.folder / "undisturbed"
-    with running(ground, ground.command(runs_dir), runs_dir / "err") as process:
-        stdout, _ = process.communicate(timeout=400)
-    result = judged(ground, "none", runs_dir, process.returncode, stdout, 0.0)
-    assert result.survived, result.why + (runs_dir / "err").read_text()
+    listed: set[str] = set()
+    with running(ground, ground.command(runs_dir), runs_dir / "err", {"HF_TOKEN": HUB_TOKEN}) as process:
+        while process.poll() is None:
+            listed |= command_lines()
+            time.sleep(0.5)
+        stdout, _ = process.communicate()
+    return OnPods(runs_dir, process.returncode, stdout, listed)
+
+
+def test_record_on_three_pods_is_the_record_made_here(ground: Ground, made, on_pods: OnPods) -> None:
+    runs_dir, stdout = on_pods.runs_dir, on_pods.stdout
+    result = judged(ground, "none", runs_dir, on_pods.code, stdout, 0.0)
+    assert result.survived, result.why + on_pods.stderr
     here, there = Path(made.outcome["path"]), Path(json.loads(stdout)["path"])
     assert (there / "train_gpt.py").read_bytes() == (here / "train_gpt.py").read_bytes()
     here_too = {p.name for p in here.iterdir()} - {"probes.jsonl"}  # the pods' record was told not to probe
@@ -53,27 +82,19 @@ def test_record_on_three_pods_is_the_record_made_here(ground: Ground, made, tmp_
     assert manifest["cost"] > 0
 
 
-def test_secrets_are_in_no_file_no_process_list_and_not_in_prefect(ground: Ground) -> None:
-    runs_dir = ground.folder / "secret"
-    planted = {"HF_TOKEN": "hf_planted-token-51c0"}
-    listed: set[str] = set()
-    with running(ground, ground.command(runs_dir), runs_dir / "err", planted) as process:
-        while process.poll() is None:
-            listed |= command_lines()
-            time.sleep(0.5)
-        stdout, _ = process.communicate()
-    assert process.returncode == 0, (runs_dir / "err").read_text()
-    private = (runs_dir / "id_ed25519").read_text().splitlines()[1]
-    kept = b"".join(p.read_bytes() for p in runs_dir.rglob("*") if p.is_file() and p.name != "id_ed25519")
+def test_secrets_are_in_no_file_no_process_list_and_not_in_prefect(ground: Ground, on_pods: OnPods) -> None:
+    assert on_pods.code == 0, on_pods.stderr
+    private = (on_pods.runs_dir / "id_ed25519").read_text().splitlines()[1]
+    kept = b"".join(p.read_bytes() for p in on_pods.runs_dir.rglob("*") if p.is_file() and p.name != "id_ed25519")
     told = "".join(
         httpx.post(f"{ground.prefect}/{kind}/filter", json={}).raise_for_status().text
         for kind in ("flow_runs", "task_runs", "logs", "artifacts", "variables", "block_documents")
     )
     there = b"".join(p.read_bytes() for p in ground.account.folder.rglob("*.log") if p.is_file())
     assert "seed 42: started" in told  # it is this record that Prefect tells of
-    assert any("train_gpt.py" in line for line in listed)
-    for secret in (ground.account.key, planted["HF_TOKEN"], private):
-        assert secret not in stdout + told + "".join(listed)
+    assert any("train_gpt.py" in line for line in on_pods.listed)
+    for secret in (ground.account.key, HUB_TOKEN, private):
+        assert secret not in on_pods.stdout + told + "".join(on_pods.listed)
         assert secret.encode() not in kept + there
 
 
