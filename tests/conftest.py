@@ -1,15 +1,19 @@
 """Fixtures that several test folders share."""
 
+import json
+import os
 import signal
 import sys
 from pathlib import Path
 
 import artifacts
 import pytest
+from filelock import FileLock
 from seconds import PACKAGES, TINY, Made, measured_track, record
 
 from pgolf.data.dataset import Dataset
 from pgolf.data.pydocs import build
+from pgolf.files import write_json
 
 if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xdist
     sys.modules["__main__"].__file__ = pytest.__file__  # trainers that run in this process measure their code
@@ -20,16 +24,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's backgr
 @pytest.fixture(scope="session")
 def tiny_data(request: pytest.FixtureRequest) -> Dataset:
     """About 400 KB of the standard library's docstrings, 512 pieces; made in seconds, kept between runs."""
-    return build(request.config.cache.mkdir("tiny-data"), packages=PACKAGES, vocab_size=512)
+    folder = request.config.cache.mkdir("tiny-data")
+    with FileLock(folder / "lock"):
+        return build(folder, packages=PACKAGES, vocab_size=512)
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory, tiny_data: Dataset) -> Made:
-    """The record of tiny_track.toml, its standing record measured on the way."""
-    code, made, stderr = record(TINY / "tiny_track.toml", tiny_data, tmp_path_factory.mktemp("runs"))
-    assert made, stderr
-    assert code == 0, made.outcome["reasons"]
-    return made
+    """The record of tiny_track.toml, its standing record measured on the way. All of pytest's workers have this one:
+    what changes it takes a copy."""
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    kept = folder / "made.json"
+    with FileLock(folder / "made.lock"):
+        if not kept.exists():
+            code, made, stderr = record(TINY / "tiny_track.toml", tiny_data, folder / "runs")
+            assert made, stderr
+            assert code == 0, made.outcome["reasons"]
+            write_json(kept, {"outcome": made.outcome, "stderr": stderr})
+    return Made(**json.loads(kept.read_text()), runs_dir=folder / "runs")
 
 
 @pytest.fixture(scope="session")

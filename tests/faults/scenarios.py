@@ -218,8 +218,8 @@ def own_disk_fills(ground: Ground, runs_dir: Path) -> None:
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int = 96) -> Iterator[Path]:
-    """A disk of its own, mounted on `folder`; only root may."""
+def small_disk(folder: Path, megabytes: int = 400) -> Iterator[Path]:
+    """A disk of its own, mounted on `folder`, with room for what a record asks for at its start; only root may."""
     folder.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=True)
     try:

@@ -1,6 +1,7 @@
 """`pgolf record` from text to submission, with the real command; and the second run of it."""
 
 import json
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -123,14 +124,11 @@ def test_failed_seed_is_not_run_again_and_the_report_says_so(
     assert [p.name for p in attempt.parent.iterdir()] == ["attempt-1"]
 
 
-def test_changed_artifact_is_noticed(made: Made, tiny_data: Dataset) -> None:
-    artifact = made.folder / "seeds/314/attempt-1/final_model.int6.ptz"
-    whole = artifact.read_bytes()
-    try:
-        artifact.write_bytes(whole[:-1] + b"x")
-        code, _, stderr = record(TINY / "tiny_track.toml", tiny_data, made.runs_dir)
-    finally:
-        artifact.write_bytes(whole)
+def test_changed_artifact_is_noticed(made: Made, tiny_data: Dataset, tmp_path: Path) -> None:
+    runs_dir = shutil.copytree(made.runs_dir, tmp_path / "runs")
+    artifact = runs_dir / made.folder.name / "seeds/314/attempt-1/final_model.int6.ptz"
+    artifact.write_bytes(artifact.read_bytes()[:-1] + b"x")
+    code, _, stderr = record(TINY / "tiny_track.toml", tiny_data, runs_dir)
     assert code == 1
     assert "final_model.int6.ptz was changed after it was made" in stderr
 
