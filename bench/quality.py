@@ -32,15 +32,11 @@ from pgolf import presets
 from pgolf.data.pydocs import build
 from pgolf.data.shards import write_shard
 from pgolf.files import write_json
+from pgolf.record.delta import STAGES
+from pgolf.record.run import stage_kind
 from pgolf.trainer.data import open_shard
 
 ROOT = Path(__file__).parent.parent
-# a stage's column; both kinds of adaptation are the last one
-STAGES = {
-    "pre-quantization post-ema": "before quantisation", "quantized": "quantized", "quantized_sliding_window": "sliding",
-    "quantized_ttt": "adapted", "quantized_ttt_phased": "adapted",
-}  # fmt: skip
-COLUMNS = tuple(dict.fromkeys(STAGES.values()))
 ADAPTATION = ("ttt_", "phased_ttt_", "global_ttt_")
 SCORED_LATER = {"sliding_window_enabled": False, "ttt_enabled": False}
 
@@ -62,7 +58,7 @@ class Table:
 
 
 def finish(knobs: dict, seed: int, data_dir: Path, artifact: Path | None = None) -> tuple[Path, dict[str, float]]:
-    """The folder and the val_bpb by stage of one run of the trainer; with `artifact`, that is scored instead."""
+    """The folder and the val_bpb by kind of stage of one trainer's run; with `artifact`, that is scored instead."""
     env = presets.as_env(knobs) | {"SEED": str(seed), "DATA_DIR": str(data_dir.resolve()), "OMP_NUM_THREADS": "1"}
     env |= {"EVAL_ONLY": str(artifact.resolve())} if artifact else {}
     source = b"".join(p.read_bytes() for p in sorted((ROOT / "pgolf/trainer").glob("*.py")))
@@ -74,9 +70,9 @@ def finish(knobs: dict, seed: int, data_dir: Path, artifact: Path | None = None)
             command = [sys.executable, "-m", "pgolf.trainer"]
             subprocess.run(command, cwd=folder, env=os.environ | env, stdout=log, stderr=log, check=True)
         events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-        scores = {STAGES[e["stage"]]: e["val_bpb"] for e in events if e["event"] == "stage"}
-        write_json(folder / "scores.json", scores)
-    return folder, json.loads((folder / "scores.json").read_text())
+        write_json(folder / "scores.json", {e["stage"]: e["val_bpb"] for e in events if e["event"] == "stage"})
+    scores = json.loads((folder / "scores.json").read_text())
+    return folder, {stage_kind(stage): val_bpb for stage, val_bpb in scores.items()}
 
 
 def training(knobs: dict) -> dict:
@@ -143,7 +139,7 @@ def interval(values: np.ndarray) -> dict[str, float]:
 def summary(variant: str, seeds: list[int], scores: list[dict], reference: list[dict]) -> dict:
     """One row: each stage's values and interval, and the paired difference from the reference's."""
     result: dict = {"variant": variant, "seeds": seeds, "stages": {}}
-    for stage in COLUMNS:
+    for stage in STAGES:
         if not all(stage in s for s in scores):
             continue
         values = np.array([s[stage] for s in scores])
@@ -163,8 +159,9 @@ def shown(x: dict[str, float] | None, sign: str = "") -> str:
 
 def markdown(rows: list[dict]) -> str:
     """The rows as a table; the last column is the difference at the last stage."""
-    stages = [s for s in COLUMNS if any(s in r["stages"] for r in rows)]
-    lines = ["| variant | " + " | ".join(stages) + " | difference |", "|---|" + "---:|" * (len(stages) + 1)]
+    stages = [s for s in STAGES if any(s in r["stages"] for r in rows)]
+    head = " | ".join(["| variant", *(STAGES[s] for s in stages), "difference |"])
+    lines = [head, "|---|" + "---:|" * (len(stages) + 1)]
     for i, row in enumerate(rows):
         cells = [shown(row["stages"].get(s)) for s in stages]
         difference = shown(row["stages"].get(stages[-1], {}).get("difference"), "+") if i else ""

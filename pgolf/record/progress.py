@@ -58,7 +58,8 @@ class Progress:
                 self._enter("train", event["step"], event["iterations"])
                 self.loss, self.step = float(event["train_loss"]), self.done
                 self.train_seconds = event["train_ms"] / 1000
-                self.curve = [point for point in self.curve if point[0] < self.done]
+                while self.curve and self.curve[-1][0] >= self.done:  # a resumed run takes these steps again
+                    self.curve.pop()
                 self.curve.append((self.done, self.loss, self.train_seconds))
             case "stop":
                 self._enter("calibration", 0, 0)
