@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,12 +57,13 @@ HUB_TOKEN = "hf_planted-token-51c0"
 def on_pods(ground: Ground) -> OnPods:
     """A record that nothing disturbs, with secrets around it."""
     runs_dir = ground.folder / "undisturbed"
-    listed: set[str] = set()
+    listed, stdout, deadline = command_lines(), None, time.monotonic() + 400
     with running(ground, ground.command(runs_dir), runs_dir / "err", {"HF_TOKEN": HUB_TOKEN}) as process:
-        while process.poll() is None:
+        while stdout is None:
+            assert time.monotonic() < deadline, (runs_dir / "err").read_text()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                stdout, _ = process.communicate(timeout=0.5)
             listed |= command_lines()
-            time.sleep(0.5)
-        stdout, _ = process.communicate()
     return OnPods(runs_dir, process.returncode, stdout, listed)
 
 
