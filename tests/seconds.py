@@ -12,6 +12,7 @@ from pgolf.data.dataset import Dataset
 
 TINY = Path(__file__).parent / "flows"  # tiny.toml, tiny_base.toml and tiny_track.toml
 PREFECT_HOME = tempfile.TemporaryDirectory(prefix="pgolf-test-prefect-")
+SERVER = ""  # the API that commands use; '': each brings its own server
 # of these packages' docstrings is the tests' text, about 400 KB
 PACKAGES = ("argparse", "asyncio", "email", "idlelib", "logging", "statistics", "tarfile", "unittest")
 PACKAGES += ("_pydecimal", "difflib", "multiprocessing", "typing")
@@ -32,8 +33,9 @@ class Made:
 
 
 def environment() -> dict[str, str]:
-    """As in a fresh shell: nothing set of Prefect but where its database is, which takes seconds to make."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")} | {"PREFECT_HOME": PREFECT_HOME.name}
+    """As in a fresh shell: of Prefect only where its database is, which takes seconds to make, and SERVER are set."""
+    fresh = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")} | {"PREFECT_HOME": PREFECT_HOME.name}
+    return fresh | ({"PREFECT_API_URL": SERVER} if SERVER else {})
 
 
 def record_command(track: Path, data: Dataset | Path, runs_dir: Path, *more: str) -> list[str]:

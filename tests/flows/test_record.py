@@ -5,6 +5,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 from seconds import TINY, Made, record
 
 from pgolf import tracks
@@ -16,6 +17,7 @@ from pgolf.record.early_stop import Decision, write_decision
 from pgolf.record.logs import read_run
 from pgolf.record.probing import read_probes
 
+pytestmark = pytest.mark.usefixtures("shared_server")
 SEEDS = (42, 314, 999)
 
 

@@ -14,7 +14,7 @@ from pgolf import presets
 from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
 from pgolf.data.dataset import Dataset
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_server")]
 # only test-time training tells them apart, so nothing else is scored
 FAST = ["--set", "SLIDING_WINDOW_ENABLED=0", "--set", "EVAL_STRIDE=128"]
 GRID = ["--grid", "TTT_LR=0.001,0.002,0.005,0.01,0.02,0.05", "--grid", "TTT_EPOCHS=1,2"]
