@@ -54,6 +54,7 @@ FULL = {
     "ema_decay": 0.97, "muon_momentum_warmup_steps": 60, "gptq_calibration_batches": 16, "train_log_every": 10,
     "checkpoint_every": 40,
 }  # fmt: skip
+FIXED_SPLIT = ("mixed_bits_enabled", "matrix_clip_sigmas", "embed_clip_sigmas")  # smoke's are others
 FULL_ON_GPU = {k: v for k, v in FULL.items() if "seq_len" not in k} | {"train_batch_tokens": 98304}
 
 
@@ -67,7 +68,7 @@ def cpu(f: Callable):
 def trained(size: str, steps: int, device: str) -> tuple[Config, GPT, dict]:
     """The trained model of that size, from build/artifact or trained now, and what training was."""
     full, on_gpu = size == "full", device == "cuda"
-    knobs = presets.load("smoke")
+    knobs = presets.load("smoke") | {k: getattr(Config, k) for k in FIXED_SPLIT}
     if full:
         knobs = presets.load("pr1493") | (FULL_ON_GPU if on_gpu else FULL) | {"iterations": steps}
     dataset = build(BUILD if full else BUILD.parent / "data", vocab_size=int(knobs["vocab_size"]))

@@ -11,6 +11,7 @@ from pgolf.record.lines import printable, read_lines
 from pgolf.record.run import CurvePoint, Evidence, Problem, Run, Sourced, Stage, stage_kind
 
 Event = dict[str, Any]
+BEGINNING = '{"t": '  # of the trainer's events
 
 
 def read_events(path: Path, relative_to: Path | None = None) -> Run | None:
@@ -18,7 +19,7 @@ def read_events(path: Path, relative_to: Path | None = None) -> Run | None:
 
     Of a run that was ended and resumed, it is what it was in the end: steps that were repeated count once.
 
-    Lines that are no event (a torn last one, someone else's) are passed over; so are facts of the wrong type.
+    Lines that are no event (a torn one, someone else's) are passed over; so are facts of the wrong type.
 
     Raises
     ------
@@ -28,16 +29,24 @@ def read_events(path: Path, relative_to: Path | None = None) -> Run | None:
     run, found = Run(log=path), False
     try:
         for number, line in read_lines(path):
-            try:
-                event = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(event, dict) and isinstance(event.get("event"), str):
+            if event := _event(line):
                 found = True
                 _take(run, event, Evidence(name, number))
     except OSError as e:
         raise BadInput(f"cannot read the events {path}: {e.strerror}") from None
     return run if found else None
+
+
+def _event(line: str) -> Event | None:
+    """What a line says; where a kill tore an event and a resumed run went on in its line, what that one says."""
+    for text in (line, BEGINNING + line.rpartition(BEGINNING)[2]):
+        try:
+            event = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict) and isinstance(event.get("event"), str):
+            return event
+    return None
 
 
 def _take(run: Run, event: Event, at: Evidence) -> None:

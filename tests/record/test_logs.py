@@ -510,6 +510,15 @@ def test_events_alone(tmp_path):
     assert read_run(tmp_path / "events.jsonl").seed.value == 42
 
 
+def test_a_resumed_run_is_seen_to_start_where_the_kill_has_torn_an_event(tmp_path):
+    error = {"t": 9.1, "event": "error", "message": "ended by signal 15"}
+    again = {"t": 0.1, "event": "start", "config": {"seed": 43}, "world_size": 1}
+    torn = '{"t": 9.2, "event": "prog'
+    (tmp_path / "events.jsonl").write_text(f"{events()}{json.dumps(error)}\n{torn}{json.dumps(again)}\n")
+    run = read_run(tmp_path / "events.jsonl")
+    assert run.seed.value == 43 and not [p for p in run.problems if p.kind == "error"]
+
+
 # --- logs that mean harm
 
 
