@@ -21,7 +21,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import chdir, redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -116,23 +116,28 @@ def train_in(folder: Path, knobs: dict[str, Knob], start: Path) -> None:
         write_atomic(Path("final_model.pt"), lambda f: torch.save(training.raw.state_dict(), f))
 
 
+def calibration_text(cfg: Config, batches: int) -> Iterator[Tensor]:
+    """The first batches that the trainer calibrates on."""
+    loader = Loader(cfg, 0, 1, cfg.train_batch_tokens // cfg.train_seq_len, torch.device(cfg.device))
+    for _ in range(batches):
+        yield loader.next()[0]
+
+
 def hessians_of(cfg: Config, model: GPT) -> dict[str, Tensor]:
-    """From the calibration batches that the trainer takes."""
-    sequences = cfg.train_batch_tokens // cfg.train_seq_len
-    loader, hessians = Loader(cfg, 0, 1, sequences, torch.device(cfg.device)), Hessians(model)
+    """From all calibration batches."""
+    hessians = Hessians(model)
     with torch.no_grad():
-        for _ in range(cfg.gptq_calibration_batches):
-            model(loader.next()[0])
+        for x in calibration_text(cfg, cfg.gptq_calibration_batches):
+            model(x)
     return hessians.finish(1)
 
 
 def sensitivities_of(cfg: Config, model: GPT, hessians: dict[str, Tensor]) -> dict[str, Tensor]:
     """Of rows, for MIXED_BITS, on the same batches."""
     torch.manual_seed(cfg.seed)
-    sequences = cfg.train_batch_tokens // cfg.train_seq_len
-    loader, probe = Loader(cfg, 0, 1, sequences, torch.device(cfg.device)), Probe(model)
-    for _ in range(cfg.gptq_calibration_batches):
-        probe(loader.next()[0])
+    probe = Probe(model)
+    for x in calibration_text(cfg, cfg.gptq_calibration_batches):
+        probe(x)
     return probe.finish(hessians, cfg.gptq_damp, 1)
 
 
@@ -155,13 +160,10 @@ class BothHessians(Hessians):
 
 def compare_hessians(cfg: Config, model: GPT, batches: int = 4) -> dict:
     """Time of the sums alone, over that of one full product for each matrix; they must agree."""
-    loader, both = (
-        Loader(cfg, 0, 1, cfg.train_batch_tokens // cfg.train_seq_len, torch.device("cpu")),
-        BothHessians(model),
-    )
+    both = BothHessians(model)
     with torch.no_grad():
-        for _ in range(batches):
-            model(loader.next()[0])
+        for x in calibration_text(cfg, batches):
+            model(x)
     for name, h in both.finish(1).items():
         assert (h - both.plain[name]).norm() <= 1e-5 * h.norm(), name
     return {"hessian_sums_over_plain": both.seconds / both.plain_seconds}
@@ -407,9 +409,10 @@ def measure(size: str, steps: int, val_tokens: int, device: str) -> dict:
     gptq_s, exact = cpu(lambda: quantise(model, hessians, cfg, 0, 1, lambda text: print(text, file=sys.stderr)))
     coarse = quantise(model, hessians, replace(cfg, **COARSE), 0, 1, lambda text: None)
     half = quantise(model, hessians, replace(cfg, **COARSE, embed_scale_power=0.5), 0, 1, lambda text: None)
+    rows_s, rows = cpu(lambda: sensitivities_of(cfg, model, hessians))
     if device == "cpu":
-        facts |= {"hessians_s": hessians_s, "gptq_s": gptq_s} | compare_gptq(cfg, model, hessians, exact)
-        facts |= compare_hessians(cfg, model)
+        facts |= {"hessians_s": hessians_s, "rows_s": rows_s, "gptq_s": gptq_s}
+        facts |= compare_gptq(cfg, model, hessians, exact) | compare_hessians(cfg, model)
         facts["gptq_speedup"] = facts["gptq_reference_s"] / gptq_s
         facts |= of_brotli(exact, cfg.brotli_lgwin)
     facts |= of_ans(coarse)
@@ -422,9 +425,6 @@ def measure(size: str, steps: int, val_tokens: int, device: str) -> dict:
     for name, tensors in (("brotli", exact), ("ans", coarse), ("ans_at_power_half", half)):
         facts[f"val_loss_{name}"], facts[f"kl_{name}"] = damage.of(tensors)
     facts |= compare_powers(replace(cfg, **COARSE), hessians, damage)
-    rows_s, rows = cpu(lambda: sensitivities_of(cfg, model, hessians))
-    if device == "cpu":
-        facts["rows_s"] = rows_s
     facts |= compare_repairs(replace(cfg, **COARSE), model, hessians | rows, damage)
     return {k: round(v, 6) if isinstance(v, float) else v for k, v in facts.items()}
 
