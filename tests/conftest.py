@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import artifacts
@@ -49,6 +50,21 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_data: Dataset) -> Made:
 def tiny_track(tmp_path_factory: pytest.TempPathFactory, made: Made) -> Path:
     """tiny_track.toml with that standing record as a ledger entry: only the seeds of a record itself have to run."""
     return measured_track(made, tmp_path_factory.mktemp("track"))
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API of a Prefect server that outlives commands; its start is a tenth of a tiny record's time. The settings of
+    this process don't have it."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings  # takes seconds
+
+    from flows.server import prefect_api
+
+    with prefect_api(tmp_path_factory.mktemp("prefect")) as wait:
+        wait()
+        url = str(PREFECT_API_URL.value())
+        with temporary_settings(restore_defaults={PREFECT_API_URL}):
+            yield url
 
 
 @pytest.fixture(scope="session")

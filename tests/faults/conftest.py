@@ -12,17 +12,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fakes.account import MISSING, OPENAPI, FakeRunpod
 from fakes.sshd import MISSING as NO_SSHD
 from fakes.sshd import SSHD
-from prefect.settings import PREFECT_API_URL
 from scenarios import Ground
 from seconds import Made
 
-from flows.server import prefect_api
 from pgolf.data.dataset import Dataset
 
 
 @pytest.fixture(scope="session")
 def ground(
-    tmp_path_factory: pytest.TempPathFactory, tiny_track: Path, tiny_data: Dataset, made: Made
+    tmp_path_factory: pytest.TempPathFactory, tiny_track: Path, tiny_data: Dataset, made: Made, prefect_server: str
 ) -> Iterator[Ground]:
     """An account, and the record of tiny_track.toml, undisturbed on this machine, to compare with."""
     if SSHD is None:
@@ -31,7 +29,5 @@ def ground(
         pytest.skip(MISSING)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     account, folder = FakeRunpod(tmp_path_factory.mktemp("account")), tmp_path_factory.mktemp("faults")
-    with prefect_api(folder / "prefect") as wait:
-        wait()
-        yield Ground(tiny_track, tiny_data, account, made.outcome, folder, str(PREFECT_API_URL.value()))
+    yield Ground(tiny_track, tiny_data, account, made.outcome, folder, prefect_server)
     account.close()
