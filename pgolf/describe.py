@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-import torch
+from torch.overrides import TorchFunctionMode
 
 from pgolf import presets
 from pgolf.trainer.config import Knob
@@ -28,8 +28,17 @@ class Description:
     artifact_bytes_projected: int
 
 
+class NoInitialWeights(TorchFunctionMode):
+    """Weights stay as they are allocated; device meta would do, but imports all of torch.compile, for seconds."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return None
+        return func(*args, **(kwargs or {}))
+
+
 def describe(preset: str, overrides: dict[str, str] | None = None) -> Description:
-    """Build the model of `preset` on no device at all and count; BadInput where the knobs are bad.
+    """Build the model of `preset`, without any weights, and count; BadInput where the knobs are bad.
 
     Examples
     --------
@@ -38,7 +47,7 @@ def describe(preset: str, overrides: dict[str, str] | None = None) -> Descriptio
     """
     knobs: dict[str, Knob] = presets.load(preset, overrides)
     cfg = presets.config_of(knobs)
-    with torch.device("meta"):
+    with NoInitialWeights():
         model = GPT(cfg)
     groups = {"embedding": 0, "attention": 0, "mlp": 0, "small": 0}
     flops, integer_bits, half_bits = 0.0, 0.0, 0.0

@@ -150,37 +150,30 @@ class Optimizer:
 
     def __init__(self, banks: Banks, cfg: Config, dtype: torch.dtype, rank: int, world: int):
         self.muon = Muon(banks, cfg, dtype, rank, world)
-        self.adam = [
-            torch.optim.AdamW(
-                [{"params": [banks[key]], "lr": lr, "weight_decay": wd, "base_lr": lr}],
-                betas=(cfg.beta1, cfg.beta2),
-                eps=cfg.adam_eps,
-                fused=True,
-            )
-            for key, lr, wd in (
-                ("tok_emb", cfg.tied_embed_lr, cfg.embed_wd),
-                ("small", cfg.scalar_lr, cfg.adam_wd),
-            )
-        ]
+        self.adam = torch.optim.AdamW(
+            [
+                {"params": banks["tok_emb"], "base_lr": cfg.tied_embed_lr, "weight_decay": cfg.embed_wd},
+                {"params": banks["small"], "base_lr": cfg.scalar_lr, "weight_decay": cfg.adam_wd},
+            ],
+            betas=(cfg.beta1, cfg.beta2),
+            eps=cfg.adam_eps,
+            fused=True,
+        )
 
     def step(self, lr_mul: float, momentum: float) -> None:
-        for adam in self.adam:
-            for group in adam.param_groups:
-                group["lr"] = group["base_lr"] * lr_mul
-        embedding, small = self.adam
-        embedding.step()
+        for group in self.adam.param_groups:
+            group["lr"] = group["base_lr"] * lr_mul
+        self.adam.step()
         self.muon.step(lr_mul, momentum)
-        small.step()
 
     def state_dict(self) -> dict:
         """Everything, on every rank (a collective call)."""
-        return {"muon": self.muon.gathered(), "adam": [a.state_dict() for a in self.adam]}
+        return {"muon": self.muon.gathered(), "adam": self.adam.state_dict()}
 
     def load_state_dict(self, state: dict) -> None:
         for key, buffer in self.muon.buffers.items():
             buffer[self.muon.mine] = state["muon"][key][self.muon.mine]
-        for adam, saved in zip(self.adam, state["adam"], strict=True):
-            adam.load_state_dict(saved)
+        self.adam.load_state_dict(state["adam"])
 
 
 def lr_multiplier(cfg: Config, frac: float) -> float:
