@@ -9,6 +9,7 @@ from pathlib import Path
 
 import artifacts
 import pytest
+import seconds
 from filelock import FileLock
 from seconds import PACKAGES, TINY, Made, measured_track, record
 
@@ -65,6 +66,12 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         url = str(PREFECT_API_URL.value())
         with temporary_settings(restore_defaults={PREFECT_API_URL}):
             yield url
+
+
+@pytest.fixture
+def shared_server(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of this test use it."""
+    monkeypatch.setattr(seconds, "SERVER", prefect_server)
 
 
 @pytest.fixture(scope="session")

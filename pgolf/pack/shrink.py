@@ -40,8 +40,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def shrink(parts: Sequence[Part]) -> list[Part]:
     """The same parts without text and unused definitions, their names as they were."""
     shrunk = [Part(part.name, _without_text(part.body)) for part in parts]
-    while _drop_unused(shrunk):
-        pass
+    _drop_unused(shrunk)
     return [part for part in shrunk if part.body]
 
 
@@ -134,41 +133,44 @@ def _parameters(arguments: ast.arguments) -> list[ast.arg]:
     return named + [a for a in (arguments.vararg, arguments.kwarg) if a]
 
 
-def _drop_unused(parts: Sequence[Part]) -> bool:
-    """Remove module-level imports and definitions that nothing mentions; whether there were any."""
+def _drop_unused(parts: Sequence[Part]) -> None:
+    """Remove module-level imports and definitions that nothing mentions."""
     tree = bind(ast.Module([s for part in parts for s in part.body], []))
     if tree.tainted:
-        return False
-    unused: set[int] = set()
-    for binding in tree.bindings:
-        makers = [s for s in tree.body if _only_defines(s, binding.name)]
-        inside = {id(node) for s in makers for node in ast.walk(s)}
-        if makers and all(id(node) in inside for node in binding.references):
-            unused |= {id(s) for s in makers}
-    imports = next(part for part in parts if part.name == IMPORTS)
-    mentioned = {n.id for s in tree.body for n in ast.walk(s) if isinstance(n, ast.Name)}
-    statement: Any
-    for statement in imports.body:
-        kept = [a for a in statement.names if (a.asname or a.name.split(".")[0]) in mentioned]
-        if getattr(statement, "module", "") != "__future__":
-            unused |= {id(statement)} if not kept else set()
-            statement.names = kept or statement.names
+        return
+    makers: dict[str, list[ast.stmt]] = {}
+    for statement in tree.body:
+        makers.setdefault(_only_defines(statement), []).append(statement)
+    candidates = [(b, _nodes(makers[b.name])) for b in tree.bindings if b.name in makers]
+    gone: set[int] = set()
+    while unused := [(b, own) for b, own in candidates if all(id(n) in gone | own for n in b.references)]:
+        gone = gone.union(*(own for _, own in unused))
+        candidates = [c for c in candidates if c not in unused]
     for part in parts:
-        part.body = [s for s in part.body if id(s) not in unused]
-    return bool(unused)
+        part.body = [s for s in part.body if id(s) not in gone]
+    imports = next(part for part in parts if part.name == IMPORTS)
+    mentioned = {n.id for part in parts for s in part.body for n in ast.walk(s) if isinstance(n, ast.Name)}
+    for statement in (s for s in imports.body if isinstance(s, ast.Import | ast.ImportFrom)):
+        if getattr(statement, "module", "") != "__future__":
+            statement.names = [a for a in statement.names if (a.asname or a.name.split(".")[0]) in mentioned]
+    imports.body = [s for s in imports.body if getattr(s, "names", True)]
 
 
-def _only_defines(statement: ast.stmt, name: str) -> bool:
-    """Whether running `statement` does nothing but bind `name`."""
+def _nodes(statements: Sequence[ast.stmt]) -> set[int]:
+    return {id(node) for s in statements for node in ast.walk(s)}
+
+
+def _only_defines(statement: ast.stmt) -> str:
+    """The name that `statement` binds if running it does nothing else, else ''."""
     match statement:
-        case ast.FunctionDef(name=own, decorator_list=[], args=arguments):
+        case ast.FunctionDef(name=name, decorator_list=[], args=arguments):
             run_now = [d for d in (*arguments.defaults, *arguments.kw_defaults) if d]
-        case ast.Assign(targets=[ast.Name(id=own)], value=value):
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
             run_now = [value]
         case _:
-            return False
+            return ""
     acts = (ast.Call, ast.Await, ast.NamedExpr, ast.Yield, ast.YieldFrom)
-    return own == name and not any(isinstance(node, acts) for e in run_now for node in ast.walk(e))
+    return "" if any(isinstance(node, acts) for e in run_now for node in ast.walk(e)) else name
 
 
 def _assign_names(tree: ast.Module, classes: bool) -> None:

@@ -126,6 +126,7 @@ def test_told_to_stop_it_ends_every_child_and_keeps_what_is_finished(frozen, tmp
     assert kept == {"preflight", "seed-42"}
 
 
+@pytest.mark.usefixtures("shared_server")
 def test_ctrl_c_during_preflight_leaves_nothing_running(tiny_track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
     command = record_command(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "stopped")
     trial = tmp_path / "stopped" / "preflight" / "42" / "attempt-1"
@@ -138,6 +139,7 @@ def test_ctrl_c_during_preflight_leaves_nothing_running(tiny_track: Path, tiny_d
     assert not (tmp_path / "stopped" / "seeds").exists()
 
 
+@pytest.mark.usefixtures("shared_server")
 def test_killed_trainer_is_another_attempt_that_is_listed(frozen, tmp_path: Path) -> None:
     _, attempt, process = frozen
     supervisor = json.loads((attempt / "pod.json").read_text())["pid"]
