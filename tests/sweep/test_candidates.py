@@ -17,7 +17,7 @@ def test_grid_list_and_file_make_each_candidate_once(tmp_path):
     file.write_text(
         "[grid]\nttt_lr = [0.01, 0.02]\n[[candidates]]\nttt_epochs = 5\n[[candidates]]\nttt_nesterov = true\n"
     )
-    base = load("smoke", {"ttt_epochs": "4", "eval_stride": "128"})
+    base = load("smoke", {"ttt_epochs": "4", "eval_stride": "128", "ttt_lr": "0.005"})
     found = labels(base, ["TTT_EPOCHS=4,5", "EVAL_STRIDE=64,128"], ["ttt_lr=1e-2", "TTT_EPOCHS=4"], file)
     assert found == [
         "base",
