@@ -78,8 +78,8 @@ def _fresh_builtins() -> Iterator[None]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles: syntax trees whose nodes know their parents are one, and it takes a fifth of the
-    time to look for garbage in them."""
+    """Without the collector of cycles: trees whose nodes know their parents are full of them, and it would take a fifth
+    of the time to find hardly any garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:
