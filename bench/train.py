@@ -79,37 +79,36 @@ def measure(name: str, steps: int, looping: bool, args: argparse.Namespace) -> d
     training.raw.looping = plain.model.looping = looping
 
     peaks: dict[str, int] = {}
-    gradients = training.forward_backward
-    have_gradients = 0.0
+    gradients, gradients_s = training.forward_backward, 0.0
 
-    def noted_gradients() -> torch.Tensor:
-        nonlocal have_gradients
+    def timed_gradients() -> torch.Tensor:
+        nonlocal gradients_s
+        started = time.perf_counter()
         loss = gradients()
         training.settle()
-        have_gradients = time.perf_counter()
+        gradients_s = time.perf_counter() - started
         return loss
 
-    training.forward_backward = noted_gradients  # type: ignore[method-assign]
+    training.forward_backward = timed_gradients  # type: ignore[method-assign]
 
-    def timed(side: str, f: Callable[[], object]) -> tuple[float, float]:
-        """When it began and ended."""
+    def timed(side: str, f: Callable[[], object]) -> float:
         if training.run.cuda:
             torch.cuda.reset_peak_memory_stats()
         training.settle()
         started = time.perf_counter()
         f()
         training.settle()
-        ended = time.perf_counter()
+        seconds = time.perf_counter() - started
         if training.run.cuda:
             peaks[side] = torch.cuda.max_memory_allocated() >> 20
-        return started, ended
+        return seconds
 
     def both(batch: torch.Tensor) -> dict[str, float]:
         """Seconds of a step of either, and of ours without the gradients."""
         training.loader = Fixed((batch[0], batch[1]))
-        began, ended = timed("reference", lambda: plain.step(*batch))
-        our_beginning, our_end = timed("ours", lambda: training.train_step(0.5))
-        return {"reference": ended - began, "ours": our_end - our_beginning, "optimizer": our_end - have_gradients}
+        reference = timed("reference", lambda: plain.step(*batch))
+        ours = timed("ours", lambda: training.train_step(0.5))
+        return {"reference": reference, "ours": ours, "optimizer": ours - gradients_s}
 
     both(batch if args.compile else batch[:, :1])
     times = [both(batch) for _ in range(steps)]

@@ -141,11 +141,10 @@ def _drop_unused(parts: Sequence[Part]) -> None:
     makers: dict[str, list[ast.stmt]] = {}
     for statement in tree.body:
         makers.setdefault(_only_defines(statement), []).append(statement)
-    candidates = [(b, _nodes(makers[b.name])) for b in tree.bindings if b.name in makers]
+    candidates = [({id(n) for n in b.references}, _nodes(makers[b.name])) for b in tree.bindings if b.name in makers]
     gone: set[int] = set()
-    while unused := [(b, own) for b, own in candidates if all(id(n) in gone | own for n in b.references)]:
-        gone = gone.union(*(own for _, own in unused))
-        candidates = [c for c in candidates if c not in unused]
+    while new := set().union(*(own for mentions, own in candidates if mentions <= gone | own)) - gone:
+        gone |= new
     for part in parts:
         part.body = [s for s in part.body if id(s) not in gone]
     imports = next(part for part in parts if part.name == IMPORTS)
