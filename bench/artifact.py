@@ -5,7 +5,7 @@
 
 A model is trained on the docstrings first, once, and kept under build/artifact: `smoke` in a minute, `full` (the
 pr1493 model, SP8192, 2048 tokens a step) at 8 to 15 seconds a step of one core; without --steps the longest training
-that is kept there, else 60 steps. With more steps than were kept, training goes on from the longest, on the schedule of
+that is kept there, else 16 steps. With more steps than were kept, training goes on from the longest, on the schedule of
 the new number (the learning rate goes up again and down to 0 once more). Times are CPU seconds of one thread. On a GPU
 steps have 98,304 tokens in sequences of 2048, and neither `brotli`, which takes long, nor GPTQ's time is measured.
 
@@ -432,7 +432,7 @@ def measure(size: str, steps: int, val_tokens: int, device: str) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["full", "smoke", "all"], default="all")
-    parser.add_argument("--steps", type=int, default=max(steps_kept(), default=60), help="of training the full size")
+    parser.add_argument("--steps", type=int, default=max(steps_kept(), default=16), help="of training the full size")
     parser.add_argument("--val-tokens", type=int, default=8192, help="validation tokens for losses and divergences")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", action="store_true")
