@@ -32,6 +32,8 @@ from pgolf.trainer.config import KNOB_TYPES, Config, Knob
 
 MAIN = "pgolf.trainer.__main__"
 WRAPPER = "wrapper"
+# What only a preset that says so has in its file: a submission runs on GPUs, where these are not used.
+ASKED_FOR = {"cpu_kernels": False}
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,8 @@ def _flatten(knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path],
         raise BadInput(f"no knob '{min(unknown)}'{did_you_mean(min(unknown), KNOB_TYPES)}")
     modules = [read_module(source.stem, source)] if source else _trainer_modules()
     extras = [read_module(path.stem, path) for path in extra]
-    own = {k: v for k, v in sorted(knobs.items()) if v != getattr(Config, k)}
+    given = ({} if source else ASKED_FOR) | knobs
+    own = {k: v for k, v in sorted(given.items()) if v != getattr(Config, k)}
     with_brotli = any(_imports_brotli(m) for m in modules)
     left_out = set() if source else _left_out(modules, own)
     parts = flatten(modules[0], modules[1:], extras, left_out)
@@ -305,4 +308,4 @@ def _preset_in(source: str) -> dict[str, Knob]:
         for name, field in _knob_fields(config).items():
             if name in KNOB_TYPES and field.value:
                 found[name] = ast.literal_eval(field.value)
-    return {name: value for name, value in found.items() if value != getattr(Config, name)}
+    return {name: value for name, value in found.items() if value != ASKED_FOR.get(name, getattr(Config, name))}

@@ -61,6 +61,7 @@ class Config:
     enable_looping_at: float = 0.35
     skip_gates_enabled: bool = True
     ln_scale: bool = True
+    cpu_kernels: bool = True  # on a CPU, blocks with fewer passes over memory; packed files leave them out
     logit_softcap: float = 30.0
     tied_embed_init_std: float = 0.005
     attn_out_gate_enabled: bool = False  # pr1812's gate

@@ -168,6 +168,10 @@ class Training:
         """Mean loss of this rank's micro-batches; gradients are left in the banks."""
         self.banks.zero_grad()
         fit = max(1, rows_that_fit(self.cfg, self.run.device, training=True) // self.cfg.train_seq_len)
+        if self.cfg.cpu_kernels:
+            from pgolf.trainer.cpu_kernels import tokens_at_once
+
+            fit = max(1, tokens_at_once(self.cfg, self.run.dtype) // self.cfg.train_seq_len)
         fit = self.sequences if self.run.cuda else fit
         total = torch.zeros((), device=self.run.device)
         for _ in range(self.accum):

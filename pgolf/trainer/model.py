@@ -62,8 +62,8 @@ def rotary_tables(length: int, cfg: Config, device: torch.device) -> tuple[Tenso
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions on the first dims of x `[B, T, H, E]`; dimension j pairs with j + rope_dims/2."""
-    half = cos.shape[-1]
+    """Heads x `[B, T, H, E]`, normed, with rotary positions on their first dims; j pairs with j + rope_dims/2."""
+    x, half = norm(x), cos.shape[-1]
     a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([(a * cos + b * sin).to(x.dtype), (b * cos - a * sin).to(x.dtype), rest], dim=-1)
 
@@ -128,20 +128,23 @@ class Attention(nn.Module):
             k.view(B, T, self.K, self.E),
             v.view(B, T, self.K, self.E),
         )
-        raw, (cos, sin, attend) = q.flatten(2), rope
-        q = rotate(norm(q), cos[first:], sin[first:]) * self.q_gain.to(q.dtype)[:, None]
-        y = attend(q, rotate(norm(k), cos, sin), v)
-        if self.xsa:  # drop what the position's own value says: y − (y·v̂)v̂, one v̂ per group of query heads
-            own = F.normalize(v[:, first:], dim=-1)[:, :, :, None]  # [B, t, K, 1, E]
-            y = y.view(B, T - first, self.K, self.H // self.K, self.E)
-            y = y - (y * own).sum(-1, keepdim=True) * own
-        y = y.reshape(B, T - first, self.H, self.E)
+        y = self.attended(q, k, v, rope, first).reshape(B, T - first, self.H, self.E)
         if self.cfg.attn_out_gate_enabled:
-            source = raw if self.cfg.attn_out_gate_src == "q" else n[:, first:]
+            source = q.flatten(2) if self.cfg.attn_out_gate_src == "q" else n[:, first:]
             y = y * (2 * head_gates(source, self.gate))
         if self.cfg.sparse_attn_gate_enabled or self.cfg.gated_attn_enabled:
             y = y * self.gate(n[:, first:])
         return self.proj(y.reshape(B, T - first, D))
+
+    def attended(self, q: Tensor, k: Tensor, v: Tensor, rope: Rope, first: int) -> Tensor:
+        """What queries `[B, t, H, E]` from position `first` on find in k, v `[B, T, K, E]`: `[B, t, K, H/K, E]`."""
+        cos, sin, attend = rope
+        turned = rotate(q, cos[first:], sin[first:]) * self.q_gain.to(q.dtype)[:, None]
+        y = attend(turned, rotate(k, cos, sin), v).view(*q.shape[:2], self.K, -1, self.E)
+        if self.xsa:  # drop what the position's own value says: y − (y·v̂)v̂, one v̂ per group of query heads
+            own = F.normalize(v[:, first:], dim=-1)[:, :, :, None]  # [B, t, K, 1, E]
+            y = y - (y * own).sum(-1, keepdim=True) * own
+        return y
 
 
 class MLP(nn.Module):
@@ -210,6 +213,10 @@ class GPT(nn.Module):
             from pgolf.trainer.parallel_start_layer import TwoLanes
 
             self.lanes = TwoLanes(cfg)
+        if cfg.cpu_kernels:
+            from pgolf.trainer.cpu_kernels import use
+
+            use(self)
         self._init_weights()
 
     def virtual_order(self, looping: bool) -> tuple[list[int], list[int]]:

@@ -55,10 +55,12 @@ VARIANTS = {
 SEEDS = [(i + (i >= 10), variant) for i, variant in enumerate(VARIANTS)]
 
 
-@pytest.mark.parametrize("looping", [False, True], ids=["straight", "looping"])
+@pytest.mark.parametrize(
+    "looping, kernels", [(False, 1), (True, 1), (True, 0)], ids=["straight", "looping", "looping, no kernels"]
+)
 @pytest.mark.parametrize("seed, variant", SEEDS, ids=list(VARIANTS))
-def test_loss_and_every_gradient_are_the_references(config, model_of, variant, seed, looping):
-    cfg = config(**VARIANTS[variant])
+def test_loss_and_every_gradient_are_the_references(config, model_of, variant, seed, looping, kernels):
+    cfg = config(**VARIANTS[variant], cpu_kernels=kernels)
     model = model_of(cfg, seed, looping)
     x, y = tokens_for(cfg, batch=2, time=17, seed=seed)
     x[0, 5:7] = x[0, 11] = BOS
