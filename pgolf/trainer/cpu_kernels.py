@@ -2,7 +2,7 @@
 
 PyTorch's RMS norm is a dozen passes there, forward and backward, rotary positions another dozen, each over memory. Here
 a norm is three: its gradient is that of weight normalisation, which has a kernel, given the norms it is to divide by.
-What is computed within one function is float32 and rounded once.
+Norms and rotary positions are float32 until they are rounded once; scores of attention, and their gradients, too.
 """
 
 import math
@@ -86,7 +86,7 @@ class Causal(Function):
     """Causal attention, q `[B, T, H, E]` over k, v `[B, T, K, E]`, a block of queries at a time.
 
     Each block is a few products over the keys that it may see. Its probabilities are kept for the gradient, where
-    PyTorch's kernel for CPUs computes them again, in small products. Scores and their gradients are float32.
+    PyTorch's kernel for CPUs computes them again, in small products.
     """
 
     @staticmethod

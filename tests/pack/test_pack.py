@@ -59,14 +59,17 @@ def comparable(log):
     return re.sub(r"(Code size:|Total submission size [\w+]+:) \d+", r"\1 …", log)
 
 
-def test_packed_and_unpacked_trainers_behave_the_same(smoke, empty_folder, tmp_path, tiny_data):
+@pytest.mark.parametrize("knobs", [{}, {"cpu_kernels": True}], ids=["smoke", "smoke with the CPU's kernels"])
+def test_packed_and_unpacked_trainers_behave_the_same(knobs, smoke, empty_folder, tmp_path, tiny_data):
+    smoke = pack(load("smoke") | knobs) if knobs else smoke
+    assert ("class WithoutOwn" in smoke.readable) == bool(knobs)
     (empty_folder / "train_gpt.py").write_bytes(smoke.code)
     packed = train(["train_gpt.py"], empty_folder, tiny_data, empty_folder.parent / "blocked")
     assert packed.returncode == 0, packed.stderr
     assert f"Code size: {len(smoke.code)} bytes" in packed.stdout
     other = tmp_path / "unpacked"
     other.mkdir()
-    unpacked = train(["-m", "pgolf.trainer"], other, tiny_data, ROOT, load("smoke") | TINY)
+    unpacked = train(["-m", "pgolf.trainer"], other, tiny_data, ROOT, load("smoke") | TINY | knobs)
     assert unpacked.returncode == 0, unpacked.stderr
     left_out = [f"  {knob}: " for knob in KNOB_TYPES if not re.search(rf"^    {knob}: ", smoke.readable, re.M)]
     lines = comparable(unpacked.stdout).splitlines()
@@ -171,7 +174,8 @@ def test_a_program_that_reads_its_own_text_finds_text(tmp_path, read):
 
 
 def test_unpacking_gives_names_back_only_to_what_this_checkout_makes(smoke):
-    assert smoke.readable in unpack(smoke.code)
+    for packed in (smoke, pack({"cpu_kernels": True})):
+        assert packed.readable in unpack(packed.code)
     foreign = pack(source=ROOT / "pgolf/errors.py").code
     assert "class BadInput(Exception):" in unpack(foreign) and "does not make" in unpack(foreign)
     forged = wrap("print('not the trainer')\n", smoke.code[11:].split(b"\n")[0].decode(), COMPRESSORS["zlib"])
