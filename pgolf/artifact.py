@@ -42,7 +42,7 @@ PHASED_SIZES = ("ttt_lora_rank", "ttt_chunk_size", "ttt_batch_size", "ttt_grad_s
 PHASED_SIZES += ("global_ttt_chunk_tokens", "global_ttt_batch_seqs")
 ADAPTING = ("ttt_", "phased_ttt_", "global_ttt_")
 EVAL_KNOBS = (*WINDOWS, *(f for f in Config.__dataclass_fields__ if f.startswith(ADAPTING)))
-PLACE_KNOBS = ("data_dir", "datasets_dir", "tokenizer_path", "device", "dtype", "cpu_threads")
+PLACE_KNOBS = ("data_dir", "datasets_dir", "tokenizer_path", "device", "dtype", "cpu_threads", "cpu_kernels")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
         asked = {k: v for k, v in (knobs or {}).items() if k in (*EVAL_KNOBS, *PLACE_KNOBS)}
         window = int(asked.get("eval_seq_len", own["rope_train_seq_len"]))
         defaults = {"eval_seq_len": window, "ttt_eval_seq_len": window, "eval_stride": min(Config.eval_stride, window)}
+        defaults["cpu_kernels"] = False  # as in packed files, whose scores have to be found again to the last digit
         cfg = presets.config_of(defaults | asked | own)
         device, dtype = _place(cfg)
         _check_windows(cfg)

@@ -28,6 +28,7 @@ class Config:
     device: str = "auto"
     dtype: str = "auto"  # of matrix products: bfloat16 on CUDA, float32 on CPU
     cpu_threads: int = 0  # of one rank; 0: OMP_NUM_THREADS, else the cores shared out over the ranks here
+    cpu_kernels: bool = True  # on a CPU, blocks with fewer passes over memory; packed files leave them out
     compile: str = "auto"  # torch.compile: on CUDA yes, on CPU no; 0 or 1 decides
 
     # --- data
@@ -61,7 +62,6 @@ class Config:
     enable_looping_at: float = 0.35
     skip_gates_enabled: bool = True
     ln_scale: bool = True
-    cpu_kernels: bool = True  # on a CPU, blocks with fewer passes over memory; packed files leave them out
     logit_softcap: float = 30.0
     tied_embed_init_std: float = 0.005
     attn_out_gate_enabled: bool = False  # pr1812's gate

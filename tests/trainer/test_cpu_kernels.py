@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pgolf.trainer.config import MODEL_KNOBS
 from pgolf.trainer.cpu_kernels import STEP, LeakySquare, Norm, Turned, WithoutOwn, in_blocks
 from pgolf.trainer.model import EPS, GPT, training_loss
 
@@ -117,3 +118,8 @@ def test_a_model_learns_the_same_with_them_and_without(config):
     for a, b in zip(*found, strict=True):
         assert (a - b).norm() <= 2e-5 * a.norm() + rounding
     assert any((a != b).any() for a, b in zip(*found, strict=True)), "the kernels must have been used"
+
+
+def test_an_artifact_does_not_say_how_its_model_was_computed():
+    """A packed file, which has no such knob, could not read it."""
+    assert "cpu_kernels" not in MODEL_KNOBS
