@@ -1,13 +1,13 @@
 """Training speed beside the straightforward loop of bench/_plain_trainer.py, step for step in one run.
 
     python bench/train.py [--size small|full|all] [--dtype float32|bfloat16] [--device cpu|cuda] [--compile]
-        [--steps N] [--profile] [--json]
+        [--no-kernels] [--steps N] [--profile] [--json]
 
 Steps of the two alternate, so that a noisy machine disturbs both alike; each figure is the median step. Batches are of
 16,384 tokens on a CPU, and on a GPU of the 98,304 that each of a record's eight has in a step. Where nothing is
 compiled, one sequence warms either side up. Without --dtype it is float32 on a CPU and bfloat16 on a GPU, as in the
-trainer. `--profile` says where the time of our steps goes. On two cores a step of the full size takes both sides seven
-minutes.
+trainer. `--no-kernels` is CPU_KERNELS=0, as in a packed file. `--profile` says where the time of our steps goes. On two
+cores a step of the full size takes both sides six minutes.
 """
 
 import argparse
@@ -70,6 +70,7 @@ def measure(name: str, steps: int, looping: bool, args: argparse.Namespace) -> d
         dtype=args.dtype or "auto",
         grad_accum_steps=1,
         compile="1" if args.compile else "0",
+        cpu_kernels=not args.no_kernels,
     )
     training = ours(cfg)
     device = training.run.device
@@ -149,6 +150,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--steps", type=int, help="3; of the full size on a CPU 1")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--no-kernels", action="store_true")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
