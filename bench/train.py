@@ -164,7 +164,7 @@ def main() -> None:
                 r = results[-1]
                 print(
                     f"{r['config']:50} reference {r['reference_tok_s']} tok/s, pgolf {r['tok_s']} tok/s: "
-                    f"{r['speedup']:.2f}x, optimiser {r['optimizer_share']:.1%} of a step",
+                    f"{r['speedup']:.2f}x, optimiser {r['optimizer_share']:.1%} of a step, {r['peak_mb']} MiB",
                     file=sys.stderr if args.json else sys.stdout,
                     flush=True,
                 )
