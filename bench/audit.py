@@ -12,8 +12,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pgolf.record.audit import audit_folders, record_folders
-from pgolf.record.logs import read_run
+from pgolf.audit.audit import audit_folders, record_folders
+from pgolf.evidence.logs import read_run
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "public-records"
 

@@ -29,11 +29,11 @@ from rich.progress import Progress
 from scipy import stats
 
 from pgolf import presets
+from pgolf.audit.differences import STAGES
 from pgolf.data.pydocs import build
 from pgolf.data.shards import write_shard
+from pgolf.evidence.run import stage_kind
 from pgolf.files import write_json
-from pgolf.record.delta import STAGES
-from pgolf.record.run import stage_kind
 from pgolf.trainer.data import open_shard
 
 ROOT = Path(__file__).parent.parent

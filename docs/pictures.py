@@ -13,12 +13,12 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
-from pgolf.record import figures
-from pgolf.record.audit import Audit, audit, audit_folders, record_folders
+from pgolf.audit.audit import Audit, audit, audit_folders, record_folders
 from pgolf.record.board import Board
-from pgolf.record.leaderboard import write_leaderboard
 from pgolf.record.progress import Progress
-from pgolf.record.report import of_audit, write_report
+from pgolf.report import figures
+from pgolf.report.leaderboard import write_leaderboard
+from pgolf.report.page import of_audit, write_report
 
 IMAGES = Path(__file__).parent / "images"
 SHARES = (0.3, 0.62, 0.86)  # of each seed's events: how far the live view has come

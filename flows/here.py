@@ -7,15 +7,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from flows.server import prefect_api
+from pgolf.flows.server import prefect_api
 
 if TYPE_CHECKING:
-    from flows.record import Outcome
+    from pgolf.flows.record import Outcome
 
 
 def record_here(**parameters: Any) -> "Outcome":
     """record-3seed with these parameters; see `run_here`."""
-    outcome: Outcome = run_here("flows.record", "record_3seed", parameters)
+    outcome: Outcome = run_here("pgolf.flows.record", "record_3seed", parameters)
     return outcome
 
 

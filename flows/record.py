@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pgolf.flows.pods import api_key, claim, end_pods
 from prefect import flow, task
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -31,12 +32,18 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from flows.pods import api_key, claim, end_pods
 from pgolf import __version__, presets
+from pgolf.audit.measures import limits_of
 from pgolf.data.dataset import Dataset, check_case, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
+from pgolf.evidence.logs import read_run
+from pgolf.evidence.manifest import check_files, list_files, list_pods
+from pgolf.evidence.plan import read_plans
+from pgolf.evidence.probes import read_probes
 from pgolf.files import hash_folder, sha256_file, write_atomic
+from pgolf.ledger import SeedScore, Standing, seed_score, write_standing
+from pgolf.ledger.choosing import ledger_entry, measured_here
 from pgolf.notify import flush, notify
 from pgolf.pack import pack
 from pgolf.pods import Place
@@ -47,19 +54,13 @@ from pgolf.presets import config_of
 from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge, incomparable
 from pgolf.record.folder import Record, describe_record, gather, scored_sha256, with_rules, working_on
-from pgolf.record.ledger import SeedScore, Standing, seed_score, write_standing
-from pgolf.record.limits import limits_of
-from pgolf.record.logs import read_run
-from pgolf.record.manifest import check_files, list_files, list_pods
-from pgolf.record.plan import read_plans
 from pgolf.record.preflight import check_disk, check_size, trial_environment
-from pgolf.record.probing import known_probes, read_probes, run_probes
+from pgolf.record.probing import known_probes, run_probes
 from pgolf.record.progress import Progress
 from pgolf.record.request import Request, check_request
 from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, attempts, has_ended, run_seed, share_cores
-from pgolf.record.standing import ledger_entry, measured_here
-from pgolf.record.submission import RecordInputs, Verdict, judge, write, write_unfinished
-from pgolf.record.tables import seed_news, seed_rows, verdict_markdown, verdict_news
+from pgolf.report.submission import RecordInputs, Verdict, judge, write, write_unfinished
+from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)

@@ -48,7 +48,7 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
     with (home / "server.log").open("wb") as output, socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         server = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(listener.fileno())],
+            [sys.executable, "-m", "pgolf.flows.server", str(listener.fileno())],
             env=os.environ | quiet,
             stdin=subprocess.PIPE,
             stdout=output,

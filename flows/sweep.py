@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pgolf.flows.record import Outcome, artifact_key, pack_trainer, prepare_data, record_3seed, show, was_taken_down
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows.record import Outcome, artifact_key, pack_trainer, prepare_data, record_3seed, show, was_taken_down
 from pgolf.errors import RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.ledger import names
+from pgolf.ledger.choosing import ledger_entry
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
-from pgolf.record.ledger import names
 from pgolf.record.request import Request
 from pgolf.record.seeds import PROGRAM, share_cores
-from pgolf.record.standing import ledger_entry
 from pgolf.sweep.attribution import Effect, attribute
 from pgolf.sweep.candidates import Candidate, Needs
 from pgolf.sweep.choice import Bounds, Choice, Luck, bounds, choose, luck

@@ -18,9 +18,9 @@ from pgolf import __version__
 from pgolf.errors import BadInput, RunFailed
 
 if TYPE_CHECKING:
-    from flows.record import Outcome
+    from pgolf.audit.audit import Audit
     from pgolf.data.dataset import Dataset
-    from pgolf.record.audit import Audit
+    from pgolf.flows.record import Outcome
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)  # help as plain text
 data_app = typer.Typer(no_args_is_help=True, help="Make or fetch datasets and tokenizers.")
@@ -66,7 +66,7 @@ def _tracks() -> list[str]:
 
 
 def _ledger_entries() -> list[str]:
-    from pgolf.record.ledger import names
+    from pgolf.ledger import names
 
     return list(names())
 
@@ -158,7 +158,7 @@ def record(
     check_request(track, preset, named, knobs)  # before anything is started
     check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file)
     show_log()
-    from flows.here import record_here
+    from pgolf.flows.here import record_here
 
     try:
         outcome = record_here(
@@ -196,7 +196,7 @@ def record(
 
 
 def _show_outcome(outcome: "Outcome") -> None:
-    from pgolf.record.tables import comparison_table, seed_table
+    from pgolf.report.tables import comparison_table, seed_table
 
     verdict = outcome.verdict
     stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -390,10 +390,10 @@ def _run_flow(name: str, **parameters: Any) -> Any:
     from pgolf.record.board import show_log
 
     show_log()
-    from flows.here import run_here
+    from pgolf.flows.here import run_here
 
     try:
-        return run_here("flows.sweep", name, parameters)
+        return run_here("pgolf.flows.sweep", name, parameters)
     except (KeyboardInterrupt, SystemExit) as e:
         stderr.print("stopped: what is finished is kept, the same command goes on from there", soft_wrap=True)
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
@@ -700,7 +700,7 @@ def audit(
     Exit 0: nothing fails; 1: something does; 2: a folder cannot be read.
     """
     from pgolf import tracks
-    from pgolf.record.audit import audit_folders
+    from pgolf.audit.audit import audit_folders
 
     _show_audits(audit_folders(folders, tracks.load(track) if track else None, against, strict), as_json, html)
 
@@ -719,11 +719,11 @@ def archive(
 
     Exit 0: nothing fails; 1: something does; 2: there is none, or one cannot be read.
     """
-    from pgolf.record.audit import audit_folders, record_folders
+    from pgolf.audit.audit import audit_folders, record_folders
 
     audits = audit_folders(record_folders(folder))
     if html:
-        from pgolf.record.leaderboard import write_leaderboard
+        from pgolf.report.leaderboard import write_leaderboard
 
         write_leaderboard(f"Leaderboard of {folder.resolve().name}", audits, html)
     _show_audits(audits, as_json, one_line_each=True)
@@ -755,17 +755,17 @@ def report(
     one page with a part each. Exit 0: it is written, whatever it says; 2: a folder cannot be read, nothing was written.
     """
     from pgolf import tracks
-    from pgolf.record.audit import audit_folders
-    from pgolf.record.report import write_report
+    from pgolf.audit.audit import audit_folders
+    from pgolf.report.page import write_report
 
     audits = audit_folders(folders, tracks.load(track) if track else None, against)
     typer.echo(str(write_report(audits, output)))
 
 
 def _show_audits(audits: "list[Audit]", as_json: bool, html: Path | None = None, one_line_each: bool = False) -> None:
+    from pgolf.audit.audit import as_json as audits_json
     from pgolf.files import write_atomic
-    from pgolf.record.audit import as_json as audits_json
-    from pgolf.record.audit_tables import archive_table, as_html, audit_tables
+    from pgolf.report.audit_tables import archive_table, as_html, audit_tables
 
     parts = [archive_table(audits)] if one_line_each else [audit_tables(a) for a in audits]
     if html:
@@ -798,8 +798,8 @@ def compare(
     A side is a record folder, a ledger entry (pr1493), several of these with commas between (reproductions, pooled),
     final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3).
     """
-    from pgolf.record import stats
-    from pgolf.record.side import read_side
+    from pgolf.audit.operand import read_side
+    from pgolf.stats import comparison as stats
 
     new_side = read_side(new, "new numbers", bytes_per_token)
     old_side = read_side(old, "previous numbers", bytes_per_token)
@@ -831,7 +831,7 @@ def power(
 
     All values in one unit: bpb, or nats per token.
     """
-    from pgolf.record.stats import plan_seeds
+    from pgolf.stats.comparison import plan_seeds
 
     answer = plan_seeds(std, delta, margin=margin, n_new=seeds, n_old=old_seeds, alpha=alpha, target=chance)
     if as_json:
@@ -1080,7 +1080,7 @@ def list_records(
     as_json: Annotated[bool, typer.Option("--json", help="Print every entry as JSON.")] = False,
 ) -> None:
     """The standing records, best first."""
-    from pgolf.record import ledger
+    from pgolf import ledger
 
     entries = sorted((ledger.load(name) for name in ledger.names()), key=lambda s: (s.track, s.sample().mean))
     if as_json:
@@ -1096,7 +1096,7 @@ def build_ledger(
     out: Annotated[Path | None, typer.Option(help="Where to write; default: the ledger that pgolf ships.")] = None,
 ) -> None:
     """Make the entries of all record folders anew, from their logs."""
-    from pgolf.record import ledger
+    from pgolf import ledger
 
     for standing in ledger.build(folder, out):
         typer.echo(str(standing.sample()))
@@ -1114,8 +1114,8 @@ def add_to_ledger(
     out: Annotated[Path | None, typer.Option(help="Where to write; default: the ledger that pgolf ships.")] = None,
 ) -> None:
     """Make one entry from the logs of its seeds."""
-    from pgolf.record import ledger
-    from pgolf.record.logs import read_run
+    from pgolf import ledger
+    from pgolf.evidence.logs import read_run
 
     runs = [read_run(log) for log in logs]
     standing = ledger.from_runs(runs, name=name, track=track, title=title, date=date, author=author, source=source)

@@ -15,13 +15,12 @@ from typing import Any, Literal
 import httpx
 from packaging.requirements import Requirement
 
-from pgolf import tracks
+from pgolf import ledger, tracks
 from pgolf.errors import BadInput
 from pgolf.notify import VARIABLE as WEBHOOK
 from pgolf.pods.places import KEY as RUNPOD_KEY
 from pgolf.pods.settings import read_settings
 from pgolf.presets import config_of, load
-from pgolf.record import ledger
 from pgolf.tracks import Track
 from pgolf.trainer.data import DataError, shards
 

@@ -5,9 +5,10 @@ probe_file("their_eval.py:make_evaluator")            any evaluator that offers 
 probe(subject_of("mine", make_evaluator))             the five that need no process of their own
 """
 
+from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality.artifact import probe_artifact
 from pgolf.legality.probes import Subject, probe, subject_of
-from pgolf.legality.results import CounterExample, ProbeResult, table
+from pgolf.legality.results import table
 from pgolf.legality.target import probe_file, probe_target
 from pgolf.legality.watch import Evaluator, load_factory
 

@@ -24,8 +24,8 @@ from pgolf.artifact import (
 )
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, did_you_mean
+from pgolf.evidence.probes import ProbeResult
 from pgolf.legality.probes import Progress, Subject, byte_exact, probe
-from pgolf.legality.results import ProbeResult
 from pgolf.legality.sealed import result, run_sealed
 from pgolf.legality.watch import Evaluator
 from pgolf.pack import pack, unpack

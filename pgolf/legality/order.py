@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgolf.legality.results import CounterExample
+from pgolf.evidence.probes import CounterExample
 from pgolf.legality.watch import Evaluator
 
 

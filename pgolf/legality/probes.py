@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality.order import InOrder, Order, order_of
-from pgolf.legality.results import CounterExample, ProbeResult
 from pgolf.legality.state import Heap
 from pgolf.legality.streams import TAILS, borders, choose, replaced, spread, synthetic
 from pgolf.legality.watch import Make, Watched, differ, watch

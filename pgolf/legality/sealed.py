@@ -17,8 +17,8 @@ from torch import Tensor
 
 import pgolf
 from pgolf.errors import RunFailed
+from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality import seal
-from pgolf.legality.results import CounterExample, ProbeResult
 from pgolf.legality.watch import Watched, load_factory, watch
 
 TIMEOUT_S = 1800.0

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from pgolf import presets
 from pgolf.errors import BadInput
+from pgolf.evidence.probes import ProbeResult
 from pgolf.legality.artifact import probe_artifact
 from pgolf.legality.probes import Progress, probe, subject_of
-from pgolf.legality.results import ProbeResult
 from pgolf.legality.sealed import sealed_evaluator
 from pgolf.legality.watch import load_factory
 from pgolf.trainer.data import DataError, open_shard

@@ -17,7 +17,8 @@ from pgolf.pods.remote import DATA, Unfit
 from pgolf.pods.settings import Checks
 
 log = logging.getLogger(__name__)
-SCRIPTS = Path(__file__).parents[2] / "runpod"
+INSTALLED, CHECKOUT = Path(__file__).with_name("scripts"), Path(__file__).parents[2] / "runpod"  # see setup.py
+SCRIPTS = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 SCRIPT = PurePosixPath("bootstrap.sh")
 TIMEOUT_S = 900.0  # it may install packages
 

@@ -16,9 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pgolf.record.ledger import Standing
+from pgolf.ledger import Standing
+from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.record.progress import Progress
-from pgolf.record.standing import SAME_TOKENS, losses_at
 from pgolf.tracks import Limits
 
 log = logging.getLogger(__name__)

@@ -14,11 +14,11 @@ from statistics import mean
 
 import numpy as np
 
+from pgolf.evidence.plan import Rule
 from pgolf.files import write_json
-from pgolf.record.ledger import Standing
-from pgolf.record.plan import Rule
+from pgolf.ledger import Standing
+from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.record.progress import Progress
-from pgolf.record.standing import SAME_TOKENS, losses_at
 from pgolf.tracks import EarlyStop, Limits
 from pgolf.trainer.config import Config
 

@@ -15,14 +15,14 @@ from filelock import FileLock, Timeout
 
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
+from pgolf.evidence.manifest import list_files
+from pgolf.evidence.plan import Rule, make_plan, read_plans, write_plan
 from pgolf.files import sha256_file, write_atomic
+from pgolf.ledger import Standing
 from pgolf.presets import config_of
-from pgolf.record.ledger import Standing
-from pgolf.record.manifest import list_files
-from pgolf.record.plan import Rule, make_plan, read_plans, write_plan
 from pgolf.record.request import Request
 from pgolf.record.seeds import ARTIFACT, EVENTS, LOG, PROGRAM, attempts
-from pgolf.record.submission import RecordInputs, SeedRun
+from pgolf.report.submission import RecordInputs, SeedRun
 from pgolf.trainer.data import load_validation, tokens_sha256
 
 LOOK_S = 5.0  # the reaper holds a record's lock while it looks, and while it ends a pod

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgolf.record.run import stage_kind
+from pgolf.evidence.run import stage_kind
 
 
 @dataclass

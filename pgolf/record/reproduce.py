@@ -14,13 +14,13 @@ from pathlib import Path
 from scipy import stats
 
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.entry import Entry, read_entry
+from pgolf.evidence.logs import read_run
+from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.files import sha256_file
-from pgolf.record.entry import Entry, read_entry
-from pgolf.record.logs import read_run
 from pgolf.record.progress import Progress
-from pgolf.record.run import OF_THE_RUN, Run
-from pgolf.record.sample import Sample, from_seeds
 from pgolf.record.seeds import LOG, PROGRAM, Job, run_seed
+from pgolf.stats.sample import Sample, from_seeds
 
 # Set by the launcher, or no knobs at all; a log must not reach the loader or the interpreter either.
 NOT_HANDED_ON = OF_THE_RUN | {"world_size", "local_world_size", "master_addr", "master_port", "path", "home"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pgolf import presets, tracks
 from pgolf.errors import BadInput
-from pgolf.record.plan import check_seeds
+from pgolf.evidence.plan import check_seeds
 from pgolf.tracks import Track
 from pgolf.trainer.config import Knob
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Literal
 
 from pgolf.errors import RunFailed
+from pgolf.evidence.plan import Attempt
 from pgolf.pods import PYTHON, Gone, Place, Pod, Status
 from pgolf.pods.local import LocalPod, ThisMachine
 from pgolf.record.early_stop import Decision, read_decision, write_decision
-from pgolf.record.plan import Attempt
 from pgolf.record.progress import Progress
 
 log = logging.getLogger(__name__)

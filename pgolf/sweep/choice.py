@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from scipy import stats
 
 from pgolf.errors import RunFailed
-from pgolf.record.sample import Sample
+from pgolf.stats.sample import Sample
 from pgolf.sweep.trials import Trial
 from pgolf.tracks import Limits
 
@@ -90,7 +90,7 @@ def luck(choice: Choice, standing: Sample) -> Luck | None:
 
     Examples
     --------
-    >>> from pgolf.record.sample import parse_numbers
+    >>> from pgolf.stats.sample import parse_numbers
     >>> best = Trial({}, 1, "scored", "", val_bpb=1.0780)
     >>> found = luck(Choice(best, 12, ()), parse_numbers("1.0808,1.0810,1.0812"))
     >>> f"{found.p:.5f} {found.corrected:.5f}"

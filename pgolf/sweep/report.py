@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pgolf.record.stats import format_p
+from pgolf.stats.comparison import format_p
 from pgolf.sweep.attribution import Effect
 from pgolf.sweep.choice import Bounds, Choice, Luck
 from pgolf.sweep.trials import Trial

@@ -15,10 +15,10 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.logs import read_run
 from pgolf.files import write_json
+from pgolf.ledger import seed_score
 from pgolf.pods import Place
-from pgolf.record.ledger import seed_score
-from pgolf.record.logs import read_run
 from pgolf.record.progress import Progress
 from pgolf.record.seeds import ARTIFACT, LOG, Job, Stopped, TakenDown, run_seed
 from pgolf.sweep.candidates import Candidate, Needs

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from pgolf.cli import app
 
 REPOSITORY = Path(__file__).parents[2]
-RECORDED = REPOSITORY / "tests" / "record" / "recorded" / "new"
+RECORDED = REPOSITORY / "tests" / "recorded" / "new"
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 RUN = ["pack.md", "presets.md", "tracks.md"]  # whole pages; the others need hours, a server, pods or a dataset
 SLOW = "<!-- takes minutes -->"

@@ -32,9 +32,9 @@ POINTS = {
     "after the first fetch": ("pgolf.pods.remote", "RemotePod.fetch", "after", 1),
     "before a pod is given back": ("pgolf.pods.runpod", "Runpod.delete", "before", 1),
     "after a pod is given back": ("pgolf.pods.runpod", "Runpod.delete", "after", 1),
-    "between the last seed and the verdict": ("flows.record", "conclude", "before", 1),
-    "before the submission is written": ("flows.record", "write", "before", 1),
-    "after the last byte of the submission": ("flows.record", "write", "after", 1),
+    "between the last seed and the verdict": ("pgolf.flows.record", "conclude", "before", 1),
+    "before the submission is written": ("pgolf.flows.record", "write", "before", 1),
+    "after the last byte of the submission": ("pgolf.flows.record", "write", "after", 1),
 }
 
 

@@ -43,7 +43,7 @@ def servers() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get("PREFECT_HOME") == PREFECT_HOME.name and "flows.server" in process.cmdline():
+            if process.environ().get("PREFECT_HOME") == PREFECT_HOME.name and "pgolf.flows.server" in process.cmdline():
                 found.append(process)
     return found
 

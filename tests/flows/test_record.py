@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from seconds import TINY, Made, record
 
-from pgolf import tracks
+from pgolf import ledger, tracks
+from pgolf.audit.audit import audit_folders
 from pgolf.data.dataset import Dataset
+from pgolf.evidence.logs import read_run
+from pgolf.evidence.probes import read_probes
 from pgolf.files import sha256_file, write_json
-from pgolf.record import ledger
-from pgolf.record.audit import audit_folders
 from pgolf.record.early_stop import Decision, write_decision
-from pgolf.record.logs import read_run
-from pgolf.record.probing import read_probes
 
 pytestmark = pytest.mark.usefixtures("shared_server")
 SEEDS = (42, 314, 999)

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from pgolf.flows.server import prefect_api
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.server import prefect_api
 from pgolf.errors import BadInput
 
 
 def test_server_whose_parent_is_gone_before_it_is_up_ends(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(listener.fileno())],
+            [sys.executable, "-m", "pgolf.flows.server", str(listener.fileno())],
             env=os.environ | {"PREFECT_HOME": str(tmp_path)},
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],

@@ -7,11 +7,10 @@ import logging
 import pytest
 from rich.console import Console
 
-from pgolf import tracks
-from pgolf.record import ledger
+from pgolf import ledger, tracks
+from pgolf.ledger.choosing import losses_at
 from pgolf.record.board import Board, clock
 from pgolf.record.progress import Progress
-from pgolf.record.standing import losses_at
 
 
 def training(step: int, elapsed: float) -> Progress:

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 from fakes.programs import TOO_BIG
 
-from pgolf import presets, tracks
+from pgolf import ledger, presets, tracks
 from pgolf.errors import BadInput
+from pgolf.ledger import SeedScore, Standing
 from pgolf.pack import pack
 from pgolf.pods.local import LocalPod
 from pgolf.presets import config_of
-from pgolf.record import ledger
 from pgolf.record.early_stop import Judge, incomparable, read_decision, write_decision
-from pgolf.record.ledger import SeedScore, Standing
 from pgolf.record.progress import Progress
 from pgolf.record.seeds import EndedEarly, Job, attempts, has_ended, run_seed
 from pgolf.tracks import Limits

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from pgolf.errors import BadInput, RunFailed
-from pgolf.record.sample import from_seeds
+from pgolf.stats.sample import from_seeds
 from pgolf.sweep.attribution import attribute
 from pgolf.sweep.candidates import Candidate
 from pgolf.sweep.choice import bounds, choose, luck

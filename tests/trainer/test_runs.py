@@ -16,7 +16,7 @@ from reference.of_trainer import as_model, parameters, shape_of
 
 import pgolf.trainer.__main__ as entry
 import pgolf.trainer.loop as loop
-from pgolf.record.events import read_events
+from pgolf.evidence.events import read_events
 from pgolf.trainer.config import config_from_env
 from pgolf.trainer.data import open_shard, shards
 from pgolf.trainer.model import GPT

@@ -1,0 +1,209 @@
+"""Audit a record folder: read it, run every check, and say what its logs really show."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pgolf import ledger, tracks
+from pgolf.audit.checks import Case, Check, run_checks
+from pgolf.errors import BadInput
+from pgolf.evidence.entry import Entry, read_entry
+from pgolf.evidence.lines import printable
+from pgolf.evidence.run import Run
+from pgolf.ledger import Standing, value
+from pgolf.stats.comparison import Comparison
+from pgolf.tracks import Track
+
+DEFAULT_TRACK = "10min_16mb"
+DEEPEST = 4  # folders below an archive's own in which records are looked for
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an entry's logs show. `mean_val_bpb` and `std_val_bpb` (n − 1) are of the final scores; `previous` is the
+    record that it was compared with, or `no_comparison` says why there was none."""
+
+    folder: Path
+    track: Track
+    entry: Entry
+    checks: tuple[Check, ...]
+    mean_val_bpb: float | None
+    std_val_bpb: float | None
+    bytes_per_token: float | None
+    comparison: Comparison | None
+    previous: Standing | None = None
+    no_comparison: str = ""
+
+    @property
+    def runs(self) -> list[Run]:
+        """One run a seed."""
+        return self.entry.runs
+
+    @property
+    def failed(self) -> bool:
+        """Whether any check fails."""
+        return any(c.status == "fail" for c in self.checks)
+
+    def check(self, name: str) -> Check:
+        """The check with this id."""
+        return next(c for c in self.checks if c.id == name)
+
+    def as_json(self) -> dict[str, Any]:
+        """One entry of `records` in the output of `pgolf audit --json`; null is unknown."""
+        return {
+            "folder": str(self.folder),
+            "track": self.track.name,
+            "claimed": self.entry.claims.as_json(),
+            "seeds": [_seed_json(self.entry, run) for run in self.runs],
+            "mean_val_bpb": self.mean_val_bpb,
+            "std_val_bpb": self.std_val_bpb,
+            "bytes_per_token": self.bytes_per_token,
+            "significance": self.comparison.as_json() if self.comparison else None,
+            "checks": [c.as_json() for c in self.checks],
+        }
+
+
+def _seed_json(entry: Entry, run: Run) -> dict[str, Any]:
+    final = run.final
+    return {
+        "seed": value(run.seed),
+        "log": entry.name_of(run),
+        "stages": [
+            {"stage": s.name, "val_loss": s.val_loss, "val_bpb": s.val_bpb, "eval_seconds": s.eval_seconds}
+            for s in run.stages
+        ],
+        "final_stage": final.name if final else None,
+        "val_bpb": final.val_bpb if final else None,
+        "val_loss": final.val_loss if final else None,
+        "artifact_bytes": value(run.artifact_bytes),
+        "code_bytes": value(run.code_bytes),
+        "train_seconds": value(run.train_seconds),
+        "calibration_seconds": value(run.calibration_seconds),
+        "eval_seconds": run.eval_seconds,
+        "steps": value(run.steps),
+        "hyperparameters": {k: v.value for k, v in run.hyperparameters.items()},
+    }
+
+
+def audit(
+    folder: Path,
+    track: Track | None = None,
+    against: Standing | Path | str | None = None,
+    strict: bool = False,
+) -> Audit:
+    """Audit one record folder.
+
+    Parameters
+    ----------
+    folder : the record's folder.
+    track : its rules; default: the track that submission.json names, if there is such a one, else 10min_16mb.
+    against : the record that it wants to beat: a ledger entry, its name, or another record's folder; default: the
+        ledger entry that submission.json names as `previous_record`, if there is such a one.
+    strict : no grace over the limits of time.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    BadInput : the folder cannot be read, or there is no such record to compare with.
+    """
+    entry = read_entry(folder)
+    track = track or _track_of(entry)
+    if against is None and entry.claims.previous_record in ledger.names():
+        against = entry.claims.previous_record
+    previous = previous_record(against) if against is not None else None
+    case = Case(entry, track, previous, grace=0.0 if strict else track.limits.grace_seconds)
+    sample = case.sample()
+    try:
+        checks = run_checks(case)
+    except OSError as e:
+        raise BadInput(f"cannot read {e.filename}: {e.strerror}") from None
+    return Audit(
+        folder=folder,
+        track=track,
+        entry=entry,
+        checks=tuple(checks),
+        mean_val_bpb=sample.mean if sample else None,
+        std_val_bpb=sample.std if sample and sample.n > 1 else None,
+        bytes_per_token=sample.bytes_per_token if sample else None,
+        comparison=case.comparison,
+        previous=previous,
+        no_comparison=case.no_comparison,
+    )
+
+
+def _track_of(entry: Entry) -> Track:
+    """The track that the entry says it is of, in whatever spelling; the main one where there is no such track."""
+    said = (entry.claims.track or "").removeprefix("track_")
+    return tracks.load(said if said in tracks.names() else DEFAULT_TRACK)
+
+
+def previous_record(against: Standing | Path | str) -> Standing:
+    """The record to beat: a ledger entry, its name, or the record whose folder this is.
+
+    Raises
+    ------
+    BadInput : there is neither such a folder nor such a ledger entry, or the folder's logs have no final score.
+    """
+    if isinstance(against, Standing):
+        return against
+    if Path(against).is_dir():
+        entry = read_entry(Path(against))
+        return ledger.from_runs(
+            [r for r in entry.runs if r.final],
+            name=printable(Path(against).resolve().name),
+            track=entry.claims.track or DEFAULT_TRACK,
+            title=entry.claims.name or "",
+            date=entry.claims.date or "",
+            author=entry.claims.author or "",
+            source=str(against),
+        )
+    return ledger.load(str(against))
+
+
+def audit_folders(
+    folders: Sequence[Path],
+    track: Track | None = None,
+    against: Standing | Path | str | None = None,
+    strict: bool = False,
+) -> list[Audit]:
+    """Audit several record folders against one previous record. Raises BadInput as `audit` does, before any check."""
+    previous = previous_record(against) if against is not None else None
+    return [audit(folder, track, previous, strict) for folder in folders]
+
+
+def record_folders(archive: Path) -> list[Path]:
+    """The record folders below an archive's folder, or the folder itself if it is one.
+
+    Raises
+    ------
+    BadInput : there is no such folder, or no record in it.
+    """
+    if not archive.is_dir():
+        raise BadInput(f"no folder {archive}: name a folder with records in it")
+    found = sorted({p.parent for p in _submissions(archive)})
+    if not found:
+        raise BadInput(f"{archive}: no folder in it has a submission.json")
+    return found
+
+
+def _submissions(archive: Path) -> Iterator[Path]:
+    for depth in range(DEEPEST + 1):
+        yield from archive.glob("*/" * depth + "submission*.json")
+
+
+def as_json(audits: Sequence[Audit]) -> dict[str, Any]:
+    """What `pgolf audit --json` prints: NaN and infinity, which JSON does not know, are null."""
+    return {"records": [_finite(a.as_json()) for a in audits]}
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {k: _finite(v) for k, v in content.items()}
+    if isinstance(content, list):
+        return [_finite(v) for v in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

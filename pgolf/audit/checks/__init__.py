@@ -1,0 +1,63 @@
+"""The checks of a record, one function each: what the logs show, beside what is claimed and what is allowed.
+
+A check fails only on evidence. What no log says is 'unknown'; what is irregular, and harms no claim, is a warning.
+A check function takes the case, reports what it finds, and returns the sentence for when there is nothing to report.
+Its id is its name: `train_seconds` is the check `train-seconds`. `CHECKS` has the order of a report.
+"""
+
+from pgolf.audit.checks.case import Case, Check, CheckFunction, Findings, Status
+from pgolf.audit.checks.claimed import claimed_mean, claimed_seed_values, claimed_significance, claimed_std, units
+from pgolf.audit.checks.data import train_val_disjoint
+from pgolf.audit.checks.limits import (
+    artifact_bytes,
+    code_bytes,
+    eval_seconds,
+    hardware,
+    train_plus_calibration_seconds,
+    train_seconds,
+)
+from pgolf.audit.checks.previous import attribution, delta_disclosed
+from pgolf.audit.checks.runs import log_complete, loss_bpb_consistent, required_files, same_config, same_data
+from pgolf.audit.checks.seeds import seed_count, seed_matches_name, seeds_distinct
+
+__all__ = ["CHECKS", "Case", "Check", "Status", "run_check", "run_checks"]
+
+CHECKS: tuple[CheckFunction, ...] = (
+    required_files,
+    log_complete,
+    artifact_bytes,
+    code_bytes,
+    train_seconds,
+    train_plus_calibration_seconds,
+    eval_seconds,
+    hardware,
+    seed_count,
+    seed_matches_name,
+    seeds_distinct,
+    same_config,
+    same_data,
+    train_val_disjoint,
+    loss_bpb_consistent,
+    claimed_mean,
+    claimed_std,
+    claimed_seed_values,
+    claimed_significance,
+    units,
+    delta_disclosed,
+    attribution,
+)
+WITHOUT_LOGS = (required_files, log_complete, seed_count)
+
+
+def run_check(function: CheckFunction, case: Case) -> Check:
+    """Run one check."""
+    name = function.__name__.replace("_", "-")
+    if not case.runs and function not in WITHOUT_LOGS:
+        return Check(name, "unknown", "there is no log of a run")
+    found = Findings()
+    return found.check(name, function(case, found))
+
+
+def run_checks(case: Case) -> list[Check]:
+    """Run all checks, in the order of a report."""
+    return [run_check(function, case) for function in CHECKS]

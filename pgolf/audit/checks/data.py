@@ -1,0 +1,31 @@
+"""The dataset that a record trained on, where its manifest lies in the folder."""
+
+import json
+
+from pgolf.audit.checks.case import Case, Findings
+from pgolf.data.documents import MOST_SHARED
+from pgolf.evidence.run import Evidence
+
+MANIFESTS = ("dataset.json", "manifest.json")  # ours is written as the first
+
+
+def train_val_disjoint(case: Case, found: Findings) -> str:
+    """No validation document is a training document, as the dataset's manifest counted them."""
+    name = next((n for n in MANIFESTS if n in case.entry.sizes), None)
+    if name is None:
+        found.unknown("there is no manifest of the dataset (dataset.json), and no log says")
+        return ""
+    try:
+        text = (case.entry.path / name).read_text()
+        content = json.loads(text)
+        documents, shared = int(content["val_documents"]), int(content["val_documents_in_train"])
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        found.unknown(f"{name} does not count the validation documents in training ({e!r})", Evidence(name, 1))
+        return ""
+    lines = (i for i, line in enumerate(text.splitlines(), start=1) if '"val_documents_in_train"' in line)
+    at = Evidence(name, next(lines, 1))
+    found.show(at)
+    if shared:
+        said = f"{shared:,} of {documents:,} validation documents are training documents, too"
+        found.add("fail" if shared > MOST_SHARED * documents else "warn", said, at)
+    return f"none of {documents:,} validation documents is a training document"

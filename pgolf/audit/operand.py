@@ -1,0 +1,61 @@
+"""One side of `pgolf compare` as a user names it: folders, ledger entries, or numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from pgolf import ledger, tracks
+from pgolf.audit.audit import DEFAULT_TRACK
+from pgolf.audit.checks import Case
+from pgolf.errors import BadInput, did_you_mean
+from pgolf.evidence.entry import read_entry
+from pgolf.evidence.plan import read_plans
+from pgolf.stats.sample import Sample, parse_numbers, pool
+
+
+def read_side(text: str, label: str, bytes_per_token: float | None = None) -> Sample:
+    """The final scores that `text` names.
+
+    Parameters
+    ----------
+    text : a record folder, a ledger entry, several of them with commas between (independent reproductions, pooled),
+        `1.0793,1.0802,1.0800`, or `mean=1.0810,std=0.0002,n=3`.
+    label : what to call plain numbers.
+    bytes_per_token : for plain numbers.
+
+    Raises
+    ------
+    BadInput : none of these, or a folder whose logs have no final score.
+    """
+    if Path(text).is_dir():
+        return _of_folder(Path(text))
+    parts = [p.strip() for p in text.split(",")]
+    if "=" in text or all(_is_number(p) for p in parts):
+        return parse_numbers(text, label, bytes_per_token)
+    if len(parts) > 1:
+        return pool([read_side(p, label, bytes_per_token) for p in parts])
+    if text.endswith(".json") or text in ledger.names():
+        return ledger.load(text).sample()
+    near = did_you_mean(text, ledger.names())
+    raise BadInput(
+        f"'{text}' is no folder and no ledger entry{near}; give a record folder, an entry of `pgolf ledger list`, "
+        "1.0793,1.0802,1.0800 or mean=1.0810,std=0.0002,n=3"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _of_folder(folder: Path) -> Sample:
+    """Its seeds by its logs; seeds that are copies, or were added to the plan later, are marked as such."""
+    case = Case(read_entry(folder), tracks.load(DEFAULT_TRACK))
+    sample = case.sample()
+    if sample is None:
+        raise BadInput(f"{folder}: not every seed's log has a final score; `pgolf audit {folder}` says which")
+    plans = read_plans(folder)
+    added = plans[-1].added_seeds if plans else ()
+    return replace(sample, label=folder.resolve().name, added_seeds=added)

@@ -1,0 +1,171 @@
+"""An entry of the contest, as its folder lies there: claims, files, and which log is the evidence for which seed.
+
+A log that is another one's copy is not a seed. A log that only evaluates a saved artifact belongs to the training
+run of its seed. A log that nobody claims (a try, an ablation) is kept apart and counted.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pgolf.errors import BadInput
+from pgolf.evidence.claims import Claims, read_claims, read_text
+from pgolf.evidence.lines import printable
+from pgolf.evidence.logs import read_seeds, rescored
+from pgolf.evidence.run import Run
+from pgolf.files import sha256_file
+
+LOG_SUFFIXES = (".log", ".txt", ".out")
+NO_LOG = re.compile(r"requirements|license|readme|notes", re.I)
+DEEPEST, MOST_LOGS = 3, 300
+SEED_IN_NAME = re.compile(r"(?<![a-z])seeds?[_=-]?(\d{1,9})(?!\d)", re.I)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A log that tells of a run which another log tells of: not a seed. `exact`: byte for byte."""
+
+    file: str
+    of: str
+    exact: bool
+
+
+@dataclass
+class Entry:
+    """A record folder.
+
+    `runs` holds one run a seed, in the order of the seeds; `extras` the runs that the record does not claim;
+    `sizes` the bytes of each file at its top.
+    """
+
+    path: Path
+    claims: Claims
+    readme: str
+    runs: list[Run] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
+    extras: list[Run] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def program(self) -> str | None:
+        """The trainer in the folder: train_gpt.py, or the one train_gpt_*.py."""
+        names = [n for n in self.sizes if re.fullmatch(r"train_gpt.*\.py", n)]
+        return "train_gpt.py" if "train_gpt.py" in names else names[0] if len(names) == 1 else None
+
+    def name_of(self, run: Run) -> str:
+        """A run's log relative to the folder."""
+        return printable(run.log.relative_to(self.path).as_posix())
+
+    def named_seed(self, run: Run) -> int | None:
+        """The seed that the log's file (or folder) name states: train_seed42.log, seed_42/train.log."""
+        found = SEED_IN_NAME.findall(run.log.relative_to(self.path).as_posix())
+        return int(found[-1]) if found else None
+
+
+def read_entry(path: Path) -> Entry:
+    """Read a record folder.
+
+    Raises
+    ------
+    BadInput : it is no folder, cannot be read, or holds neither a submission.json nor a log of a run.
+    """
+    if not path.is_dir():
+        raise BadInput(f"no folder {path}: name a record folder, with its submission.json and its logs")
+    try:
+        sizes = {p.name: p.stat().st_size for p in sorted(path.iterdir()) if p.is_file()}
+        readme = next((n for n in sizes if n.lower() in ("readme.md", "readme")), "README.md")
+        entry = Entry(path, read_claims(path), read_text(path / readme), sizes=sizes)
+        runs = [r for p in _logs(path) for r in read_seeds(p, path) if r.trained or r.final]
+    except OSError as e:
+        raise BadInput(f"cannot read {path}: {e.strerror}") from None
+    if not runs and not entry.claims.file:
+        raise BadInput(f"{path}: neither a submission.json nor a log of a run: not a record folder")
+    runs = _claimed(entry, _with_evaluations(entry, _without_copies(entry, runs)))
+    entry.runs = sorted(runs, key=lambda r: (r.seed.value if r.seed else -1, entry.name_of(r)))
+    return entry
+
+
+def _logs(path: Path) -> list[Path]:
+    """Files that may be logs. Links are not followed: what they point at is not part of the record."""
+    found = sorted(
+        p
+        for depth in range(DEEPEST)
+        for p in path.glob("*/" * depth + "*")
+        if p.suffix.lower() in LOG_SUFFIXES and not NO_LOG.match(p.name) and p.is_file() and not p.is_symlink()
+    )
+    return found[:MOST_LOGS]
+
+
+def _without_copies(entry: Entry, runs: list[Run]) -> list[Run]:
+    """One run of each set of copies, the one whose name says most; those whose names claim different seeds stay."""
+    kept: list[Run] = []
+    for run in sorted(runs, key=lambda r: (entry.named_seed(r) is None, len(r.log.parts), r.log.name)):
+        seed = entry.named_seed(run)
+        first = next((k for k in kept if same_log(k, run) and seed in (None, entry.named_seed(k))), None)
+        if first is None:
+            kept.append(run)
+        else:
+            exact = sha256_file(first.log) == sha256_file(run.log)
+            entry.copies.append(Copy(entry.name_of(run), entry.name_of(first), exact))
+    return kept
+
+
+def same_log(a: Run, b: Run) -> bool:
+    """Whether two logs tell of the very same run, and not of two runs, even of one seed: no clock runs twice alike."""
+    if a.final is None or b.final is None or not (a.train_seconds or a.final.eval_seconds):
+        return False
+    return (
+        (a.final.val_bpb, a.final.val_loss, a.final.eval_seconds)
+        == (b.final.val_bpb, b.final.val_loss, b.final.eval_seconds)
+        and (a.train_seconds and a.train_seconds.value) == (b.train_seconds and b.train_seconds.value)
+        and [p.loss for p in a.train_curve[:20]] == [p.loss for p in b.train_curve[:20]]
+    )
+
+
+def _with_evaluations(entry: Entry, runs: list[Run]) -> list[Run]:
+    """Training runs, with the score of a separate evaluation of their artifact where that is what is claimed."""
+    trained = [r for r in runs if r.trained]
+    for run in runs:
+        if run.trained:
+            continue
+        seed = run.seed.value if run.seed else entry.named_seed(run)
+        own = [i for i, r in enumerate(trained) if seed is not None and r.seed and r.seed.value == seed]
+        if not own:
+            trained.append(run)  # an evaluation is all there is of this seed
+        elif len(own) == 1 and (trained[own[0]].final is None or _is_claimed(entry, run)):
+            trained[own[0]] = rescored(trained[own[0]], run)
+        else:
+            entry.extras.append(run)
+    return trained
+
+
+def _is_claimed(entry: Entry, run: Run) -> bool:
+    """Whether submission.json gives this run's score for its seed."""
+    claim = entry.claims.by_seed.get(run.seed.value) if run.seed else None
+    return bool(claim and claim.val_bpb and run.final and claim.val_bpb.agrees(run.final.val_bpb))
+
+
+def _claimed(entry: Entry, runs: list[Run]) -> list[Run]:
+    """The runs that the record rests on; the others go to `extras`."""
+    seeds = set(entry.claims.seeds)
+    theirs = [r for r in runs if (r.seed and r.seed.value in seeds) or entry.named_seed(r) in seeds or not r.seed]
+    if not any(r.seed for r in theirs):
+        theirs = runs
+    kept: list[Run] = []
+    for tries in _tries(entry, theirs):
+        best = [r for r in tries if _is_claimed(entry, r)] or [r for r in tries if r.final] or tries
+        named = [r for r in best if entry.named_seed(r) is not None]
+        kept += named if len(named) == 1 else best
+    entry.extras += [r for r in runs if not any(r is k for k in kept)]
+    return kept
+
+
+def _tries(entry: Entry, runs: list[Run]) -> Iterator[list[Run]]:
+    """Runs that may be tries at one seed: of one logged seed, and not named after different ones."""
+    groups: dict[tuple[int | None, int | None], list[Run]] = {}
+    for number, run in enumerate(runs):
+        seed, named = (run.seed.value if run.seed else None), entry.named_seed(run)
+        alone = seed is None or (named is not None and named != seed)
+        groups.setdefault((seed, number if alone else None), []).append(run)
+    yield from groups.values()

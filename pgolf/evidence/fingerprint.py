@@ -1,0 +1,39 @@
+"""Whether two logs are of one seed: what a seed leaves behind that no edited line hides."""
+
+import math
+
+from pgolf.evidence.run import Evidence, Run
+
+SAME_LOSS = 2e-4  # relative; in the first losses reruns of a seed agree to 5e-5, two seeds differ by 1e-3 somewhere
+FIRST_STEPS, FEWEST_LOSSES = 20, 5  # which losses are a fingerprint, and how many it takes
+INFORMATIVE = 0.1  # relative range of those losses; flatter ones hardly depend on the seed
+EXACT_DECIMALS = 6  # printed digits of a score that two runs do not share by chance
+
+
+def same_run_again(a: Run, b: Run) -> tuple[str, list[Evidence]] | None:
+    """What shows that two logs are of one seed, and where; None if nothing does.
+
+    Equal step-0 losses alone show nothing: honest seeds agree there to four digits. Hence the first losses have to
+    agree too, five or more, all of them, and they have to move.
+    """
+    x, y = a.final, b.final
+    if x and y and x.val_bpb == y.val_bpb and x.val_loss == y.val_loss and x.decimals >= EXACT_DECIMALS:
+        return f"the same score, {x.val_bpb:.{x.decimals}f}", [x.at, y.at]
+    v, w = a.weights_fingerprint, b.weights_fingerprint
+    if v and w and v.value == w.value:
+        return "the same initial weights", [v.at, w.at]
+    ours, theirs = first_losses(a), first_losses(b)
+    shared = sorted(ours.keys() & theirs.keys())
+    losses = [ours[s][0] for s in shared if s > 0]
+    if len(losses) < FEWEST_LOSSES or max(losses) / min(losses) < 1 + INFORMATIVE:
+        return None
+    if any(abs(ours[s][0] / theirs[s][0] - 1) > SAME_LOSS for s in shared):
+        return None
+    where = [e for s in shared[:FEWEST_LOSSES] for e in (ours[s][1], theirs[s][1])]
+    return f"the same {len(losses)} first losses to {SAME_LOSS:.0e}", where
+
+
+def first_losses(run: Run) -> dict[int, tuple[float, Evidence]]:
+    """The first training losses by step, and the validation loss of step 0."""
+    points = [*(p for p in run.val_curve if p.step == 0), *(p for p in run.train_curve if 0 < p.step <= FIRST_STEPS)]
+    return {p.step: (p.loss, p.at) for p in points if math.isfinite(p.loss) and p.loss > 0}

@@ -1,0 +1,114 @@
+"""What legality probes found, typed, with the power of each stated; and the file that a record keeps of them.
+
+`probes.jsonl` has one JSON object a line: first the artifact and program that were probed, then one result a line, so
+that a statement can name its line.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pgolf.errors import BadInput
+from pgolf.evidence.run import Evidence
+
+PROBES = "probes.jsonl"
+
+
+@dataclass(frozen=True)
+class CounterExample:
+    """Where an evaluator gave itself away. `seed` and `changed` make it repeatable."""
+
+    what: str  # a sentence with the figures
+    position: int | None = None  # where the difference shows
+    changed: int | None = None  # the first token that the two streams differ in
+    replacement: str | None = None  # what was put there
+    seed: int | None = None
+    before: float | None = None
+    after: float | None = None
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """One probe of one evaluator. `passed` is None where the probe could not be run; `power` says why."""
+
+    probe: str
+    subject: str
+    passed: bool | None
+    deterministic: bool | None  # the same stream gave the same bits again; None: not asked
+    power: str  # what was tried, and what that would have missed
+    positions: int = 0  # positions tried or checked, over all seeds
+    borders: int = 0  # of these, at borders of pieces, of state changes or of influence
+    seeds: tuple[int, ...] = ()
+    counter_example: CounterExample | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """As a dictionary that JSON can hold: figures that are not finite are None."""
+        example = self.counter_example
+        if example:
+            finite = {k: v for k, v in asdict(example).items() if not isinstance(v, float) or math.isfinite(v)}
+            example = CounterExample(**{"before": None, "after": None} | finite)
+        return asdict(replace(self, counter_example=example))
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What was probed, and what came of it. `artifact` and `program` are SHA-256."""
+
+    seed: int
+    artifact: str
+    program: str
+    results: tuple[ProbeResult, ...]
+
+    def of(self, *probes: str, evaluator: str | tuple[str, ...] = "") -> "Answer":
+        """Whether all these probes (of one evaluator, or of any) pass; None where one was not run."""
+        lines = [
+            (line, r) for line, r in enumerate(self.results, 2) if r.probe in probes and r.subject.startswith(evaluator)
+        ]
+        results = [r for _, r in lines]
+        holds: bool | None = all(r.passed for r in results) if results else None
+        if holds is False and not any(r.passed is False for r in results):
+            holds = None
+        tried = min(((r.positions, r.borders) for r in results), default=(0, 0))
+        return Answer(holds, tuple(Evidence(PROBES, line) for line, _ in lines), *tried)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the results say beside, each once."""
+        return list(dict.fromkeys(note.rstrip(".") for r in self.results for note in r.notes))
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each probe that fails, with its counter-example."""
+        return [
+            f"probe '{r.probe}' of {r.subject} fails: {r.counter_example.what if r.counter_example else r.power}"
+            for r in self.results
+            if r.passed is False
+        ]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What some probes say together: as many positions, and borders among them, as the least thorough one tried."""
+
+    holds: bool | None
+    evidence: tuple[Evidence, ...]
+    positions: int
+    borders: int
+
+
+def read_probes(path: Path) -> Probed:
+    """What `run_probes` has written; BadInput if it is something else."""
+    try:
+        about, *results = (json.loads(line) for line in path.read_text().splitlines())
+        return Probed(about["seed"], about["artifact"], about["program"], tuple(_result(r) for r in results))
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise BadInput(f"{path} holds no results of probes: {e}") from None
+
+
+def _result(entry: dict[str, Any]) -> ProbeResult:
+    example = entry["counter_example"]
+    lists = {k: tuple(entry[k]) for k in ("seeds", "notes")}
+    return ProbeResult(**entry | lists | {"counter_example": CounterExample(**example) if example else None})

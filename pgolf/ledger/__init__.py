@@ -1,0 +1,270 @@
+"""The standing records, as data: one JSON file each in `ledger/`, every figure read from its logs.
+
+A new record is measured against one of these: its seeds, its bytes per token (they convert the margin), its
+hyperparameters (the full knob delta) and its curves (the plots).
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from pgolf.errors import BadInput, did_you_mean
+from pgolf.evidence.claims import Claims
+from pgolf.evidence.entry import Entry, read_entry
+from pgolf.evidence.lines import printable
+from pgolf.evidence.run import OF_THE_RUN, CurvePoint, Run, Sourced, T
+from pgolf.files import write_json
+from pgolf.stats.sample import LN2, Sample, from_seeds
+
+FOLDER = Path(str(files("pgolf.ledger") / "entries"))  # of the entries that ship with pgolf
+CURVE_POINTS = 60  # of a training curve: enough for a plot
+PULL_REQUESTS = {  # of the public archive's folders; what their logs and descriptions name
+    "2026-04-05_SP8192_GPTQ-Embeddings_SDClip_Loop45x2": 1394,
+    "2026-04-09_SP8192_3LayerRecur_ParResid_QK525_LegalTTT": 1493,
+    "2026-04-18_PR1626_CaseOps_Taper": 1729,
+    "2026-04-19_SP8192_CaseOps_GatedAttn_QuantGate_Loop45_PhasedTTT": 1736,
+    "2026-04-23_SP8192_CaseOps_SparseGate_QuantGate_Loop45_PhasedTTT_PolarNS_MinLR_FusedCE": 1787,
+    "2026-04-27_SmearGateBOSFix_PR1787Base_LQERAsym_PhasedTTT": 1851,
+}
+
+
+@dataclass(frozen=True)
+class StageScore:
+    """One evaluation: the log's name for it, our kind (see `run.Stage`), nats per token, bpb, seconds."""
+
+    stage: str
+    kind: str
+    val_loss: float | None
+    val_bpb: float
+    eval_seconds: float | None
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """What one seed reached. Sizes are bytes, times seconds; None is unknown.
+
+    `artifact_bytes` is code and model together. `curve` is (step, train loss in nats per token), thinned, and
+    `curve_seconds` the seconds of training at each of its points; empty where the log has not all of them.
+    """
+
+    seed: int | None
+    val_bpb: float
+    val_loss: float | None
+    stages: tuple[StageScore, ...] = ()
+    artifact_bytes: int | None = None
+    code_bytes: int | None = None
+    train_seconds: float | None = None
+    calibration_seconds: float | None = None
+    eval_seconds: float | None = None
+    steps: int | None = None
+    curve: tuple[tuple[int, float], ...] = ()
+    curve_seconds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A record to beat. `source` says where the figures were read; `val_sha256` is None for public logs."""
+
+    name: str
+    track: str
+    title: str
+    date: str
+    author: str
+    source: str
+    seeds: tuple[SeedScore, ...]
+    decimals: int
+    bytes_per_token: float | None
+    val_bytes: int | None
+    val_sha256: str | None = None
+    hardware: str | None = None
+    hyperparameters: Mapping[str, str] = field(default_factory=dict)
+
+    def sample(self) -> Sample:
+        """Its seeds as one side of a comparison."""
+        losses = [s.val_loss for s in self.seeds if s.val_loss is not None]
+        numbers = [s.seed for s in self.seeds if s.seed is not None]
+        return from_seeds(
+            self.name,
+            [s.val_bpb for s in self.seeds],
+            loss=losses if len(losses) == len(self.seeds) else (),
+            seeds=numbers if len(numbers) == len(self.seeds) else (),
+            bytes_per_token=self.bytes_per_token,
+            decimals=self.decimals,
+            val_sha256=self.val_sha256,
+            val_bytes=self.val_bytes,
+        )
+
+
+def names() -> list[str]:
+    """The records in the ledger."""
+    return sorted(p.name.removesuffix(".json") for p in FOLDER.iterdir() if p.name.endswith(".json"))
+
+
+def load(name: str) -> Standing:
+    """The ledger entry called `name`, or the one in a file whose path ends in `.json`.
+
+    Raises
+    ------
+    BadInput : no such entry (near misses are named), or a file that is none.
+
+    Examples
+    --------
+    >>> load("pr1493").seeds[0].val_bpb
+    1.08079352
+    """
+    path = Path(name) if name.endswith(".json") else FOLDER / f"{name}.json"
+    if not path.is_file():
+        raise BadInput(f"no ledger entry '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
+    try:
+        return TypeAdapter(Standing).validate_json(path.read_bytes())
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise BadInput(f"{path}: no ledger entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+
+
+def spreads(track: str) -> list[float]:
+    """Sample standard deviations (bpb) of the ledger's records of a track with three seeds or more, smallest first."""
+    records = [load(name) for name in names()]
+    return sorted(r.sample().std for r in records if r.track == track and len(r.seeds) >= 3)
+
+
+def write_standing(path: Path, standing: Standing) -> Path:
+    """Write a ledger entry as JSON, atomically."""
+    write_json(path, asdict(standing))
+    return path
+
+
+def from_runs(
+    runs: Sequence[Run],
+    *,
+    name: str,
+    track: str,
+    title: str,
+    date: str,
+    author: str,
+    source: str,
+) -> Standing:
+    """A ledger entry from the runs of a record, one a seed.
+
+    Raises
+    ------
+    BadInput : a run has no final score, or none is given.
+    """
+    scores = tuple(seed_score(run) for run in runs)
+    if not scores:
+        raise BadInput(f"{name}: no runs to make a ledger entry from")
+    finals = [run.final for run in runs if run.final]
+    per_token = bytes_per_token(scores)
+    return Standing(
+        name=name,
+        track=track,
+        title=title,
+        date=date,
+        author=author,
+        source=source,
+        seeds=scores,
+        decimals=min(f.decimals for f in finals),
+        bytes_per_token=per_token,
+        val_bytes=val_bytes(runs[0], per_token),
+        val_sha256=value(runs[0].val_sha256),
+        hardware=value(runs[0].hardware),
+        hyperparameters={k: v.value for k, v in runs[0].hyperparameters.items() if k not in OF_THE_RUN},
+    )
+
+
+def build(archive: Path, out: Path | None = None) -> list[Standing]:
+    """Make (or make again) a ledger entry of every record folder in `archive` whose logs have all final scores.
+
+    Parameters
+    ----------
+    archive : a folder of record folders.
+    out : where the entries go; default: the ledger that ships with pgolf.
+
+    Raises
+    ------
+    BadInput : no folder, or none in it with a scored run.
+    """
+    if not archive.is_dir():
+        raise BadInput(f"no folder {archive}: name a folder with record folders in it")
+    entries = [read_entry(p) for p in sorted(archive.iterdir()) if p.is_dir() and list(p.glob("submission*.json"))]
+    found = [_of_entry(e) for e in entries if e.runs and all(r.final for r in e.runs)]
+    if not found:
+        raise BadInput(f"{archive}: no record folder with a submission.json and scored runs in it")
+    for standing in found:
+        write_standing((out or FOLDER) / f"{standing.name}.json", standing)
+    return found
+
+
+def _of_entry(entry: Entry) -> Standing:
+    folder, claims = entry.path.name, entry.claims
+    number = PULL_REQUESTS.get(folder)
+    return from_runs(
+        entry.runs,
+        name=f"pr{number}" if number else folder,
+        track=claims.track or "10min_16mb",
+        title=claims.name or folder,
+        date=folder[:10],
+        author=_handle(claims) or claims.author or "unknown",
+        source=f"{folder}: {', '.join(entry.name_of(r) for r in entry.runs)}",
+    )
+
+
+def _handle(claims: Claims) -> str | None:
+    if claims.problem or not claims.file:
+        return None
+    handle = json.loads(claims.text).get("github_id")
+    return printable(handle) if isinstance(handle, str) else None
+
+
+def seed_score(run: Run) -> SeedScore:
+    """What one run reached; BadInput if its log has no final score."""
+    if run.final is None:
+        raise BadInput(f"{run.log}: no final score in this log")
+    curve = _thinned(run.train_curve)
+    seconds = tuple(round(p.seconds, 3) for p in curve if p.seconds is not None)
+    return SeedScore(
+        seed=value(run.seed),
+        val_bpb=run.final.val_bpb,
+        val_loss=run.final.val_loss,
+        stages=tuple(StageScore(s.name, s.kind, s.val_loss, s.val_bpb, s.eval_seconds) for s in run.stages),
+        artifact_bytes=value(run.artifact_bytes),
+        code_bytes=value(run.code_bytes),
+        train_seconds=value(run.train_seconds),
+        calibration_seconds=value(run.calibration_seconds),
+        eval_seconds=run.eval_seconds,
+        steps=value(run.steps),
+        curve=tuple((p.step, p.loss) for p in curve),
+        curve_seconds=seconds if len(seconds) == len(curve) else (),
+    )
+
+
+def _thinned(points: Sequence[CurvePoint]) -> list[CurvePoint]:
+    if len(points) <= CURVE_POINTS:
+        return list(points)
+    last = len(points) - 1
+    return [points[round(i * last / (CURVE_POINTS - 1))] for i in range(CURVE_POINTS)]
+
+
+def value(sourced: Sourced[T] | None) -> T | None:
+    """The value of a fact that may be unknown."""
+    return sourced.value if sourced else None
+
+
+def bytes_per_token(scores: Sequence[SeedScore]) -> float | None:
+    """Of the validation split, from the final (loss, bpb) pairs; None if a loss is unknown."""
+    losses = [s.val_loss for s in scores if s.val_loss is not None]
+    if len(losses) < len(scores):
+        return None
+    return math.fsum(losses) / math.fsum(s.val_bpb for s in scores) / LN2
+
+
+def val_bytes(run: Run, per_token: float | None) -> int | None:
+    """Bytes of the validation text: the log's own count, else tokens × bytes per token, which wobbles by 1e-4."""
+    if run.val_bytes:
+        return run.val_bytes.value
+    return round(run.val_tokens.value * per_token) if run.val_tokens and per_token else None

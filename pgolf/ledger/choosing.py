@@ -1,0 +1,58 @@
+"""The standing record that a new one is measured against: the ledger's, or one measured afresh on the text here."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pgolf import ledger
+from pgolf.evidence.logs import read_run
+from pgolf.ledger import Standing
+from pgolf.tracks import Track
+
+log = logging.getLogger(__name__)
+SAME_TOKENS = 0.01  # relative difference in bytes per token up to which losses per token compare
+
+
+def ledger_entry(track: Track, val_sha256: str) -> Standing | None:
+    """The track's standing record; None if it has to be measured afresh: it is on other text, or on no list.
+
+    Raises
+    ------
+    BadInput : it is on no list, and the track names no preset that measures it.
+    """
+    afresh = f"its seeds run here first, with preset {track.baseline_preset}"
+    if track.baseline_preset and track.standing not in ledger.names() and not Path(track.standing).is_file():
+        log.info("the ledger has no %s: %s", track.standing, afresh)
+        return None
+    standing = ledger.load(track.standing)
+    if track.baseline_preset is None or standing.val_sha256 == val_sha256:
+        return standing
+    log.info("the validation text here is not the one that %s was measured on: %s", track.standing, afresh)
+    return None
+
+
+def losses_at(standing: Standing, at: float, seconds: bool = False) -> list[float] | None:
+    """The training loss of each of its seeds at a step, or at a second of training, between the logged ones; None where
+    a seed's curve does not reach that far, or is not known."""
+    found = []
+    for seed in standing.seeds:
+        where = list(seed.curve_seconds) if seconds else [step for step, _ in seed.curve]
+        if not where or not where[0] <= at <= where[-1]:
+            return None
+        found.append(float(np.interp(at, where, [loss for _, loss in seed.curve])))
+    return found or None
+
+
+def measured_here(track: Track, folders: Sequence[Path], date: str) -> Standing:
+    """The standing record from the finished baseline runs in `folders`, one a seed."""
+    return ledger.from_runs(
+        [read_run(folder / "train.log") for folder in folders],
+        name=f"{Path(track.standing).stem}-here",  # not the ledger's: other text
+        track=track.name,
+        title=f"{Path(str(track.baseline_preset)).stem}, measured on this machine",
+        date=date,
+        author="pgolf",
+        source=f"seeds of preset {Path(str(track.baseline_preset)).stem}, run with this record",
+    )

@@ -1,0 +1,118 @@
+"""An audit for people, as tables for a terminal or a page. Words of logs and claims are shown, never interpreted."""
+
+import io
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pgolf.audit.audit import Audit
+from pgolf.audit.checks import Check, Status
+from pgolf.evidence.lines import printable
+from pgolf.ledger import value
+
+LIGHTS: dict[Status, tuple[str, str]] = {
+    "fail": ("✗ fail", "bold red"),
+    "warn": ("▲ warn", "yellow"),
+    "unknown": ("· unknown", "dim"),
+    "pass": ("● pass", "green"),
+}
+LONGEST = 2000  # characters of a message
+PLACES = 4  # lines of evidence that a table names
+
+
+def audit_tables(audit: Audit) -> RenderableType:
+    """Everything about one record: its seeds, the comparison if there is one, and every check."""
+    return Group(*_parts(audit))
+
+
+def _parts(audit: Audit) -> Iterator[RenderableType]:
+    yield Text(f"{printable(str(audit.folder))} · track {audit.track.name}", style="bold")
+    if audit.runs:
+        yield _seeds(audit)
+    if audit.mean_val_bpb is not None:
+        spread = "" if audit.std_val_bpb is None else f" · std {audit.std_val_bpb:.8f}"
+        yield Text(f"mean val_bpb {audit.mean_val_bpb:.8f}{spread} · n {len(audit.runs)}")
+    for name, text in audit.comparison.rows() if audit.comparison else ():
+        yield Text(f"{name}: {text}")
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("check", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("what the logs show", overflow="fold")
+    for check in audit.checks:
+        message = Text(printable(check.message, LONGEST))
+        if check.status != "pass" and check.evidence:
+            message.append(f"\n{_where(check)}", "dim")
+        table.add_row(check.id, _light(check), message)
+    yield table
+
+
+def _seeds(audit: Audit) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("log", overflow="fold", min_width=16)
+    for title in ("seed", "val_bpb", "bytes", "train + calib. s", "eval s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for run in audit.runs:
+        final, size = run.final, value(run.artifact_bytes)
+        calibration = f" + {run.calibration_seconds.value:g}" if run.calibration_seconds else ""
+        cells = (
+            audit.entry.name_of(run),
+            str(run.seed.value) if run.seed else "",
+            f"{final.val_bpb:.{final.decimals}f}" if final else "",
+            f"{size:,}" if size else "",
+            _seconds(value(run.train_seconds)) + calibration,
+            _seconds(run.eval_seconds),
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.3f}"
+
+
+def _light(check: Check) -> Text:
+    return Text(*LIGHTS[check.status])
+
+
+def _where(check: Check) -> str:
+    """The first lines of evidence, those of one file together."""
+    lines: dict[str, list[str]] = {}
+    for place in check.evidence[:PLACES]:
+        lines.setdefault(place.file, []).append(str(place.line))
+    more = f" +{len(check.evidence) - PLACES}" if len(check.evidence) > PLACES else ""
+    return "  ".join(f"{file}:{','.join(numbers)}" for file, numbers in lines.items()) + more
+
+
+def archive_table(audits: Sequence[Audit]) -> Table:
+    """One row a record: its score, and the checks that are not green."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("record", overflow="fold", ratio=2)
+    table.add_column("n", justify="right")
+    table.add_column("mean bpb", no_wrap=True)
+    table.add_column("checks", overflow="fold", ratio=3)
+    for audit in audits:
+        mean = "" if audit.mean_val_bpb is None else f"{audit.mean_val_bpb:.5f}"
+        table.add_row(Text(printable(audit.folder.name)), str(len(audit.runs)), mean, _lights(audit))
+    return table
+
+
+def _lights(audit: Audit) -> Text:
+    """The names of what fails and warns, the number of the rest."""
+    lights = Text()
+    for status, (light, style) in LIGHTS.items():
+        names = [c.id for c in audit.checks if c.status == status]
+        if names:
+            said = ", ".join(names) if status in ("fail", "warn") else f"{len(names)} {status}"
+            lights.append(f"{light[0]} {said}  ", style)
+    return lights
+
+
+def as_html(parts: Sequence[RenderableType]) -> str:
+    """The same as a page that loads nothing and runs nothing."""
+    console = Console(record=True, width=200, file=io.StringIO())
+    for part in parts:
+        console.print(part)
+    return console.export_html()

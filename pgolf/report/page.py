@@ -1,0 +1,251 @@
+"""A record on one page that explains itself: `report.html`, from a submission that is being written, or from anybody's
+record folder. It loads nothing, runs no script, and every figure on it is a log's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from markupsafe import Markup
+
+from pgolf import __version__
+from pgolf.audit.audit import Audit
+from pgolf.audit.checks import Check, Status
+from pgolf.audit.differences import KnobDelta, StageDelta, before_adaptation, knob_delta, stage_delta
+from pgolf.audit.measures import Limit, limits_of
+from pgolf.errors import BadInput
+from pgolf.evidence.plan import Attempt, Plan, read_plans
+from pgolf.evidence.probes import PROBES, Probed, read_probes
+from pgolf.evidence.run import Run
+from pgolf.files import sha256_file, write_atomic
+from pgolf.ledger import SeedScore, Standing, bytes_per_token, seed_score, value
+from pgolf.report import figures
+from pgolf.report.compliance import Statement
+from pgolf.report.render import render
+from pgolf.stats.comparison import Comparison
+from pgolf.tracks import Track
+
+NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows of one record.
+
+    Attributes
+    ----------
+    positive, reasons : the verdict, and why not; None where there is only an audit.
+    runs : one a seed; those with a final score make the figures.
+    standing, comparison : the record to beat, if one was named; `no_comparison` says why there is none.
+    sections : the compliance statement.
+    files : (name, bytes, SHA-256) of what the folder holds.
+    artifacts : SHA-256 of each seed's model.
+    probed : what the legality probes found.
+    """
+
+    title: str
+    author: str | None
+    date: str | None
+    summary: str
+    track: Track
+    runs: Sequence[Run]
+    standing: Standing | None
+    comparison: Comparison | None
+    no_comparison: str
+    checks: Sequence[Check]
+    positive: bool | None = None
+    reasons: Sequence[str] = ()
+    sections: Sequence[tuple[str, Sequence[Statement]]] = ()
+    plans: Sequence[Plan] = ()
+    attempts: Sequence[Attempt] = ()
+    files: Sequence[tuple[str, int, str]] = ()
+    artifacts: Mapping[int, str] = field(default_factory=dict)
+    probed: Probed | None = None
+
+    @cached_property
+    def scores(self) -> list[SeedScore]:
+        """What each seed reached, of those that came to a final score."""
+        return [seed_score(run) for run in self.runs if run.final]
+
+    @property
+    def mean(self) -> float | None:
+        return sum(s.val_bpb for s in self.scores) / len(self.scores) if self.scores else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation (n − 1) in bpb."""
+        if self.mean is None or len(self.scores) < 2:
+            return None
+        return float((sum((s.val_bpb - self.mean) ** 2 for s in self.scores) / (len(self.scores) - 1)) ** 0.5)
+
+    @property
+    def hardware(self) -> str | None:
+        """What the runs ran on, by their logs."""
+        return hardware_of(self.runs[0]) if self.runs else None
+
+    @property
+    def headline(self) -> str:
+        """The verdict in words."""
+        if self.positive is None:
+            failed = self.count("fail")
+            return f"{failed} check{'s' * (failed != 1)} fail{'s' * (failed == 1)}" if failed else "no check fails"
+        return "record" if self.positive else "no record"
+
+    @property
+    def light(self) -> Status:
+        """The colour of the headline."""
+        if self.positive is None:
+            return "fail" if self.count("fail") else "warn" if self.count("warn") else "pass"
+        return "pass" if self.positive else "fail"
+
+    def count(self, status: Status) -> int:
+        """How many checks came out so."""
+        return sum(c.status == status for c in self.checks)
+
+    @cached_property
+    def stages(self) -> list[StageDelta]:
+        """Every stage of both records."""
+        return stage_delta(self.scores, self.standing.seeds if self.standing else ())
+
+    @property
+    def own_stages(self) -> list[StageDelta]:
+        """The stages that were scored here."""
+        return [s for s in self.stages if s.new]
+
+    @property
+    def unadapted(self) -> StageDelta | None:
+        """The last stage before adaptation, where both records have one."""
+        return before_adaptation(self.stages)
+
+    @property
+    def knobs(self) -> list[KnobDelta]:
+        """Every knob that differs from the standing record's."""
+        ours = {k: v.value for k, v in self.runs[0].hyperparameters.items()} if self.runs else {}
+        return knob_delta(ours, self.standing.hyperparameters) if self.standing else []
+
+    @property
+    def limits(self) -> list[Limit]:
+        """The track's limits, and what was used of them."""
+        return limits_of(self.track, self.runs)
+
+    def state(self, limit: Limit) -> Status:
+        """Whether a limit is kept, missed inside the grace, or missed."""
+        if limit.margin is None:
+            return "unknown"
+        grace = self.track.limits.grace_seconds if limit.unit == "s" else 0.0
+        return "pass" if limit.margin >= 0 else "warn" if -limit.margin <= grace else "fail"
+
+    @property
+    def hashes(self) -> list[tuple[str, int | None, str]]:
+        """What, bytes, SHA-256: the folder's files, each seed's model, the validation tokens."""
+        rows: list[tuple[str, int | None, str]] = [*self.files]
+        for seed, sha256 in self.artifacts.items():
+            rows.append((f"model of seed {seed}", None, sha256))
+        texts = dict.fromkeys(run.val_sha256.value for run in self.runs if run.val_sha256)
+        rows += [("validation tokens", None, sha256) for sha256 in texts]
+        return rows
+
+    @property
+    def curves(self) -> list[tuple[str, dict[int, str]]]:
+        """The name of each seed, and its losses by step as they are printed; the standing record's seeds last."""
+        sides = [(f"seed {s.seed}", s) for s in self.scores]
+        sides += [(f"{self.standing.name} seed {s.seed}", s) for s in self.standing.seeds] if self.standing else []
+        return [(name, _losses(score)) for name, score in sides if score.curve]
+
+    @property
+    def curve_steps(self) -> list[int]:
+        """Every step that one of the curves has."""
+        return sorted({step for _, points in self.curves for step in points})
+
+    @property
+    def has_curves(self) -> bool:
+        return any(s.curve for s in self.scores)
+
+    @property
+    def standing_has_seconds(self) -> bool:
+        return any(s.curve_seconds for s in self.standing.seeds) if self.standing else False
+
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Of the validation text, from the final (loss, bpb) pairs."""
+        return bytes_per_token(self.scores) if self.scores else None
+
+    @property
+    def other_tokens(self) -> bool:
+        """Whether the standing record's tokens are of another length: losses per token then do not compare."""
+        ours, theirs = self.bytes_per_token, self.standing.bytes_per_token if self.standing else None
+        return bool(ours and theirs and abs(ours / theirs - 1) > 1e-3)
+
+    def loss_chart(self, by: figures.By) -> Markup:
+        """Training loss over steps, or over seconds."""
+        return figures.as_svg(
+            figures.loss_curves(self.scores, self.standing, by),
+            f"Training loss of each seed over {by}{f', {self.standing.name} behind' if self.standing else ''}; "
+            "the table below has the figures",
+        )
+
+    def stage_chart(self) -> Markup:
+        """bpb by stage, beside the standing record."""
+        figure = figures.stage_waterfall(self.stages, self.title, self.standing.name if self.standing else None)
+        return figures.as_svg(figure, "Bits per byte after each stage; the table below has the figures")
+
+    def gain_chart(self) -> Markup:
+        """Δ with its interval, against zero and the bar."""
+        if self.comparison is None:
+            return Markup()
+        label = f"The gain over {self.comparison.old.label} with its 95 % interval, against zero and the bar; "
+        return figures.as_svg(figures.gain_interval(self.comparison), label + "the table below has the figures")
+
+
+def _losses(score: SeedScore) -> dict[int, str]:
+    seconds = [f" ({s:.1f} s)" for s in score.curve_seconds] or [""] * len(score.curve)
+    return {step: f"{loss:.4f}{at}" for (step, loss), at in zip(score.curve, seconds, strict=True)}
+
+
+def hardware_of(run: Run) -> str | None:
+    """What a run ran on, by its log."""
+    name, world = value(run.hardware), value(run.world_size)
+    if name is None:
+        return None
+    return "CPU" if name == "cpu" else f"{world or '?'}x {name}"
+
+
+def of_audit(audit: Audit) -> Report:
+    """The report of a record folder that was audited.
+
+    Raises
+    ------
+    BadInput : a file of the folder cannot be read, or is not what its name says (plan.json, probes.jsonl).
+    """
+    claims = audit.entry.claims
+    try:
+        files = tuple((n, size, sha256_file(audit.folder / n)) for n, size in audit.entry.sizes.items() if n != NAME)
+    except OSError as e:
+        raise BadInput(f"cannot read {e.filename}: {e.strerror}") from None
+    return Report(
+        title=claims.name or audit.folder.resolve().name,
+        author=claims.author,
+        date=claims.date,
+        summary="",
+        track=audit.track,
+        runs=audit.runs,
+        standing=audit.previous,
+        comparison=audit.comparison,
+        no_comparison=audit.no_comparison,
+        checks=audit.checks,
+        plans=read_plans(audit.folder),
+        files=files,
+        probed=read_probes(audit.folder / PROBES) if PROBES in audit.entry.sizes else None,
+        artifacts={r.seed.value: r.artifact_sha256.value for r in audit.runs if r.seed and r.artifact_sha256},
+    )
+
+
+def page(reports: Sequence[Report]) -> str:
+    """One or several records as a page."""
+    return render("report.html.j2", reports=reports, version=__version__)
+
+
+def write_report(audits: Sequence[Audit], path: Path) -> Path:
+    """Write the page of these record folders."""
+    write_atomic(path, page([of_audit(a) for a in audits]))
+    return path

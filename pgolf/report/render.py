@@ -1,0 +1,110 @@
+"""Markdown and pages from templates. Whatever a template prints is escaped, so that no log or name can write into a
+report."""
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pgolf.evidence.lines import printable
+from pgolf.evidence.run import Evidence
+from pgolf.stats.comparison import format_p
+
+LONGEST = 2000  # characters of one value
+UNKNOWN = "unknown"
+MARKUP = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def escape(text: str) -> str:
+    r"""Text that Markdown and HTML show as it is: one line, no markup, no table cell left early, nobody mentioned.
+
+    Examples
+    --------
+    >>> print(escape("<b>|x|* [a](b)"))
+    &lt;b&gt;\|x\|\* \[a\](b)
+    """
+    text = MARKUP.sub(r"\\\1", html.escape(printable(text, LONGEST), quote=False))
+    return re.sub(r"@(?=\w)", "@\u200b", text)
+
+
+def code(text: object) -> Markup:
+    """Text as a code span, whatever is in it."""
+    words = printable(str(text), LONGEST).replace("`", "'").replace("|", "\\|")
+    return Markup(f"`{words}`" if words else "(empty)")
+
+
+def shell(lines: Sequence[str]) -> Markup:
+    """Commands as a block of code: nothing in it is escaped, and nothing in it ends it."""
+    return Markup("\n".join(["```bash", *(printable(line, LONGEST).replace("```", "") for line in lines), "```"]))
+
+
+def bpb(value: float | None) -> str:
+    """Bits per byte, or nats per token, with the community's eight decimals."""
+    return UNKNOWN if value is None else f"{value:.8f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign and eight decimals."""
+    return UNKNOWN if value is None else f"{value:+.8f}"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds to the millisecond."""
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def count(value: int | None) -> str:
+    """A whole number with thousands separators."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def ending(rules: Sequence[str]) -> str:
+    """What a plan's rules for running seeds say, as a sentence without its stop."""
+    why = {"limits": "misses a hard limit, or is going to", "loss": "has a hopeless loss beside the standing record's"}
+    return f"a seed that {', or '.join(why[rule] for rule in rules)} is ended early, and not replaced"
+
+
+def evidence(places: Sequence[Evidence]) -> Markup:
+    """Where something was read, as code spans; the first few of many."""
+    shown = ", ".join(code(f"{e.file}:{e.line}") for e in places[:4])
+    return Markup(f"{shown}, …" if len(places) > 4 else shown)
+
+
+def _in_markdown(value: Any) -> Any:
+    """What every expression of a template goes through. Numbers need no escape; only `Markup` is let through."""
+    if value is None:
+        return UNKNOWN
+    return value if isinstance(value, Markup | int | float) else Markup(escape(str(value)))
+
+
+def _in_html(value: Any) -> Any:
+    """The same for a page, where Jinja itself escapes what is left."""
+    if value is None:
+        return UNKNOWN
+    return value if isinstance(value, Markup | int | float) else printable(str(value), LONGEST)
+
+
+@cache
+def _environment(html: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("pgolf.report"),
+        autoescape=True,
+        finalize=_in_html if html else _in_markdown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters: list[Callable[..., str]] = [bpb, signed, seconds, count, ending]
+    filters += [] if html else [code, shell, evidence]
+    environment.filters |= {f.__name__: f for f in filters} | {"p": format_p}
+    return environment
+
+
+def render(template: str, **context: Any) -> str:
+    """The text of `templates/<template>`: a page if that is what it makes (*.html.j2), else Markdown."""
+    return _environment(template.endswith(".html.j2")).get_template(template).render(**context)

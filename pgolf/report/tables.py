@@ -1,0 +1,101 @@
+"""The seeds of a record as a table, the same in the terminal, in Prefect's UI and wherever else."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.table import Table
+
+from pgolf.audit.measures import Limit
+from pgolf.ledger import SeedScore
+from pgolf.report.render import code, escape
+from pgolf.report.submission import Verdict
+from pgolf.stats.comparison import Comparison
+
+STYLE: dict[str, Any] = {"box": SIMPLE, "pad_edge": False, "title_justify": "left", "title_style": "bold"}
+KINDS = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "sliding", "ttt": "TTT"}
+
+
+def seed_rows(scores: Sequence[SeedScore]) -> list[dict[str, str]]:
+    """One row a seed: bits per byte after each stage, final loss in nats, bytes, seconds."""
+    return [
+        {
+            "seed": str(score.seed),
+            **{title: _bpb(score, kind) for kind, title in KINDS.items()},
+            "val_loss": "" if score.val_loss is None else f"{score.val_loss:.5f}",
+            "bytes": "" if score.artifact_bytes is None else f"{score.artifact_bytes:,}",
+            "train s": "" if score.train_seconds is None else f"{score.train_seconds:.1f}",
+            "eval s": "" if score.eval_seconds is None else f"{score.eval_seconds:.1f}",
+        }
+        for score in scores
+    ]
+
+
+def _bpb(score: SeedScore, kind: str) -> str:
+    return next((f"{s.val_bpb:.5f}" for s in reversed(score.stages) if s.kind == kind), "")
+
+
+def seed_table(scores: Sequence[SeedScore]) -> Table:
+    """`seed_rows` for a terminal."""
+    table = Table(title="bits per byte by stage", **STYLE)
+    rows = seed_rows(scores)
+    for column in rows[0]:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row.values())
+    if len(scores) > 1:
+        table.add_section()
+        table.add_row("mean", *_means(scores))
+    return table
+
+
+def _means(scores: Sequence[SeedScore]) -> list[str]:
+    """Of each stage that every seed has."""
+    kinds = [{s.kind: s.val_bpb for s in score.stages} for score in scores]
+    return [
+        f"{sum(k[kind] for k in kinds) / len(kinds):.5f}" if all(kind in k for k in kinds) else "" for kind in KINDS
+    ]
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """The comparison with the standing record for a terminal."""
+    table = Table(title=f"against {comparison.old.label}", show_header=False, **STYLE)
+    for name, text in comparison.rows():
+        table.add_row(name, text)
+    return table
+
+
+def verdict_markdown(verdict: Verdict, scores: Sequence[SeedScore], where: Path) -> str:
+    """The verdict for a page: what speaks against it, the seeds, the comparison, the checks by outcome, the files."""
+    lines = [f"# {'A record' if verdict.positive else 'No record'}", ""]
+    lines += [f"- {escape(reason)}" for reason in verdict.reasons]
+    rows = seed_rows(scores)
+    lines += ["", *_markdown([list(row) for row in rows[:1]] + [list(row.values()) for row in rows])]
+    if verdict.comparison:
+        lines += ["", *_markdown([["", ""], *map(list, verdict.comparison.rows())])]
+    counts = Counter(check.status for check in verdict.checks)
+    lines += ["", "Checks: " + ", ".join(f"{n} {status}" for status, n in counts.items()), "", f"In {code(where)}:", ""]
+    lines += [f"- [{code(p.name)}]({p.resolve().as_uri()})" for p in sorted(where.iterdir()) if p.is_file()]
+    return "\n".join(lines)
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *body = [f"| {' | '.join(map(escape, row))} |" for row in rows]
+    return [head, "|---" * len(rows[0]) + "|", *body]
+
+
+def seed_news(score: SeedScore, limits: Sequence[Limit]) -> str:
+    """A finished seed in a line, and the limits that it misses."""
+    missed = [f"{m.what} {m.largest:,.1f} of {m.allowed:,.0f} {m.unit}" for m in limits if (m.margin or 0) < 0]
+    text = f"seed {score.seed} is done: val_bpb {score.val_bpb:.5f}"
+    return f"{text}; LIMIT MISSED: {', '.join(missed)}" if missed else text
+
+
+def verdict_news(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
+    """The verdict in a line or two."""
+    mean = sum(s.val_bpb for s in scores) / len(scores)
+    said = verdict.comparison.verdict if verdict.comparison else "not compared"
+    text = f"{'A RECORD' if verdict.positive else 'no record'}: val_bpb {mean:.5f} over {len(scores)} seeds, {said}"
+    return "\n".join([text, *(f"- {reason}" for reason in verdict.reasons)])

@@ -1,0 +1,581 @@
+"""Is the new mean really lower? Welch's test in the record's own units, with its power and its rounding.
+
+Δ is the gain, previous mean − new mean: positive is better. `t` keeps the sign of new − previous, as Welch's
+test of the new sample against the previous one gives it, so a gain has a negative t. Everything is in bits per
+byte (bpb); the bar is written in nats per token and converted with the previous record's bytes per token.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from scipy import optimize, stats
+
+from pgolf.errors import BadInput
+from pgolf.stats.sample import LN2, Sample, same_validation
+
+POWER = 0.9  # the chance of success that planned numbers of seeds and detectable gains are given for
+MOST_SEEDS = 200  # where the search for a number of seeds ends
+MOST = 1_000_000  # seeds of a side; nobody has so many, and more is beyond the arithmetic
+
+Outcome = Literal["clears", "undecided", "below", "worse", "no claim"]
+
+
+@dataclass(frozen=True)
+class Welch:
+    """One Welch test: t, Welch–Satterthwaite df, one-sided p, and the p that rounding of a summary allows."""
+
+    t: float
+    df: float
+    p: float
+    p_range: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Power:
+    """What these numbers of seeds can show, and how many would settle the question.
+
+    Attributes
+    ----------
+    alpha, power : level of the test and chance of success that the figures are for.
+    std_bpb : pooled sample standard deviation of both sides.
+    n_new, n_old : seeds of each side; the previous record's stay as they are.
+    smallest_delta_bpb, smallest_delta_nats : the smallest true Δ that would be shown to clear the bar.
+    seeds_to_settle : new seeds that decide an undecided comparison if the true Δ is the one seen; None
+        if no number of them would, or if there is nothing to settle.
+    """
+
+    alpha: float
+    power: float
+    std_bpb: float
+    n_new: int
+    n_old: int
+    smallest_delta_bpb: float
+    smallest_delta_nats: float
+    seeds_to_settle: int | None
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The differences of equal seed numbers: information only, Welch's test is the rule."""
+
+    seeds: tuple[int, ...]
+    delta_bpb: float
+    std_bpb: float
+    t: float | None
+    p_one_sided: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A new sample against the previous one. Unknown is None; `outcome` and `verdict` say what may be claimed.
+
+    Attributes
+    ----------
+    margin_nats, margin_bpb : the bar.
+    bytes_per_token : of the previous record's final stage: what converts the bar.
+    any_improvement : the test of H0: Δ ≤ 0.
+    clears_bar : the same test with the margin added to the new sample (H0: Δ ≤ margin).
+    ci95_bpb : two-sided 95 % interval of Δ.
+    doubts : why nothing can be claimed, a sentence each.
+    notes : what a reader has to know beside the figures, a sentence each.
+    """
+
+    new: Sample
+    old: Sample
+    alpha: float
+    margin_nats: float
+    margin_bpb: float | None
+    bytes_per_token: float | None
+    any_improvement: Welch | None
+    clears_bar: Welch | None
+    ci95_bpb: tuple[float, float] | None
+    power: Power | None
+    paired: Paired | None
+    doubts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def delta_bpb(self) -> float:
+        """The gain in bpb, previous − new."""
+        return self.old.mean - self.new.mean
+
+    @property
+    def delta_nats(self) -> float | None:
+        """The gain in nats per token of the previous record's tokenizer."""
+        return self.delta_bpb * LN2 * self.bytes_per_token if self.bytes_per_token else None
+
+    @property
+    def _whose_tokens(self) -> str:
+        """Nothing where both sides cut the text into tokens of one length; else whose tokens the nats are of."""
+        ours, theirs = self.new.bytes_per_token, self.old.bytes_per_token
+        return f" of {self.old.label}" if ours and theirs and abs(ours / theirs - 1) > 1e-3 else ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What may be claimed, in a word."""
+        if self.doubts or self.clears_bar is None or self.margin_bpb is None:
+            return "no claim"
+        if self.clears_bar.p < self.alpha:
+            return "clears"
+        if self.delta_bpb > self.margin_bpb:
+            return "undecided"
+        return "below" if self.delta_bpb > 0 else "worse"
+
+    @property
+    def clears(self) -> bool:
+        """Whether the bar is cleared at the level asked for."""
+        return self.outcome == "clears"
+
+    @property
+    def verdict(self) -> str:
+        """What may be claimed, in a sentence, labelled where seeds were added after results had been seen."""
+        sentence = f"cannot be claimed: {'; '.join(self.doubts)}"
+        if (welch := self.any_improvement) and (bar := self.clears_bar) and self.outcome != "no claim":
+            margin = f"{self.margin_nats:g} nats"
+            shown = "shown" if welch.p < self.alpha else "not shown either"
+            sentence = {
+                "clears": f"clears the bar: better by more than {margin}, p = {format_p(bar.p)} < {self.alpha:g}",
+                "undecided": f"undecided: the mean is better by more than {margin}, "
+                f"but p = {format_p(bar.p)} >= {self.alpha:g}",
+                "below": f"does not clear the bar: Δ is not above {margin}; "
+                f"any improvement at all is {shown} (p = {format_p(welch.p)})",
+                "worse": "no improvement: the new mean is not lower",
+            }[self.outcome]
+        if added := (*self.new.added_seeds, *self.old.added_seeds):
+            names = ", ".join(map(str, added))
+            sentence += f" [seeds {names} were added after results had been seen: not the p of one plan]"
+        return sentence
+
+    def as_json(self) -> dict[str, Any]:
+        """What `pgolf compare --json` prints; unknown is null."""
+        welch, bar = self.any_improvement, self.clears_bar
+        return {
+            "delta_bpb": self.delta_bpb,
+            "delta_nats": self.delta_nats,
+            "bytes_per_token": self.bytes_per_token,
+            "t": welch.t if welch else None,
+            "df": welch.df if welch else None,
+            "p_one_sided": welch.p if welch else None,
+            "margin_nats": self.margin_nats,
+            "margin_bpb": self.margin_bpb,
+            "t_margin": bar.t if bar else None,
+            "p_margin": bar.p if bar else None,
+            "ci95_bpb": list(self.ci95_bpb) if self.ci95_bpb else None,
+            "n_new": self.new.n,
+            "n_old": self.old.n,
+            "power": asdict(self.power) if self.power else None,
+            "verdict": self.verdict,
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The report as (name, value) pairs, each value printed with the digits that it has."""
+        digits = min(self.new.decimals, self.old.decimals)
+        nats = f" = {self.delta_nats:+.5f} nats per token{self._whose_tokens}" if self.delta_nats is not None else ""
+        rows = [
+            ("new", str(self.new)),
+            ("previous", str(self.old)),
+            ("Δ (previous − new)", f"{self.delta_bpb:+.{digits}f} bpb{nats}"),
+        ]
+        if self.ci95_bpb:
+            low, high = self.ci95_bpb
+            rows.append(("95 % interval of Δ", f"{low:+.{digits}f} … {high:+.{digits}f} bpb"))
+        if self.margin_bpb is not None and self.bytes_per_token is not None:
+            b = f"{self.bytes_per_token:.4f} bytes per token"
+            rows.append(("bar", f"{self.margin_nats:g} nats = {self.margin_bpb:.7f} bpb at {b}"))
+        if self.any_improvement:
+            rows.append(("p(any improvement)", _test_text(self.any_improvement)))
+        if self.clears_bar:
+            rows.append(("p(clears the bar)", _test_text(self.clears_bar)))
+        if self.power:
+            rows += _power_rows(self.power, digits, self.outcome)
+        if self.paired:
+            rows.append(("paired Δ (information only)", _paired_text(self.paired, digits)))
+        return [*rows, ("verdict", self.verdict)]
+
+
+def _test_text(test: Welch) -> str:
+    rounding = f"; rounding allows {test.p_range[0]:.1e} to {test.p_range[1]:.1e}" if test.p_range else ""
+    return f"{format_p(test.p)} (t = {test.t:.3f}, df = {test.df:.2f}{rounding})"
+
+
+def _power_rows(power: Power, digits: int, outcome: Outcome) -> list[tuple[str, str]]:
+    smallest = f"{power.smallest_delta_bpb:.{digits}f} bpb = {power.smallest_delta_nats:.5f} nats"
+    level = f"(α {power.alpha:g}, power {power.power:g})"
+    rows = [(f"smallest Δ that {power.n_new} seeds can show", f"{smallest} {level}")]
+    if outcome == "undecided":
+        needed = f"{power.seeds_to_settle} new ones, named in a new plan, if the true Δ is the one seen"
+        if power.seeds_to_settle is None:
+            needed = f"no number of new ones: the previous record's {power.n_old} leave too much open"
+        rows.append(("seeds that would settle it", needed))
+    return rows
+
+
+def _paired_text(paired: Paired, digits: int) -> str:
+    seeds = ", ".join(map(str, paired.seeds))
+    text = f"{paired.delta_bpb:+.{digits}f} bpb, std {paired.std_bpb:.{digits}f}, over seeds {seeds}"
+    return text if paired.p_one_sided is None else f"{text}; paired t-test {format_p(paired.p_one_sided)}"
+
+
+def format_p(p: float) -> str:
+    """A p-value with the digits it has, never as a bound that it misses.
+
+    Examples
+    --------
+    >>> format_p(0.020298374), format_p(5.856364e-07)
+    ('0.020298', '5.856e-07')
+    """
+    return f"{p:.6f}" if p >= 1e-3 else f"{p:.3e}"
+
+
+def compare(new: Sample, old: Sample, margin_nats: float = 0.005, alpha: float = 0.01) -> Comparison:
+    """Test a new sample against the previous record's: against zero, and against the bar.
+
+    Parameters
+    ----------
+    new, old : Sample
+        Raw seeds, a published summary, or one of each.
+    margin_nats : the bar, in nats per token of the previous record's tokenizer; 0 for none.
+    alpha : level of the one-sided test.
+
+    Returns
+    -------
+    Comparison
+        Its `t` is of new − previous (negative for a gain), its Δ is previous − new (positive for a gain).
+
+    Raises
+    ------
+    BadInput : the two were scored on different validation text, a negative margin, or alpha outside (0, 0.5].
+
+    References
+    ----------
+    .. [1] B. L. Welch, "The generalization of 'Student's' problem when several different population variances
+       are involved", Biometrika 34 (1947) 28-35.
+
+    Examples
+    --------
+    >>> from pgolf.stats.sample import parse_numbers
+    >>> new = parse_numbers("1.07928348,1.08024795,1.07996676")
+    >>> old = parse_numbers("1.08079352,1.08103103,1.08118408", bytes_per_token=3.72664)
+    >>> c = compare(new, old)
+    >>> welch = c.any_improvement
+    >>> f"{welch.t:.3f} {welch.df:.2f} {welch.p:.6f} {c.margin_bpb:.7f} {c.outcome}"
+    '-3.798 2.61 0.020298 0.0019357 below'
+    """
+    if not (0 <= margin_nats < math.inf and 0 < alpha <= 0.5):
+        raise BadInput(f"the margin ({margin_nats} nats) must be >= 0 and alpha ({alpha}) in (0, 0.5]")
+    notes = [same_validation(new, old)]
+    b = old.bytes_per_token or new.bytes_per_token
+    if b and not old.bytes_per_token and margin_nats:
+        notes.append(f"the bytes per token of {old.label} are unknown: {new.label}'s {b:.4f} convert the margin")
+    margin = margin_nats / LN2 / b if b else None if margin_nats else 0.0
+    testable = bool(new.std and old.std)
+    welch = _welch(new, old) if testable else None
+    bar = _welch(new, old, margin) if testable and margin is not None else None
+    return Comparison(
+        new=new,
+        old=old,
+        alpha=alpha,
+        margin_nats=margin_nats,
+        margin_bpb=margin,
+        bytes_per_token=b,
+        any_improvement=welch,
+        clears_bar=bar,
+        ci95_bpb=_interval(new, old, welch.df) if welch else None,
+        power=_power_of(new, old, margin, bar, b, alpha) if bar and margin is not None and b else None,
+        paired=_paired(new, old),
+        doubts=tuple(_doubts(new, old, margin)),
+        notes=(*notes, *_notes(new, old)),
+    )
+
+
+def _welch(new: Sample, old: Sample, margin: float = 0.0) -> Welch:
+    """The test of H1: new mean + margin < old mean; both stds are positive."""
+    t, p = stats.ttest_ind_from_stats(
+        new.mean + margin, new.std, new.n, old.mean, old.std, old.n, equal_var=False, alternative="less"
+    )
+    df = _satterthwaite(new.std, new.n, old.std, old.n)
+    return Welch(float(t), float(df), float(p), _p_range(new, old, margin))
+
+
+def _satterthwaite(std_1: Any, n_1: int, std_2: Any, n_2: int) -> Any:
+    """Welch–Satterthwaite degrees of freedom of numbers or arrays."""
+    a, b = std_1**2 / n_1, std_2**2 / n_2
+    return (a + b) ** 2 / (a**2 / (n_1 - 1) + b**2 / (n_2 - 1))
+
+
+def _interval(new: Sample, old: Sample, df: float) -> tuple[float, float]:
+    error = math.hypot(new.std / math.sqrt(new.n), old.std / math.sqrt(old.n))
+    low, high = stats.t.interval(0.95, df, loc=old.mean - new.mean, scale=error)
+    return float(low), float(high)
+
+
+def _p_range(new: Sample, old: Sample, margin: float) -> tuple[float, float] | None:
+    """Least and greatest p over all samples that round to the printed ones; None if neither is a summary."""
+    if not (new.rounded or old.rounded):
+        return None
+    # p rises with the difference of means, but a std moves df too: walk the stds instead of trusting corners.
+    shift = new.mean_rounding + old.mean_rounding
+    means = np.array([new.mean - shift, new.mean + shift]) + margin
+    stds = [np.linspace(max(s.std - s.std_rounding, 1e-12), s.std + s.std_rounding, 33) for s in (new, old)]
+    mean, new_std, old_std = np.meshgrid(means, *stds, indexing="ij")
+    p = stats.ttest_ind_from_stats(
+        mean, new_std, new.n, old.mean, old_std, old.n, equal_var=False, alternative="less"
+    ).pvalue
+    return float(p.min()), float(p.max())
+
+
+def _doubts(new: Sample, old: Sample, margin: float | None) -> list[str]:
+    doubts = [f"{s.label}: {d}" for s in (new, old) for d in s.doubts]
+    for s in (new, old):
+        if s.n < 2:
+            doubts.append(f"{s.label} has one seed, so its spread is unknown")
+        elif s.std == 0:
+            doubts.append(f"{s.label} has std 0: its seeds are not distinct, or its std was rounded away")
+    if margin is None:
+        doubts.append("bytes per token are unknown, so the margin in nats has no value in bpb (--bytes-per-token)")
+    return doubts
+
+
+def _notes(new: Sample, old: Sample) -> list[str]:
+    notes = []
+    for s in (new, old):
+        if s.rounded:
+            digits = f"mean to ±{s.mean_rounding:.0e}, std to ±{s.std_rounding:.0e}"
+            notes.append(f"{s.label} is a published summary, rounded: {digits}")
+    if 0 < new.std < old.std / 3:
+        notes.append(
+            f"the new std is {new.std:.2g} and the previous one was {old.std:.2g}: "
+            f"over {new.n} seeds so small a std can be luck"
+        )
+    return notes
+
+
+def _paired(new: Sample, old: Sample) -> Paired | None:
+    """Differences over the seed numbers that each side has exactly once; None for fewer than two."""
+    ours, theirs = dict(zip(new.seeds, new.values, strict=False)), dict(zip(old.seeds, old.values, strict=False))
+    shared = tuple(s for s in ours if s in theirs)
+    if len(ours) < len(new.seeds) or len(theirs) < len(old.seeds) or len(shared) < 2:
+        return None
+    gains = np.array([theirs[s] - ours[s] for s in shared])
+    std = float(gains.std(ddof=1))
+    if std == 0:
+        return Paired(shared, float(gains.mean()), std, None, None)
+    test = stats.ttest_1samp(-gains, 0.0, alternative="less")
+    return Paired(shared, float(gains.mean()), std, float(test.statistic), float(test.pvalue))
+
+
+def _power_of(new: Sample, old: Sample, margin: float, bar: Welch, b: float, alpha: float) -> Power:
+    squares = (new.n - 1) * new.std**2 + (old.n - 1) * old.std**2
+    std = math.sqrt(squares / (new.n + old.n - 2))
+    smallest = smallest_delta(std, new.n, old.n, margin=margin, alpha=alpha)
+    undecided = old.mean - new.mean > margin and bar.p >= alpha
+    needed = seeds_needed(std, old.mean - new.mean, old.n, margin=margin, alpha=alpha) if undecided else None
+    return Power(alpha, POWER, std, new.n, old.n, smallest, smallest * LN2 * b, needed)
+
+
+def power(
+    std: float, delta: float, n_new: int = 3, n_old: int = 3, *, margin: float = 0.0, alpha: float = 0.01
+) -> float:
+    """The chance that Welch's one-sided test shows a true gain of `delta` to be above `margin`.
+
+    Both sides are normal with the same standard deviation. The chance is the exact one: given the two sample
+    variances the test is a normal probability, which is then averaged over their chi-squared distributions. The
+    usual shortcut, a non-central t at fixed df, promises 0.80 where three seeds a side reach 0.64.
+
+    Parameters
+    ----------
+    std : standard deviation of one seed's score.
+    delta : true gain, previous − new, in the unit of `std`.
+    n_new, n_old : seeds of each side.
+    margin : the bar, in the same unit.
+    alpha : level of the test.
+
+    Returns
+    -------
+    float : between 0 and 1.
+
+    Raises
+    ------
+    BadInput : std not positive, fewer than two seeds on a side, or alpha outside (0, 0.5].
+
+    References
+    ----------
+    .. [1] D. G. Nel, C. A. van der Merwe, B. K. Moser, "The exact distributions of the univariate and
+       multivariate Behrens-Fisher statistics", Commun. Statist. Theory Meth. 19 (1990) 279-298.
+
+    Examples
+    --------
+    >>> round(power(0.0002, 0.0008), 2), round(power(0.0002, 0.0008, n_new=5), 2)
+    (0.64, 0.82)
+    """
+    if not (0 < std < math.inf and math.isfinite(delta)):
+        raise BadInput(f"std ({std}) must be positive and delta ({delta}) finite")
+    if not (2 <= n_new <= MOST and 2 <= n_old <= MOST):
+        raise BadInput(f"{n_new} new and {n_old} previous seeds: each side needs two or more, and {MOST:,} at most")
+    if not 0 < alpha <= 0.5:
+        raise BadInput(f"alpha ({alpha}) must be in (0, 0.5]")
+    node, weight = np.polynomial.legendre.leggauss(64)
+    share = (node + 1) / 2  # of the chi-squared distribution below a node
+    std_new = np.sqrt(stats.chi2.ppf(share, n_new - 1) / (n_new - 1))[:, None]  # in units of std
+    std_old = np.sqrt(stats.chi2.ppf(share, n_old - 1) / (n_old - 1))[None, :]
+    error = np.sqrt(std_new**2 / n_new + std_old**2 / n_old)
+    critical = stats.t.isf(alpha, _satterthwaite(std_new, n_new, std_old, n_old)) * error
+    chance = stats.norm.cdf(((delta - margin) / std - critical) / math.sqrt(1 / n_new + 1 / n_old))
+    return float(weight @ chance @ weight) / 4
+
+
+def smallest_delta(
+    std: float, n_new: int = 3, n_old: int = 3, *, margin: float = 0.0, alpha: float = 0.01, target: float = POWER
+) -> float:
+    """The smallest true gain that these seeds would show, with the chance `target`, to be above `margin`.
+
+    Parameters
+    ----------
+    std, n_new, n_old, margin, alpha : as for `power`.
+    target : the chance asked for.
+
+    Returns
+    -------
+    float : in the unit of `std`, the margin included.
+
+    Raises
+    ------
+    BadInput : as `power`, or target outside (0.5, 1).
+
+    References
+    ----------
+    .. [1] as for `power`.
+
+    Examples
+    --------
+    >>> round(smallest_delta(0.0002), 5)
+    0.00116
+    """
+    if not 0.5 < target < 1:
+        raise BadInput(f"power ({target}) must be in (0.5, 1)")
+    power(std, 0.0, n_new, n_old, alpha=alpha)  # refuses a std that is none before it scales the answer
+    chance = partial(power, 1.0, n_new=n_new, n_old=n_old, alpha=alpha)
+    high = 1.0
+    while chance(high) < target:
+        high *= 2
+    return margin + std * float(optimize.brentq(lambda gain: chance(gain) - target, 0.0, high, xtol=1e-6))
+
+
+def seeds_needed(
+    std: float, delta: float, n_old: int = 3, *, margin: float = 0.0, alpha: float = 0.01, target: float = POWER
+) -> int | None:
+    """How many new seeds show a true gain of `delta` to be above `margin`, the previous seeds staying as given.
+
+    Parameters
+    ----------
+    std, delta, n_old, margin, alpha : as for `power`.
+    target : the chance asked for.
+
+    Returns
+    -------
+    int or None : None if `delta` is not above `margin`, or if no number of new seeds is enough, because the
+        previous mean is itself known from only `n_old` seeds.
+
+    Raises
+    ------
+    BadInput : as `power`.
+
+    References
+    ----------
+    .. [1] as for `power`.
+
+    Examples
+    --------
+    >>> seeds_needed(0.0002, 0.001), seeds_needed(0.0002, 0.0004)
+    (4, None)
+    """
+    chance = partial(power, std, delta, n_old=n_old, margin=margin, alpha=alpha)
+    chance(n_new=2)  # refuses bad input before an answer of None could hide it
+    if delta <= margin:
+        return None
+    return next((n for n in range(2, MOST_SEEDS + 1) if chance(n_new=n) >= target), None)
+
+
+@dataclass(frozen=True)
+class SeedPlan:
+    """An answer to "how many seeds?": values in one unit, bpb or nats.
+
+    `chance` is that of `n_new` seeds to show `delta`; `smallest_delta` is what they show with the chance `target`;
+    `seeds_needed` new seeds have that chance for `delta` (None: no number has).
+    """
+
+    std: float
+    delta: float
+    margin: float
+    alpha: float
+    target: float
+    n_new: int
+    n_old: int
+    chance: float
+    smallest_delta: float
+    seeds_needed: int | None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The answer as (name, value) pairs."""
+        if self.seeds_needed is None and self.delta <= self.margin:
+            needed = "none would do: the gain is not above the margin"
+        elif self.seeds_needed is None:
+            needed = f"none would do: the previous record's {self.n_old} leave too much open"
+        else:
+            needed = str(self.seeds_needed)
+        return [
+            ("seeds needed", f"{needed} (α {self.alpha:g}, power {self.target:g}, {self.n_old} previous seeds)"),
+            (f"chance of {self.n_new} seeds", f"{self.chance:.3f}"),
+            (f"smallest Δ that {self.n_new} seeds can show", f"{self.smallest_delta:.3g}"),
+        ]
+
+
+def plan_seeds(
+    std: float,
+    delta: float,
+    *,
+    margin: float = 0.0,
+    n_new: int = 3,
+    n_old: int = 3,
+    alpha: float = 0.01,
+    target: float = POWER,
+) -> SeedPlan:
+    """How many seeds a gain takes, and what the planned ones can show.
+
+    Parameters
+    ----------
+    std, delta, margin, n_new, n_old, alpha : as for `power`.
+    target : the chance of success asked for.
+
+    Returns
+    -------
+    SeedPlan
+
+    Raises
+    ------
+    BadInput : as `power`, or target outside (0.5, 1).
+
+    References
+    ----------
+    .. [1] as for `power`.
+
+    Examples
+    --------
+    >>> plan_seeds(0.0002, 0.001).seeds_needed
+    4
+    """
+    return SeedPlan(
+        std=std,
+        delta=delta,
+        margin=margin,
+        alpha=alpha,
+        target=target,
+        n_new=n_new,
+        n_old=n_old,
+        chance=power(std, delta, n_new, n_old, margin=margin, alpha=alpha),
+        smallest_delta=smallest_delta(std, n_new, n_old, margin=margin, alpha=alpha, target=target),
+        seeds_needed=seeds_needed(std, delta, n_old, margin=margin, alpha=alpha, target=target),
+    )

@@ -1,0 +1,292 @@
+"""A submission's every number comes from its logs; a negative verdict makes a report; nothing hostile gets through.
+
+The logs are of six real runs of the trainer at a toy size: three `new` ones, and three `old` ones to beat.
+"""
+
+import json
+import re
+import shlex
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from pgolf import tracks
+from pgolf.audit.audit import audit
+from pgolf.errors import BadInput
+from pgolf.evidence.logs import read_run
+from pgolf.evidence.plan import Attempt, make_plan
+from pgolf.evidence.probes import CounterExample, ProbeResult
+from pgolf.files import sha256_file
+from pgolf.ledger import from_runs
+from pgolf.report.submission import RecordInputs, SeedRun, judge, write
+
+RECORDED = Path(__file__).parents[1] / "recorded"
+SEEDS = (42, 314, 999)
+CODE_BYTES = 87_728
+
+
+def standing(of: str = "old"):
+    runs = [read_run(RECORDED / of / str(seed) / "train.log") for seed in SEEDS]
+    return from_runs(
+        runs, name="base", track="cpu_smoke", title="Base", date="2026-05-01", author="a", source="three runs"
+    )
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> RecordInputs:
+    """Finished seeds of a record that clears the bar."""
+    program = tmp_path / "train_gpt.py"
+    program.write_bytes(b"#" * CODE_BYTES)
+    return RecordInputs(
+        record_id="r1",
+        name="A name",
+        author="An Author",
+        github_id="author",
+        date="2026-05-02",
+        track=tracks.load("cpu_smoke"),
+        preset="smoke",
+        plans=(make_plan("r1", "cpu_smoke", "smoke", SEEDS, {"data": "ab" * 32}, "2026-05-02T10:00:00+00:00"),),
+        runs=tuple(seed_run(tmp_path, seed) for seed in SEEDS),
+        train_gpt=program,
+        standing=standing(),
+        summary="What is new.",
+        environment={"DATA_DIR": "my data"},
+        prepare="pgolf data pydocs",
+    )
+
+
+def seed_run(folder: Path, seed: int, of: str = "new") -> SeedRun:
+    """A recorded run, with an artifact whose hash its events give."""
+    artifact, events = folder / f"{seed}.ptz", folder / f"{seed}.jsonl"
+    artifact.write_bytes(f"weights of {seed}".encode())
+    text = (RECORDED / of / str(seed) / "events.jsonl").read_text()
+    events.write_text(re.sub(r'"sha256": "\w+"', f'"sha256": "{sha256_file(artifact)}"', text))
+    attempt = Attempt(seed, 1, "finished", f"seeds/{seed}/attempt-1", "2026-05-02T10:00:01+00:00", None, 0)
+    return SeedRun(seed, RECORDED / of / str(seed) / "train.log", events, artifact, (attempt,))
+
+
+def written(inputs: RecordInputs, out: Path) -> Path:
+    return write(inputs, judge(inputs), out)
+
+
+def test_audit_of_a_written_folder_finds_nothing(inputs, tmp_path):
+    folder = written(inputs, tmp_path / "out")
+    assert folder == tmp_path / "out" / "records" / "cpu_smoke" / "2026-05-02_A_name"
+    checks = audit(folder, inputs.track, inputs.standing).checks
+    # these logs say nothing of the dataset's files
+    assert {c.id: c.status for c in checks if c.status != "pass"} == {"train-val-disjoint": "unknown"}
+
+
+def test_folder_holds_what_a_reviewer_needs_and_lists_it(inputs, tmp_path):
+    folder = written(inputs, tmp_path / "out")
+    names = {p.name for p in folder.iterdir()}
+    assert names == {
+        "README.md",
+        "submission.json",
+        "plan.json",
+        "report.html",
+        "train_gpt.py",
+        "loss_curves.png",
+        "stages.png",
+        *(f"train_seed{s}.log" for s in SEEDS),
+        *(f"train_seed{s}.events.jsonl" for s in SEEDS),
+    }
+    readme = (folder / "README.md").read_text()
+    for name in names - {"README.md"}:
+        assert f"| `{name}` | {(folder / name).stat().st_size:,} | `{sha256_file(folder / name)}` |" in readme
+
+
+def test_submission_json_has_the_communitys_keys_and_the_logs_numbers(inputs, tmp_path):
+    content = json.loads((written(inputs, tmp_path / "out") / "submission.json").read_text())
+    assert content["seeds"] == list(SEEDS)
+    assert content["val_bpb"] == round((2.79097916 + 2.78881881 + 2.79022942) / 3, 8)
+    assert content["seed_results"]["42"]["artifact_sha256"] == sha256_file(inputs.runs[0].artifact)
+    assert content["plans"] == [inputs.plans[0].sha256]
+    assert content["compliance"]["train_under_600s"] is True
+    assert content["compliance"]["score_first_ttt"] is None  # nobody has probed it
+    keys = {"author", "github_id", "name", "date", "track", "val_bpb_std", "hardware", "pytorch_version"}
+    assert keys <= content.keys()
+
+
+def test_readme_lists_the_whole_knob_delta(inputs, tmp_path):
+    readme = (written(inputs, tmp_path / "out") / "README.md").read_text()
+    table = readme.split("## What is different")[1].split("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \| `([^`]*)` \| `([^`]*)`", table, re.M) == [
+        ("ema_decay", "0.9", "0.8"),
+        ("matrix_lr", "0.02", "0.04"),
+    ]
+
+
+def test_readme_command_is_the_one_that_a_shell_reads(inputs, tmp_path):
+    readme = (written(inputs, tmp_path / "out") / "README.md").read_text()
+    command = readme.split("```bash\n")[1].split("```")[0].splitlines()[-1]
+    assert shlex.split(command) == ["SEED=42", "DATA_DIR=my data", "python", "train_gpt.py"]
+
+
+def test_writing_again_gives_the_same_bytes(inputs, tmp_path):
+    verdict = judge(inputs)
+    first = write(inputs, verdict, tmp_path / "out")
+    before = {p.name: p.read_bytes() for p in first.iterdir()}
+    (first.parent / f".{first.name}.left").mkdir()  # of a process that was killed while writing
+    assert write(inputs, verdict, tmp_path / "out") == first
+    assert {p.name: p.read_bytes() for p in first.iterdir()} == before
+    assert [p.name for p in first.parent.iterdir()] == [first.name]
+
+
+def test_negative_verdict_writes_a_report_and_no_submission(inputs, tmp_path):
+    inputs = replace(inputs, standing=standing("new"), runs=tuple(seed_run(tmp_path, s, "old") for s in SEEDS))
+    verdict = judge(inputs)
+    assert not verdict.positive and "no improvement" in verdict.reasons[0]
+    folder = write(inputs, verdict, tmp_path / "out")
+    assert folder == tmp_path / "out" / "report"
+    assert {p.name for p in folder.iterdir()} == {"README.md", "report.html", "loss_curves.png", "stages.png"}
+    assert (folder / "README.md").read_text().startswith("# NOT A RECORD: ")
+    assert not (tmp_path / "out" / "records").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda i, _: replace(i, runs=i.runs[:2]), "seed 999 was planned and did not finish"),
+        (lambda i, t: replace(i, runs=(i.runs[0], i.runs[0], *i.runs[2:])), "seed 314 was planned"),
+        (lambda i, t: tampered(i, t, "train_gpt.py"), "code-bytes"),
+        (lambda i, t: tampered(i, t, "artifact"), "artifact of seed 42 is not the one"),
+        (
+            lambda i, t: replace(i, standing=replace(i.standing, val_sha256="0" * 64, val_bytes=9)),
+            "different validation",
+        ),
+        (lambda i, t: oversize(i), "artifact-bytes"),
+    ],
+)
+def test_what_spoils_a_record(inputs, tmp_path, spoil, reason):
+    verdict = judge(spoil(inputs, tmp_path))
+    assert not verdict.positive
+    assert any(reason in r for r in verdict.reasons), verdict.reasons
+
+
+def tampered(inputs, folder, what):
+    path = folder / "other"
+    path.write_bytes(b"something else")
+    if what == "artifact":
+        return replace(inputs, runs=(replace(inputs.runs[0], artifact=path), *inputs.runs[1:]))
+    return replace(inputs, train_gpt=path)
+
+
+def oversize(inputs):
+    limits = replace(inputs.track.limits, artifact_bytes=100_000)
+    return replace(inputs, track=replace(inputs.track, limits=limits))
+
+
+def test_report_is_the_readmes_page(inputs, tmp_path):
+    folder = written(inputs, tmp_path / "out")
+    text = (folder / "report.html").read_text()
+    assert '<span class="pill pass">record</span>' in text
+    for run in inputs.runs:
+        assert sha256_file(run.artifact) in text
+    for name in ("train_gpt.py", "submission.json", "plan.json", "train_seed42.log"):
+        assert sha256_file(folder / name) in text
+    assert inputs.plans[0].sha256 in text and "Score-first TTT" in text
+    negative = write(inputs, replace(judge(inputs), positive=False, reasons=("too late",)), tmp_path / "out")
+    text = (negative / "report.html").read_text()
+    assert '<span class="pill fail">no record</span>' in text and "<li>too late</li>" in text
+
+
+def test_seeds_added_later_are_said_to_be(inputs, tmp_path):
+    first = make_plan("r1", "cpu_smoke", "smoke", SEEDS[:2], {}, "2026-05-02T10:00:00+00:00")
+    inputs = replace(inputs, plans=(first, first.with_seeds([999], "2026-05-02T11:00:00+00:00")))
+    folder = written(inputs, tmp_path / "out")
+    assert (folder / "plan-2.json").is_file()
+    readme = (folder / "README.md").read_text()
+    assert "added after results had been seen: 999" in readme
+    assert "seeds 999 were added" in json.loads((folder / "submission.json").read_text())["significance"]["verdict"]
+
+
+def test_every_attempt_is_in_the_record(inputs, tmp_path):
+    failed = Attempt(42, 1, "lost", "seeds/42/attempt-1", "2026-05-02T10:00:01+00:00", reason="its machine went away")
+    again = replace(inputs.runs[0].attempts[0], number=2)
+    inputs = replace(inputs, runs=(replace(inputs.runs[0], attempts=(failed, again)), *inputs.runs[1:]))
+    folder = written(inputs, tmp_path / "out")
+    assert "| 42 | 1 | lost |" in (folder / "README.md").read_text()
+    assert len(json.loads((folder / "submission.json").read_text())["attempts"]) == 4
+
+
+HOSTILE = "</table><script>alert(1)</script> | [x](javascript:y) `a` ```\n\n# head $x_1$ @all \x1b[31m"
+
+
+def test_hostile_names_are_only_text(inputs, tmp_path):
+    inputs = replace(
+        inputs,
+        name=HOSTILE,
+        author=HOSTILE,
+        summary=HOSTILE,
+        standing=replace(inputs.standing, name=HOSTILE, hyperparameters={HOSTILE: HOSTILE}),
+    )
+    folder = written(inputs, tmp_path / "out")
+    assert re.fullmatch(r"2026-05-02_[\w.+-]+", folder.name)
+    readme = (folder / "README.md").read_text()
+    outside = re.sub(r"`[^`\n]*`", "", readme)  # a code span shows its content as it is
+    assert "<script" not in outside and "](javascript" not in outside.replace("\\]", "")
+    assert "\n# head" not in readme and "\x1b" not in readme
+    rows = [line for line in readme.splitlines() if line.startswith("| ")]
+    table = [len(re.findall(r"(?<!\\)\|", r)) for r in rows if "alert" in r]
+    assert table and set(table) <= {3, 4, 5}  # two, three and four columns: no cell was ended early
+
+
+@pytest.mark.parametrize(("name", "date"), [("///", "2026-05-02"), ("ok", "2026-5-2"), ("..", "2026-05-02")])
+def test_names_that_make_no_folder(inputs, name, date):
+    with pytest.raises(BadInput, match="folder name"):
+        judge(replace(inputs, name=name, date=date))
+
+
+def test_a_missing_log_is_bad_input_and_leaves_nothing(inputs, tmp_path):
+    verdict = judge(inputs)
+    gone = replace(inputs, runs=(replace(inputs.runs[0], log=tmp_path / "gone.log"), *inputs.runs[1:]))
+    with pytest.raises(BadInput, match=r"gone\.log"):
+        write(gone, verdict, tmp_path / "out")
+    assert [p for p in (tmp_path / "out").rglob("*") if p.is_file() or p.name.startswith(".")] == []
+
+
+def probes_of(inputs: RecordInputs, folder: Path, **spoilt) -> Path:
+    """What the probes of the first seed's artifact left, all passed, but for `spoilt` of the first result."""
+    named = [("causal", "ttt"), ("score before update", "ttt"), ("normalised", "ttt"), ("one pass", "ttt")]
+    named += [("byte-exact", "fixed"), ("sealed", "train_gpt.py")]
+    tried = {"normalised": 2187, "one pass": 2187}
+    results = [ProbeResult(p, f"{of} of final_model", True, True, "Tried.", tried.get(p, 9), 4) for p, of in named]
+    results = [result.as_json() for result in results]
+    results[0] |= spoilt
+    hashes = {"artifact": sha256_file(inputs.runs[0].artifact), "program": sha256_file(inputs.train_gpt)}
+    lines = [json.dumps(entry) for entry in ({"seed": 42} | hashes, *results)]
+    (folder / "probes.jsonl").write_text("\n".join(lines) + "\n")
+    return folder / "probes.jsonl"
+
+
+def test_what_was_probed_is_claimed_and_names_its_lines(inputs, tmp_path):
+    folder = written(replace(inputs, probes=probes_of(inputs, tmp_path)), tmp_path / "out")
+    readme = (folder / "README.md").read_text()
+    assert "**yes** — Each token is scored before any update on it: tested at 9 positions or more" in readme
+    assert "(`probes.jsonl:2`, `probes.jsonl:3`)" in readme
+    assert "2187" not in readme.partition("## Legality probes")[0]  # no more is claimed than every probe has tried
+    assert readme.count("uses no network: train\\_gpt.py gave the same score sealed off") == 1
+    assert json.loads((folder / "submission.json").read_text())["compliance"]["score_first_ttt"] is True
+    assert (folder / "probes.jsonl").read_bytes() == (tmp_path / "probes.jsonl").read_bytes()
+
+
+def test_a_probe_that_was_not_run_leaves_it_unknown(inputs, tmp_path):
+    folder = written(replace(inputs, probes=probes_of(inputs, tmp_path, passed=None)), tmp_path / "out")
+    assert folder.parent.name == "cpu_smoke"
+    assert json.loads((folder / "submission.json").read_text())["compliance"]["score_first_ttt"] is None
+
+
+def test_a_probe_that_fails_spoils_the_record(inputs, tmp_path):
+    example = CounterExample("the loss at position 7 moves from 1 to 2", 7, 9, "token", 0, 1.0, 2.0)
+    probes = probes_of(inputs, tmp_path, passed=False, counter_example=asdict(example))
+    verdict = judge(replace(inputs, probes=probes))
+    assert verdict.reasons == ("probe 'causal' of ttt of final_model fails: the loss at position 7 moves from 1 to 2",)
+    assert "the loss at position 7 moves" in (write(inputs, verdict, tmp_path / "out") / "README.md").read_text()
+
+
+def test_probes_of_another_artifact_prove_nothing(inputs, tmp_path):
+    probes = probes_of(inputs, tmp_path)
+    inputs.train_gpt.write_bytes(b"!" * CODE_BYTES)
+    assert "what was probed is not what this record has made (SHA-256)" in judge(replace(inputs, probes=probes)).reasons

@@ -1,0 +1,65 @@
+"""What is said of a record in a table, a page of Prefect's UI, and a line in a chat."""
+
+import html
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from pgolf import tracks
+from pgolf.audit.measures import limits_of
+from pgolf.evidence.logs import read_run
+from pgolf.ledger import load, seed_score
+from pgolf.report.submission import Verdict
+from pgolf.report.tables import seed_news, seed_table, verdict_markdown, verdict_news
+from pgolf.stats.comparison import compare
+
+RECORDED = Path(__file__).parents[1] / "recorded"
+
+
+def verdict(*reasons: str) -> Verdict:
+    comparison = compare(load("pr1736").sample(), load("pr1493").sample())
+    return Verdict(not reasons, comparison, (), reasons)
+
+
+def test_markdown_holds_the_seeds_the_comparison_and_the_files(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("")
+    text = verdict_markdown(verdict(), load("pr1736").seeds, tmp_path)
+    assert text.startswith("# A record\n")
+    rows = [line for line in text.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [row.split(" | ")[0] for row in rows] == ["| 0", "| 42", "| 1234"]
+    assert all(f"{s.val_bpb:.5f}" in row for s, row in zip(load("pr1736").seeds, rows, strict=True))
+    plain = re.sub(r"\\(?=[_~|*])", "", html.unescape(text))
+    for name, value in compare(load("pr1736").sample(), load("pr1493").sample()).rows():
+        assert f"| {name} | {value} |" in plain
+    assert f"[`report.html`]({(tmp_path / 'report.html').as_uri()})" in text
+
+
+def test_markdown_shows_reasons_as_they_are(tmp_path: Path) -> None:
+    text = verdict_markdown(verdict("<script>alert(1)</script> | [x](javascript:y)"), load("pr1736").seeds, tmp_path)
+    assert text.startswith("# No record\n")
+    assert "<script>" not in text and "](javascript" not in text.replace("\\]", "")
+
+
+def test_table_ends_with_the_mean_of_every_stage() -> None:
+    seeds = load("pr1493").seeds
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(seed_table(seeds))
+    last = console.export_text().rstrip().splitlines()[-1].split()
+    assert last == ["mean", "1.08766", "1.09949", "1.08274", "1.08100"]
+
+
+def test_news_of_a_seed_names_the_limits_that_it_misses() -> None:
+    run = read_run(RECORDED / "new" / "42" / "train.log")
+    track = tracks.load("cpu_smoke")
+    score = seed_score(run)
+    assert seed_news(score, limits_of(track, [run])) == f"seed 42 is done: val_bpb {score.val_bpb:.5f}"
+    tight = replace(track, limits=replace(track.limits, artifact_bytes=1000))
+    assert "LIMIT MISSED: code and model" in seed_news(score, limits_of(tight, [run]))
+
+
+def test_news_of_the_verdict_says_why_not() -> None:
+    assert verdict_news(verdict(), load("pr1736").seeds).startswith("A RECORD: val_bpb 1.06549 over 3 seeds, clears")
+    assert verdict_news(verdict("too late"), load("pr1736").seeds).endswith("\n- too late")
