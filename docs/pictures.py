@@ -18,7 +18,7 @@ from pgolf.record.board import Board
 from pgolf.record.progress import Progress
 from pgolf.report import figures
 from pgolf.report.leaderboard import write_leaderboard
-from pgolf.report.page import of_audit, write_report
+from pgolf.report.page import report_of_audit, write_report
 
 IMAGES = Path(__file__).parent / "images"
 SHARES = (0.3, 0.62, 0.86)  # of each seed's events: how far the live view has come
@@ -49,7 +49,7 @@ def main() -> None:
 
 def draw_plots(found: Audit) -> None:
     """The two that a submission's README has."""
-    report = of_audit(found)
+    report = report_of_audit(found)
     assert report.standing
     figures.save_png(figures.loss_curves(report.scores, report.standing), IMAGES / "loss_curves.png", "Training loss")
     stages = figures.stage_waterfall(report.stages, report.title, report.standing.name)

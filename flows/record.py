@@ -42,7 +42,7 @@ from pgolf.evidence.manifest import check_files, list_files, list_pods
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.probes import read_probes
 from pgolf.files import hash_folder, sha256_file, write_atomic
-from pgolf.ledger import SeedScore, Standing, seed_score, write_standing
+from pgolf.ledger import SeedScore, StandingRecord, seed_score, write_standing
 from pgolf.ledger.choosing import ledger_entry, measured_here
 from pgolf.notify import flush, notify
 from pgolf.pack import pack
@@ -312,7 +312,7 @@ def make(record: Record, parallel: int | None, wanted: Wanted) -> Outcome:
 
 
 def train(
-    record: Record, jobs: Sequence[Job], at_once: int, standing: Standing | None, wanted: Wanted
+    record: Record, jobs: Sequence[Job], at_once: int, standing: StandingRecord | None, wanted: Wanted
 ) -> dict[str, dict[int, Path]]:
     """Every seed of every job on pods, `at_once` at the same time; the finished attempts by job and seed.
 
@@ -356,7 +356,7 @@ def train(
     return collect(record, runs, futures)
 
 
-def judge_of(record: Record, standing: Standing | None) -> Judge:
+def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
     """The rules of the record's plan. Losses that do not compare with the standing record's end nothing."""
     track, config = record.request.track, config_of(record.request.knobs)
     why = incomparable(standing, config, record.dataset.val_bytes / record.dataset.val_tokens)
@@ -421,7 +421,7 @@ def collect(
     return finished
 
 
-def conclude(record: Record, finished: Mapping[int, Path], standing: Standing) -> Outcome:
+def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRecord) -> Outcome:
     """From finished seeds to the verdict and its folder."""
     probes = probed(record, *next(iter(finished.items()))) if record.request.probe else None
     inputs = replace(gather(record, finished, standing), probes=probes)

@@ -798,11 +798,11 @@ def compare(
     A side is a record folder, a ledger entry (pr1493), several of these with commas between (reproductions, pooled),
     final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3).
     """
-    from pgolf.audit.operand import read_side
+    from pgolf.audit.operand import read_operand
     from pgolf.stats import comparison as stats
 
-    new_side = read_side(new, "new numbers", bytes_per_token)
-    old_side = read_side(old, "previous numbers", bytes_per_token)
+    new_side = read_operand(new, "new numbers", bytes_per_token)
+    old_side = read_operand(old, "previous numbers", bytes_per_token)
     comparison = stats.compare(new_side, old_side, margin_nats, alpha)
     if as_json:
         typer.echo(json.dumps(comparison.as_json(), indent=2, allow_nan=False))

@@ -12,7 +12,7 @@ import httpx
 log = logging.getLogger(__name__)
 VARIABLE = "PGOLF_WEBHOOK_URL"
 TIMEOUT_S = 10.0
-LONGEST = 1900  # characters: Discord refuses more than 2000
+MAX_MESSAGE_CHARS = 1900  # characters: Discord refuses more than 2000
 _sending: set[threading.Thread] = set()
 
 
@@ -21,7 +21,7 @@ def notify(text: str) -> None:
     url = os.environ.get(VARIABLE, "").strip()
     if not url:
         return
-    thread = threading.Thread(target=_send, args=(url, text[:LONGEST]), daemon=True)
+    thread = threading.Thread(target=_send, args=(url, text[:MAX_MESSAGE_CHARS]), daemon=True)
     _sending.add(thread)
     thread.start()
 

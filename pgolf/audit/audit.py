@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pgolf import ledger, tracks
-from pgolf.audit.checks import Case, Check, run_checks
+from pgolf.audit.checks import Check, Review, run_checks
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Run
-from pgolf.ledger import Standing, value
+from pgolf.ledger import StandingRecord, value
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
@@ -33,7 +33,7 @@ class Audit:
     std_val_bpb: float | None
     bytes_per_token: float | None
     comparison: Comparison | None
-    previous: Standing | None = None
+    previous: StandingRecord | None = None
     no_comparison: str = ""
 
     @property
@@ -90,7 +90,7 @@ def _seed_json(entry: Entry, run: Run) -> dict[str, Any]:
 def audit(
     folder: Path,
     track: Track | None = None,
-    against: Standing | Path | str | None = None,
+    against: StandingRecord | Path | str | None = None,
     strict: bool = False,
 ) -> Audit:
     """Audit one record folder.
@@ -116,10 +116,10 @@ def audit(
     if against is None and entry.claims.previous_record in ledger.names():
         against = entry.claims.previous_record
     previous = previous_record(against) if against is not None else None
-    case = Case(entry, track, previous, grace=0.0 if strict else track.limits.grace_seconds)
-    sample = case.sample()
+    review = Review(entry, track, previous, grace=0.0 if strict else track.limits.grace_seconds)
+    sample = review.sample()
     try:
-        checks = run_checks(case)
+        checks = run_checks(review)
     except OSError as e:
         raise BadInput(f"cannot read {e.filename}: {e.strerror}") from None
     return Audit(
@@ -130,9 +130,9 @@ def audit(
         mean_val_bpb=sample.mean if sample else None,
         std_val_bpb=sample.std if sample and sample.n > 1 else None,
         bytes_per_token=sample.bytes_per_token if sample else None,
-        comparison=case.comparison,
+        comparison=review.comparison,
         previous=previous,
-        no_comparison=case.no_comparison,
+        no_comparison=review.no_comparison,
     )
 
 
@@ -142,14 +142,14 @@ def _track_of(entry: Entry) -> Track:
     return tracks.load(said if said in tracks.names() else DEFAULT_TRACK)
 
 
-def previous_record(against: Standing | Path | str) -> Standing:
+def previous_record(against: StandingRecord | Path | str) -> StandingRecord:
     """The record to beat: a ledger entry, its name, or the record whose folder this is.
 
     Raises
     ------
     BadInput : there is neither such a folder nor such a ledger entry, or the folder's logs have no final score.
     """
-    if isinstance(against, Standing):
+    if isinstance(against, StandingRecord):
         return against
     if Path(against).is_dir():
         entry = read_entry(Path(against))
@@ -168,7 +168,7 @@ def previous_record(against: Standing | Path | str) -> Standing:
 def audit_folders(
     folders: Sequence[Path],
     track: Track | None = None,
-    against: Standing | Path | str | None = None,
+    against: StandingRecord | Path | str | None = None,
     strict: bool = False,
 ) -> list[Audit]:
     """Audit several record folders against one previous record. Raises BadInput as `audit` does, before any check."""

@@ -14,7 +14,7 @@ STAGES = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "slidin
 
 
 @dataclass(frozen=True)
-class KnobDelta:
+class KnobDifference:
     """A knob whose value differs; None where a dump does not have it."""
 
     knob: str
@@ -28,16 +28,16 @@ class KnobDelta:
         return "only there" if self.new is None else "changed"
 
 
-def knob_delta(new: Mapping[str, str], old: Mapping[str, str]) -> list[KnobDelta]:
+def knob_differences(new: Mapping[str, str], old: Mapping[str, str]) -> list[KnobDifference]:
     """All knobs in which two dumps differ, changed ones first.
 
     Examples
     --------
-    >>> knob_delta({"ttt_epochs": "4", "ln_scale": "1"}, {"ttt_epochs": "3", "ln_scale": "True"})
-    [KnobDelta(knob='ttt_epochs', old='3', new='4')]
+    >>> knob_differences({"ttt_epochs": "4", "ln_scale": "1"}, {"ttt_epochs": "3", "ln_scale": "True"})
+    [KnobDifference(knob='ttt_epochs', old='3', new='4')]
     """
     knobs = sorted((new.keys() | old.keys()) - OF_THE_RUN)
-    deltas = [KnobDelta(k, old.get(k), new.get(k)) for k in knobs if not same_value(new.get(k), old.get(k))]
+    deltas = [KnobDifference(k, old.get(k), new.get(k)) for k in knobs if not same_value(new.get(k), old.get(k))]
     return sorted(deltas, key=lambda d: ("changed", "only here", "only there").index(d.kind))
 
 
@@ -63,7 +63,7 @@ def _canonical(text: str) -> float | str:
 
 
 @dataclass(frozen=True)
-class StageDelta:
+class StageDifference:
     """One stage of both records: the seeds' bpb on each side; an empty side did not score this stage."""
 
     kind: str
@@ -86,11 +86,11 @@ class StageDelta:
         return None if old is None or new is None else old - new
 
 
-def stage_delta(new: Sequence[SeedScore], old: Sequence[SeedScore]) -> list[StageDelta]:
+def stage_differences(new: Sequence[SeedScore], old: Sequence[SeedScore]) -> list[StageDifference]:
     """The stages that either record scored, in the order of the pipeline, each over all its seeds."""
     ours, theirs = [_by_kind(s) for s in new], [_by_kind(s) for s in old]
     rows = [
-        StageDelta(kind, label, _all(kind, theirs), _all(kind, ours))
+        StageDifference(kind, label, _all(kind, theirs), _all(kind, ours))
         for kind, label in (*STAGES.items(), ("other", "other"))
     ]
     return [r for r in rows if r.old or r.new]
@@ -105,7 +105,7 @@ def _all(kind: str, scores: Sequence[Mapping[str, float]]) -> tuple[float, ...]:
     return tuple(s[kind] for s in scores) if scores and all(kind in s for s in scores) else ()
 
 
-def before_adaptation(stages: Sequence[StageDelta]) -> StageDelta | None:
+def before_adaptation(stages: Sequence[StageDifference]) -> StageDifference | None:
     """The last stage before adaptation that both records scored from the artifact, if the final one is adapted."""
     kinds = [s.kind for s in stages if s.gain is not None]
     if "ttt" not in kinds:

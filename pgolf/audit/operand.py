@@ -5,14 +5,14 @@ from pathlib import Path
 
 from pgolf import ledger, tracks
 from pgolf.audit.audit import DEFAULT_TRACK
-from pgolf.audit.checks import Case
+from pgolf.audit.checks import Review
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.entry import read_entry
 from pgolf.evidence.plan import read_plans
 from pgolf.stats.sample import Sample, parse_numbers, pool
 
 
-def read_side(text: str, label: str, bytes_per_token: float | None = None) -> Sample:
+def read_operand(text: str, label: str, bytes_per_token: float | None = None) -> Sample:
     """The final scores that `text` names.
 
     Parameters
@@ -32,7 +32,7 @@ def read_side(text: str, label: str, bytes_per_token: float | None = None) -> Sa
     if "=" in text or all(_is_number(p) for p in parts):
         return parse_numbers(text, label, bytes_per_token)
     if len(parts) > 1:
-        return pool([read_side(p, label, bytes_per_token) for p in parts])
+        return pool([read_operand(p, label, bytes_per_token) for p in parts])
     if text.endswith(".json") or text in ledger.names():
         return ledger.load(text).sample()
     near = did_you_mean(text, ledger.names())
@@ -52,8 +52,8 @@ def _is_number(text: str) -> bool:
 
 def _of_folder(folder: Path) -> Sample:
     """Its seeds by its logs; seeds that are copies, or were added to the plan later, are marked as such."""
-    case = Case(read_entry(folder), tracks.load(DEFAULT_TRACK))
-    sample = case.sample()
+    review = Review(read_entry(folder), tracks.load(DEFAULT_TRACK))
+    sample = review.sample()
     if sample is None:
         raise BadInput(f"{folder}: not every seed's log has a final score; `pgolf audit {folder}` says which")
     plans = read_plans(folder)

@@ -15,7 +15,7 @@ from typing import Any
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
 
-LONGEST = 1 << 18  # bytes of a submission.json or a README that are read
+MAX_CLAIMS_BYTES = 1 << 18  # bytes of a submission.json or a README that are read
 DEEPEST = 6  # nested objects that are looked into
 MOST_SEEDS = 50
 
@@ -122,7 +122,7 @@ def read_claims(folder: Path) -> Claims:
     claims = Claims(file=printable(path.name))
     try:
         with path.open("rb") as f:
-            claims.text = f.read(LONGEST).decode("utf-8-sig", errors="replace")
+            claims.text = f.read(MAX_CLAIMS_BYTES).decode("utf-8-sig", errors="replace")
         content = json.loads(claims.text, parse_float=_decimal, parse_int=_decimal, parse_constant=lambda _: None)
     except (OSError, ValueError, RecursionError) as e:
         claims.problem = f"no JSON: {printable(str(e), 100)}"
@@ -256,6 +256,6 @@ def read_text(path: Path) -> str:
     """The text of a README, as much of it as anybody would read; '' if there is none."""
     try:
         with path.open("rb") as f:
-            return f.read(LONGEST).decode("utf-8", errors="replace")
+            return f.read(MAX_CLAIMS_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-LONGEST = 1 << 16  # characters of a line that are looked at; a longer line is cut, not refused
+MAX_LINE_CHARS = 1 << 16  # characters of a line that are looked at; a longer line is cut, not refused
 SHOWN = 200  # characters of a log's own words that go into a report
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
@@ -32,7 +32,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
         encoding = "utf-16" if f.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     with path.open(encoding=encoding, errors="replace", newline="\n") as f:
         number, inside = 1, False  # inside: this piece continues a line that was cut
-        while piece := f.readline(LONGEST):
+        while piece := f.readline(MAX_LINE_CHARS):
             ends = piece.endswith("\n")
             if not inside:
                 text = piece.rstrip("\r\n")

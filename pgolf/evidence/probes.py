@@ -62,7 +62,7 @@ class Probed:
     program: str
     results: tuple[ProbeResult, ...]
 
-    def of(self, *probes: str, evaluator: str | tuple[str, ...] = "") -> "Answer":
+    def answer(self, *probes: str, evaluator: str | tuple[str, ...] = "") -> "Answer":
         """Whether all these probes (of one evaluator, or of any) pass; None where one was not run."""
         lines = [
             (line, r) for line, r in enumerate(self.results, 2) if r.probe in probes and r.subject.startswith(evaluator)

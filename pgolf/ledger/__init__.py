@@ -67,7 +67,7 @@ class SeedScore:
 
 
 @dataclass(frozen=True)
-class Standing:
+class StandingRecord:
     """A record to beat. `source` says where the figures were read; `val_sha256` is None for public logs."""
 
     name: str
@@ -105,7 +105,7 @@ def names() -> list[str]:
     return sorted(p.name.removesuffix(".json") for p in FOLDER.iterdir() if p.name.endswith(".json"))
 
 
-def load(name: str) -> Standing:
+def load(name: str) -> StandingRecord:
     """The ledger entry called `name`, or the one in a file whose path ends in `.json`.
 
     Raises
@@ -121,7 +121,7 @@ def load(name: str) -> Standing:
     if not path.is_file():
         raise BadInput(f"no ledger entry '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
     try:
-        return TypeAdapter(Standing).validate_json(path.read_bytes())
+        return TypeAdapter(StandingRecord).validate_json(path.read_bytes())
     except ValidationError as e:
         first = e.errors()[0]
         raise BadInput(f"{path}: no ledger entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
@@ -133,7 +133,7 @@ def spreads(track: str) -> list[float]:
     return sorted(r.sample().std for r in records if r.track == track and len(r.seeds) >= 3)
 
 
-def write_standing(path: Path, standing: Standing) -> Path:
+def write_standing(path: Path, standing: StandingRecord) -> Path:
     """Write a ledger entry as JSON, atomically."""
     write_json(path, asdict(standing))
     return path
@@ -148,7 +148,7 @@ def from_runs(
     date: str,
     author: str,
     source: str,
-) -> Standing:
+) -> StandingRecord:
     """A ledger entry from the runs of a record, one a seed.
 
     Raises
@@ -160,7 +160,7 @@ def from_runs(
         raise BadInput(f"{name}: no runs to make a ledger entry from")
     finals = [run.final for run in runs if run.final]
     per_token = bytes_per_token(scores)
-    return Standing(
+    return StandingRecord(
         name=name,
         track=track,
         title=title,
@@ -177,7 +177,7 @@ def from_runs(
     )
 
 
-def build(archive: Path, out: Path | None = None) -> list[Standing]:
+def build(archive: Path, out: Path | None = None) -> list[StandingRecord]:
     """Make (or make again) a ledger entry of every record folder in `archive` whose logs have all final scores.
 
     Parameters
@@ -200,7 +200,7 @@ def build(archive: Path, out: Path | None = None) -> list[Standing]:
     return found
 
 
-def _of_entry(entry: Entry) -> Standing:
+def _of_entry(entry: Entry) -> StandingRecord:
     folder, claims = entry.path.name, entry.claims
     number = PULL_REQUESTS.get(folder)
     return from_runs(

@@ -8,14 +8,14 @@ import numpy as np
 
 from pgolf import ledger
 from pgolf.evidence.logs import read_run
-from pgolf.ledger import Standing
+from pgolf.ledger import StandingRecord
 from pgolf.tracks import Track
 
 log = logging.getLogger(__name__)
 SAME_TOKENS = 0.01  # relative difference in bytes per token up to which losses per token compare
 
 
-def ledger_entry(track: Track, val_sha256: str) -> Standing | None:
+def ledger_entry(track: Track, val_sha256: str) -> StandingRecord | None:
     """The track's standing record; None if it has to be measured afresh: it is on other text, or on no list.
 
     Raises
@@ -33,7 +33,7 @@ def ledger_entry(track: Track, val_sha256: str) -> Standing | None:
     return None
 
 
-def losses_at(standing: Standing, at: float, seconds: bool = False) -> list[float] | None:
+def losses_at(standing: StandingRecord, at: float, seconds: bool = False) -> list[float] | None:
     """The training loss of each of its seeds at a step, or at a second of training, between the logged ones; None where
     a seed's curve does not reach that far, or is not known."""
     found = []
@@ -45,7 +45,7 @@ def losses_at(standing: Standing, at: float, seconds: bool = False) -> list[floa
     return found or None
 
 
-def measured_here(track: Track, folders: Sequence[Path], date: str) -> Standing:
+def measured_here(track: Track, folders: Sequence[Path], date: str) -> StandingRecord:
     """The standing record from the finished baseline runs in `folders`, one a seed."""
     return ledger.from_runs(
         [read_run(folder / "train.log") for folder in folders],

@@ -22,7 +22,7 @@ SUM_TOLERANCE = 1e-6  # of a distribution's sum
 LOSS_TOLERANCE = 1e-5  # nats between a loss and −log p(target): float32 has steps of 1e-6 at 10 nats
 LENGTH_TOLERANCE = 1e-4  # nats: another length makes other batches, which round otherwise
 BOUNDARIES = 4  # beginnings of documents that are moved, where an order is announced
-LONGEST = 1 << 15  # positions of a stream that nobody gave a length
+MAX_POSITIONS = 1 << 15  # positions of a stream that nobody gave a length
 INFLUENCE_PASSES = 4  # full passes a stream that look how far one changed token reaches
 Progress = Callable[[str, int, int], None]
 
@@ -46,7 +46,7 @@ def subject_of(name: str, make: Make, length: int | None = None, tokens: Tensor 
 
     Parameters
     ----------
-    length : positions of a stream; None: enough to see the state change a few times, up to LONGEST.
+    length : positions of a stream; None: enough to see the state change a few times, up to MAX_POSITIONS.
     tokens : real ones, of which streams are cut; None: streams are made up.
     """
     evaluator = make()
@@ -90,7 +90,7 @@ def _long_enough(make: Make, vocab_size: int, most: int | None) -> int:
             seen = watch(make, synthetic(0, length + 1, vocab_size), want_logp=False, heap=heap)
         changes = sum(a != b for a, b in pairwise(seen.states))
         longer = 4 * length + 3
-        if changes >= 4 or longer > LONGEST or longer * vocab_size > 1 << 26 or (most and longer > most):
+        if changes >= 4 or longer > MAX_POSITIONS or longer * vocab_size > 1 << 26 or (most and longer > most):
             return min(length, most or length)
         length = longer
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-LONGEST = 191  # RunPod's limit
+MAX_NAME_CHARS = 191  # RunPod's limit
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ def pod_name(owner: str, record_id: str, slot: str, nonce: str) -> str:
     'pgolf.me.10min_16mb-pr1812-0f.1.pod-1.c0ffee'
     """
     name = f"pgolf.{owner}.{record_id}.{slot}.{nonce}"
-    assert len(name) <= LONGEST
+    assert len(name) <= MAX_NAME_CHARS
     return name
 
 

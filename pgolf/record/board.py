@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pgolf.ledger import Standing
+from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.record.progress import Progress
 from pgolf.tracks import Limits
@@ -52,7 +52,7 @@ class Board:
         self,
         labels: list[str],
         console: Console = console,
-        standing: Standing | None = None,
+        standing: StandingRecord | None = None,
         limits: Limits | None = None,
         bytes_per_token: float | None = None,
         cost: Callable[[], float | None] = lambda: None,

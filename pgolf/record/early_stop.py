@@ -16,7 +16,7 @@ import numpy as np
 
 from pgolf.evidence.plan import Rule
 from pgolf.files import write_json
-from pgolf.ledger import Standing
+from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.record.progress import Progress
 from pgolf.tracks import EarlyStop, Limits
@@ -44,7 +44,7 @@ class Judge:
     limits: Limits
     policy: EarlyStop
     capped: bool = True
-    standing: Standing | None = None
+    standing: StandingRecord | None = None
 
     def __call__(self, progress: Progress) -> Decision | None:
         """What to do about a seed: None lets it go on."""
@@ -120,7 +120,7 @@ def evaluation_to_come(p: Progress, policy: EarlyStop) -> float | None:
     return sum(p.passes.values()) + (p.heard - then) + pace * (p.total - p.done)
 
 
-def incomparable(standing: Standing | None, config: Config, bytes_per_token: float) -> str | None:
+def incomparable(standing: StandingRecord | None, config: Config, bytes_per_token: float) -> str | None:
     """Why losses at a step say nothing beside the standing record's; None where they compare."""
     if standing is None:
         return "the standing record is measured with this one"

@@ -18,7 +18,7 @@ from pgolf.errors import BadInput
 from pgolf.evidence.manifest import list_files
 from pgolf.evidence.plan import Rule, make_plan, read_plans, write_plan
 from pgolf.files import sha256_file, write_atomic
-from pgolf.ledger import Standing
+from pgolf.ledger import StandingRecord
 from pgolf.presets import config_of
 from pgolf.record.request import Request
 from pgolf.record.seeds import ARTIFACT, EVENTS, LOG, PROGRAM, attempts
@@ -106,7 +106,7 @@ def scored_sha256(record: Record) -> str:
     return tokens_sha256(load_validation(config))
 
 
-def gather(record: Record, finished: Mapping[int, Path], standing: Standing) -> RecordInputs:
+def gather(record: Record, finished: Mapping[int, Path], standing: StandingRecord) -> RecordInputs:
     """What a verdict is made from: the finished attempts' folders by seed, in the plan's order."""
     request, plans = record.request, tuple(read_plans(record.folder))
     made = request.track.corpus == "pydocs"

@@ -19,7 +19,7 @@ LIGHTS: dict[Status, tuple[str, str]] = {
     "unknown": ("· unknown", "dim"),
     "pass": ("● pass", "green"),
 }
-LONGEST = 2000  # characters of a message
+MAX_MESSAGE_CHARS = 2000  # characters of a message
 PLACES = 4  # lines of evidence that a table names
 
 
@@ -42,7 +42,7 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
     table.add_column("", no_wrap=True)
     table.add_column("what the logs show", overflow="fold")
     for check in audit.checks:
-        message = Text(printable(check.message, LONGEST))
+        message = Text(printable(check.message, MAX_MESSAGE_CHARS))
         if check.status != "pass" and check.evidence:
             message.append(f"\n{_where(check)}", "dim")
         table.add_row(check.id, _light(check), message)

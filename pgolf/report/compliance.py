@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pgolf.audit.differences import KnobDelta, StageDelta, before_adaptation
+from pgolf.audit.differences import KnobDifference, StageDifference, before_adaptation
 from pgolf.audit.measures import artifact_bytes, train_and_calibration
 from pgolf.evidence.plan import Attempt, Plan
 from pgolf.evidence.probes import Answer, Probed
 from pgolf.evidence.run import Evidence, Run
-from pgolf.ledger import Standing
+from pgolf.ledger import StandingRecord
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
@@ -36,12 +36,12 @@ class Facts:
 
     track: Track
     runs: Sequence[Run]
-    standing: Standing
+    standing: StandingRecord
     comparison: Comparison | None
     plans: Sequence[Plan]
     attempts: Sequence[Attempt]
-    knobs: Sequence[KnobDelta]
-    stages: Sequence[StageDelta]
+    knobs: Sequence[KnobDifference]
+    stages: Sequence[StageDifference]
     program_bytes: int
     probed: Probed | None = None
 
@@ -105,7 +105,7 @@ def _knob(facts: Facts, name: str) -> str:
 
 
 def _probes(facts: Facts, *names: str, evaluator: str | tuple[str, ...] = "") -> Answer:
-    return facts.probed.of(*names, evaluator=evaluator) if facts.probed else Answer(None, (), 0, 0)
+    return facts.probed.answer(*names, evaluator=evaluator) if facts.probed else Answer(None, (), 0, 0)
 
 
 def _tried(facts: Facts, answer: Answer) -> str:

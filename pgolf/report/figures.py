@@ -20,9 +20,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pgolf.audit.differences import StageDelta
+from pgolf.audit.differences import StageDifference
 from pgolf.evidence.lines import printable
-from pgolf.ledger import SeedScore, Standing
+from pgolf.ledger import SeedScore, StandingRecord
 from pgolf.stats.comparison import Comparison
 
 INK, QUIET, GRID, PAPER = "#1f2328", "#6e7781", "#e6e8eb", "#ffffff"
@@ -46,7 +46,7 @@ TIPS, BETWEEN = "tips:", " \N{SYMBOL FOR RECORD SEPARATOR} "  # how an artist's 
 By = Literal["step", "seconds"]
 
 
-def loss_curves(new: Sequence[SeedScore], standing: Standing | None, by: By = "step") -> Figure:
+def loss_curves(new: Sequence[SeedScore], standing: StandingRecord | None, by: By = "step") -> Figure:
     """Training loss of every seed (nats per token) over steps or seconds, the standing record's seeds behind."""
     figure, axes = _blank("training loss, nats per token")
     curves = [(s, SEEDS[i % len(SEEDS)], f"seed {s.seed}", 1.5) for i, s in enumerate(new)]
@@ -86,7 +86,7 @@ def _zoom(axes: Axes, curves: Sequence[list[tuple[float, float]]]) -> float:
     return max(losses) + room
 
 
-def stage_waterfall(stages: Sequence[StageDelta], new_name: str, standing_name: str | None) -> Figure:
+def stage_waterfall(stages: Sequence[StageDifference], new_name: str, standing_name: str | None) -> Figure:
     """bpb of each stage, the standing record beside the new one.
 
     A bar runs from the mean of the stage before to this one's, a line is the mean, every seed is a dot, and the number

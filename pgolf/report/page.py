@@ -11,14 +11,20 @@ from markupsafe import Markup
 from pgolf import __version__
 from pgolf.audit.audit import Audit
 from pgolf.audit.checks import Check, Status
-from pgolf.audit.differences import KnobDelta, StageDelta, before_adaptation, knob_delta, stage_delta
+from pgolf.audit.differences import (
+    KnobDifference,
+    StageDifference,
+    before_adaptation,
+    knob_differences,
+    stage_differences,
+)
 from pgolf.audit.measures import Limit, limits_of
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt, Plan, read_plans
 from pgolf.evidence.probes import PROBES, Probed, read_probes
 from pgolf.evidence.run import Run
 from pgolf.files import sha256_file, write_atomic
-from pgolf.ledger import SeedScore, Standing, bytes_per_token, seed_score, value
+from pgolf.ledger import SeedScore, StandingRecord, bytes_per_token, seed_score, value
 from pgolf.report import figures
 from pgolf.report.compliance import Statement
 from pgolf.report.render import render
@@ -49,7 +55,7 @@ class Report:
     summary: str
     track: Track
     runs: Sequence[Run]
-    standing: Standing | None
+    standing: StandingRecord | None
     comparison: Comparison | None
     no_comparison: str
     checks: Sequence[Check]
@@ -103,25 +109,25 @@ class Report:
         return sum(c.status == status for c in self.checks)
 
     @cached_property
-    def stages(self) -> list[StageDelta]:
+    def stages(self) -> list[StageDifference]:
         """Every stage of both records."""
-        return stage_delta(self.scores, self.standing.seeds if self.standing else ())
+        return stage_differences(self.scores, self.standing.seeds if self.standing else ())
 
     @property
-    def own_stages(self) -> list[StageDelta]:
+    def own_stages(self) -> list[StageDifference]:
         """The stages that were scored here."""
         return [s for s in self.stages if s.new]
 
     @property
-    def unadapted(self) -> StageDelta | None:
+    def unadapted(self) -> StageDifference | None:
         """The last stage before adaptation, where both records have one."""
         return before_adaptation(self.stages)
 
     @property
-    def knobs(self) -> list[KnobDelta]:
+    def knobs(self) -> list[KnobDifference]:
         """Every knob that differs from the standing record's."""
         ours = {k: v.value for k, v in self.runs[0].hyperparameters.items()} if self.runs else {}
-        return knob_delta(ours, self.standing.hyperparameters) if self.standing else []
+        return knob_differences(ours, self.standing.hyperparameters) if self.standing else []
 
     @property
     def limits(self) -> list[Limit]:
@@ -210,7 +216,7 @@ def hardware_of(run: Run) -> str | None:
     return "CPU" if name == "cpu" else f"{world or '?'}x {name}"
 
 
-def of_audit(audit: Audit) -> Report:
+def report_of_audit(audit: Audit) -> Report:
     """The report of a record folder that was audited.
 
     Raises
@@ -247,5 +253,5 @@ def page(reports: Sequence[Report]) -> str:
 
 def write_report(audits: Sequence[Audit], path: Path) -> Path:
     """Write the page of these record folders."""
-    write_atomic(path, page([of_audit(a) for a in audits]))
+    write_atomic(path, page([report_of_audit(a) for a in audits]))
     return path

@@ -14,7 +14,7 @@ from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
 from pgolf.stats.comparison import format_p
 
-LONGEST = 2000  # characters of one value
+MAX_VALUE_CHARS = 2000  # characters of one value
 UNKNOWN = "unknown"
 MARKUP = re.compile(r"([\\`*_\[\]|~#])")
 
@@ -27,19 +27,21 @@ def escape(text: str) -> str:
     >>> print(escape("<b>|x|* [a](b)"))
     &lt;b&gt;\|x\|\* \[a\](b)
     """
-    text = MARKUP.sub(r"\\\1", html.escape(printable(text, LONGEST), quote=False))
+    text = MARKUP.sub(r"\\\1", html.escape(printable(text, MAX_VALUE_CHARS), quote=False))
     return re.sub(r"@(?=\w)", "@\u200b", text)
 
 
 def code(text: object) -> Markup:
     """Text as a code span, whatever is in it."""
-    words = printable(str(text), LONGEST).replace("`", "'").replace("|", "\\|")
+    words = printable(str(text), MAX_VALUE_CHARS).replace("`", "'").replace("|", "\\|")
     return Markup(f"`{words}`" if words else "(empty)")
 
 
 def shell(lines: Sequence[str]) -> Markup:
     """Commands as a block of code: nothing in it is escaped, and nothing in it ends it."""
-    return Markup("\n".join(["```bash", *(printable(line, LONGEST).replace("```", "") for line in lines), "```"]))
+    return Markup(
+        "\n".join(["```bash", *(printable(line, MAX_VALUE_CHARS).replace("```", "") for line in lines), "```"])
+    )
 
 
 def bpb(value: float | None) -> str:
@@ -85,7 +87,7 @@ def _in_html(value: Any) -> Any:
     """The same for a page, where Jinja itself escapes what is left."""
     if value is None:
         return UNKNOWN
-    return value if isinstance(value, Markup | int | float) else printable(str(value), LONGEST)
+    return value if isinstance(value, Markup | int | float) else printable(str(value), MAX_VALUE_CHARS)
 
 
 @cache

@@ -15,7 +15,14 @@ from typing import Any
 
 from pgolf.audit.audit import audit
 from pgolf.audit.checks import Check
-from pgolf.audit.differences import STAGES, KnobDelta, StageDelta, before_adaptation, knob_delta, stage_delta
+from pgolf.audit.differences import (
+    STAGES,
+    KnobDifference,
+    StageDifference,
+    before_adaptation,
+    knob_differences,
+    stage_differences,
+)
 from pgolf.audit.measures import Limit, limits_of
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import read_entry
@@ -23,7 +30,7 @@ from pgolf.evidence.plan import Attempt, Plan, write_plan
 from pgolf.evidence.probes import PROBES, Probed, read_probes
 from pgolf.evidence.run import Run
 from pgolf.files import sha256_file, write_atomic, write_json
-from pgolf.ledger import SeedScore, Standing, from_runs, spreads, val_bytes, value
+from pgolf.ledger import SeedScore, StandingRecord, from_runs, spreads, val_bytes, value
 from pgolf.report import compliance
 from pgolf.report.compliance import Facts, Statement
 from pgolf.report.figures import loss_curves, save_png, stage_waterfall
@@ -82,7 +89,7 @@ class RecordInputs:
     plans: tuple[Plan, ...]
     runs: tuple[SeedRun, ...]
     train_gpt: Path
-    standing: Standing
+    standing: StandingRecord
     summary: str = ""
     nproc: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -128,9 +135,9 @@ class Draft:
     std: float
     comparison: Comparison | None
     no_comparison: str
-    knobs: list[KnobDelta]
-    stages: list[StageDelta]
-    unadapted: StageDelta | None
+    knobs: list[KnobDifference]
+    stages: list[StageDifference]
+    unadapted: StageDifference | None
     limits: list[Limit]
     sections: list[tuple[str, list[Statement]]]
     flags: dict[str, bool | None]
@@ -158,7 +165,7 @@ class Draft:
         return STAGES.get(final.kind, final.name) if final else "final"
 
     @property
-    def before_final(self) -> list[StageDelta]:
+    def before_final(self) -> list[StageDifference]:
         """The stages before the final one."""
         return [s for s in self.stages if s.new and s.label != self.final_label]
 
@@ -203,8 +210,8 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
     except BadInput as e:
         no_comparison = str(e)
     scores = list(sample_of.seeds)
-    knobs = knob_delta(sample_of.hyperparameters, inputs.standing.hyperparameters)
-    stages = stage_delta(scores, inputs.standing.seeds)
+    knobs = knob_differences(sample_of.hyperparameters, inputs.standing.hyperparameters)
+    stages = stage_differences(scores, inputs.standing.seeds)
     probed = read_probes(inputs.probes) if inputs.probes else None
     facts = Facts(
         track=inputs.track,

@@ -16,7 +16,7 @@ from pgolf.trainer.config import Config
 from pgolf.trainer.model import EPS, MLP, Attention, Block, Rope, causal_attention, factor
 
 STEP = 128  # queries in a block
-LONGEST = 1024  # sequence in blocks: of a longer one the probabilities leave the caches
+BLOCKWISE_UP_TO = 1024  # sequence in blocks: of a longer one the probabilities leave the caches
 weight_norm_backward = torch.ops.aten._weight_norm_interface_backward
 
 
@@ -177,7 +177,7 @@ def here(x: Tensor) -> bool:
 def in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """`causal_attention`, in blocks where a gradient is wanted and blocks make up a sequence that is not too long."""
     T = k.shape[1]
-    if not torch.is_grad_enabled() or q.shape[1] != T or T % STEP or T > LONGEST:
+    if not torch.is_grad_enabled() or q.shape[1] != T or T % STEP or T > BLOCKWISE_UP_TO:
         return causal_attention(q, k, v)
     return Causal.apply(q, k, v).to(q.dtype)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pgolf import ledger
-from pgolf.audit.differences import before_adaptation, knob_delta, stage_delta
+from pgolf.audit.differences import before_adaptation, knob_differences, stage_differences
 from pgolf.errors import BadInput
 
 PUBLIC = Path(__file__).parents[3] / "shared" / "public-records"
@@ -79,14 +79,14 @@ def test_nothing_to_build_from(tmp_path, folder):
 def test_a_gain_before_adaptation_is_shown_as_such():
     new = [ledger.SeedScore(1, 1.0730, 2.77, stages(1.0808, 1.0913, 1.0745, 1.0730))]
     old = [ledger.SeedScore(1, 1.0808, 2.79, stages(1.0873, 1.0997, 1.0829, 1.0808))]
-    rows = stage_delta(new, old)
+    rows = stage_differences(new, old)
     assert [r.kind for r in rows] == ["pre-quant", "quantized", "sliding", "ttt"]
     assert before_adaptation(rows).gain == pytest.approx(0.0084)
 
 
 def test_a_stage_that_one_seed_lacks_has_no_mean():
     new = [ledger.SeedScore(1, 1.07, 2.7, stages(1.08, 1.09, 1.07)), ledger.SeedScore(2, 1.07, 2.7, stages(1.08, 1.07))]
-    assert [(r.kind, len(r.new)) for r in stage_delta(new, new)] == [("pre-quant", 2), ("quantized", 2)]
+    assert [(r.kind, len(r.new)) for r in stage_differences(new, new)] == [("pre-quant", 2), ("quantized", 2)]
 
 
 def stages(*values: float) -> tuple[ledger.StageScore, ...]:
@@ -97,7 +97,7 @@ def stages(*values: float) -> tuple[ledger.StageScore, ...]:
 def test_full_delta_has_knobs_that_only_one_side_knows_and_no_seed():
     new = {"seed": "1", "run_id": "x", "ttt_epochs": "4", "gate": "1", "adam_eps": "1e-8"}
     old = {"seed": "2", "run_id": "y", "ttt_epochs": "3", "etlb": "0", "adam_eps": "1e-08"}
-    assert [(d.knob, d.old, d.new) for d in knob_delta(new, old)] == [
+    assert [(d.knob, d.old, d.new) for d in knob_differences(new, old)] == [
         ("ttt_epochs", "3", "4"),
         ("gate", None, "1"),
         ("etlb", "0", None),

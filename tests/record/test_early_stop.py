@@ -13,7 +13,7 @@ from fakes.programs import TOO_BIG
 
 from pgolf import ledger, presets, tracks
 from pgolf.errors import BadInput
-from pgolf.ledger import SeedScore, Standing
+from pgolf.ledger import SeedScore, StandingRecord
 from pgolf.pack import pack
 from pgolf.pods.local import LocalPod
 from pgolf.presets import config_of
@@ -82,7 +82,7 @@ def test_training_is_projected_only_where_its_own_clock_does_not_end_it() -> Non
     assert replace(LIMITS, capped=False)(fast) is None
 
 
-def judged(run: SeedScore, standing: Standing) -> str | None:
+def judged(run: SeedScore, standing: StandingRecord) -> str | None:
     """What the rule of losses says of a run, at any step of its curve."""
     points = [(s, loss, t) for (s, loss), t in zip(run.curve, run.curve_seconds, strict=True)]
     decision = Judge(("loss",), RULES.limits, RULES.early_stop, standing=standing)(trained(*points))

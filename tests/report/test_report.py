@@ -16,7 +16,7 @@ from pgolf.cli import app
 from pgolf.errors import BadInput
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.ledger import load
-from pgolf.report.page import of_audit, page
+from pgolf.report.page import page, report_of_audit
 
 PUBLIC = Path(__file__).parents[3] / "shared" / "public-records"
 HOSTILE = "</title></style><script>alert(1)</script><img src=x onerror=alert(2)>\" style='x' ]]>&amp;\x1b[31m\u202e"
@@ -30,7 +30,7 @@ def entry(tmp_path: Path) -> Folder:
 
 
 def read(folder: Path, against: str | None = "pr1493") -> Reader:
-    return Reader(page([of_audit(audit(folder, against=against))]))
+    return Reader(page([report_of_audit(audit(folder, against=against))]))
 
 
 def test_page_shows_the_seeds_the_comparison_and_every_check(entry):
@@ -57,7 +57,7 @@ def test_page_loads_nothing_and_runs_nothing(entry):
 
 
 def test_page_is_small_and_the_same_every_time(entry):
-    first, again = (page([of_audit(audit(entry.path, against="pr1493"))]) for _ in range(2))
+    first, again = (page([report_of_audit(audit(entry.path, against="pr1493"))]) for _ in range(2))
     assert first == again
     assert len(first.encode()) < 2_000_000
 
@@ -78,7 +78,7 @@ def test_a_screen_reader_finds_its_way(entry):
 
 
 def test_every_dot_says_what_it_is(entry):
-    text = page([of_audit(audit(entry.path, against="pr1493"))])
+    text = page([report_of_audit(audit(entry.path, against="pr1493"))])
     titles = re.findall("<title>([^<]*)</title>", text)
     previous = load("pr1493")
     for seed in SEEDS:
@@ -89,9 +89,9 @@ def test_every_dot_says_what_it_is(entry):
 
 
 def test_charts_take_their_colours_from_the_page(entry):
-    charts = re.findall("<svg.*?</svg>", page([of_audit(audit(entry.path, against="pr1493"))]), re.S)
+    charts = re.findall("<svg.*?</svg>", page([report_of_audit(audit(entry.path, against="pr1493"))]), re.S)
     assert len(charts) == 4
-    defined = set(re.findall(r"(--[\w-]+):", page([of_audit(audit(entry.path))])))
+    defined = set(re.findall(r"(--[\w-]+):", page([report_of_audit(audit(entry.path))])))
     for chart in charts:
         assert not re.findall(r"#[0-9a-f]{6}\b", chart)
         assert set(re.findall(r"var\((--[\w-]+)\)", chart)) <= defined
@@ -102,7 +102,7 @@ def test_hostile_words_are_only_text(entry):
     entry.edit_logs("ttt_epochs: 3", f"ttt_epochs: 3\n  {HOSTILE}: {HOSTILE}")
     (entry.path / "<b onclick=x>.log").write_text(entry.log(42).read_text())
     found = audit(entry.path, against="pr1493")
-    report = of_audit(found)
+    report = report_of_audit(found)
     hostile = replace(
         report,
         standing=replace(report.standing, name=HOSTILE + "$x_1$", title=HOSTILE, source=HOSTILE),
@@ -150,7 +150,7 @@ def test_logs_without_scores_still_make_a_page(entry):
 
 
 def test_tokens_of_another_length_are_said_not_to_compare(entry):
-    report = of_audit(audit(entry.path, against="pr1493"))
+    report = report_of_audit(audit(entry.path, against="pr1493"))
     assert "heights do not compare" not in page([report])
     other = replace(report, standing=replace(report.standing, bytes_per_token=3.1))
     assert "heights do not compare" in page([other])
@@ -159,7 +159,7 @@ def test_tokens_of_another_length_are_said_not_to_compare(entry):
 @pytest.mark.skipif(not PUBLIC.is_dir(), reason="the public records are not beside this repository")
 def test_every_public_record_makes_a_page():
     folders = sorted(p.parent for p in PUBLIC.glob("*/submission*.json"))
-    reports = [of_audit(audit(folder, against="pr1493")) for folder in folders[::4]]
+    reports = [report_of_audit(audit(folder, against="pr1493")) for folder in folders[::4]]
     reader = Reader(page(reports))
     assert sum(t == "article" for t, _ in reader.tags) == len(reports)
 

@@ -1,11 +1,10 @@
 """The checks of a record, one function each: what the logs show, beside what is claimed and what is allowed.
 
 A check fails only on evidence. What no log says is 'unknown'; what is irregular, and harms no claim, is a warning.
-A check function takes the case, reports what it finds, and returns the sentence for when there is nothing to report.
+A check function takes the review, reports its findings, and returns the sentence for when there is nothing to report.
 Its id is its name: `train_seconds` is the check `train-seconds`. `CHECKS` has the order of a report.
 """
 
-from pgolf.audit.checks.case import Case, Check, CheckFunction, Findings, Status
 from pgolf.audit.checks.claimed import claimed_mean, claimed_seed_values, claimed_significance, claimed_std, units
 from pgolf.audit.checks.data import train_val_disjoint
 from pgolf.audit.checks.limits import (
@@ -17,10 +16,11 @@ from pgolf.audit.checks.limits import (
     train_seconds,
 )
 from pgolf.audit.checks.previous import attribution, delta_disclosed
+from pgolf.audit.checks.review import Check, CheckFunction, Findings, Review, Status
 from pgolf.audit.checks.runs import log_complete, loss_bpb_consistent, required_files, same_config, same_data
 from pgolf.audit.checks.seeds import seed_count, seed_matches_name, seeds_distinct
 
-__all__ = ["CHECKS", "Case", "Check", "Status", "run_check", "run_checks"]
+__all__ = ["CHECKS", "Check", "Review", "Status", "run_check", "run_checks"]
 
 CHECKS: tuple[CheckFunction, ...] = (
     required_files,
@@ -49,15 +49,15 @@ CHECKS: tuple[CheckFunction, ...] = (
 WITHOUT_LOGS = (required_files, log_complete, seed_count)
 
 
-def run_check(function: CheckFunction, case: Case) -> Check:
+def run_check(function: CheckFunction, review: Review) -> Check:
     """Run one check."""
     name = function.__name__.replace("_", "-")
-    if not case.runs and function not in WITHOUT_LOGS:
+    if not review.runs and function not in WITHOUT_LOGS:
         return Check(name, "unknown", "there is no log of a run")
-    found = Findings()
-    return found.check(name, function(case, found))
+    findings = Findings()
+    return findings.check(name, function(review, findings))
 
 
-def run_checks(case: Case) -> list[Check]:
+def run_checks(review: Review) -> list[Check]:
     """Run all checks, in the order of a report."""
-    return [run_check(function, case) for function in CHECKS]
+    return [run_check(function, review) for function in CHECKS]

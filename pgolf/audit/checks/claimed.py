@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pgolf.audit.checks.case import Case, Findings, Status
+from pgolf.audit.checks.review import Findings, Review, Status
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.run import Evidence, Stage
 from pgolf.stats.comparison import format_p
@@ -25,26 +25,30 @@ NATS_ARE_BPB = re.compile(rf"({NUMBER}){NATS}(?:/token| per token)?{LINK}({NUMBE
 IN_NATS = re.compile(rf"({NUMBER}){NATS}", re.I)
 
 
-def claimed_mean(case: Case, found: Findings) -> str:
+def claimed_mean(review: Review, findings: Findings) -> str:
     """The claimed score is the mean of the final scores in the logs."""
-    claims = case.entry.claims
+    claims = review.entry.claims
     if claims.val_bpb is None and claims.val_loss is None:
-        found.unknown("submission.json claims no score")
+        findings.unknown("submission.json claims no score")
     for claim, unit, value in (
         (claims.val_bpb, "bpb", lambda s: s.val_bpb),
         (claims.val_loss, "nats", lambda s: s.val_loss),
     ):
         if claim:
-            _claimed_mean(case, found, claim, unit, value)
-    found.show(claims.val_bpb, *(s for _, s in case.scored))
+            _claimed_mean(review, findings, claim, unit, value)
+    findings.show(claims.val_bpb, *(s for _, s in review.scored))
     return f"the logs give the claimed {claims.val_bpb or claims.val_loss}"
 
 
-def _claimed_mean(case: Case, found: Findings, claim: Claim, unit: str, value: Callable[[Stage], float | None]) -> None:
-    finals = {case.of(r): v for r, s in case.scored if (v := value(s)) is not None}
-    n = case.entry.claims.n
-    if len(finals) < max(1, len(case.runs)) or (n and n > len(case.runs)):
-        found.unknown(f"claims {claim} {unit} of {n or 'some'} seeds, there are final scores of {len(finals)}", claim)
+def _claimed_mean(
+    review: Review, findings: Findings, claim: Claim, unit: str, value: Callable[[Stage], float | None]
+) -> None:
+    finals = {review.name_of(r): v for r, s in review.scored if (v := value(s)) is not None}
+    n = review.entry.claims.n
+    if len(finals) < max(1, len(review.runs)) or (n and n > len(review.runs)):
+        findings.unknown(
+            f"claims {claim} {unit} of {n or 'some'} seeds, there are final scores of {len(finals)}", claim
+        )
         return
     mean = math.fsum(finals.values()) / len(finals)
     if claim.agrees(mean):
@@ -52,59 +56,61 @@ def _claimed_mean(case: Case, found: Findings, claim: Claim, unit: str, value: C
     digits = max(claim.decimals, 4)
     text = f"claims {claim} {unit}, the mean of the logs is {mean:.{digits}f}"
     single = [name for name, v in finals.items() if claim.agrees(v)]
-    stage = next((name for name, v in _stage_means(case, value).items() if claim.agrees(v)), None)
+    stage = next((name for name, v in _stage_means(review, value).items() if claim.agrees(v)), None)
     if single:
-        found.add("fail" if n and n > 1 else "warn", f"{text}: it is the score of {single[0]} alone", claim)
+        findings.add("fail" if n and n > 1 else "warn", f"{text}: it is the score of {single[0]} alone", claim)
     elif stage:
-        found.warn(f"{text}: it is that of an earlier stage, {stage}", claim)
+        findings.warn(f"{text}: it is that of an earlier stage, {stage}", claim)
     else:
-        found.fail(text, claim, *(s for _, s in case.scored))
+        findings.fail(text, claim, *(s for _, s in review.scored))
 
 
-def _stage_means(case: Case, value: Callable[[Stage], float | None]) -> dict[str, float]:
+def _stage_means(review: Review, value: Callable[[Stage], float | None]) -> dict[str, float]:
     """The mean over seeds of each stage that all of them scored from the artifact."""
     by_name: dict[str, list[float]] = {}
-    for run in case.runs:
+    for run in review.runs:
         for s in run.stages:
             if s.kind != "pre-quant" and (v := value(s)) is not None:
                 by_name.setdefault(s.name, []).append(v)
-    return {name: math.fsum(v) / len(v) for name, v in by_name.items() if len(v) == len(case.runs)}
+    return {name: math.fsum(v) / len(v) for name, v in by_name.items() if len(v) == len(review.runs)}
 
 
-def claimed_std(case: Case, found: Findings) -> str:
+def claimed_std(review: Review, findings: Findings) -> str:
     """The claimed spread is the sample standard deviation (n − 1) of the final scores."""
-    claims = case.entry.claims
+    claims = review.entry.claims
     pairs = (
-        (claims.val_bpb_std, "bpb", [s.val_bpb for _, s in case.scored]),
-        (claims.val_loss_std, "nats", [s.val_loss for _, s in case.scored if s.val_loss is not None]),
+        (claims.val_bpb_std, "bpb", [s.val_bpb for _, s in review.scored]),
+        (claims.val_loss_std, "nats", [s.val_loss for _, s in review.scored if s.val_loss is not None]),
     )
     if not claims.val_bpb_std and not claims.val_loss_std:
         return "no spread is claimed"
     for claim, unit, values in pairs:
         if claim is None:
             continue
-        if len(values) < 2 or len(values) < len(case.runs) or (claims.n and claims.n > len(values)):
-            found.unknown(
+        if len(values) < 2 or len(values) < len(review.runs) or (claims.n and claims.n > len(values)):
+            findings.unknown(
                 f"claims a std of {claim} {unit} over {claims.n or 'some'} seeds, logs give {len(values)}", claim
             )
             continue
         std, population = float(np.std(values, ddof=1)), float(np.std(values))
         if claim.agrees(std):
-            found.show(claim)
+            findings.show(claim)
         elif claim.agrees(population):
-            found.warn(f"claims a std of {claim} {unit}: that divides by n; by n − 1 it is {std:.8f}", claim)
+            findings.warn(f"claims a std of {claim} {unit}: that divides by n; by n − 1 it is {std:.8f}", claim)
         else:
-            found.fail(f"claims a std of {claim} {unit}, the logs give {std:.8f}", claim, *(s for _, s in case.scored))
+            findings.fail(
+                f"claims a std of {claim} {unit}, the logs give {std:.8f}", claim, *(s for _, s in review.scored)
+            )
     return f"the logs give the claimed std, {claims.val_bpb_std or claims.val_loss_std}"
 
 
-def claimed_seed_values(case: Case, found: Findings) -> str:
+def claimed_seed_values(review: Review, findings: Findings) -> str:
     """What is claimed of single seeds is what their logs say."""
-    for seed, claim in case.entry.claims.by_seed.items():
-        run = next((r for r in case.runs if r.seed and r.seed.value == seed), None)
-        run = run or next((r for r in case.runs if case.entry.named_seed(r) == seed), None)
+    for seed, claim in review.entry.claims.by_seed.items():
+        run = next((r for r in review.runs if r.seed and r.seed.value == seed), None)
+        run = run or next((r for r in review.runs if review.entry.named_seed(r) == seed), None)
         if run is None or run.final is None:
-            found.unknown(f"seed {seed}: no log with a final score")
+            findings.unknown(f"seed {seed}: no log with a final score")
             continue
         for number, what, logged in (
             (claim.val_bpb, "bpb", run.final.val_bpb),
@@ -113,30 +119,30 @@ def claimed_seed_values(case: Case, found: Findings) -> str:
             (claim.train_seconds, "s of training", run.train_seconds.value if run.train_seconds else None),
         ):
             if number and logged is not None and not number.agrees(logged):
-                text = f"seed {seed}: claims {number} {what}, {case.of(run)} says {round(logged, 8):,}"
-                found.fail(text, number, run.final)
+                text = f"seed {seed}: claims {number} {what}, {review.name_of(run)} says {round(logged, 8):,}"
+                findings.fail(text, number, run.final)
         if claim.steps and run.steps and not claim.steps.agrees(run.steps.value):
-            found.warn(
+            findings.warn(
                 f"seed {seed}: claims {claim.steps} steps, the log has {run.steps.value}", claim.steps, run.steps
             )
         times = [t for t in (run.final.eval_seconds, run.eval_seconds) if t is not None]
         if claim.eval_seconds and times and not any(claim.eval_seconds.agrees(t) for t in times):
             text = f"seed {seed}: claims {claim.eval_seconds} s of evaluation, the log has {times[0]:.3f} s"
-            found.warn(text, claim.eval_seconds, run.final)
-        found.show(claim.val_bpb, run.final)
-    _readme_table(case, found)
+            findings.warn(text, claim.eval_seconds, run.final)
+        findings.show(claim.val_bpb, run.final)
+    _readme_table(review, findings)
     return (
         "the logs give what is claimed of each seed"
-        if case.entry.claims.by_seed
+        if review.entry.claims.by_seed
         else "nothing is claimed of single seeds"
     )
 
 
-def _readme_table(case: Case, found: Findings) -> None:
+def _readme_table(review: Review, findings: Findings) -> None:
     """Seeds that the README's tables give a score near their own, but nowhere their own."""
     right, wrong = set(), {}
-    for number, seed, cells in _seed_rows(case.entry.readme):
-        run = next((r for r in case.runs if r.final and r.seed and str(r.seed.value) == seed), None)
+    for number, seed, cells in _seed_rows(review.entry.readme):
+        run = next((r for r in review.runs if r.final and r.seed and str(r.seed.value) == seed), None)
         if run is None or run.final is None:
             continue
         known = [v for s in run.stages for v in (s.val_bpb, s.val_loss) if v]
@@ -145,11 +151,11 @@ def _readme_table(case: Case, found: Findings) -> None:
             right.add(seed)
         elif scores:
             score = f"{run.final.val_bpb:.{run.final.decimals}f}"
-            text = f"README.md gives seed {seed} a score of {scores[0]}, {case.of(run)} says {score}"
+            text = f"README.md gives seed {seed} a score of {scores[0]}, {review.name_of(run)} says {score}"
             wrong[seed] = (text, Evidence("README.md", number), run.final)
     for seed, finding in wrong.items():
         if seed not in right:
-            found.fail(*finding)
+            findings.fail(*finding)
 
 
 def _seed_rows(readme: str) -> Iterator[tuple[int, str, list[str]]]:
@@ -165,33 +171,35 @@ def _seed_rows(readme: str) -> Iterator[tuple[int, str, list[str]]]:
         inside = bool(cells)
 
 
-def claimed_significance(case: Case, found: Findings) -> str:
+def claimed_significance(review: Review, findings: Findings) -> str:
     """Claimed t and p follow from the logs of both records."""
-    claims, comparison = case.entry.claims, case.comparison
-    texts = [(m[1], m[2], m.start()) for m in P_TEXT.finditer(case.entry.readme)]
-    ts = list(T_TEXT.finditer(case.entry.readme))
+    claims, comparison = review.entry.claims, review.comparison
+    texts = [(m[1], m[2], m.start()) for m in P_TEXT.finditer(review.entry.readme)]
+    ts = list(T_TEXT.finditer(review.entry.readme))
     claimed = [x for x in (claims.p, claims.t) if x]
     if not claimed and not texts and not ts:
         return "no significance is claimed" + (f"; {comparison.verdict}" if comparison else "")
-    if claimed and len(case.runs) == 1 and (claims.n or 1) == 1:
-        found.fail(f"claims {_names(claims.p, claims.t)} with one seed, which has no spread", *claimed)
+    if claimed and len(review.runs) == 1 and (claims.n or 1) == 1:
+        findings.fail(f"claims {_names(claims.p, claims.t)} with one seed, which has no spread", *claimed)
     if comparison is None:
-        found.unknown(f"not checked: {case.no_comparison}")
+        findings.unknown(f"not checked: {review.no_comparison}")
         return ""
     tests = [t for t in (comparison.any_improvement, comparison.clears_bar) if t]
     computed = "; ".join(f"t = {t.t:.3f}, p = {format_p(t.p)}" for t in tests) or comparison.verdict
     if claims.t and not any(claims.t.agrees(abs(t.t)) or claims.t.agrees(-abs(t.t)) for t in tests):
-        found.fail(f"claims t = {claims.t}; the logs give {computed}", claims.t)
+        findings.fail(f"claims t = {claims.t}; the logs give {computed}", claims.t)
     if claims.p and not any(_p_holds(claims.p.bound, claims.p.value, claims.p.unit, t.p) for t in tests):
-        found.fail(f"claims p {claims.p.bound or '='} {claims.p.value:g}; the logs give {computed}", claims.p)
+        findings.fail(f"claims p {claims.p.bound or '='} {claims.p.value:g}; the logs give {computed}", claims.p)
     for sign, number, start in texts:
         value, bound = _float(number), "<" if sign in "<≤" else ""
         if not any(_p_holds(bound, value, _unit(number), t.p) for t in tests):
             status: Status = "fail" if bound and value not in RULES_P else "warn"
-            found.add(status, f"README.md says p {sign} {number}; the logs give {computed}", _readme_line(case, start))
+            findings.add(
+                status, f"README.md says p {sign} {number}; the logs give {computed}", _readme_line(review, start)
+            )
     for m in ts:
         if not any(abs(abs(_float(m[1])) - abs(t.t)) <= 1.01 * _unit(m[1]) for t in tests):
-            found.warn(f"README.md says t = {m[1]}; the logs give {computed}", _readme_line(case, m.start()))
+            findings.warn(f"README.md says t = {m[1]}; the logs give {computed}", _readme_line(review, m.start()))
     return f"it follows from the logs: {computed}"
 
 
@@ -214,22 +222,22 @@ def _unit(number: str) -> float:
     return 10.0 ** (min(max(int(exponent or 0), -300), 300) - len(mantissa.partition(".")[2]))
 
 
-def _readme_line(case: Case, offset: int) -> Evidence:
-    return Evidence("README.md", case.entry.readme.count("\n", 0, offset) + 1)
+def _readme_line(review: Review, offset: int) -> Evidence:
+    return Evidence("README.md", review.entry.readme.count("\n", 0, offset) + 1)
 
 
-def units(case: Case, found: Findings) -> str:
+def units(review: Review, findings: Findings) -> str:
     """No bpb is called nats: where both are given for one thing, their ratio is ln 2 · bytes per token."""
-    claims = case.entry.claims
-    ratios = [b * LN2 for _, s in case.scored if (b := s.bytes_per_token)]
+    claims = review.entry.claims
+    ratios = [b * LN2 for _, s in review.scored if (b := s.bytes_per_token)]
     if not ratios:
-        found.unknown("bytes per token are unknown")
+        findings.unknown("bytes per token are unknown")
         return ""
     ratio = float(np.median(ratios))
     for bpb, nats in ((claims.val_bpb, claims.val_loss), (claims.val_bpb_std, claims.val_loss_std)):
         if bpb and nats:
-            _one_thing(found, bpb.value, bpb.unit, nats.value, nats.unit, ratio, nats.at.file, nats.at)
-    sources = (("README.md", case.entry.readme), (claims.file or "submission.json", claims.text))
+            _one_thing(findings, bpb.value, bpb.unit, nats.value, nats.unit, ratio, nats.at.file, nats.at)
+    sources = (("README.md", review.entry.readme), (claims.file or "submission.json", claims.text))
     for file, text in sources:
         plain = re.sub(r"[*`_]", " ", text)  # of the same length: offsets stay those of the text
         pairs = [(m[1], m[2], m.start()) for m in BPB_IS_NATS.finditer(plain)]
@@ -237,20 +245,27 @@ def units(case: Case, found: Findings) -> str:
         for bpb_text, nats_text, start in pairs:
             at = Evidence(file, plain.count("\n", 0, start) + 1)
             numbers = abs(_float(bpb_text)), _unit(bpb_text), abs(_float(nats_text)), _unit(nats_text)
-            _one_thing(found, *numbers, ratio, file, at)
-        if (c := case.comparison) and c.delta_nats:
+            _one_thing(findings, *numbers, ratio, file, at)
+        if (c := review.comparison) and c.delta_nats:
             for m in IN_NATS.finditer(plain):
                 value, unit = abs(_float(m[1])), _unit(m[1])
                 in_bpb, in_nats = abs(value - abs(c.delta_bpb)), abs(value - abs(c.delta_nats))
                 if value not in (0, c.margin_nats) and in_bpb <= 0.51 * unit < in_nats:
                     at = Evidence(file, plain.count("\n", 0, m.start()) + 1)
                     text = f"{file} calls the gain of {abs(c.delta_bpb):.5f} bpb '{m[0].strip()}'"
-                    found.fail(f"{text}: in nats per token it is {abs(c.delta_nats):.5f}", at)
+                    findings.fail(f"{text}: in nats per token it is {abs(c.delta_nats):.5f}", at)
     return f"1 bpb is {ratio:.4f} nats per token here, and nothing says otherwise"
 
 
 def _one_thing(
-    found: Findings, bpb: float, bpb_unit: float, nats: float, nats_unit: float, ratio: float, file: str, at: Evidence
+    findings: Findings,
+    bpb: float,
+    bpb_unit: float,
+    nats: float,
+    nats_unit: float,
+    ratio: float,
+    file: str,
+    at: Evidence,
 ) -> None:
     """Report a pair of figures for one thing that can only come of a slip: the same number in both units, or nats
     divided by ln 2 alone. Other ratios may be those of another tokenizer."""
@@ -258,5 +273,5 @@ def _one_thing(
         slip, right = abs(nats - bpb * wrong), abs(nats - bpb * ratio)
         if bpb > 0 and slip <= 0.51 * (nats_unit + bpb_unit * wrong) and right > nats_unit + bpb_unit * ratio:
             text = f"{file} gives {bpb:g} bpb and {nats:g} nats for one thing: {why}"
-            found.fail(f"{text}; {bpb:g} bpb is {bpb * ratio:.5f} nats per token", at)
+            findings.fail(f"{text}; {bpb:g} bpb is {bpb * ratio:.5f} nats per token", at)
             return

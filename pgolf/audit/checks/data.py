@@ -2,30 +2,30 @@
 
 import json
 
-from pgolf.audit.checks.case import Case, Findings
+from pgolf.audit.checks.review import Findings, Review
 from pgolf.data.documents import MOST_SHARED
 from pgolf.evidence.run import Evidence
 
 MANIFESTS = ("dataset.json", "manifest.json")  # ours is written as the first
 
 
-def train_val_disjoint(case: Case, found: Findings) -> str:
+def train_val_disjoint(review: Review, findings: Findings) -> str:
     """No validation document is a training document, as the dataset's manifest counted them."""
-    name = next((n for n in MANIFESTS if n in case.entry.sizes), None)
+    name = next((n for n in MANIFESTS if n in review.entry.sizes), None)
     if name is None:
-        found.unknown("there is no manifest of the dataset (dataset.json), and no log says")
+        findings.unknown("there is no manifest of the dataset (dataset.json), and no log says")
         return ""
     try:
-        text = (case.entry.path / name).read_text()
+        text = (review.entry.path / name).read_text()
         content = json.loads(text)
         documents, shared = int(content["val_documents"]), int(content["val_documents_in_train"])
     except (OSError, ValueError, KeyError, TypeError) as e:
-        found.unknown(f"{name} does not count the validation documents in training ({e!r})", Evidence(name, 1))
+        findings.unknown(f"{name} does not count the validation documents in training ({e!r})", Evidence(name, 1))
         return ""
     lines = (i for i, line in enumerate(text.splitlines(), start=1) if '"val_documents_in_train"' in line)
     at = Evidence(name, next(lines, 1))
-    found.show(at)
+    findings.show(at)
     if shared:
         said = f"{shared:,} of {documents:,} validation documents are training documents, too"
-        found.add("fail" if shared > MOST_SHARED * documents else "warn", said, at)
+        findings.add("fail" if shared > MOST_SHARED * documents else "warn", said, at)
     return f"none of {documents:,} validation documents is a training document"

@@ -2,36 +2,36 @@
 
 import re
 
-from pgolf.audit.checks.case import Case, Findings, Status
+from pgolf.audit.checks.review import Findings, Review, Status
 from pgolf.audit.checks.runs import EXPECTED_KNOB, knobs
-from pgolf.audit.differences import StageDelta, before_adaptation, knob_delta, stage_delta
+from pgolf.audit.differences import StageDifference, before_adaptation, knob_differences, stage_differences
 from pgolf.ledger import seed_score
 
 
-def delta_disclosed(case: Case, found: Findings) -> str:
+def delta_disclosed(review: Review, findings: Findings) -> str:
     """Every knob that differs from the previous record's is named in the README or submission.json."""
-    ours, previous = knobs(case.runs[0]), case.previous
+    ours, previous = knobs(review.runs[0]), review.previous
     if previous is None:
-        found.unknown(case.no_comparison)
+        findings.unknown(review.no_comparison)
         return ""
     if not ours or not previous.hyperparameters:
-        found.unknown("a dump of knobs is missing, here or in the previous record's log")
+        findings.unknown("a dump of knobs is missing, here or in the previous record's log")
         return ""
     deltas = [
         d
-        for d in knob_delta({k: v.value for k, v in ours.items()}, previous.hyperparameters)
+        for d in knob_differences({k: v.value for k, v in ours.items()}, previous.hyperparameters)
         if not EXPECTED_KNOB.fullmatch(d.knob)
     ]
-    text = f"{case.entry.readme} {case.entry.claims.text}".lower()
+    text = f"{review.entry.readme} {review.entry.claims.text}".lower()
     hidden = [d for d in deltas if not _names(text, d.knob)]
-    no_readme = "" if case.entry.readme else ", and there is no README.md"
+    no_readme = "" if review.entry.readme else ", and there is no README.md"
     for changed in (True, False):
         these = [d for d in hidden if (d.kind == "changed") == changed]
         if these:
             listed = ", ".join(f"{d.knob} ({_said(d.old)} → {_said(d.new)})" for d in these)
             status: Status = "unknown" if no_readme else "fail" if changed else "warn"
             what = "changed" if changed else "on one side only"
-            found.add(status, f"{what}, and not named{no_readme}: {listed}", *(ours.get(d.knob) for d in these))
+            findings.add(status, f"{what}, and not named{no_readme}: {listed}", *(ours.get(d.knob) for d in these))
     return f"all {len(deltas)} knobs that differ from {previous.name} are named"
 
 
@@ -45,25 +45,27 @@ def _said(knob: str | None) -> str:
     return "none" if knob is None else knob
 
 
-def attribution(case: Case, found: Findings) -> str:
+def attribution(review: Review, findings: Findings) -> str:
     """The stage table beside the previous record's: a gain that is there before adaptation is not adaptation's."""
-    previous = case.previous
-    if previous is None or not case.scored:
-        found.unknown(case.no_comparison)
+    previous = review.previous
+    if previous is None or not review.scored:
+        findings.unknown(review.no_comparison)
         return ""
-    rows = stage_delta([seed_score(r) for r, _ in case.scored], previous.seeds)
+    rows = stage_differences([seed_score(r) for r, _ in review.scored], previous.seeds)
     table = ", ".join(_row(r) for r in rows)
     before, to_beat = before_adaptation(rows), previous.sample().mean
-    if before and before.new_mean is not None and before.new_mean < to_beat and not _told(case, before.new_mean):
+    if before and before.new_mean is not None and before.new_mean < to_beat and not _told(review, before.new_mean):
         text = f"the score before adaptation ({before.label}, {before.new_mean:.5f}) beats {previous.name} already"
-        found.warn(f"{text} ({to_beat:.5f}), which the README does not tell; {table}", *(s for _, s in case.scored))
+        findings.warn(
+            f"{text} ({to_beat:.5f}), which the README does not tell; {table}", *(s for _, s in review.scored)
+        )
     return f"stages of {previous.name} and here: {table}"
 
 
-def _row(row: StageDelta) -> str:
+def _row(row: StageDifference) -> str:
     old, new = (f"{m:.5f}" if m is not None else "–" for m in (row.old_mean, row.new_mean))
     return f"{row.label} {old} → {new}"
 
 
-def _told(case: Case, value: float) -> bool:
-    return any(f"{value:.{d}f}" in case.entry.readme for d in (4, 5, 6, 7, 8))
+def _told(review: Review, value: float) -> bool:
+    return any(f"{value:.{d}f}" in review.entry.readme for d in (4, 5, 6, 7, 8))

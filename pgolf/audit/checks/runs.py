@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pgolf import tracks
-from pgolf.audit.checks.case import Case, Findings
+from pgolf.audit.checks.review import Findings, Review
 from pgolf.audit.differences import same_value
 from pgolf.errors import BadInput
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced, Stage
@@ -20,56 +20,56 @@ EXPECTED_KNOB = re.compile(
 )
 
 
-def required_files(case: Case, found: Findings) -> str:
+def required_files(review: Review, findings: Findings) -> str:
     """README.md, submission.json, train_gpt.py and the logs are there."""
-    sizes, claims = case.entry.sizes, case.entry.claims
+    sizes, claims = review.entry.sizes, review.entry.claims
     if not any(n.lower() == "readme.md" for n in sizes):
-        found.fail("there is no README.md")
-    elif not case.entry.readme.strip():
-        found.fail("README.md is empty")
+        findings.fail("there is no README.md")
+    elif not review.entry.readme.strip():
+        findings.fail("README.md is empty")
     if claims.file is None:
-        found.fail("there is no submission.json")
+        findings.fail("there is no submission.json")
     elif claims.problem:
-        found.fail(f"{claims.file}: {claims.problem}", Evidence(claims.file, 1))
+        findings.fail(f"{claims.file}: {claims.problem}", Evidence(claims.file, 1))
     elif claims.file != "submission.json":
-        found.warn(f"{claims.file} should be called submission.json", Evidence(claims.file, 1))
-    program = case.entry.program
+        findings.warn(f"{claims.file} should be called submission.json", Evidence(claims.file, 1))
+    program = review.entry.program
     if program is None:
-        found.fail("there is no train_gpt.py")
+        findings.fail("there is no train_gpt.py")
     elif program != "train_gpt.py":
-        found.warn(f"{program} should be called train_gpt.py")
-    if not case.runs:
-        found.fail("there is no log of a run")
-    said = (claims.track or case.track.name).removeprefix("track_")
-    if said != case.track.name and said not in tracks.names():
-        found.warn(f"there are no rules here of the track '{said}' that it names; judged as {case.track.name}")
+        findings.warn(f"{program} should be called train_gpt.py")
+    if not review.runs:
+        findings.fail("there is no log of a run")
+    said = (claims.track or review.track.name).removeprefix("track_")
+    if said != review.track.name and said not in tracks.names():
+        findings.warn(f"there are no rules here of the track '{said}' that it names; judged as {review.track.name}")
     return "README.md, submission.json, train_gpt.py and the logs are there"
 
 
-def log_complete(case: Case, found: Findings) -> str:
+def log_complete(review: Review, findings: Findings) -> str:
     """Every log runs to its final score, with finite losses and without errors."""
-    if not case.runs:
-        found.fail("there is no log of a run")
-    reached = {s.kind for _, s in case.scored}
-    for run in case.runs:
-        name = case.of(run)
+    if not review.runs:
+        findings.fail("there is no log of a run")
+    reached = {s.kind for _, s in review.scored}
+    for run in review.runs:
+        name = review.name_of(run)
         for p in run.problems:
             harmless = p.kind == "error" and run.ended
             after = " (its score was there already)" if harmless else ""
-            found.add("warn" if harmless else "fail", f"{name}: {p.text}{after}", p.at)
+            findings.add("warn" if harmless else "fail", f"{name}: {p.text}{after}", p.at)
         if not run.final:
-            found.fail(f"{name} ends without a final score", run.steps)
+            findings.fail(f"{name} ends without a final score", run.steps)
         elif "ttt" in reached and run.final.kind != "ttt":
-            found.fail(f"{name} ends at '{run.final.name}', the others go on to test-time training", run.final)
+            findings.fail(f"{name} ends at '{run.final.name}', the others go on to test-time training", run.final)
         elif missing := _missing_stage(run):
-            found.fail(
+            findings.fail(
                 f"{name} ends at '{run.final.name}': it has no score of the {missing} that its knobs ask for", run.final
             )
         if run.final and run.scored_in not in (None, run.log):
             text = f"{name}: the score is from {run.final.at.file}, which nothing ties to this run but its seed"
-            found.warn(text, run.final)
-    found.show(*(s for _, s in case.scored))
-    return f"{len(case.runs)} logs run to their final score"
+            findings.warn(text, run.final)
+    findings.show(*(s for _, s in review.scored))
+    return f"{len(review.runs)} logs run to their final score"
 
 
 def _missing_stage(run: Run) -> str | None:
@@ -84,25 +84,25 @@ def _missing_stage(run: Run) -> str | None:
     return None
 
 
-def same_config(case: Case, found: Findings) -> str:
+def same_config(review: Review, findings: Findings) -> str:
     """The knobs are equal over seeds, but for names and paths."""
-    dumps = {case.of(r): knobs(r) for r in case.runs if r.hyperparameters}
+    dumps = {review.name_of(r): knobs(r) for r in review.runs if r.hyperparameters}
     names = sorted({k for dump in dumps.values() for k in dump})
     for knob in names:
         values = {log: dump[knob] for log, dump in dumps.items() if knob in dump}
         first = next(iter(values.values()))
         if not all(same_value(v.value, first.value) for v in values.values()):
             listed = ", ".join(f"{v.value} in {log}" for log, v in values.items())
-            found.fail(f"{knob} is {listed}", *values.values())
+            findings.fail(f"{knob} is {listed}", *values.values())
         elif len(values) < len(dumps):
-            found.warn(f"only {', '.join(values)} has the knob {knob} ({first.value})", *values.values())
+            findings.warn(f"only {', '.join(values)} has the knob {knob} ({first.value})", *values.values())
     for what in ("parameters", "code_bytes", "torch_version"):
-        sourced = [x for r in case.runs if (x := getattr(r, what))]
+        sourced = [x for r in review.runs if (x := getattr(r, what))]
         if len({x.value for x in sourced}) > 1:
             listed = ", ".join(str(v) for v in sorted({x.value for x in sourced}))
-            found.add("fail" if what == "parameters" else "warn", f"{what} differs: {listed}", *sourced)
-    if len(case.runs) > 1 and len(dumps) < len(case.runs):
-        found.unknown("not every log gives its knobs")
+            findings.add("fail" if what == "parameters" else "warn", f"{what} differs: {listed}", *sourced)
+    if len(review.runs) > 1 and len(dumps) < len(review.runs):
+        findings.unknown("not every log gives its knobs")
     return f"{len(names)} knobs are equal over {len(dumps)} logs"
 
 
@@ -116,27 +116,29 @@ def knobs(run: Run) -> dict[str, Sourced[str]]:
     }
 
 
-def same_data(case: Case, found: Findings) -> str:
+def same_data(review: Review, findings: Findings) -> str:
     """Every seed was scored on one validation text, and on the previous record's."""
     known = False
     for what, name in (("val_sha256", "hash of the"), ("val_tokens", "number of"), ("val_bytes", "bytes of the")):
-        values: list[Sourced[Any]] = [x for r in case.runs if (x := getattr(r, what))]
-        known = known or len(values) == len(case.runs)
-        found.show(*values)
+        values: list[Sourced[Any]] = [x for r in review.runs if (x := getattr(r, what))]
+        known = known or len(values) == len(review.runs)
+        findings.show(*values)
         if len({x.value for x in values}) > 1:
-            found.fail(f"the {name} validation tokens differs over seeds: {_listed(x.value for x in values)}", *values)
+            findings.fail(
+                f"the {name} validation tokens differs over seeds: {_listed(x.value for x in values)}", *values
+            )
     if not known:
-        found.unknown("the logs do not say what they were scored on")
-    if not case.previous:
+        findings.unknown("the logs do not say what they were scored on")
+    if not review.previous:
         return "one validation text"
-    sample = case.sample()
+    sample = review.sample()
     if not sample or sample.val_bytes is None:
-        found.unknown("not comparable with the previous record's validation text: bytes unknown")
+        findings.unknown("not comparable with the previous record's validation text: bytes unknown")
         return ""
     try:
-        return f"against {case.previous.name}: {same_validation(sample, case.previous.sample())}"
+        return f"against {review.previous.name}: {same_validation(sample, review.previous.sample())}"
     except BadInput as e:
-        found.fail(str(e))
+        findings.fail(str(e))
         return ""
 
 
@@ -144,25 +146,25 @@ def _listed(values: Iterable[object]) -> str:
     return ", ".join(map(str, dict.fromkeys(values)))
 
 
-def loss_bpb_consistent(case: Case, found: Findings) -> str:
+def loss_bpb_consistent(review: Review, findings: Findings) -> str:
     """Loss and bpb of each score have one ratio, the bytes per token of the validation text."""
-    scores = [(run, s, b) for run in case.runs for s in run.stages if (b := s.bytes_per_token)]
+    scores = [(run, s, b) for run in review.runs for s in run.stages if (b := s.bytes_per_token)]
     if not scores:
-        found.unknown("no log gives both loss and bpb of a score")
+        findings.unknown("no log gives both loss and bpb of a score")
         return ""
     usual = {
         name: float(np.median([b for _, s, b in scores if s.name == name])) for name in {s.name for _, s, _ in scores}
     }
     for run, s, b in scores:
         if abs(b / usual[s.name] - 1) > SAME_STAGE + 2 * _rounding(s):
-            text = f"{case.of(run)}, {s.name}: {b:.6f} bytes per token, {usual[s.name]:.6f} in the other logs"
-            found.fail(text, s, *(x for _, x, _ in scores if x.name == s.name))
+            text = f"{review.name_of(run)}, {s.name}: {b:.6f} bytes per token, {usual[s.name]:.6f} in the other logs"
+            findings.fail(text, s, *(x for _, x, _ in scores if x.name == s.name))
     last = scores[-1][1]
     for name, first in {s.name: s for _, s, _ in reversed(scores)}.items():
         if abs(usual[name] / usual[last.name] - 1) > SAME_TEXT + _rounding(first) + _rounding(last):
             text = f"{name}: {usual[name]:.4f} bytes per token, {last.name} has {usual[last.name]:.4f}"
-            found.fail(text, first, last)
-    found.show(*(s for _, s in case.scored))
+            findings.fail(text, first, last)
+    findings.show(*(s for _, s in review.scored))
     return f"{usual[last.name]:.4f} bytes per token throughout"
 
 

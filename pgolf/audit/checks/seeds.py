@@ -2,64 +2,64 @@
 
 from itertools import combinations
 
-from pgolf.audit.checks.case import Case, Findings
+from pgolf.audit.checks.review import Findings, Review
 from pgolf.evidence.fingerprint import first_losses, same_run_again
 from pgolf.evidence.run import Evidence
 
 
-def seed_count(case: Case, found: Findings) -> str:
+def seed_count(review: Review, findings: Findings) -> str:
     """There are logs of as many seeds as the track asks for, and of all that are claimed."""
-    claims, least = case.entry.claims, case.track.policy.min_seeds
-    seeds = {r.seed.value for r in case.runs if r.seed}
-    count = len(seeds) + sum(r.seed is None for r in case.runs)
+    claims, least = review.entry.claims, review.track.policy.min_seeds
+    seeds = {r.seed.value for r in review.runs if r.seed}
+    count = len(seeds) + sum(r.seed is None for r in review.runs)
     if count < least:
-        found.fail(f"logs of {count} seed{'s' * (count != 1)}, the track asks for {least}")
+        findings.fail(f"logs of {count} seed{'s' * (count != 1)}, the track asks for {least}")
     if claims.n and claims.n > count:
-        found.fail(f"claims {claims.n} seeds, there are logs of {count}")
-    for run in case.entry.extras:
+        findings.fail(f"claims {claims.n} seeds, there are logs of {count}")
+    for run in review.entry.extras:
         seed = f" of seed {run.seed.value}" if run.seed else ""
         score = f", val_bpb {run.final.val_bpb:.{run.final.decimals}f}" if run.final else ""
-        found.warn(f"{case.of(run)} is a run{seed} that is not among the claimed ones{score}", run.seed)
-    found.show(*(r.seed for r in case.runs))
+        findings.warn(f"{review.name_of(run)} is a run{seed} that is not among the claimed ones{score}", run.seed)
+    findings.show(*(r.seed for r in review.runs))
     return f"logs of {count} seeds ({', '.join(map(str, sorted(seeds)))})"
 
 
-def seed_matches_name(case: Case, found: Findings) -> str:
+def seed_matches_name(review: Review, findings: Findings) -> str:
     """The seed in a log is the one that its file's name and submission.json give."""
-    claimed = set(case.entry.claims.seeds)
-    for run in case.runs:
-        named = case.entry.named_seed(run)
+    claimed = set(review.entry.claims.seeds)
+    for run in review.runs:
+        named = review.entry.named_seed(run)
         if run.seed is None:
-            found.unknown(f"{case.of(run)} does not log its seed")
+            findings.unknown(f"{review.name_of(run)} does not log its seed")
         elif named is not None and named != run.seed.value:
-            found.fail(f"{case.of(run)} ran seed {run.seed.value}", run.seed)
+            findings.fail(f"{review.name_of(run)} ran seed {run.seed.value}", run.seed)
         elif claimed and run.seed.value not in claimed:
             listed = ", ".join(map(str, sorted(claimed)))
-            found.fail(f"{case.of(run)} ran seed {run.seed.value}, the claimed ones are {listed}", run.seed)
-        found.show(run.seed)
+            findings.fail(f"{review.name_of(run)} ran seed {run.seed.value}, the claimed ones are {listed}", run.seed)
+        findings.show(run.seed)
     return "every log ran the seed that its name and submission.json give"
 
 
-def seeds_distinct(case: Case, found: Findings) -> str:
+def seeds_distinct(review: Review, findings: Findings) -> str:
     """No seed is another one run again: seed numbers, initial weights, first losses and scores differ."""
-    claims, runs = case.entry.claims, case.runs
+    claims, runs = review.entry.claims, review.runs
     numbers = {r.seed.value for r in runs if r.seed}
     too_many = bool(claims.n and claims.n > len(numbers) and all(r.seed for r in runs))
     for a, b in combinations(runs, 2):
         one_number = a.seed is not None and b.seed is not None and a.seed.value == b.seed.value
-        names = {case.entry.named_seed(r) for r in (a, b)}
+        names = {review.entry.named_seed(r) for r in (a, b)}
         claimed_two = not one_number or too_many or (len(names) == 2 and None not in names)
-        both, proof = f"{case.of(a)} and {case.of(b)}", same_run_again(a, b)
+        both, proof = f"{review.name_of(a)} and {review.name_of(b)}", same_run_again(a, b)
         if claimed_two and proof:
-            found.fail(f"{both} are one seed run again: {proof[0]}", *proof[1], a.seed, b.seed)
+            findings.fail(f"{both} are one seed run again: {proof[0]}", *proof[1], a.seed, b.seed)
         elif claimed_two and one_number and a.seed:
-            found.fail(f"{both} both ran seed {a.seed.value}", a.seed, b.seed)
-    for copy in case.entry.copies:
+            findings.fail(f"{both} both ran seed {a.seed.value}", a.seed, b.seed)
+    for copy in review.entry.copies:
         how = "a copy of" if copy.exact else "another log of the run in"
-        found.warn(f"{copy.file} is {how} {copy.of}, not a seed of its own", Evidence(copy.file, 1))
+        findings.warn(f"{copy.file} is {how} {copy.of}, not a seed of its own", Evidence(copy.file, 1))
     if len(runs) > 1 and not numbers and not any(first_losses(r) for r in runs):
-        found.unknown("the logs give neither seeds nor first losses")
-    found.show(*(r.seed for r in runs))
+        findings.unknown("the logs give neither seeds nor first losses")
+    findings.show(*(r.seed for r in runs))
     if len(numbers) < len(runs) and numbers:
         return f"{len(runs)} logs of {len(numbers)} seed{'s' * (len(numbers) != 1)}, and no more seeds are claimed"
     return "seeds, first losses and scores all differ"

@@ -1,4 +1,4 @@
-"""What every check works with: the case that it looks at, and the findings that it reports."""
+"""What every check works with: the review that it is part of, and the findings that it reports."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from pgolf.evidence.claims import Claim
 from pgolf.evidence.entry import Entry
 from pgolf.evidence.fingerprint import same_run_again
 from pgolf.evidence.run import Evidence, Run, Sourced, Stage
-from pgolf.ledger import Standing
+from pgolf.ledger import StandingRecord
 from pgolf.stats.comparison import Comparison, compare
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.tracks import Track
@@ -40,11 +40,11 @@ class Check:
 class Findings:
     """What one check has to report, and the lines that show it."""
 
-    found: list[tuple[Status, str, tuple[Evidence, ...]]] = field(default_factory=list)
+    findings: list[tuple[Status, str, tuple[Evidence, ...]]] = field(default_factory=list)
     shown: list[Evidence] = field(default_factory=list)
 
     def add(self, status: Status, text: str, *places: Place) -> None:
-        self.found.append((status, text, tuple(_places(places))))
+        self.findings.append((status, text, tuple(_places(places))))
 
     def fail(self, text: str, *places: Place) -> None:
         self.add("fail", text, *places)
@@ -61,9 +61,9 @@ class Findings:
 
     def check(self, name: str, otherwise: str) -> Check:
         """The outcome: the worst of what was found, or `otherwise`."""
-        if not self.found:
+        if not self.findings:
             return Check(name, "pass", otherwise, tuple(self.shown[:SHOWN]))
-        order = sorted(self.found, key=lambda f: SEVERITY.index(f[0]))
+        order = sorted(self.findings, key=lambda f: SEVERITY.index(f[0]))
         texts = [text for _, text, _ in order]
         more = f"; and {len(texts) - SAID} more" if len(texts) > SAID else ""
         evidence = dict.fromkeys(e for _, _, places in order for e in places)
@@ -75,7 +75,7 @@ def _places(places: Iterable[Place]) -> list[Evidence]:
 
 
 @dataclass
-class Case:
+class Review:
     """What the checks look at: an entry, the rules of its track, and the record that it wants to beat, if named.
 
     `grace` seconds over a limit are a warning, not a failure. `comparison` is None where `no_comparison` says why.
@@ -83,7 +83,7 @@ class Case:
 
     entry: Entry
     track: Track
-    previous: Standing | None = None
+    previous: StandingRecord | None = None
     grace: float = 0.0
     comparison: Comparison | None = field(init=False, default=None)
     no_comparison: str = field(init=False, default="no previous record was named (--against)")
@@ -107,7 +107,7 @@ class Case:
         """The runs that have a final score, with it."""
         return [(r, r.final) for r in self.runs if r.final]
 
-    def of(self, run: Run) -> str:
+    def name_of(self, run: Run) -> str:
         """How a message names a run: by its log, and by its seed where one log has several."""
         shared = run.seed and sum(r.log == run.log for r in self.runs) > 1
         return self.entry.name_of(run) + (f" (seed {run.seed.value})" if run.seed and shared else "")
@@ -138,8 +138,8 @@ class Case:
         """Why no significance rests on these runs: one of them is another one's seed again."""
         for a, b in combinations(self.runs, 2):
             if (a.seed and b.seed and a.seed.value == b.seed.value) or same_run_again(a, b):
-                return (f"{self.of(a)} and {self.of(b)} are of one seed",)
+                return (f"{self.name_of(a)} and {self.name_of(b)} are of one seed",)
         return ()
 
 
-CheckFunction = Callable[[Case, Findings], str]
+CheckFunction = Callable[[Review, Findings], str]
