@@ -831,7 +831,7 @@ def power(
 
     All values in one unit: bpb, or nats per token.
     """
-    from pgolf.stats.comparison import plan_seeds
+    from pgolf.stats.power import plan_seeds
 
     answer = plan_seeds(std, delta, margin=margin, n_new=seeds, n_old=old_seeds, alpha=alpha, target=chance)
     if as_json:

@@ -7,54 +7,17 @@ byte (bpb); the bar is written in nats per token and converted with the previous
 
 import math
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 from pgolf.errors import BadInput
+from pgolf.stats.power import Power, power_of
 from pgolf.stats.sample import LN2, Sample, same_validation
-
-POWER = 0.9  # the chance of success that planned numbers of seeds and detectable gains are given for
-MOST_SEEDS = 200  # where the search for a number of seeds ends
-MOST = 1_000_000  # seeds of a side; nobody has so many, and more is beyond the arithmetic
+from pgolf.stats.welch import Welch, interval_of_gain, welch_test
 
 Outcome = Literal["clears", "undecided", "below", "worse", "no claim"]
-
-
-@dataclass(frozen=True)
-class Welch:
-    """One Welch test: t, Welch–Satterthwaite df, one-sided p, and the p that rounding of a summary allows."""
-
-    t: float
-    df: float
-    p: float
-    p_range: tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class Power:
-    """What these numbers of seeds can show, and how many would settle the question.
-
-    Attributes
-    ----------
-    alpha, power : level of the test and chance of success that the figures are for.
-    std_bpb : pooled sample standard deviation of both sides.
-    n_new, n_old : seeds of each side; the previous record's stay as they are.
-    smallest_delta_bpb, smallest_delta_nats : the smallest true Δ that would be shown to clear the bar.
-    seeds_to_settle : new seeds that decide an undecided comparison if the true Δ is the one seen; None
-        if no number of them would, or if there is nothing to settle.
-    """
-
-    alpha: float
-    power: float
-    std_bpb: float
-    n_new: int
-    n_old: int
-    smallest_delta_bpb: float
-    smallest_delta_nats: float
-    seeds_to_settle: int | None
 
 
 @dataclass(frozen=True)
@@ -272,8 +235,8 @@ def compare(new: Sample, old: Sample, margin_nats: float = 0.005, alpha: float =
         notes.append(f"the bytes per token of {old.label} are unknown: {new.label}'s {b:.4f} convert the margin")
     margin = margin_nats / LN2 / b if b else None if margin_nats else 0.0
     testable = bool(new.std and old.std)
-    welch = _welch(new, old) if testable else None
-    bar = _welch(new, old, margin) if testable and margin is not None else None
+    welch = welch_test(new, old) if testable else None
+    bar = welch_test(new, old, margin) if testable and margin is not None else None
     return Comparison(
         new=new,
         old=old,
@@ -283,48 +246,12 @@ def compare(new: Sample, old: Sample, margin_nats: float = 0.005, alpha: float =
         bytes_per_token=b,
         any_improvement=welch,
         clears_bar=bar,
-        ci95_bpb=_interval(new, old, welch.df) if welch else None,
-        power=_power_of(new, old, margin, bar, b, alpha) if bar and margin is not None and b else None,
+        ci95_bpb=interval_of_gain(new, old, welch.df) if welch else None,
+        power=power_of(new, old, margin, bar, b, alpha) if bar and margin is not None and b else None,
         paired=_paired(new, old),
         doubts=tuple(_doubts(new, old, margin)),
         notes=(*notes, *_notes(new, old)),
     )
-
-
-def _welch(new: Sample, old: Sample, margin: float = 0.0) -> Welch:
-    """The test of H1: new mean + margin < old mean; both stds are positive."""
-    t, p = stats.ttest_ind_from_stats(
-        new.mean + margin, new.std, new.n, old.mean, old.std, old.n, equal_var=False, alternative="less"
-    )
-    df = _satterthwaite(new.std, new.n, old.std, old.n)
-    return Welch(float(t), float(df), float(p), _p_range(new, old, margin))
-
-
-def _satterthwaite(std_1: Any, n_1: int, std_2: Any, n_2: int) -> Any:
-    """Welch–Satterthwaite degrees of freedom of numbers or arrays."""
-    a, b = std_1**2 / n_1, std_2**2 / n_2
-    return (a + b) ** 2 / (a**2 / (n_1 - 1) + b**2 / (n_2 - 1))
-
-
-def _interval(new: Sample, old: Sample, df: float) -> tuple[float, float]:
-    error = math.hypot(new.std / math.sqrt(new.n), old.std / math.sqrt(old.n))
-    low, high = stats.t.interval(0.95, df, loc=old.mean - new.mean, scale=error)
-    return float(low), float(high)
-
-
-def _p_range(new: Sample, old: Sample, margin: float) -> tuple[float, float] | None:
-    """Least and greatest p over all samples that round to the printed ones; None if neither is a summary."""
-    if not (new.rounded or old.rounded):
-        return None
-    # p rises with the difference of means, but a std moves df too: walk the stds instead of trusting corners.
-    shift = new.mean_rounding + old.mean_rounding
-    means = np.array([new.mean - shift, new.mean + shift]) + margin
-    stds = [np.linspace(max(s.std - s.std_rounding, 1e-12), s.std + s.std_rounding, 33) for s in (new, old)]
-    mean, new_std, old_std = np.meshgrid(means, *stds, indexing="ij")
-    p = stats.ttest_ind_from_stats(
-        mean, new_std, new.n, old.mean, old_std, old.n, equal_var=False, alternative="less"
-    ).pvalue
-    return float(p.min()), float(p.max())
 
 
 def _doubts(new: Sample, old: Sample, margin: float | None) -> list[str]:
@@ -365,217 +292,3 @@ def _paired(new: Sample, old: Sample) -> Paired | None:
         return Paired(shared, float(gains.mean()), std, None, None)
     test = stats.ttest_1samp(-gains, 0.0, alternative="less")
     return Paired(shared, float(gains.mean()), std, float(test.statistic), float(test.pvalue))
-
-
-def _power_of(new: Sample, old: Sample, margin: float, bar: Welch, b: float, alpha: float) -> Power:
-    squares = (new.n - 1) * new.std**2 + (old.n - 1) * old.std**2
-    std = math.sqrt(squares / (new.n + old.n - 2))
-    smallest = smallest_delta(std, new.n, old.n, margin=margin, alpha=alpha)
-    undecided = old.mean - new.mean > margin and bar.p >= alpha
-    needed = seeds_needed(std, old.mean - new.mean, old.n, margin=margin, alpha=alpha) if undecided else None
-    return Power(alpha, POWER, std, new.n, old.n, smallest, smallest * LN2 * b, needed)
-
-
-def power(
-    std: float, delta: float, n_new: int = 3, n_old: int = 3, *, margin: float = 0.0, alpha: float = 0.01
-) -> float:
-    """The chance that Welch's one-sided test shows a true gain of `delta` to be above `margin`.
-
-    Both sides are normal with the same standard deviation. The chance is the exact one: given the two sample
-    variances the test is a normal probability, which is then averaged over their chi-squared distributions. The
-    usual shortcut, a non-central t at fixed df, promises 0.80 where three seeds a side reach 0.64.
-
-    Parameters
-    ----------
-    std : standard deviation of one seed's score.
-    delta : true gain, previous − new, in the unit of `std`.
-    n_new, n_old : seeds of each side.
-    margin : the bar, in the same unit.
-    alpha : level of the test.
-
-    Returns
-    -------
-    float : between 0 and 1.
-
-    Raises
-    ------
-    BadInput : std not positive, fewer than two seeds on a side, or alpha outside (0, 0.5].
-
-    References
-    ----------
-    .. [1] D. G. Nel, C. A. van der Merwe, B. K. Moser, "The exact distributions of the univariate and
-       multivariate Behrens-Fisher statistics", Commun. Statist. Theory Meth. 19 (1990) 279-298.
-
-    Examples
-    --------
-    >>> round(power(0.0002, 0.0008), 2), round(power(0.0002, 0.0008, n_new=5), 2)
-    (0.64, 0.82)
-    """
-    if not (0 < std < math.inf and math.isfinite(delta)):
-        raise BadInput(f"std ({std}) must be positive and delta ({delta}) finite")
-    if not (2 <= n_new <= MOST and 2 <= n_old <= MOST):
-        raise BadInput(f"{n_new} new and {n_old} previous seeds: each side needs two or more, and {MOST:,} at most")
-    if not 0 < alpha <= 0.5:
-        raise BadInput(f"alpha ({alpha}) must be in (0, 0.5]")
-    node, weight = np.polynomial.legendre.leggauss(64)
-    share = (node + 1) / 2  # of the chi-squared distribution below a node
-    std_new = np.sqrt(stats.chi2.ppf(share, n_new - 1) / (n_new - 1))[:, None]  # in units of std
-    std_old = np.sqrt(stats.chi2.ppf(share, n_old - 1) / (n_old - 1))[None, :]
-    error = np.sqrt(std_new**2 / n_new + std_old**2 / n_old)
-    critical = stats.t.isf(alpha, _satterthwaite(std_new, n_new, std_old, n_old)) * error
-    chance = stats.norm.cdf(((delta - margin) / std - critical) / math.sqrt(1 / n_new + 1 / n_old))
-    return float(weight @ chance @ weight) / 4
-
-
-def smallest_delta(
-    std: float, n_new: int = 3, n_old: int = 3, *, margin: float = 0.0, alpha: float = 0.01, target: float = POWER
-) -> float:
-    """The smallest true gain that these seeds would show, with the chance `target`, to be above `margin`.
-
-    Parameters
-    ----------
-    std, n_new, n_old, margin, alpha : as for `power`.
-    target : the chance asked for.
-
-    Returns
-    -------
-    float : in the unit of `std`, the margin included.
-
-    Raises
-    ------
-    BadInput : as `power`, or target outside (0.5, 1).
-
-    References
-    ----------
-    .. [1] as for `power`.
-
-    Examples
-    --------
-    >>> round(smallest_delta(0.0002), 5)
-    0.00116
-    """
-    if not 0.5 < target < 1:
-        raise BadInput(f"power ({target}) must be in (0.5, 1)")
-    power(std, 0.0, n_new, n_old, alpha=alpha)  # refuses a std that is none before it scales the answer
-    chance = partial(power, 1.0, n_new=n_new, n_old=n_old, alpha=alpha)
-    high = 1.0
-    while chance(high) < target:
-        high *= 2
-    return margin + std * float(optimize.brentq(lambda gain: chance(gain) - target, 0.0, high, xtol=1e-6))
-
-
-def seeds_needed(
-    std: float, delta: float, n_old: int = 3, *, margin: float = 0.0, alpha: float = 0.01, target: float = POWER
-) -> int | None:
-    """How many new seeds show a true gain of `delta` to be above `margin`, the previous seeds staying as given.
-
-    Parameters
-    ----------
-    std, delta, n_old, margin, alpha : as for `power`.
-    target : the chance asked for.
-
-    Returns
-    -------
-    int or None : None if `delta` is not above `margin`, or if no number of new seeds is enough, because the
-        previous mean is itself known from only `n_old` seeds.
-
-    Raises
-    ------
-    BadInput : as `power`.
-
-    References
-    ----------
-    .. [1] as for `power`.
-
-    Examples
-    --------
-    >>> seeds_needed(0.0002, 0.001), seeds_needed(0.0002, 0.0004)
-    (4, None)
-    """
-    chance = partial(power, std, delta, n_old=n_old, margin=margin, alpha=alpha)
-    chance(n_new=2)  # refuses bad input before an answer of None could hide it
-    if delta <= margin:
-        return None
-    return next((n for n in range(2, MOST_SEEDS + 1) if chance(n_new=n) >= target), None)
-
-
-@dataclass(frozen=True)
-class SeedPlan:
-    """An answer to "how many seeds?": values in one unit, bpb or nats.
-
-    `chance` is that of `n_new` seeds to show `delta`; `smallest_delta` is what they show with the chance `target`;
-    `seeds_needed` new seeds have that chance for `delta` (None: no number has).
-    """
-
-    std: float
-    delta: float
-    margin: float
-    alpha: float
-    target: float
-    n_new: int
-    n_old: int
-    chance: float
-    smallest_delta: float
-    seeds_needed: int | None
-
-    def rows(self) -> list[tuple[str, str]]:
-        """The answer as (name, value) pairs."""
-        if self.seeds_needed is None and self.delta <= self.margin:
-            needed = "none would do: the gain is not above the margin"
-        elif self.seeds_needed is None:
-            needed = f"none would do: the previous record's {self.n_old} leave too much open"
-        else:
-            needed = str(self.seeds_needed)
-        return [
-            ("seeds needed", f"{needed} (α {self.alpha:g}, power {self.target:g}, {self.n_old} previous seeds)"),
-            (f"chance of {self.n_new} seeds", f"{self.chance:.3f}"),
-            (f"smallest Δ that {self.n_new} seeds can show", f"{self.smallest_delta:.3g}"),
-        ]
-
-
-def plan_seeds(
-    std: float,
-    delta: float,
-    *,
-    margin: float = 0.0,
-    n_new: int = 3,
-    n_old: int = 3,
-    alpha: float = 0.01,
-    target: float = POWER,
-) -> SeedPlan:
-    """How many seeds a gain takes, and what the planned ones can show.
-
-    Parameters
-    ----------
-    std, delta, margin, n_new, n_old, alpha : as for `power`.
-    target : the chance of success asked for.
-
-    Returns
-    -------
-    SeedPlan
-
-    Raises
-    ------
-    BadInput : as `power`, or target outside (0.5, 1).
-
-    References
-    ----------
-    .. [1] as for `power`.
-
-    Examples
-    --------
-    >>> plan_seeds(0.0002, 0.001).seeds_needed
-    4
-    """
-    return SeedPlan(
-        std=std,
-        delta=delta,
-        margin=margin,
-        alpha=alpha,
-        target=target,
-        n_new=n_new,
-        n_old=n_old,
-        chance=power(std, delta, n_new, n_old, margin=margin, alpha=alpha),
-        smallest_delta=smallest_delta(std, n_new, n_old, margin=margin, alpha=alpha, target=target),
-        seeds_needed=seeds_needed(std, delta, n_old, margin=margin, alpha=alpha, target=target),
-    )

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats as scipy_stats
 
 from pgolf.errors import BadInput
-from pgolf.stats.comparison import compare, format_p, power, seeds_needed, smallest_delta
+from pgolf.stats.comparison import compare, format_p
+from pgolf.stats.power import power, seeds_needed, smallest_delta
 from pgolf.stats.sample import from_seeds, from_summary, parse_numbers, pool, same_validation
 
 OLD_LOSS = [2.79180191, 2.79241542, 2.79281075]

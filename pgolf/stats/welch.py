@@ -1,0 +1,56 @@
+"""Welch's one-sided test of two samples' means, and the p that the rounding of a published summary allows."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from pgolf.stats.sample import Sample
+
+
+@dataclass(frozen=True)
+class Welch:
+    """One Welch test: t, Welch–Satterthwaite df, one-sided p, and the p that rounding of a summary allows."""
+
+    t: float
+    df: float
+    p: float
+    p_range: tuple[float, float] | None
+
+
+def welch_test(new: Sample, old: Sample, margin: float = 0.0) -> Welch:
+    """The test of H1: new mean + margin < old mean; both stds are positive."""
+    t, p = stats.ttest_ind_from_stats(
+        new.mean + margin, new.std, new.n, old.mean, old.std, old.n, equal_var=False, alternative="less"
+    )
+    df = satterthwaite(new.std, new.n, old.std, old.n)
+    return Welch(float(t), float(df), float(p), _p_range(new, old, margin))
+
+
+def satterthwaite(std_1: Any, n_1: int, std_2: Any, n_2: int) -> Any:
+    """Welch–Satterthwaite degrees of freedom of numbers or arrays."""
+    a, b = std_1**2 / n_1, std_2**2 / n_2
+    return (a + b) ** 2 / (a**2 / (n_1 - 1) + b**2 / (n_2 - 1))
+
+
+def interval_of_gain(new: Sample, old: Sample, df: float) -> tuple[float, float]:
+    error = math.hypot(new.std / math.sqrt(new.n), old.std / math.sqrt(old.n))
+    low, high = stats.t.interval(0.95, df, loc=old.mean - new.mean, scale=error)
+    return float(low), float(high)
+
+
+def _p_range(new: Sample, old: Sample, margin: float) -> tuple[float, float] | None:
+    """Least and greatest p over all samples that round to the printed ones; None if neither is a summary."""
+    if not (new.rounded or old.rounded):
+        return None
+    # p rises with the difference of means, but a std moves df too: walk the stds instead of trusting corners.
+    shift = new.mean_rounding + old.mean_rounding
+    means = np.array([new.mean - shift, new.mean + shift]) + margin
+    stds = [np.linspace(max(s.std - s.std_rounding, 1e-12), s.std + s.std_rounding, 33) for s in (new, old)]
+    mean, new_std, old_std = np.meshgrid(means, *stds, indexing="ij")
+    p = stats.ttest_ind_from_stats(
+        mean, new_std, new.n, old.mean, old_std, old.n, equal_var=False, alternative="less"
+    ).pvalue
+    return float(p.min()), float(p.max())
