@@ -1,7 +1,9 @@
 """What a preset's model is, before anything is trained: parameters, arithmetic, and the size to expect."""
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
@@ -31,7 +33,13 @@ class Description:
 class NoInitialWeights(TorchFunctionMode):
     """Weights stay as they are allocated; device meta would do, but imports all of torch.compile, for seconds."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         if getattr(func, "__module__", "") == "torch.nn.init":
             return None
         return func(*args, **(kwargs or {}))

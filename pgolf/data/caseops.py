@@ -209,4 +209,5 @@ def count_bytes(text: str, offsets: np.ndarray) -> np.ndarray:
             sizes[i] = 0
             escaped = i + 1 if text[i] == ESC else escaped
     before = np.concatenate([[0], np.cumsum(sizes)])
-    return before[offsets[:, 1]] - before[offsets[:, 0]]
+    byte_counts: np.ndarray = before[offsets[:, 1]] - before[offsets[:, 0]]
+    return byte_counts

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,12 @@ def start_worker(settings: Encoding) -> None:
     _tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(settings.tokenizer))
     if parent := parent_process():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+        threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
+
+
+def _exit_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def encode_piece(piece: Piece, part: Path) -> int:

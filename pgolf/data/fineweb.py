@@ -175,7 +175,7 @@ def _download(
 
 def _fetch_one(repo: str, commit: str, file: Remote, place: Path, folder: Path, endpoint: str | None) -> None:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # in its documentation
 
     disable_progress_bars()  # the command shows one of its own
     try:

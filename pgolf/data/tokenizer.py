@@ -59,7 +59,7 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int, **settings: Any) -> b
     `settings` are SentencePiece's own, on top.
     """
     model = io.BytesIO()
-    given = {
+    given: dict[str, Any] = {
         "model_type": "bpe",
         "vocab_size": vocab_size,
         "byte_fallback": True,

@@ -254,7 +254,8 @@ class Trial:
         if not self.announced:
             return
         stream = self.announced.put_back(self.tokens)
-        start, ranks, found = self.announced.start, self.announced.ranks, []
+        start, ranks = self.announced.start, self.announced.ranks
+        found: list[tuple[int, Order, Tensor]] = []
         ends = [b for b in torch.nonzero(stream == start).flatten().tolist() if 1 <= b < self.n]
         for b, gone in [(b, gone) for b in ends if stream[b + 1] != start for gone in (False, True)]:
             other, t = stream.clone(), int(ranks[b])

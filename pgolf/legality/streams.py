@@ -2,11 +2,14 @@
 
 import random
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from pgolf.legality.watch import Watched
+
+T = TypeVar("T")
 
 
 def synthetic(seed: int, length: int, vocab_size: int) -> Tensor:
@@ -63,7 +66,7 @@ def choose(n: int, count: int, at_borders: Sequence[int], seed: int) -> list[int
     return [t for t in chosen if 1 <= t <= n][:count]
 
 
-def spread(values: Iterable[int], count: int) -> list[int]:
+def spread(values: Iterable[T], count: int) -> list[T]:
     """At most `count` of `values`, evenly over their order."""
     values = list(values)
     if len(values) <= count:

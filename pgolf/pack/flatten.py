@@ -15,7 +15,7 @@ from python_minifier.ast_annotation import add_parent, get_parent
 from python_minifier.rename.binding import Binding
 
 from pgolf.errors import BadInput
-from pgolf.pack.names import MENTIONS_ALL, all_bindings, ancestors, bind, is_foreign, rename, visible_in
+from pgolf.pack.names import MENTIONS_ALL, all_bindings, ancestors, bind, is_foreign, namespace_of, rename, visible_in
 
 ALLOWED = sys.stdlib_module_names | {"torch", "numpy", "sentencepiece", "brotli"}
 WHEN_PRESENT = {"flash_attn_interface", "constriction", "triton"}  # only in a `try` or where it is used
@@ -304,7 +304,7 @@ class _Program:
         what = f"{target}:{attribute.attr}"
         if what not in self.names:
             raise module.refuse(node, f"{target} defines no '{attribute.attr}'")
-        if not isinstance(attribute.ctx, ast.Load) and not isinstance(node.namespace, ast.Module):
+        if not isinstance(attribute.ctx, ast.Load) and not isinstance(namespace_of(node), ast.Module):
             raise module.refuse(node, f"{node.id}.{attribute.attr} can only be replaced at the module's top level")
         new = self.names[what]
         self.refuse_hidden(module, scopes, node, f"{node.id}.{attribute.attr}", new)

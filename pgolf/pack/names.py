@@ -12,13 +12,13 @@ from python_minifier.rename.renamer import all_bindings
 from python_minifier.rename.renamer import reservation_scope as visible_in
 from python_minifier.rename.resolve_names import resolve_names
 
-__all__ = ["MENTIONS_ALL", "all_bindings", "ancestors", "bind", "is_foreign", "rename", "visible_in"]
+__all__ = ["MENTIONS_ALL", "all_bindings", "ancestors", "bind", "is_foreign", "namespace_of", "rename", "visible_in"]
 
 MENTIONS_ALL = ("globals", "locals", "vars")  # a program that calls these sees its own names
 
 
 def bind(tree: ast.Module) -> Any:
-    """`tree`, analysed anew: its nodes know their parent and `namespace`, scopes their `bindings`.
+    """Analyse `tree` anew: its nodes then know their parent and `namespace`, its scopes their `bindings`.
 
     `tree.tainted` says that it calls one of MENTIONS_ALL, so that no name may change.
     """
@@ -27,6 +27,12 @@ def bind(tree: ast.Module) -> Any:
     bind_names(tree)
     resolve_names(tree)
     return tree
+
+
+def namespace_of(node: Any) -> ast.AST:
+    """The module, class or function whose scope a node of a bound tree is in."""
+    namespace: ast.AST = node.namespace
+    return namespace
 
 
 def ancestors(node: ast.AST) -> Iterator[ast.AST]:

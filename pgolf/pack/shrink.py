@@ -23,7 +23,7 @@ from python_minifier.rename.binding import Binding
 
 from pgolf.errors import RunFailed
 from pgolf.pack.flatten import IMPORTS, Part
-from pgolf.pack.names import all_bindings, ancestors, bind, is_foreign, rename, visible_in
+from pgolf.pack.names import all_bindings, ancestors, bind, is_foreign, namespace_of, rename, visible_in
 
 # Decorators that don't look at their function's parameters.
 TRANSPARENT = {"staticmethod", "classmethod", "property", "setter", "contextmanager", "no_grad", "inference_mode"}
@@ -63,7 +63,7 @@ def short_names(parts: Sequence[Part], own: str = "") -> list[tuple[str, str]]:
 def to_source(body: list[ast.stmt]) -> str:
     """The shortest text of `body`: the same on every version of Python, and readable by 3.11."""
     module = ast.Module(body, [])
-    text: str = _Printer()(module)
+    text: str = _Printer()(module)  # type: ignore[no-untyped-call]  # its base is untyped
     if ast.dump(ast.parse(text)) != ast.dump(ast.parse(ast.unparse(module))):
         raise RunFailed("python-minifier printed another program than it was given")
     return text
@@ -218,7 +218,7 @@ def own_attributes(tree: ast.Module) -> list[str]:
             foreign |= bound
         else:
             own |= bound
-        foreign |= {n.id for n in ast.walk(kind) if isinstance(n, ast.Name) and n.namespace is kind}
+        foreign |= {n.id for n in ast.walk(kind) if isinstance(n, ast.Name) and namespace_of(n) is kind}
     return sorted((n for n in own - foreign if len(n) > 2 and n[:2] != "__"), key=lambda name: (-mentioned[name], name))
 
 

@@ -10,7 +10,7 @@ import bz2
 import lzma
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ class Compressor:
 
 def _brotli(data: bytes) -> bytes:
     """The window's size shifts all bits that follow it, and with them how many bytes have to be escaped."""
-    packed = (brotli.compress(data, quality=11, lgwin=window) for window in (16, 17, 18))
+    packed: Iterator[bytes] = (brotli.compress(data, quality=11, lgwin=window) for window in (16, 17, 18))
     return min(packed, key=lambda p: len(_literal(p.decode("latin-1"))))
 
 
