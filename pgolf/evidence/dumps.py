@@ -1,0 +1,50 @@
+"""Dumps of hyperparameters as logs print them, each on one line → {knob: value}, {} where the line is none."""
+
+import ast
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pgolf.evidence import dialect as say
+
+
+def pairs(line: str, least: int = 1) -> dict[str, str]:
+    """Of a line with nothing but at least so many knobs: 'tie_embeddings:True embed_lr:0.05'."""
+    words = line.split()
+    if line[0] == " " or len(words) < least or not say.KNOB_TOKEN.fullmatch(words[0]):
+        return {}
+    tokens = [say.KNOB_TOKEN.fullmatch(w) for w in words]
+    knobs = {t[1].lower(): t[2] for t in tokens if t}
+    if not all(tokens) or say.LOADERS & knobs.keys():
+        return {}
+    if "params" in knobs and "s" in knobs:  # params:73685840 L:10 … ws:8 s:42
+        knobs |= {"seed": knobs.pop("s"), "world_size": knobs.get("ws", "?")}
+    return {k: v for k, v in knobs.items() if k not in say.NO_KNOB}
+
+
+def call(line: str) -> dict[str, str]:
+    """Of an object as Python prints it: 'Namespace(seed=42, lr=0.1)'."""
+    return {k: v.strip("'\"") for k, v in say.REPR_ITEM.findall(line)}
+
+
+def mapping(text: str) -> dict[str, str]:
+    """The scalars of a JSON object or a Python dict, one level of nesting unfolded; {} if it is neither."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            return {}
+    return dict(_scalars(value.items())) if isinstance(value, dict) else {}
+
+
+def _scalars(items: Iterable[tuple[Any, Any]], depth: int = 0) -> Iterator[tuple[str, str]]:
+    for name, value in items:
+        if isinstance(value, dict):
+            if depth == 0:
+                yield from _scalars(value.items(), 1)
+        elif isinstance(name, str) and isinstance(value, str | int | float | bool | None):
+            yield name, str(value)
+        elif isinstance(name, str):
+            yield name, json.dumps(value, default=str)[:1000]
