@@ -59,8 +59,9 @@ from pgolf.record.probing import known_probes, run_probes
 from pgolf.record.progress import Progress
 from pgolf.record.request import Request, check_request
 from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, attempts, has_ended, run_seed, share_cores
-from pgolf.report.submission import RecordInputs, Verdict, judge, write, write_unfinished
+from pgolf.report.submission import judge, write, write_unfinished
 from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
+from pgolf.report.verdict import RecordInputs, Verdict
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)

@@ -22,7 +22,7 @@ from pgolf.ledger import StandingRecord
 from pgolf.presets import config_of
 from pgolf.record.request import Request
 from pgolf.record.seeds import ARTIFACT, EVENTS, LOG, PROGRAM, attempts
-from pgolf.report.submission import RecordInputs, SeedRun
+from pgolf.report.verdict import RecordInputs, SeedRun
 from pgolf.trainer.data import load_validation, tokens_sha256
 
 LOOK_S = 5.0  # the reaper holds a record's lock while it looks, and while it ends a pod

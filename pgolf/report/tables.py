@@ -11,7 +11,7 @@ from rich.table import Table
 from pgolf.audit.measures import Limit
 from pgolf.ledger import SeedScore
 from pgolf.report.render import code, escape
-from pgolf.report.submission import Verdict
+from pgolf.report.verdict import Verdict
 from pgolf.stats.comparison import Comparison
 
 STYLE: dict[str, Any] = {"box": SIMPLE, "pad_edge": False, "title_justify": "left", "title_style": "bold"}

@@ -19,7 +19,8 @@ from pgolf.evidence.plan import Attempt, make_plan
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.files import sha256_file
 from pgolf.ledger import from_runs
-from pgolf.report.submission import RecordInputs, SeedRun, judge, write
+from pgolf.report.submission import judge, write
+from pgolf.report.verdict import RecordInputs, SeedRun
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 SEEDS = (42, 314, 999)

@@ -12,8 +12,8 @@ from pgolf import tracks
 from pgolf.audit.measures import limits_of
 from pgolf.evidence.logs import read_run
 from pgolf.ledger import load, seed_score
-from pgolf.report.submission import Verdict
 from pgolf.report.tables import seed_news, seed_table, verdict_markdown, verdict_news
+from pgolf.report.verdict import Verdict
 from pgolf.stats.comparison import compare
 
 RECORDED = Path(__file__).parents[1] / "recorded"
