@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import pytest
 import typer
 from markdown_it import MarkdownIt
+from typer.core import TyperGroup
 
 from pgolf.cli import app
 
@@ -45,7 +45,7 @@ class Block:
             if re.match(r"([A-Z_]+=\S* )*pgolf ", line) and not SCHEMATIC.search(line):
                 words = shlex.split(line, comments=True)
                 words = words[words.index("pgolf") + 1 :]
-                for end in ("|", "&&", ">", ">>", ";"):
+                for end in ("|", "&&", "<", ">", ">>", ";"):
                     words = words[: words.index(end)] if end in words else words
                 yield words
 
@@ -66,13 +66,13 @@ def calls() -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize(("page", "words"), calls(), ids=str)
 def test_command_of_the_docs_exists_with_its_options(page: str, words: list[str]) -> None:
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command, info_name="pgolf")
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+    command = typer.main.get_command(app)
+    context = typer.Context(command, info_name="pgolf")
+    while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
         _, command, words = command.resolve_command(context, words)
         assert command
-        context = click.Context(command, parent=context, info_name=command.name)
-    if words not in (["--help"], ["--version"]) and not isinstance(command, click.Group):
+        context = typer.Context(command, parent=context, info_name=command.name)
+    if words not in (["--help"], ["--version"]) and not isinstance(command, TyperGroup):
         command.parse_args(context, words)  # raises what a user would be told
 
 

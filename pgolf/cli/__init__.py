@@ -1,0 +1,71 @@
+"""`pgolf …`: every command is one call into the library."""
+
+import errno
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from pgolf import __version__
+from pgolf.cli import data, evaluate, evidence, ledger, pods, record, sweep, train
+from pgolf.cli.output import stderr
+from pgolf.errors import BadInput, RunFailed
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)  # help as plain text
+for commands in (record.app, train.app, sweep.app, evidence.app, evaluate.app):
+    app.add_typer(commands)
+app.add_typer(data.app, name="data")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(pods.app, name="pods")
+
+# A path that a user gave and that the system refuses is bad input, wherever it shows. A full disk is a failed run.
+UNUSABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"pgolf {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Run a Parameter Golf record, verify it from its logs, and write it up.
+
+    `pgolf COMMAND --help` describes a command. Exit codes: 0 done, 1 the verdict is negative or a run failed, 2 bad
+    input.
+    """
+
+
+def main() -> None:
+    """Run a command; a known failure becomes one line and an exit code, never a stack trace."""
+    try:
+        app()
+    except BadInput as e:
+        stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
+        sys.exit(2)
+    except RunFailed as e:
+        stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
+        sys.exit(1)
+    except OSError as e:
+        if e.errno not in FULL and not (e.filename and e.errno in UNUSABLE):
+            raise
+        path = e.filename2 or e.filename  # of a rename, the file that a user knows
+        message = f"{path}: {e.strerror}" if path else str(e.strerror)
+        stderr.print(f"[red]pgolf:[/red] {escape(message)}", soft_wrap=True)
+        sys.exit(2 if e.errno in UNUSABLE else 1)

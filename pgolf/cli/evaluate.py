@@ -1,0 +1,128 @@
+"""`pgolf eval`, `probe`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from pgolf.cli.options import AsJson, DatasetDir, Settings, examples, presets
+from pgolf.cli.output import stderr
+
+app = typer.Typer()
+
+
+@app.command(
+    "eval",
+    epilog=examples(
+        "pgolf eval final_model.int6.ptz --mode ttt --set TTT_EPOCHS=5 --max-seconds 600",
+    ),
+)
+def evaluate(
+    artifact: Annotated[Path, typer.Argument(help="An artifact: a final_model.int6.ptz.")],
+    mode: Annotated[str, typer.Option(help="Evaluator: fixed, sliding, ttt or phased.")] = "sliding",
+    preset: Annotated[
+        str | None, typer.Option(help="Preset to take knobs of evaluation from; default: none.", autocompletion=presets)
+    ] = None,
+    settings: Settings = None,
+    data_dir: DatasetDir = Path("data"),
+    split: Annotated[str, typer.Option(help="Split to score: val, or train for a look.")] = "val",
+    tokens: Annotated[int | None, typer.Option(min=1, help="Number of first tokens to score; default: all.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop once it is certain that the pass takes longer.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score an artifact.
+
+    Takes the model from the artifact; knobs of evaluation are the trainer's defaults, changed by --preset and --set.
+
+    Exit 0: scored; 1: stopped, since the pass would take longer than --max-seconds; 2: bad input.
+    """
+    from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
+    from pgolf.record.request import parse_overrides
+
+    opened = in_folder(open_artifact(artifact, eval_knobs(preset, parse_overrides(settings or []), device)), data_dir)
+    with Progress(*Progress.get_default_columns(), console=stderr, transient=True) as bar:
+        task = bar.add_task(mode, total=None)
+        result = evaluate_artifact(
+            opened, mode, split, tokens, max_seconds, lambda done, of: bar.update(task, completed=done, total=of)
+        )
+    if as_json:
+        typer.echo(json.dumps(result.as_json()))
+        return
+    typer.echo(
+        f"{mode} val_loss:{result.val_loss:.8f} val_bpb:{result.val_bpb:.8f} eval_time:{result.seconds * 1000:.0f}ms "
+        f"({result.positions} tokens, {result.bytes} bytes, {result.device} {result.dtype})"
+    )
+
+
+@app.command(
+    epilog=examples(
+        "pgolf probe final_model.int6.ptz --preset smoke",
+        "pgolf probe their_eval.py:make_evaluator",
+    )
+)
+def probe(
+    target: Annotated[str, typer.Argument(help="An artifact, or an evaluator as in their_eval.py:make_evaluator.")],
+    train_gpt: Annotated[Path | None, typer.Option(help="The packed trainer; default: pgolf's, packed now.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Preset of the record that made the artifact.", autocompletion=presets)
+    ] = None,
+    settings: Settings = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="Evaluator to run on the artifact; repeatable; default: those of the record."),
+    ] = None,
+    data_dir: DatasetDir = Path("data"),
+    tokens: Annotated[Path | None, typer.Option(help="Shard to cut the streams from, for an evaluator.")] = None,
+    length: Annotated[int | None, typer.Option(min=2, help="Positions in a stream, for an evaluator.")] = None,
+    allow: Annotated[list[Path] | None, typer.Option(help="File that an evaluator may read; repeatable.")] = None,
+    positions: Annotated[int | None, typer.Option(min=1, help="Number of positions to change a stream at.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds of the streams, one stream each; default: 0,1, or 0 for an artifact.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where to run an artifact: cpu or cuda.")] = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Test whether an evaluation is legal.
+
+    Probes whether it is causal, normalised, scores before it updates, makes one pass, counts bytes exactly and is
+    sealed; docs/legality.md describes each probe.
+
+    Exit 0: no probe fails; 1: a probe fails, and its counter-example is printed; 2: bad input.
+    """
+    from pgolf import legality
+    from pgolf.record.request import parse_overrides, parse_seeds
+
+    knobs, streams = parse_overrides(settings or []), parse_seeds(seeds) if seeds else None
+    with Progress(console=stderr, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def progress(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of)
+
+        results = legality.probe_target(
+            target,
+            train_gpt=train_gpt,
+            preset=preset,
+            settings=knobs,
+            data_dir=data_dir,
+            shard=tokens,
+            length=length,
+            allowed=allow or (),
+            positions=positions,
+            seeds=streams,
+            modes=mode,
+            device=device,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps([r.as_json() for r in results], indent=2, allow_nan=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else 120).print(legality.table(results))
+    raise typer.Exit(any(r.passed is False for r in results))

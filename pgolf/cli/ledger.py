@@ -1,0 +1,59 @@
+"""`pgolf ledger …`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pgolf.cli.options import AsJson, LedgerOut, Track
+
+app = typer.Typer(no_args_is_help=True, help="List and make ledger entries: the standing records, as data.")
+
+
+@app.command("list")
+def list_records(
+    as_json: AsJson = False,
+) -> None:
+    """List the standing records, best first."""
+    from pgolf import ledger
+
+    entries = sorted((ledger.load(name) for name in ledger.names()), key=lambda s: (s.track, s.sample().mean))
+    if as_json:
+        typer.echo(json.dumps([asdict(s) for s in entries], indent=2))
+        return
+    for s in entries:
+        typer.echo(f"{s.sample().mean:.8f}  {s.date}  {s.track}  {s.name}  ({len(s.seeds)} seeds, {s.author})")
+
+
+@app.command("build")
+def build_ledger(
+    folder: Annotated[Path, typer.Argument(help="Folder with record folders in it.")],
+    out: LedgerOut = None,
+) -> None:
+    """Make the ledger entries of all record folders anew from their logs."""
+    from pgolf import ledger
+
+    for standing in ledger.build(folder, out):
+        typer.echo(str(standing.sample()))
+
+
+@app.command("add")
+def add_to_ledger(
+    name: Annotated[str, typer.Argument(help="Name of the ledger entry.")],
+    logs: Annotated[list[Path], typer.Argument(help="Logs of its seeds, one each.")],
+    track: Track,
+    title: Annotated[str, typer.Option(help="What the record is, in a few words.")],
+    date: Annotated[str, typer.Option(help="Date of the record, as YYYY-MM-DD.")],
+    author: Annotated[str, typer.Option(help="Author of the record.")] = "pgolf",
+    source: Annotated[str, typer.Option(help="Where the logs come from.")] = "",
+    out: LedgerOut = None,
+) -> None:
+    """Make one ledger entry from the logs of its seeds."""
+    from pgolf import ledger
+    from pgolf.evidence.logs import read_run
+
+    runs = [read_run(log) for log in logs]
+    standing = ledger.from_runs(runs, name=name, track=track, title=title, date=date, author=author, source=source)
+    typer.echo(str(ledger.write_standing((out or ledger.FOLDER) / f"{name}.json", standing)))

@@ -1,0 +1,214 @@
+"""`pgolf record`, `reproduce`, `doctor`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+from pgolf.cli.options import (
+    AsJson,
+    DataDir,
+    DatasetDir,
+    FolderName,
+    PodsFile,
+    RunsDir,
+    Seeds,
+    Settings,
+    Track,
+    TrackPreset,
+    examples,
+)
+from pgolf.cli.output import stderr
+
+if TYPE_CHECKING:
+    from pgolf.flows.record import Outcome
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog=examples(
+        "pgolf record --track cpu_smoke",
+        "pgolf record --set TTT_EPOCHS=5 --seeds 1,2,3",
+        "pgolf record --track 10min_16mb --pods runpod --max-cost 100 --max-hours 4",
+    )
+)
+def record(
+    track: Track = "cpu_smoke",
+    preset: TrackPreset = None,
+    seeds: Seeds = None,
+    settings: Settings = None,
+    record_id: FolderName = None,
+    name: Annotated[str | None, typer.Option(help="Name of the submission; default: the preset's.")] = None,
+    author: Annotated[str, typer.Option(envvar="PGOLF_AUTHOR", help="Author of the submission.")] = "unknown",
+    github_id: Annotated[str, typer.Option(envvar="PGOLF_GITHUB_ID", help="The author's GitHub name.")] = "",
+    summary: Annotated[str, typer.Option(help="What is new, in one sentence.")] = "",
+    runs_dir: RunsDir = Path("runs"),
+    data_dir: DataDir = Path("data"),
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="Seeds that train at the same time here; default: as many as fit.")
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option(help="Probe whether the evaluation is legal, on the first finished artifact.")
+    ] = True,
+    pods: Annotated[
+        str, typer.Option(help="Where the seeds run: local, ssh (the machines of pods.toml) or runpod.")
+    ] = "local",
+    pods_at_once: Annotated[
+        int | None, typer.Option(min=1, help="Pods at the same time; each runs seeds in turn; default: one a seed.")
+    ] = None,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="First run the packed file end to end on a small pod.")
+    ] = False,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Dollars that all pods may cost; at this bound they end.")
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(help="Hours that pods may be rented; at this bound they end.")
+    ] = None,
+    pods_file: PodsFile = None,
+    stop_early: Annotated[
+        bool | None,
+        typer.Option(help="End a seed that misses a hard limit, or is bound to; default: only on rented pods."),
+    ] = None,
+    stop_hopeless: Annotated[
+        bool | None,
+        typer.Option(help="End a seed whose loss cannot reach the standing record's any more; default: no."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a record's seeds, test them, write the submission.
+
+    Compares the seeds' scores with the track's standing record, and checks every limit from the logs. Keeps every step
+    in the record's folder: stopped, killed or started again, the same command goes on from there and repeats nothing
+    that is finished.
+
+    Exit 0: a record; 1: no record (the report says why), or a run failed; 2: bad input, and nothing was started.
+    """
+    from pgolf.pods.places import check_wanted
+    from pgolf.record.board import show_log
+    from pgolf.record.request import check_request, parse_overrides, parse_seeds
+
+    named = list(parse_seeds(seeds)) if seeds is not None else None
+    knobs = parse_overrides(settings or [])
+    check_request(track, preset, named, knobs)  # before anything is started
+    check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file)
+    show_log()
+    from pgolf.flows.here import record_here
+
+    try:
+        outcome = record_here(
+            track=track,
+            preset=preset,
+            seeds=named,
+            knobs=knobs,
+            record_id=record_id,
+            name=name,
+            author=author,
+            github_id=github_id,
+            summary=summary,
+            runs_dir=str(runs_dir),
+            data_dir=str(data_dir),
+            parallel=parallel,
+            pods=pods,
+            pods_at_once=pods_at_once,
+            rehearse=rehearse,
+            max_cost=max_cost,
+            max_hours=max_hours,
+            pods_file=str(pods_file) if pods_file else None,
+            probe=probe,
+            stop_early=stop_early,
+            stop_hopeless=stop_hopeless,
+        )
+    except (KeyboardInterrupt, SystemExit) as e:
+        message = "stopped: every run is ended, what is finished is kept, the same command goes on from there"
+        stderr.print(message, soft_wrap=True)
+        raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
+    else:
+        _show_outcome(outcome)
+    raise typer.Exit(0 if outcome.verdict.positive else 1)
+
+
+def _show_outcome(outcome: "Outcome") -> None:
+    from pgolf.report.tables import comparison_table, seed_table
+
+    verdict = outcome.verdict
+    stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    stdout.print(seed_table(outcome.scores))
+    if verdict.comparison:
+        stdout.print(comparison_table(verdict.comparison))
+    for reason in verdict.reasons:
+        stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
+    word = "[green]record[/green]" if verdict.positive else "[red]no record[/red]"
+    stdout.print(f"{word}: {escape(str(outcome.path))}", soft_wrap=True)
+
+
+@app.command(
+    epilog=examples(
+        "pgolf reproduce records/2026-04-09_mine --seed 42",
+    )
+)
+def reproduce(
+    folder: Annotated[Path, typer.Argument(help="A record folder; its train_gpt.py is run.")],
+    seed: Annotated[int | None, typer.Option(help="One of the record's seeds; default: its first.")] = None,
+    artifact: Annotated[
+        Path | None, typer.Option(help="Score this artifact of the seed instead of training one.")
+    ] = None,
+    data_dir: DatasetDir = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="Folder to run in; default: runs/reproduce-<folder>.")] = None,
+) -> None:
+    """Run a record's train_gpt.py again, and compare the results.
+
+    Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input.
+    """
+    from pgolf.record.reproduce import reproduce as run_again
+
+    name = folder.resolve().name
+    with Progress(console=stderr, transient=True) as bar:
+        task = bar.add_task(f"seed {seed or ''} of {name}", total=None)
+        result = run_again(
+            folder,
+            out or Path("runs") / f"reproduce-{name}",
+            data_dir,
+            seed,
+            artifact,
+            lambda p: bar.update(task, description=p.stage, completed=p.done, total=p.total or None),
+        )
+    typer.echo(str(result))
+    raise typer.Exit(result.inside is not True)
+
+
+@app.command(
+    epilog=examples(
+        "pgolf doctor --track 10min_16mb",
+    )
+)
+def doctor(
+    track: Track = "cpu_smoke",
+    data_dir: DataDir = Path("data"),
+    runs_dir: RunsDir = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List what this machine lacks for a record, and how to get it.
+
+    Changes nothing, and shows no key. Exit 0: a record can start; 1: something is missing.
+    """
+    from pgolf.doctor import examine
+
+    findings = examine(track, data_dir, runs_dir)
+    if as_json:
+        typer.echo(json.dumps([f.as_json() for f in findings], indent=2))
+    else:
+        light = {"ok": "[green]●[/green]", "optional": "[yellow]▲[/yellow]", "missing": "[red]✗[/red]"}
+        stdout, width = Console(highlight=False), max(len(f.what) for f in findings)
+        for f in findings:
+            fix = f" → {escape(f.fix)}" if f.fix else ""
+            stdout.print(f"{light[f.state]} {escape(f.what):{width}}  {escape(f.found)}{fix}", soft_wrap=True)
+    raise typer.Exit(any(f.state == "missing" for f in findings))

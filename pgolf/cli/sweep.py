@@ -1,0 +1,160 @@
+"""`pgolf sweep`, `ablate`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pgolf.cli.options import (
+    AsJson,
+    DataDir,
+    FolderName,
+    Parallel,
+    RunsDir,
+    Seeds,
+    Settings,
+    Track,
+    TrackPreset,
+    examples,
+    presets,
+)
+from pgolf.cli.output import stderr
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog=examples(
+        "pgolf sweep --grid TTT_EPOCHS=3,4,5,6 --grid TTT_LR=0.002,0.005,0.01",
+        "pgolf sweep --candidate 'TTT_EPOCHS=5 TTT_LR=0.01' --confirm",
+        "pgolf sweep --space space.toml --checkpoint runs/train/1/checkpoint.pt",
+    )
+)
+def sweep(
+    track: Track = "cpu_smoke",
+    preset: TrackPreset = None,
+    settings: Settings = None,
+    seed: Annotated[int, typer.Option(help="Seed of the one training; must not be one of --confirm-seeds.")] = 1337,
+    grid: Annotated[
+        list[str] | None, typer.Option(metavar="KNOB=A,B", help="Try every combination of these values; repeatable.")
+    ] = None,
+    candidate: Annotated[
+        list[str] | None, typer.Option(metavar="'KNOB=A OTHER=B'", help="Try this configuration; repeatable.")
+    ] = None,
+    space: Annotated[Path | None, typer.Option(help="TOML file with [grid] and [[candidates]].")] = None,
+    artifact: Annotated[Path | None, typer.Option(help="Artifact to evaluate; nothing is trained.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a finished training to start from; nothing is trained.")
+    ] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Make the record of the chosen configuration.")] = False,
+    confirm_seeds: Annotated[
+        str | None, typer.Option(help="Seeds of that record, as in 42,314,999; default: the track's.")
+    ] = None,
+    time_margin: Annotated[float, typer.Option(min=0, help="Seconds of the limit on evaluation to leave free.")] = 0.0,
+    size_margin: Annotated[int, typer.Option(min=0, help="Bytes of the limit on the artifact to leave free.")] = 0,
+    sweep_id: FolderName = None,
+    runs_dir: RunsDir = Path("runs"),
+    data_dir: DataDir = Path("data"),
+    parallel: Parallel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train once, try many configurations, choose the best that fits.
+
+    A configuration changes knobs of evaluation and quantisation; for knobs of training use `pgolf ablate`. Stopped or
+    killed, the same command goes on and repeats nothing; with more candidates it tries only the new ones.
+
+    Exit 0: one is chosen (with --confirm: and its record is positive); 1: none fits, a run failed, or the record is
+    negative; 2: bad input.
+    """
+    from pgolf.record.request import parse_overrides, parse_seeds
+    from pgolf.sweep.plan import plan_sweep
+
+    space_file, artifact_file, checkpoint_file = (str(path) if path else None for path in (space, artifact, checkpoint))
+    knobs, seeds = parse_overrides(settings or []), parse_seeds(confirm_seeds) if confirm_seeds else None
+    given = (grid or [], candidate or [], space_file, artifact_file, checkpoint_file)
+    plan_sweep(track, preset, seed, knobs, *given, seeds)  # before anything is started
+    swept = _run_flow(
+        "sweep",
+        track=track,
+        preset=preset,
+        seed=seed,
+        knobs=knobs,
+        grid=grid,
+        candidates=candidate,
+        space_file=space_file,
+        artifact=artifact_file,
+        checkpoint=checkpoint_file,
+        confirm=confirm,
+        confirm_seeds=list(seeds) if seeds else None,
+        time_margin=time_margin,
+        size_margin=size_margin,
+        sweep_id=sweep_id,
+        runs_dir=str(runs_dir),
+        data_dir=str(data_dir),
+        parallel=parallel,
+    )
+    _show_report(swept, as_json)
+    raise typer.Exit(1 if swept.confirmed and not swept.confirmed.verdict.positive else 0)
+
+
+@app.command(
+    epilog=examples(
+        "pgolf ablate smoke-base smoke",
+        "pgolf ablate old.toml new.toml --seeds 42,314,999,7",
+    )
+)
+def ablate(
+    old: Annotated[str, typer.Argument(help="The preset before: a name, or a TOML file.", autocompletion=presets)],
+    new: Annotated[str, typer.Argument(help="The preset after: a name, or a TOML file.", autocompletion=presets)],
+    track: Track = "cpu_smoke",
+    seeds: Seeds = None,
+    ablation_id: FolderName = None,
+    runs_dir: RunsDir = Path("runs"),
+    data_dir: DataDir = Path("data"),
+    parallel: Parallel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what each change between two presets brings, over seeds.
+
+    Runs the preset before as it is, then with each knob in which the two differ changed alone, then with all of them
+    changed. Needs two seeds or more. Stopped or killed, the same command goes on and repeats nothing.
+    """
+    from pgolf.record.request import parse_seeds
+    from pgolf.sweep.plan import plan_ablation
+
+    named = list(parse_seeds(seeds)) if seeds else None
+    plan_ablation(old, new, track, named)  # before anything is started
+    ablated = _run_flow(
+        "ablation",
+        old=old,
+        new=new,
+        track=track,
+        seeds=named,
+        ablation_id=ablation_id,
+        runs_dir=str(runs_dir),
+        data_dir=str(data_dir),
+        parallel=parallel,
+    )
+    _show_report(ablated, as_json)
+
+
+def _run_flow(name: str, **parameters: Any) -> Any:
+    """A flow of flows.sweep, with its log on the terminal."""
+    from pgolf.record.board import show_log
+
+    show_log()
+    from pgolf.flows.here import run_here
+
+    try:
+        return run_here("pgolf.flows.sweep", name, parameters)
+    except (KeyboardInterrupt, SystemExit) as e:
+        stderr.print("stopped: what is finished is kept, the same command goes on from there", soft_wrap=True)
+        raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
+
+
+def _show_report(outcome: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
+    else:
+        typer.echo(f"{outcome.report.read_text()}\n{outcome.report}")
