@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scipy import stats
-
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.logs import read_run
@@ -21,6 +19,7 @@ from pgolf.files import sha256_file
 from pgolf.record.progress import Progress
 from pgolf.record.seeds import LOG, PROGRAM, Job, run_seed
 from pgolf.stats.sample import Sample, from_seeds
+from pgolf.stats.student import t_quantile
 
 # Set by the launcher, or no knobs at all; a log must not reach the loader or the interpreter either.
 NOT_HANDED_ON = OF_THE_RUN | {"world_size", "local_world_size", "master_addr", "master_port", "path", "home"}
@@ -128,7 +127,7 @@ def spread(sample: Sample) -> tuple[float, float] | tuple[None, None]:
     """
     if sample.std == 0:
         return None, None
-    half = float(stats.t.ppf((1 + LEVEL) / 2, sample.n - 1)) * sample.std * math.sqrt(1 + 1 / sample.n)
+    half = float(t_quantile((1 + LEVEL) / 2, sample.n - 1)) * sample.std * math.sqrt(1 + 1 / sample.n)
     return sample.mean - half, sample.mean + half
 
 

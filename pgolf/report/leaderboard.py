@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from markupsafe import Markup
-from scipy import stats
 
 from pgolf import __version__
 from pgolf.audit.audit import Audit
@@ -23,6 +22,7 @@ from pgolf.files import write_atomic
 from pgolf.report import figures
 from pgolf.report import page as report
 from pgolf.report.render import render
+from pgolf.stats.student import t_quantile
 from pgolf.tracks import Track
 
 
@@ -63,7 +63,7 @@ class Row:
     def half_interval(self) -> float | None:
         """Half of the mean's 95 % interval by Student's t, in bpb; None for one seed."""
         n, std = len(self.audit.runs), self.audit.std_val_bpb
-        return None if std is None else float(stats.t.ppf(0.975, n - 1)) * std / math.sqrt(n)
+        return None if std is None else float(t_quantile(0.975, n - 1)) * std / math.sqrt(n)
 
     @cached_property
     def limits(self) -> list[Limit]:

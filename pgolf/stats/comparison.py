@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
 
 from pgolf.errors import BadInput
 from pgolf.stats.power import Power, power_of
 from pgolf.stats.sample import LN2, Sample, same_validation
+from pgolf.stats.student import t_cdf
 from pgolf.stats.welch import Welch, interval_of_gain, welch_test
 
 Outcome = Literal["clears", "undecided", "below", "worse", "no claim"]
@@ -290,5 +290,5 @@ def _paired(new: Sample, old: Sample) -> Paired | None:
     std = float(gains.std(ddof=1))
     if std == 0:
         return Paired(shared, float(gains.mean()), std, None, None)
-    test = stats.ttest_1samp(-gains, 0.0, alternative="less")
-    return Paired(shared, float(gains.mean()), std, float(test.statistic), float(test.pvalue))
+    t = -float(gains.mean()) / (std / math.sqrt(len(gains)))
+    return Paired(shared, float(gains.mean()), std, t, float(t_cdf(t, len(gains) - 1)))

@@ -2,17 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
 
 from pgolf.errors import BadInput
 from pgolf.stats.sample import LN2, Sample
+from pgolf.stats.student import t_quantile
 from pgolf.stats.welch import Welch, satterthwaite
 
 POWER = 0.9  # the chance of success that planned numbers of seeds and detectable gains are given for
 MOST_SEEDS = 200  # where the search for a number of seeds ends
+PRECISION = 1e-9  # of a smallest gain, in standard deviations
 MOST = 1_000_000  # seeds of a side; nobody has so many, and more is beyond the arithmetic
 
 
@@ -90,14 +92,27 @@ def power(
         raise BadInput(f"{n_new} new and {n_old} previous seeds: each side needs two or more, and {MOST:,} at most")
     if not 0 < alpha <= 0.5:
         raise BadInput(f"alpha ({alpha}) must be in (0, 0.5]")
+    from scipy.special import ndtr
+
+    critical, weight = _critical_gains(n_new, n_old, alpha)
+    chance = ndtr(((delta - margin) / std - critical) / math.sqrt(1 / n_new + 1 / n_old))
+    return float(weight @ chance @ weight) / 4
+
+
+@lru_cache(maxsize=4)  # a search for a gain asks for the same ones at each of its steps
+def _critical_gains(n_new: int, n_old: int, alpha: float) -> Any:
+    """(the gain in units of std from which the test shows one, float64 `[64 stds of new, 64 of old]`; weights `[64]`).
+
+    The stds are at the nodes of Gauss-Legendre quadrature over the chi-squared distributions' shares.
+    """
+    from scipy.special import gammaincinv
+
     node, weight = np.polynomial.legendre.leggauss(64)
     share = (node + 1) / 2  # of the chi-squared distribution below a node
-    std_new = np.sqrt(stats.chi2.ppf(share, n_new - 1) / (n_new - 1))[:, None]  # in units of std
-    std_old = np.sqrt(stats.chi2.ppf(share, n_old - 1) / (n_old - 1))[None, :]
+    std_new = np.sqrt(2 * gammaincinv((n_new - 1) / 2, share) / (n_new - 1))[:, None]  # in units of std
+    std_old = np.sqrt(2 * gammaincinv((n_old - 1) / 2, share) / (n_old - 1))[None, :]
     error = np.sqrt(std_new**2 / n_new + std_old**2 / n_old)
-    critical = stats.t.isf(alpha, satterthwaite(std_new, n_new, std_old, n_old)) * error
-    chance = stats.norm.cdf(((delta - margin) / std - critical) / math.sqrt(1 / n_new + 1 / n_old))
-    return float(weight @ chance @ weight) / 4
+    return -t_quantile(alpha, satterthwaite(std_new, n_new, std_old, n_old)) * error, weight
 
 
 def smallest_delta(
@@ -129,12 +144,15 @@ def smallest_delta(
     """
     if not 0.5 < target < 1:
         raise BadInput(f"power ({target}) must be in (0.5, 1)")
-    power(std, 0.0, n_new, n_old, alpha=alpha)  # refuses a std that is none before it scales the answer
+    power(std, 0.0, n_new, n_old, alpha=alpha)  # raises BadInput for an invalid std before it scales the answer
     chance = partial(power, 1.0, n_new=n_new, n_old=n_old, alpha=alpha)
-    high = 1.0
+    low, high = 0.0, 1.0
     while chance(high) < target:
         high *= 2
-    return margin + std * float(optimize.brentq(lambda gain: chance(gain) - target, 0.0, high, xtol=1e-6))
+    while high - low > PRECISION:  # the chance rises with the gain: halve the interval that it crosses the target in
+        middle = (low + high) / 2
+        low, high = (middle, high) if chance(middle) < target else (low, middle)
+    return margin + std * (low + high) / 2
 
 
 def seeds_needed(
@@ -166,7 +184,7 @@ def seeds_needed(
     (4, None)
     """
     chance = partial(power, std, delta, n_old=n_old, margin=margin, alpha=alpha)
-    chance(n_new=2)  # refuses bad input before an answer of None could hide it
+    chance(n_new=2)  # raises BadInput before an answer of None could hide it
     if delta <= margin:
         return None
     return next((n for n in range(2, MOST_SEEDS + 1) if chance(n_new=n) >= target), None)

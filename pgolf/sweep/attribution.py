@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from pgolf.errors import BadInput
+from pgolf.stats.student import t_quantile
 from pgolf.sweep.candidates import Candidate
 
 LEVEL = 0.95
@@ -83,5 +83,5 @@ def interval(differences: np.ndarray, level: float) -> tuple[float, float]:
     (0.752, 1.248)
     """
     n, mean = len(differences), float(differences.mean())
-    half = float(stats.t.ppf((1 + level) / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+    half = float(t_quantile((1 + level) / 2, n - 1) * differences.std(ddof=1) / np.sqrt(n))
     return mean - half, mean + half

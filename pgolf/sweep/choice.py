@@ -9,10 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
 from pgolf.errors import RunFailed
 from pgolf.stats.sample import Sample
+from pgolf.stats.student import t_cdf
 from pgolf.sweep.trials import Trial
 from pgolf.tracks import Limits
 
@@ -99,4 +98,4 @@ def luck(choice: Choice, standing: Sample) -> Luck | None:
     if standing.n < 2 or not standing.std or choice.winner.val_bpb is None:
         return None
     t = (standing.mean - choice.winner.val_bpb) / (standing.std * math.sqrt(1 + 1 / standing.n))
-    return Luck(standing.label, float(stats.t.sf(t, standing.n - 1)), choice.tried)
+    return Luck(standing.label, float(t_cdf(-t, standing.n - 1)), choice.tried)
