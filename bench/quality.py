@@ -34,10 +34,11 @@ from pgolf.data.pydocs import build
 from pgolf.data.shards import write_shard
 from pgolf.evidence.run import stage_kind
 from pgolf.files import write_json
+from pgolf.knobs import of_part
 from pgolf.trainer.data import open_shard
 
 ROOT = Path(__file__).parent.parent
-ADAPTATION = ("ttt_", "phased_ttt_", "global_ttt_")
+ADAPTATION = of_part("adaptation")
 SCORED_LATER = {"sliding_window_enabled": False, "ttt_enabled": False}
 
 
@@ -77,7 +78,7 @@ def finish(knobs: dict, seed: int, data_dir: Path, artifact: Path | None = None)
 
 def training(knobs: dict) -> dict:
     """The knobs that decide the artifact: variants that agree on them share it."""
-    return {k: v for k, v in knobs.items() if not k.startswith(ADAPTATION)} | SCORED_LATER
+    return {k: v for k, v in knobs.items() if k not in ADAPTATION} | SCORED_LATER
 
 
 def job_name(knobs: dict, seed: int) -> str:

@@ -20,6 +20,7 @@ from pgolf import presets
 from pgolf.data.dataset import bytes_counter
 from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import sha256_file
+from pgolf.knobs import EVALUATION, KNOBS, PLACES
 from pgolf.trainer.adapt import ttt
 from pgolf.trainer.caseops import SideCar
 from pgolf.trainer.codec import ArtifactError, Tensors, decode
@@ -37,12 +38,6 @@ EVALUATORS: dict[str, Callable[..., Iterator[Scored]]] = {
     "ttt": ttt,
     "phased": phased,
 }
-WINDOWS = ("eval_seq_len", "eval_stride", "val_batch_tokens")
-PHASED_SIZES = ("ttt_lora_rank", "ttt_chunk_size", "ttt_batch_size", "ttt_grad_steps", "ttt_eval_seq_len")
-PHASED_SIZES += ("global_ttt_chunk_tokens", "global_ttt_batch_seqs")
-ADAPTING = ("ttt_", "phased_ttt_", "global_ttt_")
-EVAL_KNOBS = (*WINDOWS, *(f for f in Config.__dataclass_fields__ if f.startswith(ADAPTING)))
-PLACE_KNOBS = ("data_dir", "datasets_dir", "tokenizer_path", "device", "dtype", "cpu_threads", "cpu_kernels")
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
         if unknown := config.keys() - set(MODEL_KNOBS):
             raise ArtifactError(f"its config has other knobs: {sorted(unknown)}")
         own = {name: parse_knob(name, str(config.get(name, KNOB_TYPES[name]()))) for name in MODEL_KNOBS}
-        asked = {k: v for k, v in (knobs or {}).items() if k in (*EVAL_KNOBS, *PLACE_KNOBS)}
+        asked = {k: v for k, v in (knobs or {}).items() if k in (*EVALUATION, *PLACES)}
         window = int(asked.get("eval_seq_len", own["rope_train_seq_len"]))
         defaults = {"eval_seq_len": window, "ttt_eval_seq_len": window, "eval_stride": min(Config.eval_stride, window)}
         defaults["cpu_kernels"] = False  # as in packed files, whose scores have to be found again to the last digit
@@ -97,9 +92,10 @@ def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifa
 
 
 def _check_windows(cfg: Config) -> None:
-    for name in ("eval_seq_len", "val_batch_tokens", "ttt_chunk_tokens", "ttt_batch_seqs", *PHASED_SIZES):
-        if getattr(cfg, name) < 1:
-            raise ValueError(f"{name.upper()} {getattr(cfg, name)} is below 1")
+    for name in EVALUATION:
+        value = getattr(cfg, name)
+        if not isinstance(value, str) and (problem := KNOBS[name].problem(value)):
+            raise ValueError(f"{name.upper()} {value} {problem}")
     if not 1 <= cfg.eval_stride <= cfg.eval_seq_len:
         raise ValueError(f"EVAL_STRIDE {cfg.eval_stride} is not from 1 to EVAL_SEQ_LEN, {cfg.eval_seq_len}")
 
@@ -121,13 +117,13 @@ def eval_knobs(preset: str | None, settings: Mapping[str, str], device: str = "a
 
     BadInput for a setting that is no such knob: an artifact's model cannot be set.
     """
-    allowed = (*EVAL_KNOBS, *PLACE_KNOBS)
+    allowed = (*EVALUATION, *PLACES)
     for name in settings:
         if name not in allowed:
             why = (
                 "is the artifact's own"
                 if name in MODEL_KNOBS
-                else f"is none of evaluation{did_you_mean(name, allowed)}"
+                else f"does not belong to evaluation{did_you_mean(name, allowed)}"
             )
             raise BadInput(f"--set {name}: this knob {why}")
     knobs = presets.load(preset) if preset else {}
@@ -315,5 +311,5 @@ def evaluate_artifact(
         tokenizer_sha256=sha256_file(Path(cfg.tokenizer_path)),
         device=str(artifact.model.tok_emb.weight.device),
         dtype=str(artifact.model.dtype).removeprefix("torch."),
-        knobs={k: getattr(cfg, k) for k in EVAL_KNOBS},
+        knobs={k: getattr(cfg, k) for k in EVALUATION},
     )

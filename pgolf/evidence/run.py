@@ -10,31 +10,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
+from pgolf.knobs import OF_ONE_RUN
+
 T = TypeVar("T")
 
-# Names, places and processes of one run: they say nothing of the method.
-OF_THE_RUN = frozenset(
-    [
-        "seed",
-        "run_id",
-        "logfile",
-        "data_dir",
-        "data_path",
-        "datasets_dir",
-        "tokenizer_path",
-        "train_files",
-        "val_files",
-        "val_bytes_files",
-        "model_path",
-        "quantized_model_path",
-        "artifact_dir",
-        "rank",
-        "local_rank",
-        "is_main_process",
-        "distributed",
-        "cpu_threads",
-    ]
-)
+# Names, places and processes of one run: they say nothing of the method. Beside our own knobs, other trainers'.
+OF_THE_RUN = OF_ONE_RUN | {
+    "logfile",
+    "data_path",
+    "train_files",
+    "val_files",
+    "val_bytes_files",
+    "model_path",
+    "quantized_model_path",
+    "artifact_dir",
+    "rank",
+    "local_rank",
+    "is_main_process",
+    "distributed",
+}
 
 StageKind = Literal["pre-quant", "quantized", "sliding", "ttt", "other"]
 ProblemKind = Literal["not-finite", "error", "unfinished", "events"]

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from pgolf.artifact import (
-    EVAL_KNOBS,
     EVALUATORS,
     Artifact,
     denormals_flushed,
@@ -25,6 +24,7 @@ from pgolf.artifact import (
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.probes import ProbeResult
+from pgolf.knobs import EVALUATION
 from pgolf.legality.probes import Progress, Subject, byte_exact, probe
 from pgolf.legality.sealed import result, run_sealed
 from pgolf.legality.watch import Evaluator
@@ -88,9 +88,7 @@ def probe_artifact(
     opened.model.cfg = opened.cfg
     text = load_tokens(opened.cfg)
     length = min(len(text) - 1, CHUNKS * opened.cfg.ttt_chunk_tokens + window // 2 + 11)
-    notes = [
-        f"{name.upper()} {getattr(opened.cfg, name)}" for name in EVAL_KNOBS if name in ("eval_seq_len", "eval_stride")
-    ]
+    notes = [f"{name.upper()} {getattr(opened.cfg, name)}" for name in ("eval_seq_len", "eval_stride")]
     unused = "ttt" if opened.cfg.phased_ttt_enabled else "phased"
     all_modes = [mode for mode in EVALUATORS if mode != unused]
     results = []
@@ -180,7 +178,7 @@ def _sealed(
             write_shard(side_cars(cfg)[0], counter.sizes[: len(tokens)].numpy())
         Path(cfg.tokenizer_path).parent.mkdir(parents=True)
         Path(cfg.tokenizer_path).write_bytes(Path(opened.cfg.tokenizer_path).read_bytes())
-        given = {k: getattr(cfg, k) for k in (*EVAL_KNOBS, "data_dir", "dtype")}
+        given = {k: getattr(cfg, k) for k in (*EVALUATION, "data_dir", "dtype")}
         given |= {"eval_only": opened.path.name, "run_id": "sealed", "compile": "0", "ttt_enabled": True}
         given |= {"device": opened.model.tok_emb.weight.device.type, "sliding_window_enabled": True}
         given |= transformed | {"cpu_threads": torch.get_num_threads()}
@@ -197,7 +195,7 @@ def _sealed(
 def _knobs_of(opened: Artifact) -> dict[str, Knob]:
     """What a packed file must be made with to score this artifact: knobs of the model and of evaluation, codecs."""
     blob = opened.path.read_bytes()
-    knobs = {k: getattr(opened.cfg, k) for k in (*MODEL_KNOBS, *EVAL_KNOBS)}
+    knobs = {k: getattr(opened.cfg, k) for k in (*MODEL_KNOBS, *EVALUATION)}
     has_factors = any(name.startswith("lqer.") for name in decode(blob)[0])
     return knobs | {"compressor": codec_of(blob), "lqer_enabled": has_factors}
 

@@ -4,13 +4,9 @@ import ast
 from dataclasses import replace
 from typing import Any
 
+from pgolf.knobs import FREE
 from pgolf.pack.flatten import Part
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
-
-# Knobs of one run rather than of the record; they stay free.
-FREE = {"seed", "run_id", "iterations", "max_wallclock_seconds", "train_log_every", "val_loss_every"}
-FREE |= {"checkpoint_every", "resume_from_ckpt", "eval_only", "device", "dtype", "cpu_threads", "compile"}
-FREE |= {"data_dir", "datasets_dir", "tokenizer_path", "data_seed"}
 
 EVALUABLE = (ast.Constant, ast.Compare, ast.BinOp, ast.UnaryOp, ast.cmpop, ast.operator, ast.unaryop, ast.expr_context)
 GUARD = """

@@ -5,7 +5,6 @@ extends = "pr1493"     # optional
 ttt_epochs = 4
 """
 
-import math
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -13,21 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput, did_you_mean
+from pgolf.knobs import KNOBS
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob, parse_knob
-
-# Beyond these an artifact cannot be made, which would show after training; integers have a byte, fp16 ten bits.
-RANGES = {
-    **dict.fromkeys(("matrix_bits", "attn_bits", "mlp_bits", "embed_bits", "lqer_factor_bits"), (2, 8)),
-    **dict.fromkeys(("scale_mantissa_bits", "passthrough_mantissa_bits"), (0, 10)),
-    **dict.fromkeys(("matrix_clip_sigmas", "embed_clip_sigmas"), (0.01, math.inf)),
-    **dict.fromkeys(("attn_clip_sigmas", "mlp_clip_sigmas", "gptq_damp", "size_margin"), (0, math.inf)),
-    "lqer_rank": (1, 64),
-    "lqer_top_k": (0, 4096),
-    "lqer_asym_group": (1, 1 << 20),
-    "embed_scale_power": (0, 1),
-    "brotli_lgwin": (10, 24),
-}
-MAY_BE_ZERO = ("attn_bits", "mlp_bits")  # as MATRIX_BITS
 
 
 def names() -> list[str]:
@@ -132,14 +118,13 @@ def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
 
 
 def parse(key: str, text: str, where: str) -> Knob:
-    """The value of a knob from its text; BadInput says `where` it was given, and names near misses and RANGES."""
+    """The value of a knob from its text; BadInput says `where` it was given, and names near misses and the range."""
     if key not in KNOB_TYPES:
         raise BadInput(f"{where}: no knob '{key}'{did_you_mean(key, KNOB_TYPES)}")
     try:
         value = parse_knob(key, text)
     except ValueError as e:
         raise BadInput(f"{where}: {e}") from e
-    if key in RANGES and not (RANGES[key][0] <= float(value) <= RANGES[key][1] or (key in MAY_BE_ZERO and not value)):
-        zero = ", or 0" if key in MAY_BE_ZERO else ""
-        raise BadInput(f"{where}: knob {key}: {text} is not from {RANGES[key][0]:g} to {RANGES[key][1]:g}{zero}")
+    if not isinstance(value, str) and (problem := KNOBS[key].problem(value)):
+        raise BadInput(f"{where}: knob {key}: {text} {problem}")
     return value

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pgolf.artifact import EVAL_KNOBS
 from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import read_manifest
 from pgolf.evidence.probes import PROBES, read_probes
 from pgolf.files import sha256_file, write_atomic
+from pgolf.knobs import EVALUATION
 from pgolf.presets import as_env
 from pgolf.trainer.config import Knob
 
@@ -32,7 +32,7 @@ def run_probes(
     """
     window = min(int(knobs["eval_seq_len"]), WINDOW)
     short = {"eval_seq_len": window, "eval_stride": min(int(knobs["eval_stride"]), window // 2)}
-    given = {k: v for k, v in knobs.items() if k in EVAL_KNOBS} | short
+    given = {k: v for k, v in knobs.items() if k in EVALUATION} | short
     settings = [word for name, value in as_env(given).items() for word in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "pgolf.cli", "probe", str(artifact), "--json", "--train-gpt", str(train_gpt)]
     command += ["--data-dir", str(data_dir), "--positions", str(POSITIONS), *settings]

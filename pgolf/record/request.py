@@ -7,13 +7,9 @@ from pathlib import Path
 from pgolf import presets, tracks
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import check_seeds
+from pgolf.knobs import RESERVED
 from pgolf.tracks import Track
 from pgolf.trainer.config import Knob
-
-# The record hands these to each seed run; a preset that sets one would break the comparison between seeds.
-RESERVED_KNOBS = frozenset(
-    ("seed", "run_id", "data_dir", "datasets_dir", "tokenizer_path", "eval_only", "resume_from_ckpt")
-)
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ def check_request(
     preset = preset or rules.preset
     settings = {name: str(value) for name, value in (overrides or {}).items()}
     knobs = presets.load(preset, settings)
-    if reserved := sorted(RESERVED_KNOBS & knobs.keys()):
+    if reserved := sorted(RESERVED & knobs.keys()):
         raise BadInput(f"{', '.join(reserved)}: a record sets this itself for each seed; leave it out of the preset")
     named = check_seeds(rules.seeds if seeds is None else seeds)
     if len(named) < rules.policy.min_seeds:

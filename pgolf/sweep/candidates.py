@@ -14,16 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pgolf.errors import BadInput
+from pgolf.knobs import EVALUATION, KNOBS, QUANTISATION, RESERVED
 from pgolf.presets import config_of, parse
-from pgolf.record.request import RESERVED_KNOBS
-from pgolf.trainer.config import KNOB_TYPES, Config, Knob
+from pgolf.trainer.config import Knob
 
 Needs = Literal["artifact", "checkpoint", "training"]
-
-_NAMES = list(KNOB_TYPES)
-_QUANTISATION, _EVALUATION = _NAMES.index("matrix_bits"), _NAMES.index("sliding_window_enabled")  # Config's sections
-EVALUATION = frozenset(("eval_seq_len", "eval_stride", *_NAMES[_EVALUATION:]))
-QUANTISATION = frozenset(_NAMES[_QUANTISATION:_EVALUATION]) - {"gptq_reserve_seconds"}  # that one ends training
 
 
 @dataclass(frozen=True)
@@ -46,9 +41,9 @@ class Candidate:
     def needs(self) -> Needs:
         """How much of a run it takes, beside the base's."""
         names = {name for name, _ in self.settings}
-        if names <= EVALUATION:
+        if names <= set(EVALUATION):
             return "artifact"
-        return "checkpoint" if names <= EVALUATION | QUANTISATION else "training"
+        return "checkpoint" if names <= {*EVALUATION, *QUANTISATION} else "training"
 
 
 def candidate(settings: Mapping[str, Any], base: Mapping[str, Knob], where: str) -> Candidate:
@@ -58,7 +53,7 @@ def candidate(settings: Mapping[str, Any], base: Mapping[str, Knob], where: str)
     """
     defaults = config_of(dict(base))
     parsed = {name.lower(): parse(name.lower(), _text(value), where) for name, value in settings.items()}
-    if reserved := sorted(RESERVED_KNOBS & parsed.keys()):
+    if reserved := sorted(RESERVED & parsed.keys()):
         raise BadInput(f"{where}: {', '.join(reserved)} is not for a sweep to set")
     changed = {name: value for name, value in parsed.items() if value != getattr(defaults, name)}
     return Candidate(tuple(sorted((name, _text(value)) for name, value in changed.items())))
@@ -139,7 +134,7 @@ def singles(old: Mapping[str, Knob], new: Mapping[str, Knob]) -> tuple[Candidate
     BadInput if they do not differ.
     """
     before, after = (config_of(dict(knobs)) for knobs in (old, new))
-    names = [n for n in Config.__dataclass_fields__ if n not in RESERVED_KNOBS]
+    names = [n for n in KNOBS if n not in RESERVED]
     changed = {n: getattr(after, n) for n in names if getattr(after, n) != getattr(before, n)}
     if not changed:
         raise BadInput("the two presets do not differ")
