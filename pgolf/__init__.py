@@ -1,3 +1,3 @@
 """pgolf: run a Parameter Golf record, verify it from its logs, and write it up."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
