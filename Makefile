@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup record test lint bench faults pictures clean
+.PHONY: setup record test lint bench faults pictures docs clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,10 @@ pictures: $(STAMP)
 	@test -n "$(RECORD)" || { echo "make pictures RECORD=<folder of a submission> [ARCHIVE=<folder of record folders>]"; exit 2; }
 	$(BIN)/python docs/pictures.py $(RECORD) $(if $(ARCHIVE),--archive $(ARCHIVE))
 	PGOLF_PICTURES=docs/images $(BIN)/python -m pytest tests/flows/test_deployment.py
+
+docs: $(STAMP)
+	$(BIN)/python docs/cli_reference.py
+	$(BIN)/zensical build --clean --strict
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/: every one is a real command with real options, and what can run here is run."""
+"""Every command in README.md, docs/ and the pages beside them is real, with real options; what can run here is run."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from pgolf.cli import app
 
 REPOSITORY = Path(__file__).parents[2]
 RECORDED = REPOSITORY / "tests" / "recorded" / "new"
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").glob("*.md"))]
 RUN = ["pack.md", "presets.md", "tracks.md"]  # whole pages; the others need hours, a server, pods or a dataset
 SLOW = "<!-- takes minutes -->"
 ON_A_GPU = re.compile(r"python train_gpt\.py|^torchrun ")  # with a dataset that is not here
