@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pgolf.data.documents import MOST_SHARED, count_shared
+from pgolf.data.documents import count_shared
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file
+from pgolf.tracks import MOST_SHARED
 from pgolf.trainer.caseops import SideCar, side_cars
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import DataError, open_shard, shards, tokens_sha256

@@ -10,8 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 
-MOST_SHARED = 0.01  # of the validation documents: a corpus has its duplicates, a wrong split has thousands
-
 
 def document_hash(tokens: np.ndarray) -> bytes:
     """16 bytes that stand for a document's tokens (uint16, BOS included)."""

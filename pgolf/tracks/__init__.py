@@ -8,6 +8,9 @@ from typing import Any
 
 from pgolf.errors import BadInput, did_you_mean
 
+# Share of the validation documents that training may have, too: a corpus has duplicates, a wrong split has thousands.
+MOST_SHARED = 0.01
+
 
 @dataclass(frozen=True)
 class Limits:

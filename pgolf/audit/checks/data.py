@@ -3,8 +3,8 @@
 import json
 
 from pgolf.audit.checks.review import Findings, Review
-from pgolf.data.documents import MOST_SHARED
 from pgolf.evidence.run import Evidence
+from pgolf.tracks import MOST_SHARED
 
 MANIFESTS = ("dataset.json", "manifest.json")  # ours is written as the first
 
