@@ -1,12 +1,18 @@
 """Records that take seconds: the real command, a tiny preset, and what it left behind."""
 
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 from pgolf.data.dataset import Dataset
 
@@ -51,6 +57,47 @@ def record(track: Path, data: Dataset, runs_dir: Path, *more: str) -> tuple[int,
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=500)
     made = Made(json.loads(done.stdout), done.stderr, runs_dir) if done.stdout else None
     return done.returncode, made, done.stderr
+
+
+def here(command: list[str]) -> tuple[int, str, str]:
+    """Run a command line of pgolf in this process, on the server SERVER: exit code, standard output, standard error.
+
+    This process has imported what costs a command ten seconds of CPU.
+    """
+    from pgolf.cli import main
+    from pgolf.flows import server  # before Prefect, which it gives its settings  # noqa: F401
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    assert SERVER, "a server of the command's own is left to commands in a process of their own"
+    out, err, code = StringIO(), StringIO(), 0
+    with patch.object(sys, "argv", command), redirect_stdout(out), redirect_stderr(err), as_before():
+        with temporary_settings({PREFECT_API_URL: SERVER}):
+            try:
+                main()
+            except SystemExit as e:
+                code = int(e.code or 0)
+    return code, out.getvalue(), err.getvalue()
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """Give this process its handlers of signals and of logs back, which a command sets as if it were alone."""
+    log = logging.getLogger("pgolf")
+    handlers, level, propagate = list(log.handlers), log.level, log.propagate
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        log.handlers[:], log.propagate = handlers, propagate
+        log.setLevel(level)
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+
+
+def record_here(track: Path, data: Dataset, runs_dir: Path, *more: str) -> tuple[int, Made | None, str]:
+    """`record`, in this process."""
+    code, stdout, stderr = here(record_command(track, data, runs_dir, *more))
+    return code, Made(json.loads(stdout), stderr, runs_dir) if stdout else None, stderr
 
 
 def measured_track(made: Made, folder: Path) -> Path:

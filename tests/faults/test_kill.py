@@ -1,4 +1,5 @@
-"""What a record survives: its orchestrator killed, told to stop, or started twice; a trainer killed under it."""
+"""What a record survives: its orchestrator killed, told to stop, or started twice; a trainer killed under it. Its seeds
+replay those of the record that was made."""
 
 import contextlib
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import replay
 from seconds import PREFECT_HOME, Made, environment, record_command
 
 from pgolf.data.dataset import Dataset
@@ -65,10 +67,11 @@ def started(command: list[str], stderr: Path) -> Iterator[subprocess.Popen[str]]
 
 @pytest.fixture
 def frozen(
-    tmp_path: Path, tiny_track: Path, tiny_data: Dataset
+    made: Made, tmp_path: Path, tiny_track: Path, tiny_data: Dataset
 ) -> Iterator[tuple[list[str], Path, subprocess.Popen[str]]]:
     """A record in the middle of its second seed, whose trainer stands still: the command, the attempt, the process."""
     command = record_command(tiny_track, tiny_data, tmp_path, "--no-probe", "--parallel", "1", "--id", "killed")
+    command = replay.command(made.folder / "seeds", command)
     attempt = tmp_path / "killed" / "seeds" / "314" / "attempt-1"
     with started(command, tmp_path / "first.err") as process:
         wait_for((attempt / "events.jsonl").exists, process)
@@ -127,8 +130,11 @@ def test_told_to_stop_it_ends_every_child_and_keeps_what_is_finished(frozen, tmp
 
 
 @pytest.mark.usefixtures("shared_server")
-def test_ctrl_c_during_preflight_leaves_nothing_running(tiny_track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+def test_ctrl_c_during_preflight_leaves_nothing_running(
+    made: Made, tiny_track: Path, tiny_data: Dataset, tmp_path: Path
+) -> None:
     command = record_command(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "stopped")
+    command = replay.command(made.folder / "seeds", command)
     trial = tmp_path / "stopped" / "preflight" / "42" / "attempt-1"
     with started(command, tmp_path / "err") as process:
         wait_for((trial / "pod.json").exists, process)

@@ -1,4 +1,5 @@
-"""`pgolf record` from text to submission, with the real command; and the second run of it."""
+"""`pgolf record` from text to submission, with the real command and trainer; the second run of it; and how else a record
+can end, where seeds replay what the trainer did in the first."""
 
 import json
 import shutil
@@ -6,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from seconds import TINY, Made, record
+import replay
+from seconds import TINY, Made, record_here
 
 from pgolf import ledger, tracks
 from pgolf.audit.audit import audit_folders
@@ -18,6 +20,12 @@ from pgolf.record.early_stop import Decision, write_decision
 
 pytestmark = pytest.mark.usefixtures("shared_server")
 SEEDS = (42, 314, 999)
+
+
+@pytest.fixture
+def replayed(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of this test replay the seeds of the one that was made."""
+    replay.install(made.folder / "seeds", monkeypatch.setattr, pace_s=0.0)
 
 
 def pods(folder: Path) -> dict[str, str]:
@@ -85,7 +93,7 @@ def test_results_are_kept_as_json(made: Made) -> None:
 
 def test_second_run_repeats_nothing_and_says_so(made: Made, tiny_data: Dataset) -> None:
     before, readme = pods(made.folder), Path(made.outcome["path"], "README.md").stat().st_mtime_ns
-    code, again, stderr = record(TINY / "tiny_track.toml", tiny_data, made.runs_dir)
+    code, again, stderr = record_here(TINY / "tiny_track.toml", tiny_data, made.runs_dir)
     assert code == 0
     assert again
     assert again.outcome == made.outcome
@@ -95,18 +103,22 @@ def test_second_run_repeats_nothing_and_says_so(made: Made, tiny_data: Dataset) 
         assert f"seed {seed}: reused" in stderr
 
 
-def test_no_better_is_a_report_and_exit_1(tiny_track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+def test_no_better_is_a_report_and_exit_1(
+    made: Made, tiny_track: Path, tiny_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay.install(made.folder / "baseline", monkeypatch.setattr, pace_s=0.0)
     same = ["--preset", str(TINY / "tiny_base.toml"), "--set", "TTT_LR=0.004"]
-    code, made, stderr = record(tiny_track, tiny_data, tmp_path, "--no-probe", *same)
+    code, worse, stderr = record_here(tiny_track, tiny_data, tmp_path, "--no-probe", *same)
     assert code == 1, stderr
-    assert made
-    assert not made.outcome["positive"]
-    assert made.outcome["reasons"]
-    assert Path(made.outcome["path"]) == made.folder / "report"
-    assert "README.md" in {p.name for p in (made.folder / "report").iterdir()}
-    assert not (made.folder / "records").exists()
+    assert worse
+    assert not worse.outcome["positive"]
+    assert worse.outcome["reasons"]
+    assert Path(worse.outcome["path"]) == worse.folder / "report"
+    assert "README.md" in {p.name for p in (worse.folder / "report").iterdir()}
+    assert not (worse.folder / "records").exists()
 
 
+@pytest.mark.usefixtures("replayed")
 def test_failed_seed_is_not_run_again_and_the_report_says_so(
     tiny_track: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:
@@ -114,7 +126,7 @@ def test_failed_seed_is_not_run_again_and_the_report_says_so(
     write_json(attempt / "pod.json", {"pid": 1, "started": 1.0, "command": []})
     write_json(attempt / "exit.json", {"exit_code": 1, "signals": [], "ended": 2.0})
     (attempt / "train.log").write_text("error: RunFailed: loss or gradient is not finite at step 7\n")
-    code, made, stderr = record(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "failing")
+    code, made, stderr = record_here(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "failing")
     assert code == 1
     assert made
     assert "loss or gradient is not finite at step 7" in stderr
@@ -129,11 +141,12 @@ def test_changed_artifact_is_noticed(made: Made, tiny_data: Dataset, tmp_path: P
     runs_dir = shutil.copytree(made.runs_dir, tmp_path / "runs")
     artifact = runs_dir / made.folder.name / "seeds/314/attempt-1/final_model.int6.ptz"
     artifact.write_bytes(artifact.read_bytes()[:-1] + b"x")
-    code, _, stderr = record(TINY / "tiny_track.toml", tiny_data, runs_dir)
+    code, _, stderr = record_here(TINY / "tiny_track.toml", tiny_data, runs_dir)
     assert code == 1
     assert "final_model.int6.ptz was changed after it was made" in stderr
 
 
+@pytest.mark.usefixtures("replayed")
 def test_seed_ended_early_is_not_replaced_and_the_report_says_so(
     tiny_track: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:
@@ -141,7 +154,7 @@ def test_seed_ended_early_is_not_replaced_and_the_report_says_so(
     write_json(attempt / "pod.json", {"pid": 1, "started": 1.0, "command": []})
     write_decision(attempt, Decision("limits", "evaluation is going to take too long", 12, "2026-11-26T00:00:00+00:00"))
     write_json(attempt / "exit.json", {"exit_code": 1, "signals": [15], "ended": 2.0})
-    code, made, _ = record(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "early", "--stop-early")
+    code, made, _ = record_here(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "early", "--stop-early")
     assert code == 1
     assert made
     assert made.outcome["reasons"] == [
@@ -152,21 +165,24 @@ def test_seed_ended_early_is_not_replaced_and_the_report_says_so(
     assert "a seed that misses a hard limit, or is going to is ended early, and not replaced" in readme
     assert "| 314 | 1 | ended early |" in readme
     assert [p.name for p in attempt.parent.iterdir()] == ["attempt-1"]
-    code, _, stderr = record(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "early", "--no-stop-early")
+    code, _, stderr = record_here(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "early", "--no-stop-early")
     assert code == 2
     assert "holds a plan whose early_stop differ" in stderr
 
 
-def test_hopeless_seeds_are_ended_and_their_record_is_a_report(made: Made, tiny_data: Dataset, tmp_path: Path) -> None:
-    """Beside itself a record is not hopeless; with the learning rate of a typing error it is."""
+def test_hopeless_seeds_are_ended_and_their_record_is_a_report(
+    made: Made, tiny_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside itself a record is not hopeless; with losses as from the learning rate of a typing error it is."""
     runs = [read_run(made.folder / f"seeds/{seed}/attempt-1/train.log") for seed in SEEDS]
     facts = {"name": "itself", "track": "tiny_track", "title": "", "date": "2026-11-26", "author": "", "source": ""}
     standing = ledger.write_standing(tmp_path / "itself.json", ledger.from_runs(runs, **facts))
     track = tmp_path / "tiny_track.toml"
     text = (TINY / "tiny_track.toml").read_text().replace("tiny-standing.json", str(standing))
     track.write_text(text.replace('"tiny.toml"', f'"{TINY / "tiny.toml"}"'))
-    typing_error = ["--set", "MATRIX_LR=50", "--set", "TIED_EMBED_LR=20"]
-    code, nothing, stderr = record(track, tiny_data, tmp_path, "--id", "hopeless", "--stop-hopeless", *typing_error)
+    worse = """text = re.sub(r'("train_loss": )([0-9.]+)', lambda found: found[1] + str(float(found[2]) + 9), text)"""
+    replay.install(made.folder / "seeds", monkeypatch.setattr, edit=worse)
+    code, nothing, stderr = record_here(track, tiny_data, tmp_path, "--id", "hopeless", "--stop-hopeless")
     assert (code, nothing) == (1, None)
     assert stderr.count("nats worse than") >= 3
     assert "no seed came to its end" in stderr
