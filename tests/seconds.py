@@ -64,18 +64,19 @@ def here(command: list[str]) -> tuple[int, str, str]:
 
     This process has imported what costs a command ten seconds of CPU.
     """
-    from pgolf.cli import main
-    from pgolf.flows import server  # before Prefect, which it gives its settings  # noqa: F401
+    import pgolf.flows  # noqa: F401  before Prefect, which it gives defaults
     from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from pgolf.cli import main
 
     assert SERVER, "a server of the command's own is left to commands in a process of their own"
     out, err, code = StringIO(), StringIO(), 0
-    with patch.object(sys, "argv", command), redirect_stdout(out), redirect_stderr(err), as_before():
-        with temporary_settings({PREFECT_API_URL: SERVER}):
-            try:
-                main()
-            except SystemExit as e:
-                code = int(e.code or 0)
+    settings = temporary_settings({PREFECT_API_URL: SERVER})
+    with as_before(), settings, patch.object(sys, "argv", command), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as e:
+            code = int(e.code or 0)
     return code, out.getvalue(), err.getvalue()
 
 

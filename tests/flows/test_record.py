@@ -1,5 +1,5 @@
-"""`pgolf record` from text to submission, with the real command and trainer; the second run of it; and how else a record
-can end, where seeds replay what the trainer did in the first."""
+"""`pgolf record` from text to submission, with the real command and trainer, and a second run of it. How else a record
+can end is seen from records whose seeds replay what the trainer did in that one."""
 
 import json
 import shutil
