@@ -25,8 +25,11 @@ from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.probes import ProbeResult
 from pgolf.knobs import EVALUATION
-from pgolf.legality.probes import Progress, Subject, byte_exact, probe
+from pgolf.legality.byte_exact import byte_exact
+from pgolf.legality.probes import probe
 from pgolf.legality.sealed import result, run_sealed
+from pgolf.legality.stream_probe import Progress
+from pgolf.legality.subject import Subject
 from pgolf.legality.watch import Evaluator
 from pgolf.pack import pack, unpack
 from pgolf.presets import as_env

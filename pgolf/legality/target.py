@@ -10,8 +10,10 @@ from pgolf import presets
 from pgolf.errors import BadInput
 from pgolf.evidence.probes import ProbeResult
 from pgolf.legality.artifact import probe_artifact
-from pgolf.legality.probes import Progress, probe, subject_of
+from pgolf.legality.probes import probe
 from pgolf.legality.sealed import sealed_evaluator
+from pgolf.legality.stream_probe import Progress
+from pgolf.legality.subject import subject_of
 from pgolf.legality.watch import load_factory
 from pgolf.trainer.data import DataError, open_shard
 

@@ -1,0 +1,88 @@
+"""An evaluator to probe: how to make a fresh one, and what to feed it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pgolf.errors import BadInput
+from pgolf.legality.state import Heap
+from pgolf.legality.streams import synthetic
+from pgolf.legality.watch import Make, watch
+
+MAX_POSITIONS = 1 << 15  # of a stream whose length nobody said
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An evaluator to probe: how to make a fresh one, and what to feed it."""
+
+    name: str
+    make: Make
+    stream: Callable[[int], Tensor]  # seed → tokens int64 [n + 1]
+    vocab_size: int
+    text: Tensor | None = None  # real tokens, for the byte count
+    tokenizer: Path | None = None
+    byte_counts: Callable[[Tensor], Tensor] | None = None  # tokens [n + 1] → bytes of each target [n]
+
+
+def subject_of(name: str, make: Make, length: int | None = None, tokens: Tensor | None = None) -> Subject:
+    """A `Subject` of any evaluator. Taken from the evaluator's attributes, if it has them: `vocab_size` (else it is
+    asked for distributions, on a stream of nothing but token 0), `tokenizer` (a path) and `byte_counts`.
+
+    Parameters
+    ----------
+    length : positions of a stream; None: enough to see the state change a few times, up to MAX_POSITIONS.
+    tokens : int64 `[any]`, real tokens to cut streams from; None: streams are made up.
+
+    Raises
+    ------
+    BadInput : a vocabulary of less than two tokens, or one that `tokens` go beyond.
+    """
+    evaluator = make()
+    vocab_size = int(getattr(evaluator, "vocab_size", 0))
+    if not vocab_size:
+        widths: list[int] = []
+        watch(make, torch.zeros(9, dtype=torch.int64), each=lambda start, losses, logp: widths.append(logp.shape[1]))
+        vocab_size = max(widths, default=0)
+    if vocab_size < 2:
+        raise BadInput(f"{name}: a vocabulary of {vocab_size} has nothing to predict; set vocab_size on the evaluator")
+    if tokens is not None and int(tokens.max()) >= vocab_size:
+        raise BadInput(f"{name}: the stream has token {int(tokens.max())}, its vocabulary ends at {vocab_size - 1}")
+
+    length = length or _long_enough(make, vocab_size, None if tokens is None else len(tokens) - 1)
+
+    def stream(seed: int) -> Tensor:
+        if tokens is None:
+            return synthetic(seed, length + 1, vocab_size)
+        room = max(1, len(tokens) - length)
+        first = seed * 7919 * length % room  # seeds start far apart, and at the same place each time
+        return tokens[first : first + length + 1]
+
+    tokenizer = getattr(evaluator, "tokenizer", None)
+    return Subject(
+        name,
+        make,
+        stream,
+        vocab_size,
+        tokens,
+        Path(tokenizer) if tokenizer else None,
+        getattr(evaluator, "byte_counts", None),
+    )
+
+
+def _long_enough(make: Make, vocab_size: int, most: int | None) -> int:
+    """A length at which the state changes at least four times, or the longest to try. No clock decides it: a probe must
+    not see less on a busy machine."""
+    length = 2011  # no multiple of anything: the last window and chunk are cut
+    while True:
+        with Heap() as heap:
+            seen = watch(make, synthetic(0, length + 1, vocab_size), want_logp=False, heap=heap)
+        changes = sum(a != b for a, b in pairwise(seen.states))
+        longer = 4 * length + 3
+        if changes >= 4 or longer > MAX_POSITIONS or longer * vocab_size > 1 << 26 or (most and longer > most):
+            return min(length, most or length)
+        length = longer
