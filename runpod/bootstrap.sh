@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Is this machine what was paid for? Checks GPUs, driver, NCCL, disk, clock source and torch; installs the trainer's
-# small packages where they are missing. Run again, it only looks. The last line is JSON: what was found.
-# Exit 1: not fit, and why.
+# Checks that this machine is what was paid for: GPUs, driver, NCCL, disk and torch. Installs the trainer's small
+# packages where they are missing; a second run only looks. The last line is JSON: what was found.
+# Exit 1: the machine is not fit; the last line says why.
 #
 #   PYTHON           the interpreter that trainers run with
 #   GPUS, GPU_TYPES  how many, and of which types ('a|b'; empty: any); 0: none are needed

@@ -2,10 +2,11 @@
 # Ends this pod when nobody looks after it any more. It runs from the pod's first second, before sshd: a pod that its
 # maker never reached ends itself, too.
 #
+# Seconds, at most:
 #   PGOLF_FIRST_LEASE_S   to the first lease
 #   PGOLF_LEASE_S         from one renewal (new content of ~/.pgolf/lease) to the next
-#   PGOLF_LIFETIME_S      of the pod; ~/.pgolf/lifetime_s may say less
-#   PGOLF_FETCH_GRACE_S   more, while ~/.pgolf/unfetched/ is not empty: a finished seed waits to be fetched
+#   PGOLF_LIFETIME_S      that the pod lives; ~/.pgolf/lifetime_s may say less
+#   PGOLF_FETCH_GRACE_S   added while ~/.pgolf/unfetched/ is not empty: a finished seed waits to be fetched
 #   PGOLF_TICK_S          between looks
 #
 # Time is the kernel's uptime: a clock that is set while this runs ends nothing and prolongs nothing.
@@ -53,5 +54,5 @@ while sleep "$PGOLF_TICK_S"; do
     if ((now - due < PGOLF_FETCH_GRACE_S)) && [[ -n $(ls -A "$state/unfetched") ]]; then
         continue
     fi
-    end_pod "$why" # and again at the next look, if it did not
+    end_pod "$why" # if that fails, the next look tries again
 done

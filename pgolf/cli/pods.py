@@ -39,8 +39,8 @@ def pods_reap(
 ) -> None:
     """End your pods that no process of this machine works on.
 
-    Never touches another owner's pods. Knows nothing of records that another machine works on: use the `reaper`
-    deployment for those.
+    Never touches another owner's pods. Also ends pods of a record that only another machine works on: where several
+    machines share an owner, use the `reaper` deployment instead.
     """
     from pgolf.pods.reap import account, reap
 

@@ -46,7 +46,7 @@ class Status:
 
 
 class Pod(Protocol):
-    """What the flow needs of a pod. `folder` is where its files come home to, or are."""
+    """A place where one command runs. `folder`, on this machine, is where its files come home to, or are."""
 
     folder: Path
 
@@ -73,10 +73,10 @@ class Pod(Protocol):
 
 
 class Place(Protocol):
-    """Where the pods of a record are."""
+    """Opens the pods of a record."""
 
     def open(self, folder: Path) -> Pod:
-        """The pod whose files come home to `folder`: the one that was opened there before, as it stands, or a new one.
+        """Open the pod whose files come home to `folder`: the one opened there before, as it stands, or a new one.
 
-        No machine is taken before something is put there.
+        Takes no machine before a file is put there.
         """

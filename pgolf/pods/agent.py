@@ -1,11 +1,11 @@
 """The supervisor of a pod elsewhere: one file that needs nothing but the standard library.
 
-    python3 agent.py start FOLDER < {"command": […], "env": {…}}     idempotent: a lost reply is asked for again
+    python3 agent.py start FOLDER < {"command": […], "env": {…}}     idempotent: repeat it if the reply is lost
     python3 agent.py status FOLDER | kill FOLDER | hashes FOLDER | fetched FOLDER
 
-It is copied to the pod and answers in JSON. What a command leaves in its folder is what `supervisor.py` leaves on this
-machine: pod.json, train.log, exit.json. Every process of a command carries the folder in its environment, and is
-ended by that mark; the supervisor is known by pid, start time in clock ticks, and the boot that these count from.
+It is copied to the pod and answers in JSON. A command leaves the same files in its folder as under `supervisor.py` on
+this machine: pod.json, train.log, exit.json. Every process of a command carries the folder in its environment, and
+`kill` finds it by that mark; pid, start time in clock ticks and the boot that these count from identify the supervisor.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ STATE = os.path.join(os.path.expanduser("~"), ".pgolf")  # shared with watchdog.
 INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 START_TIMEOUT_S = 60.0
 GRACE_S = 10.0  # between asking a process to end and ending it
-RESERVE_BYTES = 65536  # kept so that how a command ended can be written on a full disk
+RESERVE_BYTES = 65536  # kept, so that exit.json can be written on a full disk
 FULL_DISK_BYTES = 1 << 20  # less free than this is a full disk
 
 
@@ -49,7 +49,7 @@ def read_json(path: str) -> dict[str, Any]:
 
 
 def identity(pid: int) -> dict[str, Any] | None:
-    """What no other process has: pid, start time in ticks since boot, and the boot; None if there is none such."""
+    """Identify a live process: pid, start time in ticks since boot, and the boot; None if there is no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as f:
             fields = f.read().rsplit(b")", 1)[1].split()
@@ -96,7 +96,7 @@ def status(folder: str) -> dict[str, Any]:
 
 
 def start(folder: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """Start the command, unless this folder has started one; then say how that stands."""
+    """Start the command, unless this folder has started one before; return its status."""
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, ".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -125,7 +125,7 @@ def start(folder: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(command: list[str]) -> dict[str, Any]:
-    """Run `command` to its end in the current folder, its output in train.log: how it ended, as exit.json has it."""
+    """Run `command` to its end in the current folder, its output in train.log; return the content of exit.json."""
     with open(".reserve", "wb") as f:
         f.write(os.urandom(RESERVE_BYTES))
     signals: list[int] = []
@@ -151,22 +151,25 @@ def run(command: list[str]) -> dict[str, Any]:
 
 
 def supervise(folder: str, command: list[str]) -> None:
-    """Run `command` to its end; what it printed, and how it ended, are in files of `folder`."""
+    """Run `command` to its end; write pod.json, train.log and exit.json into `folder`."""
     write_json("pod.json", {**(identity(os.getpid()) or {}), "started": time.time(), "command": command})
     ending = run(command)
     os.makedirs(os.path.join(STATE, "unfetched"), exist_ok=True)
-    with open(unfetched(folder), "w"):  # before exit.json: whoever sees the end may count on the watchdog's patience
+    with open(unfetched(folder), "w"):  # before exit.json: a pod whose end is seen has its fetch grace
         pass
     write_json("exit.json", ending)
 
 
 def unfetched(folder: str) -> str:
-    """What tells the watchdog that this folder waits to be fetched."""
+    """The file that tells the watchdog that this folder waits to be fetched."""
     return os.path.join(STATE, "unfetched", hashlib.sha256(folder.encode()).hexdigest()[:16])
 
 
 def kill(folder: str) -> None:
-    """SIGTERM, then SIGKILL; the supervisor hands the first on to the command, and goes last to write its end."""
+    """End every process of a folder: SIGTERM first, then SIGKILL.
+
+    The supervisor hands SIGTERM on to the command, and ends last, so that it can write how the command ended.
+    """
     alive = supervisor(folder)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in marked(folder):
@@ -213,7 +216,7 @@ def hashes(folder: str) -> dict[str, Any]:
 
 
 def main(action: str, folder: str) -> None:
-    """One action on one folder; the answer on standard output."""
+    """Do one action on one folder; print the answer as JSON."""
     folder = os.path.realpath(folder)
     if action == "supervise":
         supervise(folder, json.load(sys.stdin))

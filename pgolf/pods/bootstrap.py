@@ -1,6 +1,6 @@
-"""A machine made ready for trainers: checked by `runpod/bootstrap.sh`, the agent and the dataset put on it.
+"""Make a machine ready for trainers: check it by `runpod/bootstrap.sh`, put the agent and the dataset on it.
 
-Doing it again costs a look. A machine that is not what it should be is Unfit, and says in which respect.
+A second call only looks. A machine that fails a check raises Unfit, which says what is wrong with it.
 """
 
 import json
@@ -33,7 +33,7 @@ class Wanted:
 
 
 def prepare(machine: Machine, wanted: Wanted, root: Path, files: Mapping[str, str]) -> dict[str, Any]:
-    """Check a machine and put the agent and the dataset on it; what bootstrap.sh found, by name.
+    """Check a machine and put the agent and the dataset on it; return what bootstrap.sh found, by name.
 
     Raises
     ------

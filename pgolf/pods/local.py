@@ -1,7 +1,7 @@
 """A pod on this machine: a folder, and one detached process tree that marks itself by its environment.
 
-Identity is (pid, start time), because a pid alone is given out again. Ending goes by the mark, because a
-process group is not enough: torchrun gives each worker a session of its own, and an orphan has no parent.
+A process is identified by (pid, start time), because a pid alone is given out again. It is ended by its mark, because
+a process group is not enough: torchrun gives each worker a session of its own, and an orphan has no parent.
 """
 
 import codecs
@@ -24,7 +24,7 @@ MARK = "PGOLF_POD"  # environment variable that every process of a pod carries: 
 START_TIME_SLACK_S = 2.0  # start times count from the kernel's boot time, which wobbles with the clock
 START_TIMEOUT_S = 60.0
 GRACE_S = 10.0  # between asking a process to end and ending it
-PLACE = "place"  # in pod.json of a pod that is elsewhere: on what
+PLACE = "place"  # key in pod.json: the machine of a pod that is elsewhere
 FULL_DISK_BYTES = 1 << 20  # a command that failed with less free than this failed for want of room
 
 # All that a command gets of the orchestrator's environment: a knob set in someone's shell must not change a
@@ -104,8 +104,8 @@ class LocalPod:
     def kill(self) -> None:
         """End every process that carries this pod's mark: SIGTERM first, then SIGKILL.
 
-        The supervisor hands SIGTERM on to the command, which gets it once, and goes last, so that it can write how
-        the command ended.
+        The supervisor hands SIGTERM on to the command, which gets it once, and ends last, so that it can write
+        how the command ended.
         """
         everyone = self._marked()
         supervisor = self._supervisor()
@@ -130,7 +130,7 @@ class LocalPod:
     def _marked(self) -> list[psutil.Process]:
         marked = []
         for process in psutil.process_iter():
-            # those that went meanwhile, zombies and other people's processes are none of ours
+            # a process that ended meanwhile, a zombie or another user's process is not of this pod
             with suppress(psutil.Error, OSError):
                 if process.environ().get(MARK) == str(self.folder):
                     marked.append(process)

@@ -132,7 +132,7 @@ class Machine:
         return str(done.stdout or "")
 
     def agent(self, action: str, folder: PurePosixPath, given: Any = None) -> Any:
-        """What the agent there answers to `action` on a folder of the work folder."""
+        """Ask the agent there for `action` on a folder of the work folder; return its answer."""
         command = f"{quote(self.python)} {quote(str(self.work / AGENT.name))} {action} {quote(str(self.work / folder))}"
         return json.loads(self.run(command, json.dumps(given)))
 
@@ -146,7 +146,7 @@ class Machine:
         self.put(AGENT, PurePosixPath(AGENT.name))
 
     def put(self, source: Path, target: PurePosixPath) -> None:
-        """Copy a file into the work folder: whole or not at all, and what a lost connection left is gone on with."""
+        """Copy a file into the work folder, whole or not at all; go on from what a lost connection left."""
         path, sha256 = self.work / target, sha256_file(source)
         part = path.with_name(f".{path.name}.{sha256[:16]}.part")
 
@@ -164,11 +164,11 @@ class Machine:
         check = f"sha256sum {quote(str(part))}"
         if self.run(check).split()[0] != sha256:
             self.run(f"rm -f {quote(str(part))}")
-            raise Gone(f"{self.name}: {target.name} arrived there as something else (its SHA-256 differs)")
+            raise Gone(f"{self.name}: {target.name} arrived there damaged (its SHA-256 differs)")
         self.run(f"sync {quote(str(part))} && mv -f {quote(str(part))} {quote(str(path))}")
 
     def read(self, source: PurePosixPath, offset: int) -> bytes:
-        """What a file of the work folder holds from byte `offset` on; nothing if it is not there."""
+        """Read a file of the work folder from byte `offset` on; nothing if it is missing."""
 
         async def work(connection: asyncssh.SSHClientConnection) -> bytes:
             sftp = await self._files(connection)
@@ -182,7 +182,7 @@ class Machine:
         return self._tried(work)
 
     def get(self, source: PurePosixPath, target: Path, sha256: str) -> None:
-        """Bring a file home: whole, with the hash that it has there, or not at all.
+        """Fetch a file whole, with the hash that it has there, or not at all.
 
         Raises
         ------
@@ -200,16 +200,16 @@ class Machine:
                 os.replace(part, target)
                 return
             part.unlink()
-        raise Refused(f"{self.name}: {source} comes home as something else (its SHA-256 differs)")
+        raise Refused(f"{self.name}: {source} arrived here damaged (its SHA-256 differs)")
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._connection is not None:
             connection, self._connection, self._sftp = self._connection, None, None
             _loop().call_soon_threadsafe(connection.abort)
 
     def _tried(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[T]]) -> T:
-        """`work` on a live connection, again on another one when it is lost."""
+        """Do `work` on a live connection; if that is lost, again on a new one."""
         began, said = time.monotonic(), False
 
         def enough(state: tenacity.RetryCallState) -> bool:
@@ -274,7 +274,7 @@ class Machine:
         except asyncssh.HostKeyNotVerifiable:
             raise BadInput(
                 f"{self.name}: {at.host}:{at.port} shows another host key than the one pinned in {at.pins}; if that "
-                "machine was set up anew, take its line out of that file; if not, somebody is in between"
+                "machine was set up anew, delete its line from that file; if not, another machine answers in its place"
             ) from None
         except asyncssh.PermissionDenied:
             raise Refused(f"{self.name}: {at.user}@{at.host}:{at.port} does not accept {at.key}.pub") from None
@@ -303,7 +303,7 @@ class Machine:
 
 
 def stage(machine: Machine, root: Path, files: Mapping[str, str], target: PurePosixPath) -> None:
-    """Have `files` (SHA-256 by path relative to `root`) in folder `target` there; what is there already is kept."""
+    """Send `files` (SHA-256 by path relative to `root`) to folder `target` there, but for those already there."""
     there = machine.agent("hashes", target)
     missing = [name for name, sha256 in files.items() if there.get(name, [""])[0] != sha256]
     for number, name in enumerate(missing, start=1):
@@ -312,7 +312,7 @@ def stage(machine: Machine, root: Path, files: Mapping[str, str], target: PurePo
 
 
 def ensure_key(key: Path) -> str:
-    """The public half of an SSH key in OpenSSH's form; the pair is made where there is none."""
+    """Return the public half of an SSH key in OpenSSH's form; make the pair if it is missing."""
     if not key.exists():
         key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         pair = asyncssh.generate_private_key("ssh-ed25519", comment="pgolf")

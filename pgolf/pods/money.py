@@ -14,7 +14,7 @@ OVERHEAD_S = 900.0  # of a seed besides its timed parts: staging, compiling, qua
 
 @dataclass
 class Budget:
-    """What a record's pods may cost (dollars) and how long they may be there (hours); None is no bound.
+    """Bounds on what a record's pods cost (dollars) and how long they are rented (hours); None is no bound.
 
     `over` is the reason once a bound is reached; `stop` is set then, which ends the record and its pods.
     """
@@ -30,7 +30,7 @@ class Budget:
         self.began = time.time()
 
     def admit(self, price: float, runs: int) -> None:
-        """Stop the record, and Gone, if `runs` seeds at `price` dollars an hour will cost more than there is left."""
+        """Stop the record and raise Gone if `runs` seeds at `price` dollars an hour would cost more than is left."""
         projected = spent(self.record) + price * self.seed_hours * runs
         if self.max_cost is not None and projected > self.max_cost:
             self.over = (
@@ -41,7 +41,7 @@ class Budget:
             raise Gone(self.over)
 
     def seconds_left(self) -> float:
-        """Until the first bound is reached at the present rate; infinity without bounds."""
+        """Seconds until the first bound is reached at the present rate; infinity without bounds."""
         left = [float("inf")]
         if self.max_hours is not None:
             left.append(3600 * self.max_hours - (time.time() - self.began))
@@ -51,7 +51,7 @@ class Budget:
         return min(left)
 
     def check(self) -> None:
-        """Stop the record where a bound is reached."""
+        """Stop the record if a bound is reached."""
         if self.over is None and self.seconds_left() <= 0:
             bounds = {"--max-cost": self.max_cost, "--max-hours": self.max_hours}
             named = ", ".join(f"{name} {value}" for name, value in bounds.items() if value is not None)
@@ -82,5 +82,5 @@ def bills(record: Path) -> list[dict[str, Any]]:
 
 
 def spent(record: Path) -> float:
-    """Dollars, for all pods of a record up to now."""
+    """Dollars that all pods of a record have cost up to now."""
     return float(sum(row["cost"] for row in bills(record)))

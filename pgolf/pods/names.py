@@ -1,4 +1,4 @@
-"""The names of rented pods: `pgolf.<owner>.<record-id>.<slot>.<nonce>`. They say whose a pod is."""
+"""The names of rented pods: `pgolf.<owner>.<record-id>.<slot>.<nonce>`. A name says whose a pod is."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,8 @@ class PodName:
 
 
 def pod_name(owner: str, record_id: str, slot: str, nonce: str) -> str:
-    """
+    """The name of a rented pod.
+
     >>> pod_name("me", "10min_16mb-pr1812-0f.1", "pod-1", "c0ffee")
     'pgolf.me.10min_16mb-pr1812-0f.1.pod-1.c0ffee'
     """
@@ -25,7 +26,8 @@ def pod_name(owner: str, record_id: str, slot: str, nonce: str) -> str:
 
 
 def read_name(name: str) -> PodName | None:
-    """
+    """What the name of a pod says; None if pgolf did not make it.
+
     >>> read_name("pgolf.me.10min_16mb-pr1812-0f.1.pod-1.c0ffee")
     PodName(owner='me', record_id='10min_16mb-pr1812-0f.1', slot='pod-1')
     >>> read_name("my pod")

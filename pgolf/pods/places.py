@@ -1,4 +1,4 @@
-"""Which pods a record runs on: what a user asks for, checked, and the place that comes of it."""
+"""Which pods a record runs on: check what a user asks for, and open the place."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ class Wanted:
     """Where seeds are to run.
 
     `at_once` pods at the same time (None: one a seed); `rehearse`: the packed file first runs end to end on a small
-    pod; `max_cost` in dollars and `max_hours` are hard.
+    pod; `max_cost` (dollars) and `max_hours` are hard bounds.
     """
 
     kind: Literal["local", "ssh", "runpod"]
@@ -55,9 +55,9 @@ def check_wanted(
     max_hours: float | None = None,
     pods_file: Path | None = None,
 ) -> Wanted:
-    """What is asked for; BadInput for an unknown kind, a bound that is none, or what `local` can't do."""
+    """Check what is asked for; BadInput for an unknown kind, an invalid bound, or an option that the kind lacks."""
     if kind not in KINDS:
-        raise BadInput(f"--pods {kind}: no such pods{did_you_mean(kind, KINDS)}; there are: {', '.join(KINDS)}")
+        raise BadInput(f"--pods {kind}: no such kind of pods{did_you_mean(kind, KINDS)}; there are: {', '.join(KINDS)}")
     for name, value in (("--max-cost", max_cost), ("--max-hours", max_hours), ("--pods-at-once", at_once)):
         if value is not None and not value > 0:
             raise BadInput(f"{name} {value}: give a number above 0")
@@ -82,7 +82,7 @@ def check_key(key: str | None) -> str:
 
 
 def check_rented(record: Path, wanted: Wanted) -> None:
-    """BadInput for a record that has rented pods, if it is to go on elsewhere: they would be forgotten."""
+    """Raise BadInput if a record that has rented pods is to go on elsewhere: they would be forgotten."""
     slots = {path.stem: read_slot(path) for path in slot_files(record)}
     others = [name for name, slot in slots.items() if "asked" in slot and "ended" not in slot]
     if others and wanted.kind != "runpod":
@@ -142,7 +142,7 @@ def open_place(
 
 
 def wind_up(record: Path, settings: Settings, key: str | None) -> None:
-    """End the rented pods of a record that nobody works on; what is finished on them is brought home first."""
+    """Fetch what is finished on the rented pods of a record that nobody works on, then end them."""
     with lock_if_free(record) as free:
         if not free or not any("ended" not in read_slot(path) for path in slot_files(record)):
             return
@@ -162,7 +162,7 @@ def wind_up(record: Path, settings: Settings, key: str | None) -> None:
 
 @contextmanager
 def lock_if_free(record: Path) -> Iterator[bool]:
-    """Hold a record's lock, if nobody does: whether it is held now."""
+    """Hold a record's lock if it is free; yields whether it was."""
     lock = FileLock(lock_file(record))
     try:
         lock.acquire(timeout=0)
@@ -176,7 +176,7 @@ def lock_if_free(record: Path) -> Iterator[bool]:
 
 
 def lock_file(record: Path) -> Path:
-    """What a process that works on a record holds locked."""
+    """The file that a process holds locked while it works on a record."""
     return record.with_name(f".{record.name}.lock")
 
 

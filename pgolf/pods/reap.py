@@ -1,4 +1,4 @@
-"""Rented pods that nobody owns any more: found by their names, ended. Other people's are not touched."""
+"""Find rented pods by their names, and end those whose record nobody works on. Other owners' pods are not touched."""
 
 import logging
 from collections.abc import Collection, Iterator
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """A pod of this account; `record_id` and `slot` are None where pgolf did not make it, `owner` is whose it is."""
+    """A pod of this account; `record_id` and `slot` are None where pgolf did not make it, `owner` says whose it is."""
 
     id: str
     name: str
@@ -50,7 +50,7 @@ def account(pods_file: Path | None = None) -> tuple[Runpod, str]:
 
 @contextmanager
 def keeping_out(runs_dir: Path | None, record_id: str) -> Iterator[bool]:
-    """Keep others out of a record in `runs_dir`, if that is there: False where a process of this machine is at it."""
+    """Keep others out of a record in `runs_dir`, if it is there; yields False if a process here works on it."""
     folder = (runs_dir / record_id).resolve() if runs_dir else None
     if folder is None or not folder.is_dir():
         yield True
@@ -68,13 +68,13 @@ def worked_on(runs_dir: Path, record_id: str) -> bool:
 def reap(
     api: Runpod, owner: str, live: Collection[str] = (), runs_dir: Path | None = None, only: str | None = None
 ) -> list[Found]:
-    """End the pods of `owner` whose record nobody works on; those that were ended.
+    """End the pods of `owner` whose record nobody works on; return those pods.
 
     Parameters
     ----------
     live : ids of the records that are being worked on elsewhere.
-    runs_dir : records in this folder are asked whether a process of this machine is at them.
-    only : end this record's pods, and no others; it counts as given up.
+    runs_dir : a record in this folder that a process of this machine works on is left alone.
+    only : end the pods of this record and no others, even if a process works on it.
     """
     ended = []
     for pod in find(api, owner):
@@ -83,7 +83,7 @@ def reap(
             continue
         if only is None and pod.record_id in live:
             continue
-        # who starts that record just now waits, and does not find a pod that is on its way out
+        # a process that starts this record now waits, so that it does not take up a pod that is being ended
         with keeping_out(runs_dir, pod.record_id) as free:
             if free or only is not None:
                 api.delete(pod.id)

@@ -1,10 +1,10 @@
 """Pods on machines that are reached by SSH, rented or not: what they share.
 
 The command runs in a folder there, under `agent.py`. Its log and events are mirrored here byte by byte while it runs,
-so that what a dead machine had to say is kept; when it has ended all files come home with their hashes, `exit.json`
-last: where that is home, everything is.
+so that they outlive the machine. When it has ended, all files come home with their hashes, `exit.json` last: once that
+is home, everything is.
 
-    runs/<record-id>/pods/<slot>.json                what is known of a machine
+    runs/<record-id>/pods/<slot>.json                the facts about a machine
     …/attempt-<n>/place.json                         which machine an attempt is on, and in which folder there
 """
 
@@ -32,11 +32,11 @@ PLACE_FILE = "place.json"
 DATA = PurePosixPath("data")  # datasets, in a machine's work folder
 DISK_PAUSE_S = 2.0  # between looks at a full disk here
 DISK_PATIENCE_S = 1200.0  # for room on it; a finished seed waits meanwhile
-MACHINES_TRIED = 8  # unfit ones, one after another, before a seed is given up
+MACHINES_TRIED = 8  # after so many unfit machines in a row a seed is given up
 
 
 class Unfit(Gone):
-    """A machine that is not what it should be: another one may be."""
+    """The machine fails a check; another one may pass."""
 
 
 class Slot(Protocol):
@@ -45,10 +45,10 @@ class Slot(Protocol):
     name: str
 
     def machine(self) -> Machine:
-        """The machine, ready to work. It may take minutes the first time. Gone, if it can't be had or is unfit."""
+        """The machine, ready to work; takes minutes the first time. Raises Gone if it can't be had or is unfit."""
 
     def gone(self) -> bool:
-        """Whether it is surely not there any more."""
+        """Whether it is certain that the machine does not exist any more."""
 
     def end(self) -> None:
         """Give it back."""
@@ -58,17 +58,17 @@ class Slots(Protocol):
     """Where a record's machines come from."""
 
     def before(self) -> list[Slot]:
-        """Those that an earlier process of this record took, and that are still there."""
+        """The machines that an earlier process of this record took and that still exist."""
 
     def another(self) -> Slot | None:
-        """One more; None if there is none."""
+        """One more machine; None if there is none."""
 
     def close(self) -> None:
-        """Have none left, also of those that nobody holds."""
+        """Give back every machine, also those that no attempt holds."""
 
 
 class RemotePlace:
-    """See `pgolf.pods.Place`. Gives each running seed a machine of its own, and ends those that nobody waits for.
+    """See `pgolf.pods.Place`. Gives each running seed a machine of its own; ends those that no seed waits for.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class RemotePlace:
         self.coming = max(0, runs - len(self.held))
 
     def open(self, folder: Path) -> Pod:
-        """The pod of an attempt. One whose files are home, or whose machine is gone, is what they say."""
+        """The pod of an attempt. If the files are home or the machine is gone, the status comes from the files."""
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         home = LocalPod(folder)
@@ -100,7 +100,7 @@ class RemotePlace:
         return RemotePod(folder, self)
 
     def take(self, folder: Path) -> Slot:
-        """A machine for an attempt: its own, a free one, or another. Gone, if too many are unfit."""
+        """Take a machine for an attempt: its own, a free one, or a new one. Raises Gone if too many are unfit."""
         for _ in range(MACHINES_TRIED):
             slot = self._claim(folder)
             try:
@@ -111,7 +111,7 @@ class RemotePlace:
                 self.give_back(folder, broken=True)
                 if self.stop.is_set():
                     break
-        raise Gone(f"{folder.name}: no machine that is fit for it")
+        raise Gone(f"{folder.name}: no fit machine; the log says what was wrong with each")
 
     def _claim(self, folder: Path) -> Slot:
         with self.changed:
@@ -129,7 +129,7 @@ class RemotePlace:
             return self.held[folder]
 
     def give_back(self, folder: Path, broken: bool = False) -> None:
-        """Free the machine of an attempt, or end it where it is broken or nobody is going to need it."""
+        """Free the machine of an attempt; end it if it is broken or no seed needs it."""
         with self.changed:
             slot = self.held.pop(folder, None)
             if slot is None:
@@ -179,12 +179,12 @@ class RemotePod:
         self.place.take(self.folder).machine().put(source, self.remote / name)
 
     def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        """Start `command` there, with `env` over a minimal environment; DATA_DIR becomes that machine's.
+        """Start `command` there, with `env` over a minimal environment; DATA_DIR becomes the dataset there.
 
         Raises
         ------
         RuntimeError : this pod has started a command before.
-        Gone : the machine does not answer, or does not do it.
+        Gone : the machine does not answer, or refuses.
         """
         if self.status().state != "fresh":
             raise RuntimeError(f"{self.folder}: has run a command already; a pod runs one")
@@ -200,7 +200,7 @@ class RemotePod:
         machine.agent("start", self.remote, {"command": list(command), "env": {**env, **there}})
 
     def status(self) -> Status:
-        """Whether the command runs, and how it ended; what is known here where its machine is lost."""
+        """Whether the command runs, and how it ended; from the files here if its machine is lost."""
         known = self.home.status()
         if known.state == "ended":
             return known
@@ -213,7 +213,7 @@ class RemotePod:
             return self.home.status()
 
     def output(self, offset: int, name: str) -> tuple[str, int]:
-        """Text of file `name` from byte `offset`: what came here before, and what is new there."""
+        """Mirror what is new in file `name`, and return its text from byte `offset`, and the next offset."""
         try:
             machine = self._machine()
             if machine and self.home.status().state != "ended":
@@ -229,7 +229,7 @@ class RemotePod:
         return self.home.output(offset, name)
 
     def fetch(self) -> dict[str, str]:
-        """Bring the pod's files home; SHA-256 by relative path. A full disk here is waited for.
+        """Bring the pod's files home; SHA-256 by relative path. Waits while the disk here is full.
 
         Raises
         ------
@@ -283,7 +283,7 @@ class RemotePod:
 
 
 def read_slot(path: Path) -> dict[str, object]:
-    """What a slot's file says; {} where there is none."""
+    """The content of a slot's file; {} if it is missing."""
     with suppress(FileNotFoundError):
         return dict(json.loads(path.read_text()))
     return {}

@@ -1,7 +1,7 @@
-"""Rented machines of a record, none of them forgotten.
+"""Rent the machines of a record, and forget none of them.
 
-What is to be rented is written down before it is asked for, and what was rented as soon as it is known: a process that
-is killed in between is followed by one that looks for the name. A lease on the pod is renewed for as long as this
+A pod's name is written down before the pod is asked for, and its id as soon as it is known: after a kill in between the
+next process looks for the name. A lease on the pod is renewed for as long as this
 process lives; `runpod/watchdog.sh` ends a pod whose lease is old.
 """
 
@@ -31,11 +31,11 @@ from pgolf.pods.ssh import Data
 log = logging.getLogger(__name__)
 LOOKS, LOOK_PAUSE_S = 4, 2.0  # for a pod by its name: lists are late now and then
 POLL_S = 2.0
-SPARE_S = 60  # more than a bound allows: the record stops in order first, and fetches what it can
+SPARE_S = 60  # a pod's own bound comes later than the record's, which stops in order and fetches what it can
 
 
 class Rentals:
-    """See `pgolf.pods.remote.Slots`. `close` ends whatever of this record is still there."""
+    """See `pgolf.pods.remote.Slots`. `close` ends every pod of this record."""
 
     def __init__(
         self, api: Runpod, settings: RunpodSettings, rent: Rent, ranks: int, record: Path, data: Data, budget: Budget
@@ -60,11 +60,11 @@ class Rentals:
         return found
 
     def rented(self) -> dict[str, Any]:
-        """What a pod of this place is, in its file."""
+        """What this place rents, as a slot's file has it."""
         return {"gpu_types": list(self.rent.gpu_types), "gpus": self.gpus}
 
     def another(self) -> Slot:
-        """A pod that has yet to be rented."""
+        """A new pod; it is rented when its machine is first asked for."""
         number = len(slot_files(self.record)) + 1
         path = self.folder / f"pod-{number}.json"
         name = pod_name(self.settings.owner, self.record.name, path.stem, secrets.token_hex(4))
@@ -94,24 +94,24 @@ class Rentals:
 
 
 class Rental:
-    """One rented pod, from the name that it will have to its end. Its file in the record's folder is the truth."""
+    """One rented pod, from before it is asked for to its end. Its state is its file in the record's folder."""
 
-    def __init__(self, of: Rentals, path: Path) -> None:
-        self.of, self.path, self.name = of, path, path.stem
+    def __init__(self, rentals: Rentals, path: Path) -> None:
+        self.rentals, self.path, self.name = rentals, path, path.stem
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.reached: Machine | None = None
 
     @property
     def known(self) -> dict[str, Any]:
-        """What is written down of it."""
+        """The content of its file."""
         return dict(read_slot(self.path))
 
     def _note(self, **more: Any) -> None:
         write_json(self.path, {**self.known, **more})
 
     def machine(self) -> Machine:
-        """The machine: rented, reached and made ready, as far as that is not done."""
+        """Rent the machine, reach it and make it ready, as far as that is not done yet; return it."""
         with self.lock:
             if "ended" in self.known:
                 raise Gone(f"{self.name}: it was given back")
@@ -121,24 +121,24 @@ class Rental:
                 self.reached = self._reach()
                 threading.Thread(target=self._heartbeat, name=f"lease of {self.name}", daemon=True).start()
             if not self.known.get("ready"):
-                rent = self.of.rent
-                wanted = Wanted(self.of.settings.checks, self.of.gpus, rent.gpu_types)
-                facts = prepare(self.reached, wanted, self.of.data.root, self.of.data.files)
+                rent = self.rentals.rent
+                wanted = Wanted(self.rentals.settings.checks, self.rentals.gpus, rent.gpu_types)
+                facts = prepare(self.reached, wanted, self.rentals.data.root, self.rentals.data.files)
                 self._note(ready=True, facts=facts)
                 log.info("%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in facts.items()))
             return self.reached
 
     def gone(self) -> bool:
-        """Whether the API says that it does not run any more; when it does not answer, nothing is known."""
+        """Whether the API says that the pod does not run any more; False if the API does not answer."""
         try:
             pod_id = self.known.get("pod_id")
-            pod = self.of.api.get(pod_id) if pod_id else None
+            pod = self.rentals.api.get(pod_id) if pod_id else None
             return pod_id is not None and not (pod and pod.alive)
         except (RunFailed, BadInput):
             return False
 
     def recover(self) -> bool:
-        """Whether it still runs, seen from a later process; what is left of it is ended if not."""
+        """Whether the pod that an earlier process rented still runs; if not, end what is left of it."""
         if "pod_id" not in self.known and not self._look():
             self.end()
             return False
@@ -149,7 +149,7 @@ class Rental:
         return True
 
     def end(self) -> None:
-        """Delete it, and make sure. Where that can't be had, it is said loudly: the other nets remain."""
+        """Delete the pod, and check that it is gone. A failure is logged as an error; watchdog and reaper remain."""
         self.ended.set()
         if self.reached:
             self.reached.close()
@@ -158,7 +158,7 @@ class Rental:
                 return
             try:
                 pods = [self.known["pod_id"]] if "pod_id" in self.known else []
-                for pod_id in {*pods, *(p.id for p in self.of.api.find(self.known["name"]))}:
+                for pod_id in {*pods, *(p.id for p in self.rentals.api.find(self.known["name"]))}:
                     self._delete(pod_id)
             except (RunFailed, BadInput) as e:
                 log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", self.known["name"], e)
@@ -167,7 +167,7 @@ class Rental:
             self._note(ended=round(time.time(), 3))
 
     def _delete(self, pod_id: str) -> None:
-        api = self.of.api
+        api = self.rentals.api
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ApiError), stop=tenacity.stop_after_attempt(5), reraise=True
         ):
@@ -178,11 +178,11 @@ class Rental:
                     raise ApiError(f"{pod_id} is still there after it was deleted")
 
     def _rent(self) -> None:
-        """Ask for it until it is there. Gone, if it can't be told what became of the request."""
-        of, nets = self.of, self.of.settings.nets
-        lifetime = min(float(nets.lifetime_s), SPARE_S + 3600 * (of.budget.max_hours or float("inf")))
+        """Ask for the pod until there is one. Raises Gone if it is not known what became of a request."""
+        rentals, nets = self.rentals, self.rentals.settings.nets
+        lifetime = min(float(nets.lifetime_s), SPARE_S + 3600 * (rentals.budget.max_hours or float("inf")))
         env = {
-            "PUBLIC_KEY": of.public_key,
+            "PUBLIC_KEY": rentals.public_key,
             "PGOLF_FIRST_LEASE_S": str(nets.first_lease_s),
             "PGOLF_LEASE_S": str(nets.lease_s),
             "PGOLF_LIFETIME_S": str(int(lifetime)),
@@ -190,37 +190,37 @@ class Rental:
             "PGOLF_TICK_S": str(nets.tick_s),
         }
         start = ["bash", "-c", (SCRIPTS / "start.sh").read_text(), "start", (SCRIPTS / "watchdog.sh").read_text()]
-        deadline, said = time.monotonic() + of.settings.capacity_patience_s, False
+        deadline, said = time.monotonic() + rentals.settings.capacity_patience_s, False
         pauses = tenacity.wait_random_exponential(multiplier=1, max=60)
         for number in range(1, 1 << 20):
-            of.budget.check()
-            if of.budget.stop.is_set():
+            rentals.budget.check()
+            if rentals.budget.stop.is_set():
                 raise Gone(f"{self.name}: not rented, the record is being stopped")
             self._note(asked=round(time.time(), 3))
             try:
-                pod = of.api.create(self.known["name"], of.rent, of.gpus, env, start)
+                pod = rentals.api.create(self.known["name"], rentals.rent, rentals.gpus, env, start)
                 break
             except NoCapacity as e:
                 if time.monotonic() > deadline:
                     raise RunFailed(
-                        f"{self.name}: none to be had in {of.settings.capacity_patience_s:.0f} s: {e}"
+                        f"{self.name}: no pod to be had in {rentals.settings.capacity_patience_s:.0f} s: {e}"
                     ) from e
                 if not said:
                     log.info("%s: %s; trying again", self.name, e)
                 said = True
                 state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
                 state.attempt_number = number
-                of.budget.stop.wait(pauses(state))
+                rentals.budget.stop.wait(pauses(state))
             except ApiError as e:
                 if not self._look():
-                    raise Gone(f"{self.name}: no pod of that name came of it: {e}") from e
+                    raise Gone(f"{self.name}: the request failed, and no pod has its name: {e}") from e
                 return
         self._take(pod)
 
     def _look(self) -> bool:
-        """Find the pod that a request whose reply is not known has made; False if there is none."""
+        """Find the pod that was made by a request whose reply was lost; False if there is none."""
         for look in range(LOOKS):
-            if pods := self.of.api.find(self.known["name"]):
+            if pods := self.rentals.api.find(self.known["name"]):
                 self._take(pods[0])
                 return True
             time.sleep(LOOK_PAUSE_S if look < LOOKS - 1 else 0)
@@ -229,18 +229,20 @@ class Rental:
     def _take(self, pod: Rented) -> None:
         self._note(pod_id=pod.id, price_per_hour=pod.price, rented=self.known["asked"])
         log.info("%s: rented, $%.2f an hour (%s)", self.name, pod.price, pod.id)
-        if pod.price > self.of.rent.max_price_per_hour:
-            raise Unfit(f"${pod.price:.2f} an hour is over max_price_per_hour, ${self.of.rent.max_price_per_hour:.2f}")
-        self.of.budget.admit(pod.price, self.of.runs())
+        if pod.price > self.rentals.rent.max_price_per_hour:
+            raise Unfit(
+                f"${pod.price:.2f} an hour is over max_price_per_hour, ${self.rentals.rent.max_price_per_hour:.2f}"
+            )
+        self.rentals.budget.admit(pod.price, self.rentals.runs())
 
     def _reach(self) -> Machine:
-        """Wait until it answers, and write its first lease."""
-        settings, stop = self.of.settings, self.of.budget.stop
+        """Wait until the pod answers, and write its first lease."""
+        settings, stop = self.rentals.settings, self.rentals.budget.stop
         deadline = time.monotonic() + settings.ready_patience_s
         while True:
-            pod = self.of.api.get(self.known["pod_id"])
+            pod = self.rentals.api.get(self.known["pod_id"])
             if pod is None or not pod.alive:
-                raise Gone(f"{self.name}: it went before it was up")
+                raise Gone(f"{self.name}: the pod ended before it was up")
             if pod.host and pod.port:
                 break
             if time.monotonic() > deadline:
@@ -255,17 +257,17 @@ class Rental:
         return machine
 
     def _renew(self, machine: Machine) -> None:
-        """A new lease on the pod, and how long it may live at most; the pod's own clock counts both."""
+        """Write a new lease to the pod, and its longest lifetime; the pod's own clock counts both."""
         lines = [f"printf %s {secrets.token_hex(8)} > .pgolf/lease.new"]
-        left = self.of.budget.seconds_left()
+        left = self.rentals.budget.seconds_left()
         if left < float("inf"):
             age = time.time() - float(self.known["rented"])
             lines.append(f"printf %s {int(age + max(0.0, left)) + SPARE_S} > .pgolf/lifetime_s")
         machine.run(" && ".join(["mkdir -p .pgolf", *lines, "mv .pgolf/lease.new .pgolf/lease"]))
 
     def _heartbeat(self) -> None:
-        while not self.ended.wait(self.of.settings.nets.heartbeat_s):
-            self.of.budget.check()
+        while not self.ended.wait(self.rentals.settings.nets.heartbeat_s):
+            self.rentals.budget.check()
             try:
                 assert self.reached
                 self._renew(self.reached)

@@ -1,7 +1,7 @@
-"""RunPod's REST API v1: all that knows its wire format. https://rest.runpod.io/v1, described by its OpenAPI document.
+"""RunPod's REST API v1, https://rest.runpod.io/v1; only this module knows its wire format.
 
-What only asks, or may be said twice (DELETE), is tried again with jittered pauses. A create is never repeated here:
-one whose reply is lost may have made a pod, and is answered by looking for the name.
+A request that only reads, or may be sent twice (DELETE), is tried again with jittered pauses. A create is never
+repeated here: one whose reply is lost may have made a pod; the caller looks for its name.
 """
 
 from collections.abc import Callable, Mapping
@@ -89,7 +89,7 @@ class Runpod:
             raise ApiError(f"RunPod does not answer ({e!r})") from None
         said = _said(reply)
         if reply.status_code == 429 or any(words in said.lower() for words in NO_CAPACITY):
-            raise NoCapacity(f"RunPod has none just now: {said}")
+            raise NoCapacity(f"RunPod has no such machine just now: {said}")
         if reply.status_code >= 500:
             raise ApiError(f"RunPod failed ({reply.status_code}): {said}")
         _check(reply)
@@ -113,7 +113,7 @@ class Runpod:
             _check(reply)
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self.client.close()
 
     def _asked(self, ask: Callable[[], httpx.Response]) -> httpx.Response:

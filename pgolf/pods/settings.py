@@ -24,7 +24,7 @@ class _Entry(BaseModel):
 
 
 class Checks(_Entry):
-    """What `runpod/bootstrap.sh` insists on. GPUs that a pod was rented with are always checked."""
+    """What `runpod/bootstrap.sh` checks. GPUs that a pod was rented with are always checked."""
 
     min_free_gb: float = 5.0
     min_disk_mb_s: float = 100.0
@@ -34,7 +34,7 @@ class Checks(_Entry):
 
 
 class Inventoried(_Entry):
-    """A machine that is simply there. `host_key`: as in a known_hosts file; without it the first contact pins one."""
+    """A machine of the user's. `host_key`: as in a known_hosts file; without it the first contact pins one."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     host: str
@@ -82,7 +82,7 @@ class Rent(_Entry):
 
 
 class Small(Rent):
-    """What to rehearse on: any cheap GPU."""
+    """What to rent for a rehearsal: any cheap GPU."""
 
     gpu_types: tuple[str, ...] = ("NVIDIA L4", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 4090")
     gpu_count: int | None = Field(default=1, ge=1)
@@ -90,7 +90,7 @@ class Small(Rent):
 
 
 class Nets(_Entry):
-    """How long what may go on unattended, in seconds."""
+    """How long a pod may go on unattended, in seconds."""
 
     first_lease_s: int = 1200  # from a pod's first second to its first lease
     lease_s: int = 1200  # from the last renewal to a pod's end
@@ -127,7 +127,7 @@ def default_owner() -> str:
 
 
 def read_settings(path: Path | None = None) -> Settings:
-    """pods.toml: the one given, else PGOLF_PODS_FILE, else ./pods.toml, else defaults; BadInput for a wrong entry.
+    """Read pods.toml: the one given, else PGOLF_PODS_FILE, else ./pods.toml, else defaults; BadInput for a wrong entry.
 
     Paths in it are relative to it; `~` is the user's home.
     """

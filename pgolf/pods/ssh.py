@@ -1,4 +1,4 @@
-"""Machines of an inventory: those of `[[ssh.machines]]` in pods.toml, taken in order."""
+"""The machines of `[[ssh.machines]]` in pods.toml, taken in order."""
 
 import getpass
 import logging
@@ -41,7 +41,7 @@ class Inventory:
         self.unused = [*self.slots]
 
     def before(self) -> list[Slot]:
-        """Those that have a file in the record's folder."""
+        """The machines that have a file in the record's folder."""
         known: list[Slot] = [slot for slot in self.slots if slot.path.exists()]
         self.unused = [slot for slot in self.slots if slot not in known]
         return known
@@ -51,11 +51,11 @@ class Inventory:
         return self.unused.pop(0) if self.unused else None
 
     def close(self) -> None:
-        """They stay where they are."""
+        """Do nothing: the machines are the user's."""
 
 
 class InventorySlot:
-    """One machine. It is nobody's to end: given back, it is just not used any more."""
+    """One machine of the user's. Given back, it is not used any more; nothing ends it."""
 
     def __init__(self, listed: Inventoried, settings: Ssh, path: Path, data: Data, stop: threading.Event) -> None:
         self.name, self.listed, self.settings, self.path, self.data = listed.name, listed, settings, path, data
@@ -65,7 +65,7 @@ class InventorySlot:
         self.lock = threading.Lock()
 
     def machine(self) -> Machine:
-        """The machine, checked and with the dataset on it once a record."""
+        """The machine; checked, and given the dataset, once per record."""
         with self.lock:
             if not read_slot(self.path).get("ready"):
                 at = self.reached.address
@@ -77,9 +77,9 @@ class InventorySlot:
         return self.reached
 
     def gone(self) -> bool:
-        """Never surely."""
+        """False: it is never certain."""
         return False
 
     def end(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self.reached.close()

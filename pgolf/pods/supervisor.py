@@ -1,7 +1,7 @@
 """Runs one command for a local pod, in the current folder: `python -m pgolf.pods.supervisor COMMAND…`.
 
-It outlives the orchestrator that started it, so that how the command ended is on disk even if nobody watched. Pods
-elsewhere have `agent.py` for that; here processes are known as psutil knows them, on every system that it knows.
+It outlives the orchestrator that started it, so that exit.json is written even if nobody watches. Pods elsewhere
+have `agent.py` for that; here psutil identifies processes, on every system that it supports.
 """
 
 import sys
