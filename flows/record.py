@@ -32,7 +32,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
-from pgolf import __version__, presets
+from pgolf import __version__
 from pgolf.audit.measures import limits_of
 from pgolf.data.dataset import Dataset, check_case, open_dataset
 from pgolf.data.pydocs import build
@@ -62,6 +62,7 @@ from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, at
 from pgolf.report.submission import judge, write, write_unfinished
 from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
 from pgolf.report.verdict import RecordInputs, Verdict
+from pgolf.trainer.config import Knob
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
@@ -109,9 +110,9 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
 
 
 @task(name="pack trainer", task_run_name="pack trainer")
-def pack_trainer(preset: str, overrides: dict[str, str]) -> bytes:
-    """The trainer as one file, its defaults the preset's knobs."""
-    return pack(presets.load(preset, overrides)).code
+def pack_trainer(knobs: Mapping[str, Knob]) -> bytes:
+    """The trainer as one file, its defaults these knobs."""
+    return pack(dict(knobs)).code
 
 
 @task(name="preflight", task_run_name="preflight")
@@ -268,7 +269,7 @@ def record_3seed(
     if wanted.kind == "runpod":
         check_key(api_key())
     dataset = prepare_data(request, Path(data_dir))
-    program = pack_trainer(request.preset, dict(request.overrides))
+    program = pack_trainer(request.knobs)
     record = describe_record(Path(runs_dir), request, dataset, program, record_id)
     record = with_rules(record, stop_early, stop_hopeless, rented=wanted.kind == "runpod")
     with working_on(record):
@@ -302,8 +303,9 @@ def make(record: Record, parallel: int | None, wanted: Wanted) -> Outcome:
     log.info("preflight: runs end to end, %s%s", sizes, " (reused)" if checked.name == "Cached" else "")
     jobs = [Job("seed", record.folder / "seeds", record.folder / PROGRAM, environment, track.nproc)]
     if standing is None:
+        assert record.request.baseline is not None  # `ledger_entry` has refused a track without a baseline
         program = record.folder / "baseline" / PROGRAM
-        write_atomic(program, pack_trainer(str(track.baseline_preset), {}))
+        write_atomic(program, pack_trainer(record.request.baseline))
         jobs.insert(0, Job("baseline", program.parent, program, environment, track.nproc))
     finished = train(record, jobs, at_once, standing, wanted)
     if standing is None:

@@ -186,7 +186,7 @@ def prepare(
 ) -> Record:
     """Data and program, and the folder that they give; `name` has a place for the inputs' name."""
     dataset = prepare_data(request, Path(data_dir))
-    program = pack_trainer(request.preset, dict(request.overrides))
+    program = pack_trainer(request.knobs)
     record = describe_record(Path(runs_dir), request, dataset, program, own_id)
     hashes: dict[str, str] = {what: sha256_file(path) for what, path in given.items()}
     if own_id is None:
@@ -250,7 +250,7 @@ def confirm_winner(
         track=track,
         preset=request.preset,
         seeds=list(request.seeds),
-        knobs={**request.overrides, **choice.winner.settings},
+        knobs={**request.knobs, **choice.winner.settings},  # all of them: the preset may have been edited since
         runs_dir=runs_dir,
         data_dir=data_dir,
         parallel=parallel,

@@ -1,7 +1,7 @@
 """What a preset's model is, before anything is trained: parameters, arithmetic, and the size to expect."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,6 @@ class Description:
     """Parameters by group, floating-point operations of training on one token (forward and backward, loops on), and
     bytes of the compressed model if its weights are Gaussian."""
 
-    preset: str
     parameters: int
     parameters_by_group: dict[str, int]
     flops_per_token: int
@@ -45,15 +44,14 @@ class NoInitialWeights(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def describe(preset: str, overrides: dict[str, str] | None = None) -> Description:
-    """Build the model of `preset`, without any weights, and count; BadInput where the knobs are bad.
+def describe(knobs: Mapping[str, Knob]) -> Description:
+    """Build the model that these knobs make (as `presets.load` gives them), without any weights, and count.
 
     Examples
     --------
-    >>> describe("pr1493").parameters
+    >>> describe(presets.load("pr1493")).parameters
     35944536
     """
-    knobs: dict[str, Knob] = presets.load(preset, overrides)
     cfg = presets.config_of(knobs)
     with NoInitialWeights():
         model = GPT(cfg)
@@ -87,4 +85,4 @@ def describe(preset: str, overrides: dict[str, str] | None = None) -> Descriptio
     # position sees fewer, how many depends on the text
     flops += len(visits) * 6 * cfg.train_seq_len * cfg.model_dim
     projected = (integer_bits * OVER_ENTROPY.get(cfg.compressor, 1.0) + half_bits) / 8
-    return Description(preset, sum(groups.values()), groups, int(flops), int(projected))
+    return Description(sum(groups.values()), groups, int(flops), int(projected))

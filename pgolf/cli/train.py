@@ -55,10 +55,11 @@ def train(
             show_rows([(name, f"{old} → {new}") for name, (old, new) in found.items()] or [("none", "differs")])
         return
     if describe:
-        from pgolf.describe import describe as describe_preset
+        from pgolf.describe import describe as describe_knobs
+        from pgolf.presets import load
         from pgolf.record.request import parse_overrides
 
-        description = asdict(describe_preset(preset, parse_overrides(settings or [])))
+        description = {"preset": preset, **asdict(describe_knobs(load(preset, parse_overrides(settings or []))))}
         if as_json:
             typer.echo(json.dumps(description))
         else:

@@ -21,7 +21,7 @@ SPARE_BYTES = 200_000_000  # left free for everything else on this disk
 def check_size(request: Request, code_bytes: int) -> int:
     """Projected bytes of code and model; RunFailed if they are over the track's cap."""
     track = request.track
-    total = code_bytes + describe(request.preset, dict(request.overrides)).artifact_bytes_projected
+    total = code_bytes + describe(request.knobs).artifact_bytes_projected
     if total > (cap := track.limits.artifact_bytes):
         raise RunFailed(
             f"the artifact would have about {total:,} bytes, {total - cap:,} over the {cap:,} of track {track.name}; "
@@ -33,7 +33,7 @@ def check_size(request: Request, code_bytes: int) -> int:
 def check_disk(request: Request, folder: Path) -> None:
     """BadInput if the disk of `folder` (which need not exist) has no room for what the seeds leave behind."""
     existing = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
-    weights, seeds = 4 * describe(request.preset, dict(request.overrides)).parameters, len(request.seeds)
+    weights, seeds = 4 * describe(request.knobs).parameters, len(request.seeds)
     checkpoints = 10 * weights if request.knobs.get("checkpoint_every") else 0  # weights, average, momenta; old and new
     needed = seeds * (2 * weights + checkpoints + LOG_BYTES) + SPARE_BYTES
     free = shutil.disk_usage(existing).free

@@ -14,12 +14,16 @@ from pgolf.trainer.config import Knob
 
 @dataclass(frozen=True)
 class Request:
-    """A record to make: the rules, the knobs, the seeds, named before the first run, and what it is to be called."""
+    """A record to make: the rules, the knobs, the seeds, named before the first run, and what it is to be called.
+
+    Presets are read once, here: whoever needs knobs later takes these, so that what is recorded is what ran.
+    """
 
     track: Track
     preset: str
     overrides: Mapping[str, str]  # knobs set on top of the preset, as text
-    knobs: Mapping[str, Knob]  # all that result
+    knobs: Mapping[str, Knob]  # those of the preset with the overrides on top
+    baseline: Mapping[str, Knob] | None  # those that measure the standing record here; None: the track names no preset
     seeds: tuple[int, ...]
     name: str
     author: str
@@ -59,7 +63,19 @@ def check_request(
             f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
             f"track {rules.name} asks for at least {rules.policy.min_seeds}"
         )
-    return Request(rules, preset, settings, knobs, named, name or Path(preset).stem, author, github_id, summary, probe)
+    return Request(
+        track=rules,
+        preset=preset,
+        overrides=settings,
+        knobs=knobs,
+        baseline=presets.load(rules.baseline_preset) if rules.baseline_preset else None,
+        seeds=named,
+        name=name or Path(preset).stem,
+        author=author,
+        github_id=github_id,
+        summary=summary,
+        probe=probe,
+    )
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

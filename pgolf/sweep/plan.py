@@ -76,7 +76,7 @@ def plan_ablation(old: str, new: str, track: str, seeds: Sequence[int] | None) -
     BadInput : see `check_request` and `singles`; presets whose vocabularies differ.
     """
     request = check_request(track, old, seeds)
-    tried = singles(presets.load(old), presets.load(new))
+    tried = singles(request.knobs, presets.load(new))
     if any(name == "vocab_size" for candidate in tried for name, _ in candidate.settings):
         raise BadInput(f"{old} and {new} have other vocabularies: their text is cut differently, and no knob alone")
     return request, tried

@@ -1,10 +1,12 @@
 """Bad input to `pgolf record`: what is said, and that nothing is started or written."""
 
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pgolf.flows.record import pack_trainer
 from seconds import TINY, record
 
 from pgolf import cli
@@ -101,6 +103,24 @@ def test_model_that_cannot_fit_is_noticed_before_it_is_trained() -> None:
     assert check_size(check_request(TRACK), code_bytes=15_000) < 200_000
     with pytest.raises(RunFailed, match="over the 200,000 of track tiny_track"):
         check_size(check_request(TRACK, overrides={"model_dim": "256"}), code_bytes=15_000)
+
+
+def test_presets_are_read_once_and_an_edit_afterwards_changes_nothing(tiny_data: Dataset, tmp_path: Path) -> None:
+    for name in ("tiny_track.toml", "tiny.toml", "tiny_base.toml"):
+        shutil.copy(TINY / name, tmp_path / name)
+    request = check_request(str(tmp_path / "tiny_track.toml"))
+    assert request.baseline and request.baseline["iterations"] == 2
+
+    def recorded() -> tuple[object, ...]:
+        program, baseline = pack_trainer.fn(request.knobs), pack_trainer.fn(request.baseline)
+        check_disk(request, tmp_path)
+        return program, baseline, check_size(request, 15_000), describe_record(tmp_path, request, tiny_data, program)
+
+    before = recorded()
+    (tmp_path / "tiny.toml").write_text("[knobs]\nnum_layers = 3\n")
+    assert recorded() == before
+    (tmp_path / "tiny.toml").unlink()  # whoever reads it now fails
+    assert recorded() == before
 
 
 def test_track_file_with_a_typo_is_bad_input(tmp_path: Path) -> None:

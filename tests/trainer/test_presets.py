@@ -146,7 +146,7 @@ def test_a_model_that_cannot_be_built_is_refused_before_anything_starts(knob, va
 
 def test_the_size_to_expect_follows_bits_and_factors():
     def size(**overrides: str) -> int:
-        return describe("pr1493", overrides).artifact_bytes_projected
+        return describe(presets.load("pr1493", overrides)).artifact_bytes_projected
 
     base, mlp = size(), 11 * 2 * 512 * 2048
     assert size(attn_bits="6", mlp_bits="6") == base
