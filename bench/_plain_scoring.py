@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pgolf.trainer.blocks import Block
 from pgolf.trainer.config import Config
-from pgolf.trainer.model import GPT, Block
+from pgolf.trainer.model import GPT
 
 WINDOWS_AT_ONCE = 32
 

@@ -39,9 +39,10 @@ from pgolf.trainer.codec import Tensors, decode, encode
 from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import Loader, load_validation
 from pgolf.trainer.fit_to_cap import projected_bytes
+from pgolf.trainer.head import token_losses
 from pgolf.trainer.loop import Run, Training, write_atomic
 from pgolf.trainer.mixed_bits import Probe
-from pgolf.trainer.model import GPT, token_losses
+from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, gptq, grid, quantise, restore, roles, row_scale
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "artifact"

@@ -2,7 +2,7 @@
 
 The stream is cut into chunks. Every window whose first scored input lies in the chunk is scored without gradients;
 then, unless the chunk is the last, the whole model takes SGD epochs over the chunk's own tokens, all of which have
-been scored. Nothing that is trained on has yet to be scored.
+been scored. Every token is scored before the model trains on it.
 """
 
 import math
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pgolf.trainer.model import GPT, raw, training_loss
+from pgolf.trainer.head import training_loss
+from pgolf.trainer.model import GPT, raw
 from pgolf.trainer.optim import Banks
 from pgolf.trainer.score import Scored, rows_that_fit, score_windows, share, sliding_windows
 

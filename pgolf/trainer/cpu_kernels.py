@@ -9,11 +9,12 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function
 
+from pgolf.trainer.blocks import MLP, Attention, Block
 from pgolf.trainer.config import Config
-from pgolf.trainer.model import EPS, MLP, Attention, Block, Rope, causal_attention, factor
+from pgolf.trainer.primitives import EPS, Rope, causal_attention, factor
 
 STEP = 128  # queries in a block
 BLOCKWISE_UP_TO = 1024  # sequence in blocks: of a longer one the probabilities leave the caches
@@ -236,9 +237,6 @@ def tokens_at_once(cfg: Config, dtype: torch.dtype) -> int:
     return max(1024, (1 << (20 if dtype == torch.bfloat16 else 18)) // cfg.model_dim)
 
 
-def use(model: nn.Module) -> None:
-    """Let all blocks of the model use these passes."""
-    for module in model.modules():
-        for kind in (CpuBlock, CpuAttention, CpuMLP):
-            if type(module) is kind.__base__:
-                module.__class__ = kind
+def cpu_block(cfg: Config, layer: int) -> Block:
+    """A block that takes these passes."""
+    return CpuBlock(cfg, layer, CpuAttention(cfg, layer), CpuMLP(cfg))

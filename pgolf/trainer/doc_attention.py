@@ -1,4 +1,4 @@
-"""Documents within rows: attention bounded by them, the loader that reads rows in order, scoring in rows.
+"""Documents within rows: attention bounded by them, the loader that reads rows in order, rows to score.
 
 A row is cut into segments: at its start, at every BOS, and every so many tokens counted from the last such start.
 Attention is causal within a segment, and positions count from its start, which rotary scores cannot tell from
@@ -15,14 +15,13 @@ from torch import Tensor
 
 from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.data import DataError, Loader, open_shard, shards
-from pgolf.trainer.model import GPT, Rope, causal_attention, raw, token_losses
+from pgolf.trainer.primitives import Rope, causal_attention
 
 try:
     from flash_attn_interface import flash_attn_varlen_func
 except ImportError:
     flash_attn_varlen_func = None
 
-Scored = tuple[int, Tensor, Tensor | None]
 # Where segments begin is given in tensors of few sizes: the record compiles for 64, 128, 192 and 256, with one size
 # there is nothing to compile on the clock.
 BUCKET = 256
@@ -110,19 +109,13 @@ class RowLoader(Loader):
         return row[None, :-1], row[None, 1:], bounds
 
 
-def score_rows(model: GPT, tokens: Tensor, want_logp: bool, share: Callable[[int], range]) -> Iterator[Scored]:
-    """Score rows of VAL_BATCH_TOKENS / 8 inputs side by side, those that `share` gives of so many.
+def rows(cfg: Config, tokens: Tensor, share: Callable[[int], range]) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Rows of VAL_BATCH_TOKENS / 8 inputs side by side to score, those that `share` gives of so many: first input,
+    tokens `[T + 1]`, bounds.
 
-    The record drops each rank's last row if it is short; here it is scored: every token counts. Nothing is compiled:
-    that took a minute on an H100, and of eight ranks each has some 90 rows.
+    The record drops each rank's last row if it is short; here it is scored: every token counts.
     """
-    model = raw(model)
-    cfg, total = model.cfg, len(tokens) - 1
-    size, device = max(1, cfg.val_batch_tokens // 8), model.tok_emb.weight.device
+    total, size = len(tokens) - 1, max(1, cfg.val_batch_tokens // 8)
     for i in share(-(-total // size)):
         row = tokens[i * size : min((i + 1) * size, total) + 1]
-        bounds = segment_bounds(row[:-1], cfg.eval_seq_len).to(device)
-        row = row.to(device)
-        with torch.no_grad():
-            losses, logp = token_losses(model, model(row[None, :-1], 0, bounds)[0], row[1:], want_logp)
-        yield i * size + 1, losses, logp
+        yield i * size, row, segment_bounds(row[:-1], cfg.eval_seq_len)

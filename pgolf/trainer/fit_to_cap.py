@@ -17,8 +17,9 @@ from torch import Tensor
 
 from pgolf.trainer.codec import Tensors
 from pgolf.trainer.config import Config
+from pgolf.trainer.head import token_losses
 from pgolf.trainer.loop import Run
-from pgolf.trainer.model import GPT, token_losses
+from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import grid, quantise, restore
 from pgolf.trainer.score import rows_that_fit
 

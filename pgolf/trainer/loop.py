@@ -19,7 +19,8 @@ from torch import Tensor
 
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import DataError, Loader
-from pgolf.trainer.model import GPT, training_loss
+from pgolf.trainer.head import training_loss
+from pgolf.trainer.model import GPT
 from pgolf.trainer.optim import EMA, Banks, Optimizer, lr_multiplier, muon_momentum
 from pgolf.trainer.score import rows_that_fit
 

@@ -17,7 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pgolf.trainer.model import GPT, rows_at_once, softcapped, training_loss
+from pgolf.trainer.head import rows_at_once, softcapped, training_loss
+from pgolf.trainer.model import GPT
 
 PIECES = 4  # of a calibration batch: each has a gradient of its own
 POWER = 0.75  # of the sensitivity in a step; the rest is the row's standard deviation

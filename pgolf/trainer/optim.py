@@ -12,9 +12,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from pgolf.trainer.config import Config
-from pgolf.trainer.model import GPT, MATRICES, factor
+from pgolf.trainer.model import GPT
+from pgolf.trainer.primitives import factor
 
 Quintic = tuple[float, float, float]
+MATRICES = ("attn.c_q", "attn.c_k", "attn.c_v", "attn.proj", "mlp.fc", "mlp.proj")
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 

@@ -1,10 +1,12 @@
 """Two lanes: from block PARALLEL_START_LAYER on attention reads and skips join one stream, the MLP reads another."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from pgolf.trainer.config import Config
-from pgolf.trainer.model import GPT, Rope
+from pgolf.trainer.primitives import Rope
 
 
 class TwoLanes(nn.Module):
@@ -18,16 +20,22 @@ class TwoLanes(nn.Module):
         self.final = cfg.parallel_final_lane
 
     def forward(
-        self, model: GPT, at: int, skips: list[Tensor], x: Tensor, x0: Tensor, rope: Rope, first: int
+        self,
+        blocks: nn.ModuleList,
+        way: list[tuple[int, int]],
+        join: Callable[[int, Tensor], Tensor],
+        x: Tensor,
+        x0: Tensor,
+        rope: Rope,
+        first: int,
     ) -> Tensor:
-        """The right part from its place `at` to the end: states `[B, T, D]` to `[B, T − first, D]`."""
-        _, right = model.virtual_order(model.looping)
+        """The rest of the right part, `way` in (row of the skip weights, number of the block): states `[B, T, D]` to
+        `[B, T − first, D]`. `join` adds a row's skip to a lane."""
         u = v = x
-        for j in range(at, len(right)):
-            block, r, p = model.blocks[right[j]], self.resid[right[j]].to(x.dtype), self.post[right[j]].to(x.dtype)
-            if skips:
-                u = model._join(j, skips.pop(), u)
-            start = first if j == len(right) - 1 else 0
+        for row, i in way:
+            block, r, p = blocks[i], self.resid[i].to(x.dtype), self.post[i].to(x.dtype)
+            u = join(row, u)
+            start = first if (row, i) == way[-1] else 0
             attn = block.attention(block.mixed(u, x0), rope, start)
             u, v = u[:, start:], v[:, start:]
             mlp = block.feed_forward(v)

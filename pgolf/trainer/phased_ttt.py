@@ -26,8 +26,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pgolf.trainer.adapt import train_chunk
 from pgolf.trainer.config import BOS, Config
-from pgolf.trainer.model import GPT, linear
+from pgolf.trainer.model import GPT
 from pgolf.trainer.optim import Banks
+from pgolf.trainer.primitives import linear
 from pgolf.trainer.score import Scored, rows_that_fit
 
 # What the record's 8 ranks do at once, here on any number of ranks, so that the numbers are the same: a phase waits for

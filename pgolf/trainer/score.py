@@ -8,13 +8,15 @@ yields its own contiguous share; sums are taken in float64, bytes as integers.
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from pgolf.trainer.config import Config
-from pgolf.trainer.model import GPT, raw, token_losses
+from pgolf.trainer.head import token_losses
+from pgolf.trainer.model import GPT, raw
 from pgolf.trainer.token_bytes import TokenBytes
 
 Scored = tuple[int, Tensor, Tensor | None]
@@ -76,12 +78,28 @@ def sliding_windows(cfg: Config, total: int) -> list[tuple[int, int, int]]:
     return [(s, s + n - stride if s else 0, min(s + n, total)) for s in starts]
 
 
+def score_rows(model: GPT, rows: Iterator[tuple[int, Tensor, Tensor]], want_logp: bool) -> Iterator[Scored]:
+    """Score rows (first input, tokens, bounds) of text cut into segments.
+
+    Nothing is compiled: that took a minute on an H100, and of eight ranks each has some 90 rows.
+    """
+    device = model.tok_emb.weight.device
+    for start, row, bounds in rows:
+        row, bounds = row.to(device), bounds.to(device)
+        with torch.no_grad():
+            states = raw(model)(row[None, :-1], 0, bounds)[0]
+            losses, logp = token_losses(model, states, row[1:], want_logp)
+        yield start + 1, losses, logp
+
+
 def fixed(model: GPT, tokens: Tensor, want_logp: bool = False, rank: int = 0, world: int = 1) -> Iterator[Scored]:
     """Non-overlapping sequences."""
     if model.cfg.doc_attention_enabled:
-        from pgolf.trainer.doc_attention import score_rows
+        from pgolf.trainer.doc_attention import rows
 
-        return (yield from score_rows(model, tokens, want_logp, lambda n: share(n, rank, world)))
+        return (
+            yield from score_rows(model, rows(model.cfg, tokens, partial(share, rank=rank, world=world)), want_logp)
+        )
     windows = fixed_windows(model.cfg, len(tokens) - 1)
     part = share(len(windows), rank, world)
     yield from score_windows(model, tokens, windows[part.start : part.stop], want_logp)

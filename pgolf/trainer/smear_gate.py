@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pgolf.trainer.config import BOS, Config
-from pgolf.trainer.model import linear
+from pgolf.trainer.primitives import linear
 
 
 class SmearGate(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pgolf.trainer.config import Config
-from pgolf.trainer.model import head_gates
+from pgolf.trainer.primitives import head_gates
 
 
 class SparseGate(nn.Module):

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from pgolf.trainer.config import MODEL_KNOBS
 from pgolf.trainer.cpu_kernels import STEP, LeakySquare, Norm, Turned, WithoutOwn, in_blocks
-from pgolf.trainer.model import EPS, GPT, training_loss
+from pgolf.trainer.head import training_loss
+from pgolf.trainer.model import GPT
+from pgolf.trainer.primitives import EPS
 
 B, T, H, K, E = 2, 256, 4, 2, 16
 ANGLE = torch.arange(T)[:, None, None] * torch.tensor([1.0, 0.1, 0.01])

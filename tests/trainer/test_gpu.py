@@ -6,7 +6,8 @@ from torch import Tensor
 
 from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.doc_attention import attend_within, one_by_one, segment_bounds
-from pgolf.trainer.model import GPT, training_loss
+from pgolf.trainer.head import training_loss
+from pgolf.trainer.model import GPT
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can see")
 

@@ -6,10 +6,11 @@ from reference import model as reference
 from reference.of_trainer import as_model, parameters, shape_of
 
 from pgolf import presets
-from pgolf.trainer import model as trainer
+from pgolf.trainer import head
 from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.doc_attention import segment_bounds
-from pgolf.trainer.model import GPT, token_losses, training_loss
+from pgolf.trainer.head import token_losses, training_loss
+from pgolf.trainer.model import GPT
 
 
 def off(ours: torch.Tensor, exact: torch.Tensor) -> float:
@@ -99,7 +100,7 @@ def test_the_head_is_the_same_a_few_rows_at_a_time(config, model_of, monkeypatch
     x, y = tokens_for(cfg, batch=2, time=17, seed=0)
     grads = []
     for rows in (10_000, 5):
-        monkeypatch.setattr(trainer, "rows_at_once", lambda vocab, rows=rows: rows)
+        monkeypatch.setattr(head, "rows_at_once", lambda vocab, rows=rows: rows)
         model.zero_grad()
         loss = training_loss(model, model(x), y)
         loss.backward()
