@@ -15,9 +15,9 @@ from pgolf.errors import BadInput, RunFailed
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)  # help as plain text
 for commands in (record.app, train.app, sweep.app, evidence.app, evaluate.app):
     app.add_typer(commands)
-app.add_typer(data.app, name="data")
-app.add_typer(ledger.app, name="ledger")
-app.add_typer(pods.app, name="pods")
+GROUPS = {"data": data.app, "ledger": ledger.app, "pods": pods.app}
+for name, commands in GROUPS.items():
+    app.add_typer(commands, name=name)
 
 # A path that a user gave and that the system refuses is bad input, wherever it shows. A full disk is a failed run.
 UNUSABLE = (
@@ -52,6 +52,12 @@ def root(
     """
 
 
+def _command(arguments: list[str]) -> str:
+    """The command that `arguments` name: `audit`, or `pods list`."""
+    words = [word for word in arguments if not word.startswith("-")] or ["pgolf"]
+    return " ".join(words[: 2 if words[0] in GROUPS else 1])
+
+
 def main() -> None:
     """Run a command; a known failure becomes one line and an exit code, never a stack trace."""
     try:
@@ -62,6 +68,13 @@ def main() -> None:
     except RunFailed as e:
         stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
         sys.exit(1)
+    except ModuleNotFoundError as e:
+        package = (e.name or "pgolf").partition(".")[0]
+        if package == "pgolf":
+            raise
+        needs = f"{_command(sys.argv[1:])} needs {package}, which is not installed"
+        stderr.print(f"[red]pgolf:[/red] {needs}; `pip install pgolf` brings all that it needs", soft_wrap=True)
+        sys.exit(2)
     except OSError as e:
         if e.errno not in FULL and not (e.filename and e.errno in UNUSABLE):
             raise

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from pgolf.cli.options import AsJson, DatasetDir, Settings, examples, presets
 from pgolf.cli.output import stderr
@@ -43,6 +42,8 @@ def evaluate(
 
     Exit 0: scored; 1: stopped, since the pass would take longer than --max-seconds; 2: bad input.
     """
+    from rich.progress import Progress
+
     from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
     from pgolf.record.request import parse_overrides
 
@@ -96,6 +97,8 @@ def probe(
 
     Exit 0: no probe fails; 1: a probe fails, and its counter-example is printed; 2: bad input.
     """
+    from rich.progress import Progress
+
     from pgolf import legality
     from pgolf.record.request import parse_overrides, parse_seeds
 

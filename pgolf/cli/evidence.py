@@ -85,9 +85,10 @@ def report(
     """
     from pgolf import tracks
     from pgolf.audit.audit import audit_folders
-    from pgolf.report.page import write_report
 
     audits = audit_folders(folders, tracks.load(track) if track else None, against)
+    from pgolf.report.page import write_report  # imports matplotlib: a folder that is missing is told before
+
     typer.echo(str(write_report(audits, output)))
 
 

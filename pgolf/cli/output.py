@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 stderr = Console(stderr=True, highlight=False)
 
@@ -13,6 +12,8 @@ stderr = Console(stderr=True, highlight=False)
 @contextmanager
 def progress_bar(text: str) -> Iterator[Callable[[str, int, int], None]]:
     """A bar on a terminal that starts with `text`; each call tells it (what is being done, done, total)."""
+    from rich.progress import Progress
+
     with Progress(console=stderr, transient=True) as bar:
         task = bar.add_task(text, total=None)
         yield lambda text, done, total: bar.update(task, description=text, completed=done, total=total)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 
 from pgolf.cli.options import (
     AsJson,
@@ -168,6 +167,8 @@ def reproduce(
 
     Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input.
     """
+    from rich.progress import Progress
+
     from pgolf.record.reproduce import reproduce as run_again
 
     name = folder.resolve().name

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator
+from statistics import median
 
 import numpy as np
 
@@ -233,7 +234,7 @@ def units(review: Review, findings: Findings) -> str:
     if not ratios:
         findings.unknown("bytes per token are unknown")
         return ""
-    ratio = float(np.median(ratios))
+    ratio = median(ratios)
     for bpb, nats in ((claims.val_bpb, claims.val_loss), (claims.val_bpb_std, claims.val_loss_std)):
         if bpb and nats:
             _one_thing(findings, bpb.value, bpb.unit, nats.value, nats.unit, ratio, nats.at.file, nats.at)

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 from pgolf import tracks
 from pgolf.audit.checks.review import Findings, Review
@@ -152,9 +151,7 @@ def loss_bpb_consistent(review: Review, findings: Findings) -> str:
     if not scores:
         findings.unknown("no log gives both loss and bpb of a score")
         return ""
-    usual = {
-        name: float(np.median([b for _, s, b in scores if s.name == name])) for name in {s.name for _, s, _ in scores}
-    }
+    usual = {name: median(b for _, s, b in scores if s.name == name) for name in {s.name for _, s, _ in scores}}
     for run, s, b in scores:
         if abs(b / usual[s.name] - 1) > SAME_STAGE + 2 * _rounding(s):
             text = f"{review.name_of(run)}, {s.name}: {b:.6f} bytes per token, {usual[s.name]:.6f} in the other logs"
