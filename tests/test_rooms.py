@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LIGHT = {"__version__", "errors", "files", "tracks"}  # any room may import these; they import one another only
+LIGHT = {"__version__", "errors", "files", "tracks", "knobs"}  # any room may import these; they import one another only
 FACTS = {"evidence", "stats", "ledger"}
 TRAINING = {"trainer", "presets", "data", "pods", "pack"}
 
@@ -28,6 +28,7 @@ HOUSE = {
     "errors": Room(),
     "files": Room(),
     "tracks": Room(),
+    "knobs": Room(),
     "notify": Room(set(), {"httpx"}),
     # from the evidence of a record to what is said of it: numpy, scipy and pydantic; a page takes three packages more
     "evidence": Room(set(), {"numpy", "pydantic"}),
