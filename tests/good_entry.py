@@ -143,3 +143,7 @@ class Folder:
         """Write submission.json with these claims changed; None takes a claim out."""
         self.claims = {k: v for k, v in (self.claims | claims).items() if v is not None}
         (self.path / "submission.json").write_text(json.dumps(self.claims, indent=2))
+
+
+def with_status(result, status):
+    return {c.id for c in result.checks if c.status == status}
