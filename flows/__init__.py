@@ -1,7 +1,7 @@
 """Prefect only: what runs when, what is retried, cached and shown. The work is done by `pgolf`.
 
-These are defaults for a Prefect that speaks when it has something to say; the environment wins over them. They count
-where this package is imported before Prefect, as `pgolf record` does.
+The defaults below keep Prefect quiet unless it has something to say; the environment overrides them. They work only
+if this package is imported before Prefect, as `pgolf record` does.
 """
 
 import os

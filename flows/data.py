@@ -1,6 +1,6 @@
-"""prepare-data: a corpus to a tokenizer and shards. fetch-fineweb: somebody's dataset from the hub.
+"""prepare-data: make a tokenizer and shards of a corpus. fetch-fineweb: download a dataset from the hub.
 
-Both go on from what is there; the work and its checks are `pgolf.data`'s.
+Both go on from what is there; `pgolf.data` does the work and checks it.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger("pgolf.data")
 
 @task(name="train tokenizer", task_run_name="train tokenizer of {vocab}", cache_policy=NO_CACHE)
 def train_tokenizer(docs: list[str], out: Path, vocab: int, val_docs: int, field: str, caseops: bool) -> Trained:
-    """A tokenizer from the documents that are not held out."""
+    """Train a tokenizer on the documents that are not held out."""
     return train_on_corpus(docs, out, vocab, val_docs=val_docs, field=field, case=caseops, progress=tell)
 
 
@@ -31,12 +31,12 @@ def train_tokenizer(docs: list[str], out: Path, vocab: int, val_docs: int, field
 def make_shards(
     docs: list[str], tokenizer: Path, out: Path, val_docs: int, field: str, caseops: bool, workers: int | None
 ) -> Dataset:
-    """A corpus as shards."""
+    """Turn a corpus into shards."""
     return tokenize(docs, tokenizer, out, val_docs=val_docs, field=field, case=caseops, workers=workers, progress=tell)
 
 
 def network_failed(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Whether a fetch may be tried again: it was not the user's input."""
+    """Whether to try a fetch again: it failed, and the user's input was good."""
     return isinstance(state.data, RunFailed)
 
 
@@ -51,12 +51,12 @@ def network_failed(_task: Any, _run: Any, state: State[Any]) -> bool:
 def fetch_dataset(
     repo: str, variant: str, out: Path, train_shards: int | None, revision: str, tokenizer: str | None
 ) -> Dataset:
-    """Shards and tokenizer from the hub; a network that stayed away is asked again."""
+    """Download shards and tokenizer from the hub; try again if the network failed."""
     return fetch(repo, variant, out, train_shards=train_shards, revision=revision, tokenizer=tokenizer, progress=tell)
 
 
 def tell(what: str, done: int, total: int) -> None:
-    """Log what begins."""
+    """Log each step as it begins."""
     if done == 0:
         log.info("data: %s", what)
 
@@ -76,18 +76,20 @@ def prepare_data(
 
     Args:
         docs: *.jsonl, *.parquet and *.txt files, or patterns, in order.
-        out: The dataset's folder.
-        tokenizer: A SentencePiece model. Default: one is trained, beside `out`, or taken if it is there.
-        vocab: Pieces of that one.
-        val_docs: The first documents, so many, are the validation split.
-        field: Of an object or a row: the one that holds the text.
-        caseops: Transform the text, and write byte side-cars.
+        out: Folder for the dataset.
+        tokenizer: A SentencePiece model. Default: `out`.model, trained if it is missing.
+        vocab: Pieces of that tokenizer.
+        val_docs: Number of first documents that make the validation split.
+        field: Name of the field or column that holds the text.
+        caseops: Apply the case transform to the text, and write byte side-cars.
         workers: Processes. Default: one a core.
     """
     model = Path(tokenizer) if tokenizer else Path(f"{out}.model")
     if not tokenizer and model.exists():
         if (pieces := check_tokenizer(model, caseops).vocab_size()) != vocab:
-            raise BadInput(f"{model}: has {pieces} pieces, vocab {vocab} is asked for; name another `out`, or give it")
+            raise BadInput(
+                f"{model}: has {pieces} pieces, not vocab {vocab}; name another `out`, or give it as `tokenizer`"
+            )
         log.info("tokenizer: %s is there", model)
     elif not tokenizer:
         trained = train_tokenizer(docs, model, vocab, val_docs, field, caseops)
@@ -104,21 +106,21 @@ def fetch_fineweb(
     revision: str = "main",
     tokenizer: str | None = None,
 ) -> Dataset:
-    """Bring a dataset from the hub, verified; HF_TOKEN and HF_ENDPOINT of the worker's environment count.
+    """Download a dataset from the hub, and verify it; uses HF_TOKEN and HF_ENDPOINT of the worker's environment.
 
     Args:
-        repo: Dataset repository: owner/name.
+        repo: Dataset repository, as in owner/name.
         variant: sp8192, or another fineweb10B_<variant> of the repository.
-        out: The dataset's folder.
-        train_shards: The first training shards, so many. Default: all.
+        out: Folder for the dataset.
+        train_shards: Number of training shards, from the first on. Default: all.
         revision: Branch, tag or commit.
-        tokenizer: The model's path there, if there are several.
+        tokenizer: Path of the tokenizer in the repository, if it has several.
     """
     return show(fetch_dataset(repo, variant, Path(out), train_shards, revision, tokenizer))
 
 
 def show(dataset: Dataset) -> Dataset:
-    """A dataset's facts as an artifact for people."""
+    """Show a dataset's facts in Prefect's UI."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in dataset.facts().items() if name != "files")
     create_markdown_artifact(f"| | |\n|---|---|\n{rows}\n", key="dataset", description=str(dataset.data_dir))
     return dataset

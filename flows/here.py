@@ -1,4 +1,4 @@
-"""A flow in this process, as `pgolf record` runs one."""
+"""Run a flow in this process, as `pgolf record` does."""
 
 import importlib
 import os
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def record_here(**parameters: Any) -> "Outcome":
-    """record-3seed with these parameters; see `run_here`."""
+    """Run record-3seed with these parameters; see `run_here`."""
     outcome: Outcome = run_here("pgolf.flows.record", "record_3seed", parameters)
     return outcome
 
 
 def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:
-    """Run a flow with these parameters; where no server is set (PREFECT_API_URL), on one of its own.
+    """Run a flow with these parameters, on the server of PREFECT_API_URL, else on a server for this run alone.
 
-    That one keeps its database in PREFECT_HOME, if that is set, else beside the records. SIGTERM and SIGHUP end
-    it as orderly as Ctrl-C does: every child is ended, what is finished stays.
+    That server keeps its database in PREFECT_HOME, if that is set, else beside the records. SIGTERM and SIGHUP end the
+    flow in order, as Ctrl-C does: every child is ended, and finished work stays.
     """
 
     def leave(number: int, _frame: FrameType | None) -> NoReturn:

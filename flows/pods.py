@@ -1,4 +1,4 @@
-"""What a flow does about pods: the key, whose they are, and that they end when the flow does, however it ends."""
+"""The pods of a flow run: the API key, the record that they belong to, and their end, however the run ends."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ TAG = "pgolf-record:"
 
 
 def api_key() -> str | None:
-    """RunPod's API key: of the environment, else of the Secret block; None if there is neither."""
+    """RunPod's API key, from the environment, else from the Secret block; None if neither has it."""
     if key := key_of_environment():
         return key
     try:
@@ -29,7 +29,7 @@ def api_key() -> str | None:
 
 
 def claim(record_id: str) -> None:
-    """Tag this flow run with the record that it makes: the reaper asks for it."""
+    """Tag this flow run with the record that it makes, for the reaper."""
     run_id = runtime.flow_run.id
     if run_id:
         with get_client(sync_client=True) as client:
@@ -38,9 +38,9 @@ def claim(record_id: str) -> None:
 
 
 def end_pods(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Prefect's hook on cancelled, crashed and failed: bring home what is finished, end the pods.
+    """Prefect's hook on cancelled, crashed and failed runs: fetch what is finished, then end the pods.
 
-    Where another process has taken the record up meanwhile, they are that one's.
+    If another process has taken the record up meanwhile, the pods are left to it.
     """
     given = flow_run.parameters
     if given.get("pods") != "runpod":
@@ -54,6 +54,6 @@ def end_pods(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
 
 
 def folders_of(parameters: Mapping[str, Any], tags: Iterable[str]) -> list[Path]:
-    """The folders of the records that a flow run is at."""
+    """The folders of the records that a flow run works on."""
     runs_dir = Path(parameters.get("runs_dir") or "runs").resolve()
     return [runs_dir / tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG)]

@@ -1,5 +1,5 @@
-"""reaper: on a schedule, look after what nobody looks after. A record whose worker was killed is handed to the next
-worker; rented pods of this owner that no live flow run owns are ended. One of four nets."""
+"""reaper: on a schedule, hand a record whose worker was killed to the next worker, and end rented pods of this owner
+whose record nobody works on. One of the four nets of docs/runpod.md."""
 
 import logging
 import time
@@ -19,26 +19,26 @@ from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import read_settings
 
 log = logging.getLogger("pgolf.reaper")
-# scheduled ones, too: a record's tag is on those alone that have been at it, and are to go on
+# scheduled runs, too: one with a record's tag has worked on that record, and is to go on
 ALIVE = [StateType.RUNNING, StateType.PENDING, StateType.PAUSED, StateType.CANCELLING, StateType.SCHEDULED]
 PAGE = 200
-SETTLE_S = 10.0  # for a flow run that has let go of its record to say that it has ended
+SETTLE_S = 10.0  # for a flow run that has unlocked its record to report its end
 
 
 @flow(name="reaper")
 def reap_pods(runs_dir: str = "runs", pods_file: str | None = None) -> list[str]:
-    """Have records of killed workers gone on with; end the pods of this owner whose record nobody works on.
+    """Hand on the records of killed workers; end the pods of this owner whose record nobody works on.
 
-    Nobody: neither a live flow run nor a process of this machine.
+    A live flow run and a process of this machine each count as somebody.
 
     Args:
-        runs_dir: Folder for records: one that a process of this machine works on is left alone.
-        pods_file: The pods.toml with owner and API. Default: PGOLF_PODS_FILE, else pods.toml.
+        runs_dir: Folder that holds all runs; a record there that a process of this machine works on is left alone.
+        pods_file: File that names the owner and the API. Default: PGOLF_PODS_FILE, else pods.toml.
     """
     take_up()
     key = api_key()
     if key is None:
-        log.info("no RunPod key here: nothing that could have been rented")
+        log.info("no RunPod API key here, so no pod of this owner is looked for")
         return []
     settings = read_settings(Path(pods_file) if pods_file else None).runpod
     live = live_records()
@@ -48,9 +48,9 @@ def reap_pods(runs_dir: str = "runs", pods_file: str | None = None) -> list[str]
 
 
 def take_up() -> list[UUID]:
-    """Schedule the flow runs of deployments again that say that they run, and do not: nobody holds their record's lock.
+    """Schedule again each flow run of a deployment whose state is Running while nobody holds its record's lock.
 
-    The worker that takes one goes on where it stood. Records in folders that are not here are left alone.
+    The worker that takes it goes on where it stood. Records in folders that are not here are left alone.
     """
     left = abandoned()
     if left:
@@ -65,7 +65,7 @@ def take_up() -> list[UUID]:
 
 
 def abandoned() -> list[FlowRun]:
-    """Flow runs of deployments that run by their state, but at none of whose records anybody is."""
+    """Flow runs of deployments whose state is Running, and on whose records nobody works."""
     found = []
     for run in flow_runs([StateType.RUNNING]):
         folders = [folder for folder in folders_of(run.parameters, run.tags) if folder.is_dir()]
@@ -75,7 +75,7 @@ def abandoned() -> list[FlowRun]:
 
 
 def live_records() -> set[str]:
-    """The records that flow runs of this server are at."""
+    """The records that flow runs of this server work on."""
     return {tag.removeprefix(TAG) for run in flow_runs(ALIVE) for tag in run.tags if tag.startswith(TAG)}
 
 

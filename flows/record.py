@@ -3,8 +3,8 @@
 prepare data → pack trainer → preflight → seeds on pods (the standing record's too, where it has to be measured here),
 legality probes of the first finished one → verdict → submission, or a report that says why there is none.
 
-What is finished is persisted as JSON in the record's own folder, keyed by the hashes of what it depends on: a second
-run, or one after a kill, repeats nothing.
+The result of a finished step is persisted as JSON in the record's own folder, keyed by the hashes of its inputs: a
+second run, or one after a kill, repeats nothing.
 """
 
 import hashlib
@@ -95,7 +95,7 @@ class Outcome:
 
 @task(name="prepare data", task_run_name="prepare {request.track.corpus}")
 def prepare_data(request: Request, data_dir: Path) -> Dataset:
-    """The track's text as shards, made or found, checked whole."""
+    """Make or find the track's text as shards, and check it whole."""
     cfg = config_of(request.knobs)
     if request.track.corpus != "pydocs":
         return check_case(open_dataset(data_dir, cfg.vocab_size), cfg.caseops_enabled)
@@ -111,15 +111,15 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
 
 @task(name="pack trainer", task_run_name="pack trainer")
 def pack_trainer(knobs: Mapping[str, Knob]) -> bytes:
-    """The trainer as one file, its defaults these knobs."""
+    """Pack the trainer into one file whose defaults are these knobs."""
     return pack(dict(knobs)).code
 
 
 @task(name="preflight", task_run_name="preflight")
 def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> int:
-    """Project the size, and run the packed file end to end on little text; the projection in bytes.
+    """Project the size, and run the packed file end to end on little text; return the projected bytes.
 
-    Seeds that will run elsewhere are tried here on two ranks, or, to rehearse, on the small pod of the settings.
+    If seeds will run elsewhere, the trial is here on two ranks; with `rehearse`, on the small pod of the settings.
     """
     request, folder, track = record.request, record.folder / "preflight", record.request.track
     projected = check_size(request, len(record.program))
@@ -163,7 +163,7 @@ def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
 def train_seed(
     record: Record, job: Job, seed: int, board: Board, stop: threading.Event, place: Place, judge: Judge
 ) -> str:
-    """One seed to its end on a pod; the folder of the attempt, relative to the record's."""
+    """Run one seed to its end on a pod; return the folder of the attempt, relative to the record's."""
     try:
         finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"), place, judge)
     except EndedEarly as e:
@@ -184,7 +184,7 @@ def tell_seed(record: Record, attempt: Path) -> None:
 
 @task(name="probe evaluation", task_run_name="probe evaluation of seed {seed}")
 def probe_evaluation(record: Record, seed: int, folder: Path) -> str:
-    """Whether the evaluation is legal, tested on a finished artifact; the file of results, relative to the record's."""
+    """Probe whether a finished artifact's evaluation is legal; return the file of results, relative to the record's."""
     program, data = record.folder / PROGRAM, record.dataset.data_dir
     path = run_probes(record.folder, seed, folder / ARTIFACT, program, data, record.request.knobs)
     list_files(record.folder, record.folder, {path.name: sha256_file(path)})
@@ -199,7 +199,7 @@ def reach_verdict(inputs: RecordInputs) -> Verdict:
 
 @task(name="write submission", task_run_name="write submission")
 def write_submission(record: Record, inputs: RecordInputs, verdict: Verdict) -> str:
-    """The folder of the submission, or of the report; relative to the record's."""
+    """Write the submission, or the report; return its folder, relative to the record's."""
     path = write(inputs, verdict, record.folder)
     list_files(record.folder, path, hash_folder(path))
     return path.relative_to(record.folder).as_posix()
@@ -235,32 +235,32 @@ def record_3seed(
     stop_early: bool | None = None,
     stop_hopeless: bool | None = None,
 ) -> Outcome:
-    """Train the seeds of a record, test them against the standing one, and write the submission.
+    """Train the seeds of a record, test them against the standing record, and write the submission.
 
     Started again with the same parameters, it goes on from what is there and repeats nothing that is finished.
 
     Args:
-        track: Rules to play by: a track's name, or a TOML file.
-        preset: Knobs of the trainer: a preset's name, or a TOML file. Default: the track's.
+        track: The rules: a track's name, or a TOML file.
+        preset: The knobs: a preset's name, or a TOML file. Default: the track's.
         seeds: Seeds, named before the first run. Default: the track's.
         knobs: Knobs to set on top of the preset: {"ttt_epochs": 5}.
         record_id: Name of the folder in runs_dir. Default: track, preset and a hash of the inputs.
         name: Name of the submission. Default: the preset's.
-        author: Author, as it is to stand in the submission.
+        author: Author of the submission.
         github_id: The author's GitHub name.
-        summary: What is new, in a sentence.
-        runs_dir: Folder for records.
-        data_dir: Folder for datasets; the dataset's own for a track whose text pgolf does not make.
+        summary: What is new, in one sentence.
+        runs_dir: Folder that holds all runs.
+        data_dir: Folder that holds the datasets; the dataset's own folder if the track's text is not made by pgolf.
         parallel: Seeds that run at the same time on this machine. Default: as many as there are cores for.
-        pods: Where seeds run: local, ssh (machines of pods.toml) or runpod (rented).
+        pods: Where the seeds run: local, ssh (the machines of pods.toml) or runpod (rented).
         pods_at_once: Pods at the same time; fewer than seeds run them one after another. Default: one a seed.
         rehearse: Run the packed file end to end on a small pod first.
-        max_cost: Dollars that pods may cost, at most.
-        max_hours: Hours that pods may be there, at most.
-        pods_file: The pods.toml. Default: PGOLF_PODS_FILE, else pods.toml.
-        probe: Probe the legality of the evaluation, on this machine, with the first finished artifact.
-        stop_early: End a seed that misses a hard limit, or is going to; it is not replaced. Default: on rented pods.
-        stop_hopeless: End a seed whose loss is hopeless beside the standing record's; it is not replaced. Default: no.
+        max_cost: Dollars that all pods may cost; at this bound they end.
+        max_hours: Hours that pods may be rented; at this bound they end.
+        pods_file: File with machines and what to rent. Default: PGOLF_PODS_FILE, else pods.toml.
+        probe: Probe here whether the evaluation is legal, on the first finished artifact.
+        stop_early: End a seed that misses a hard limit, or is bound to; it is not replaced. Default: on rented pods.
+        stop_hopeless: End a seed whose loss is hopelessly above the standing record's; it is not replaced. Default: no.
     """
     who = {"author": author, "github_id": github_id}
     request = check_request(track, preset, seeds, knobs, name=name, summary=summary, probe=probe, **who)
@@ -286,7 +286,7 @@ def record_3seed(
 
 
 def make(record: Record, parallel: int | None, wanted: Wanted) -> Outcome:
-    """All that happens in a record's folder."""
+    """Do all that happens in a record's folder."""
     check_rented(record.folder, wanted)
     track, seeds = record.request.track, record.request.seeds
     standing = ledger_entry(track, scored_sha256(record))
@@ -317,9 +317,9 @@ def make(record: Record, parallel: int | None, wanted: Wanted) -> Outcome:
 def train(
     record: Record, jobs: Sequence[Job], at_once: int, standing: StandingRecord | None, wanted: Wanted
 ) -> dict[str, dict[int, Path]]:
-    """Every seed of every job on pods, `at_once` at the same time; the finished attempts by job and seed.
+    """Run every seed of every job on pods, `at_once` at the same time; return the finished attempts by job and seed.
 
-    When this process is told to stop, so are all.
+    When this process is told to stop, every seed is.
     """
     runs = [(job, seed) for job in jobs for seed in record.request.seeds]
     stop = threading.Event()
@@ -360,7 +360,7 @@ def train(
 
 
 def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
-    """The rules of the record's plan. Losses that do not compare with the standing record's end nothing."""
+    """The rules of the record's plan; no loss ends a seed if it does not compare with the standing record's."""
     track, config = record.request.track, config_of(record.request.knobs)
     why = incomparable(standing, config, record.dataset.val_bytes / record.dataset.val_tokens)
     if why and "loss" in record.early_stop:
@@ -377,8 +377,8 @@ def settle(record: Record) -> None:
 
 
 def probed(record: Record, seed: int, folder: Path) -> Path | None:
-    """The probes' results that the record has, else those of this attempt. None, and why, where there are none: what
-    nobody has tested is unknown, and the submission says so."""
+    """The file of probe results that the record has, else probe this attempt. None, and a warning, if the probes failed
+    to run: what nobody has tested is unknown, and the submission says so."""
     known = known_probes(record.folder, record.folder / PROGRAM)
     if known:
         return known
@@ -398,7 +398,7 @@ def probed(record: Record, seed: int, folder: Path) -> Path | None:
 def collect(
     record: Record, runs: Sequence[tuple[Job, int]], futures: Sequence[PrefectFuture[str]]
 ) -> dict[str, dict[int, Path]]:
-    """The finished attempts by job and seed, reused ones checked. A seed that failed is left out, and said.
+    """The finished attempts by job and seed, reused ones checked. A failed seed is left out, and logged.
 
     Raises
     ------
@@ -458,7 +458,7 @@ def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) ->
 
 
 def show(board: Board, label: str) -> Callable[[Progress], None]:
-    """What shows a run's progress: on the board at once, in Prefect's UI now and then."""
+    """Return a function that shows a run's progress: on the board at once, in Prefect's UI now and then."""
     artifact: Any = None
     shown = 0.0
 
@@ -481,5 +481,5 @@ def show(board: Board, label: str) -> Callable[[Progress], None]:
 
 
 def artifact_key(text: str) -> str:
-    """Prefect's artifact keys: lower-case letters, digits and dashes."""
+    """Turn text into a key of Prefect's artifacts: lower-case letters, digits and dashes."""
     return "".join(c if c.isalnum() else "-" for c in text.lower())

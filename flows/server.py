@@ -30,8 +30,8 @@ STARTUP_TIMEOUT_S = 180  # the first start creates the database: ten seconds on 
 def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
     """Prefect's API: the server of the settings (PREFECT_API_URL), else one for as long as this lasts.
 
-    It starts while the caller does something else; what is yielded waits until it is up, and raises RunFailed if it
-    does not come. BadInput where a server is set and does not answer.
+    It starts while the caller does something else. Yields a function that waits until it is up, and raises RunFailed if
+    it does not start. BadInput if a server is set and does not answer.
     """
     if url := PREFECT_API_URL.value():
         _check_reachable(url)
@@ -77,7 +77,7 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
 
 
 def _check_reachable(url: str) -> None:
-    """BadInput where nobody answers at PREFECT_API_URL, whatever the answer would be."""
+    """Raise BadInput if nothing answers at PREFECT_API_URL; any answer will do."""
     try:
         httpx.get(f"{url}/health", timeout=30)
     except (httpx.TransportError, httpx.InvalidURL) as e:

@@ -1,8 +1,8 @@
 """sweep: one training, many candidates of evaluation and quantisation, the best that fits, and fresh seeds of it.
 ablation: the knobs in which two presets differ, one at a time and together, over seeds.
 
-What came of a candidate is a file in the sweep's folder: a second run, or one after a kill, repeats nothing, and one
-with more candidates goes on from there. They count in the correction, all that were ever started.
+Each candidate's result is a file in the sweep's folder: a second run, or one after a kill, repeats nothing, and a run
+with more candidates tries only those. The correction counts every candidate that was ever started.
 """
 
 import logging
@@ -86,7 +86,7 @@ class Ablated:
     cache_policy=NO_CACHE,
 )
 def try_candidate(bench: Bench, candidate: Candidate, seed: int, board: Board) -> Trial:
-    """One candidate to its score, or what came of it before."""
+    """Run one candidate to its score, or return the result that it has."""
     if known := bench.known(candidate, seed):
         log.info("%s %s: reused, tried before", candidate.label, seed)
         return known
@@ -94,7 +94,7 @@ def try_candidate(bench: Bench, candidate: Candidate, seed: int, board: Board) -
 
 
 def try_all(bench: Bench, runs: Sequence[tuple[Candidate, int]], at_once: int) -> list[Trial]:
-    """Try candidates, `at_once` at the same time. When this process is told to stop, so are all."""
+    """Try candidates, `at_once` at the same time. When this process is told to stop, every candidate is."""
     pool: ThreadPoolTaskRunner[Trial] = ThreadPoolTaskRunner(at_once)
     with Board([f"{candidate.label} {seed}" for candidate, seed in runs]) as board, pool:
         try:
@@ -134,22 +134,22 @@ def sweep(
     """Train once, try many configurations of evaluation and quantisation, choose the best that fits.
 
     Args:
-        track: Rules to play by: a track's name, or a TOML file.
-        preset: Knobs of the base: a preset's name, or a TOML file. Default: the track's.
-        seed: Seed of the one training; none of those that confirm.
+        track: The rules: a track's name, or a TOML file.
+        preset: The knobs: a preset's name, or a TOML file. Default: the track's.
+        seed: Seed of the one training; must not be one of confirm_seeds.
         knobs: Knobs to set on top of the preset: {"ttt_epochs": 5}.
         grid: "KNOB=a,b,c" each; every combination is a candidate.
         candidates: "KNOB=a OTHER=b" each.
         space_file: TOML with [grid] and [[candidates]].
         artifact: A finished artifact to evaluate instead of training.
         checkpoint: A finished training's checkpoint to quantise and evaluate instead of training.
-        confirm: Go on to the record with the winner.
-        confirm_seeds: Its seeds, named before anything runs. Default: the track's.
-        time_margin: Seconds of evaluation to keep free below the track's limit.
-        size_margin: Bytes to keep free below the cap.
+        confirm: Make the record of the chosen configuration.
+        confirm_seeds: Seeds of that record, named before anything runs. Default: the track's.
+        time_margin: Seconds of the limit on evaluation to leave free.
+        size_margin: Bytes of the limit on the artifact to leave free.
         sweep_id: Name of the folder in runs_dir. Default: made of the inputs.
-        runs_dir: Folder for sweeps and records.
-        data_dir: Folder for datasets.
+        runs_dir: Folder that holds all runs.
+        data_dir: Folder that holds the datasets.
         parallel: Candidates at the same time. Default: one a core.
     """
     plan = plan_sweep(
@@ -184,7 +184,7 @@ def sweep(
 def prepare(
     request: Request, name: str, own_id: str | None, runs_dir: str, data_dir: str, given: Mapping[Needs, Path]
 ) -> Record:
-    """Data and program, and the folder that they give; `name` has a place for the inputs' name."""
+    """Prepare data and program, and describe the record; `name` has a place for the name made of the inputs."""
     dataset = prepare_data(request, Path(data_dir))
     program = pack_trainer(request.knobs)
     record = describe_record(Path(runs_dir), request, dataset, program, own_id)
@@ -214,7 +214,7 @@ def set_up(
 
 
 def luck_of(choice: Choice, request: Request, base: Trial) -> Luck | None:
-    """The winner against the standing record, where that was scored on the same text."""
+    """The winner against the standing record; None if that was not scored on the same text."""
     if request.track.standing not in names() and not Path(request.track.standing).is_file():
         return None
     standing = ledger_entry(request.track, base.val_sha256 or "")
@@ -224,7 +224,7 @@ def luck_of(choice: Choice, request: Request, base: Trial) -> Luck | None:
 
 
 def write_report(record: Record, choice: Choice, kept: Bounds, found: Luck | None, confirmed: str) -> Path:
-    """report/README.md and report/sweep.json; the first of them."""
+    """Write report/README.md and report/sweep.json; return the first."""
     text = sweep_markdown(choice, kept, found, confirmed)
     report = record.folder / "report" / "README.md"
     write_atomic(report, text)
@@ -245,7 +245,7 @@ def confirm_command(track: str, request: Request, choice: Choice) -> str:
 def confirm_winner(
     track: str, request: Request, choice: Choice, runs_dir: str, data_dir: str, parallel: int | None
 ) -> Outcome:
-    """The record with the winner, on the seeds that were named before the sweep."""
+    """Make the record of the winner, on the seeds that were named before the sweep."""
     outcome: Outcome = record_3seed(
         track=track,
         preset=request.preset,
@@ -259,7 +259,7 @@ def confirm_winner(
 
 
 def describe_confirmed(outcome: Outcome) -> str:
-    """What the fresh seeds said, in a paragraph."""
+    """The result of the fresh seeds, in a paragraph."""
     scores = [score.val_bpb for score in outcome.scores]
     mean = sum(scores) / len(scores)
     listed = ", ".join(f"{s.val_bpb:.8f} (seed {s.seed})" for s in outcome.scores)
@@ -278,16 +278,16 @@ def ablation(
     data_dir: str = "data",
     parallel: int | None = None,
 ) -> Ablated:
-    """Run the knobs in which two presets differ, one at a time and all together: which change brought what.
+    """Run the knobs in which two presets differ, one at a time and all together, and say which change brought what.
 
     Args:
         old: The preset before: a preset's name, or a TOML file.
-        new: The preset after.
-        track: Whose text, ranks and seeds to take: a track's name, or a TOML file.
-        seeds: Two or more. Default: the track's.
+        new: The preset after: a preset's name, or a TOML file.
+        track: The rules: a track's name, or a TOML file.
+        seeds: Two seeds or more. Default: the track's.
         ablation_id: Name of the folder in runs_dir. Default: made of the inputs.
-        runs_dir: Folder for ablations.
-        data_dir: Folder for datasets.
+        runs_dir: Folder that holds all runs.
+        data_dir: Folder that holds the datasets.
         parallel: Runs at the same time. Default: one a core.
     """
     request, tried = plan_ablation(old, new, track, seeds)
@@ -310,7 +310,7 @@ def ablation(
 
 
 def scores_of(trials: Sequence[Trial]) -> dict[int, float]:
-    """val_bpb by seed; RunFailed if one has none."""
+    """val_bpb by seed; RunFailed if a seed has no score."""
     scores = {}
     for trial in trials:
         if trial.val_bpb is None:

@@ -1,4 +1,4 @@
-"""What this machine has for a record, what it lacks, and how to get that. Nothing is changed, no secret is shown."""
+"""List what this machine has for a record, what it lacks, and how to get it. Changes nothing, shows no secret."""
 
 import os
 import platform
@@ -30,7 +30,7 @@ FREE_BYTES = 5e9
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `missing` stops a record of the track, `optional` only what `fix` names; '' for no fix."""
+    """One thing looked at. `missing` stops a record of the track, `optional` only what `fix` names ('' for none)."""
 
     what: str
     state: Literal["ok", "optional", "missing"]

@@ -42,6 +42,6 @@ def sha256_file(path: Path) -> str:
 
 
 def hash_folder(folder: Path) -> dict[str, str]:
-    """SHA-256 by relative path of every file below a folder; hidden ones and what links lead to are left out."""
+    """SHA-256 by relative path of every file below a folder; hidden files and links are left out."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and not p.name.startswith("."))
     return {p.relative_to(folder).as_posix(): sha256_file(p) for p in files}

@@ -1,4 +1,4 @@
-"""`pgolf fit`: the clip widths with which a finished run's model fills the cap at the least loss."""
+"""`pgolf fit`: find the clip widths with which a finished run's model fills the cap at the least loss."""
 
 import json
 import math
@@ -30,7 +30,7 @@ class Fit:
     cap: int
     code_bytes: int
     loss_tokens: int
-    unseen: bool  # whether the losses are of text that the run had not trained on
+    unseen: bool  # whether the run had not trained on the text of the losses
     widths_before: dict[str, float]
     model_bytes_before: int
     loss_before: float
@@ -62,17 +62,17 @@ def fit(
 ) -> Fit:
     """Search the clip widths of the model in the folder `run` and pack it.
 
-    Hessians are of the text that the run calibrated on, losses of text that comes after what it trained on; where the
-    run trained on all there is, that is text it has seen, and `Fit.unseen` says so.
+    Hessians are taken on the text that the run calibrated on, losses on text after the last that it trained on. If
+    the run trained on all its text, it has seen that of the losses, and `Fit.unseen` is False.
 
     Parameters
     ----------
     run : a working folder of the trainer, with final_model.pt and events.jsonl.
     cap : bytes that code and model may have together.
-    code_bytes : of the code; default: what the run logged.
-    overrides : knob name to text, where not as in the run: `data_dir`, `compressor`, `size_margin`,
-        `gptq_calibration_batches`, …; none of the model's.
-    loss_tokens : of unseen text for each loss, at least.
+    code_bytes : bytes of the code; default: the number that the run logged.
+    overrides : knobs that differ from the run's, name to text: `data_dir`, `compressor`, `size_margin`,
+        `gptq_calibration_batches`, …; knobs of the model are refused.
+    loss_tokens : tokens of unseen text for each loss, at least.
     output : where to write the artifact, if anywhere.
 
     Raises
@@ -125,15 +125,15 @@ def fit(
 
 
 def _check_output(output: Path) -> None:
-    """BadInput now, and not after the search."""
+    """Raise BadInput before the search if `output` cannot be written."""
     folder = next(p for p in output.absolute().parents if p.exists())
     if output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise BadInput(f"{output}: no file can be written there")
 
 
 def _text_after(loader: Loader, batches: int, tokens: int) -> tuple[tuple[Tensor, Tensor], bool]:
-    """Inputs and targets `[B, T]`, at least `tokens` of each, that follow the first `batches`, and whether they come
-    before the loader begins anew. BadInput if there are not as many tokens in all."""
+    """Inputs and targets `[B, T]`, at least `tokens` of each, that follow the first `batches`; and whether the loader
+    gives them before it begins anew. BadInput if the text has fewer tokens."""
     held = sum(map(len, loader.starts))
     wanted = math.ceil(tokens / (loader.sequences * loader.length))
     if wanted * loader.sequences > held:
@@ -155,7 +155,7 @@ def _facts(run: Path, overrides: Mapping[str, str]) -> tuple[Config, int, int, i
         knobs = {k: v for k, v in start["config"].items() if k in KNOB_TYPES}
         steps, world, code = int(stop["step"]), int(start["world_size"]), int(start["code_bytes"])
     except OSError as e:
-        raise BadInput(f"{run / 'events.jsonl'}: {e.strerror}; a folder that the trainer worked in is wanted") from None
+        raise BadInput(f"{run / 'events.jsonl'}: {e.strerror}; name a folder that the trainer worked in") from None
     except (ValueError, KeyError, TypeError) as e:
         raise BadInput(f"{run / 'events.jsonl'}: not of a run that trained to its end ({e!r})") from None
     if wrong := overrides.keys() & set(MODEL_KNOBS):
@@ -176,7 +176,7 @@ def _model(run: Path, cfg: Config) -> GPT:
     except OSError as e:
         raise BadInput(f"{run / 'final_model.pt'}: {e.strerror}") from None
     except Exception as e:  # torch.load and load_state_dict raise whatever they meet
-        raise BadInput(f"{run / 'final_model.pt'}: not the model of this run's knobs: {e}") from None
+        raise BadInput(f"{run / 'final_model.pt'}: does not fit the knobs of this run: {e}") from None
     model.looping = cfg.num_loops > 0
     return model
 
@@ -190,7 +190,7 @@ def _loader(cfg: Config, world: int) -> Loader:
 
 @torch.no_grad()
 def _hessians(model: GPT, loader: Loader, batches: int) -> dict[str, Tensor]:
-    """Of the run's calibration text; with MIXED_BITS the rows' sensitivities too."""
+    """The Hessians of the run's calibration text; with MIXED_BITS also the rows' sensitivities."""
     hessians, probe = Hessians(model), Probe(model) if model.cfg.mixed_bits_enabled else None
     for _ in range(batches):
         (probe or model)(loader.next()[0])

@@ -1,6 +1,6 @@
 """Tells a chat how a record goes: one POST to PGOLF_WEBHOOK_URL, as Slack, Discord and Mattermost take it.
 
-Nobody's record waits for a chat or fails with it. The address is a secret: it is never logged, not even in errors.
+No record waits for the chat, or fails with it. The address is a secret: it is never logged, not even in errors.
 """
 
 import logging

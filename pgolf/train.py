@@ -18,8 +18,8 @@ def exec_trainer(
 ) -> NoReturn:
     """Become `python -m pgolf.trainer` (under torchrun for several ranks) in `folder`.
 
-    The dataset is checked first; without one, pydocs is built with the preset's vocabulary. What --set says of the
-    dataset itself (DATASETS_DIR, TOKENIZER_PATH) is the trainer's to check.
+    The dataset is checked first; without one, pydocs is built with the preset's vocabulary. Where --set
+    names the dataset itself (DATASETS_DIR, TOKENIZER_PATH), the trainer checks it.
 
     Raises
     ------

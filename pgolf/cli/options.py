@@ -63,7 +63,9 @@ Against = Annotated[
 # Folders and files
 RecordFolders = Annotated[list[Path], typer.Argument(help="Record folders, anyone's.")]
 RunsDir = Annotated[Path, typer.Option(help="Folder that holds all runs.")]
-DataDir = Annotated[Path, typer.Option(help="Folder that holds the datasets.")]
+DataDir = Annotated[
+    Path, typer.Option(help="Folder that holds the datasets that pgolf makes; for another corpus, its dataset.")
+]
 DatasetDir = Annotated[Path, typer.Option(help="The dataset: a folder with datasets/ and tokenizers/.")]
 FolderName = Annotated[str | None, typer.Option("--id", help="Folder in --runs-dir; default: made of the inputs.")]
 DatasetOut = Annotated[Path, typer.Option(help="Folder for the dataset.")]

@@ -77,7 +77,7 @@ def record(
     ] = None,
     stop_hopeless: Annotated[
         bool | None,
-        typer.Option(help="End a seed whose loss cannot reach the standing record's any more; default: no."),
+        typer.Option(help="End a seed whose loss is hopelessly above the standing record's; default: no."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

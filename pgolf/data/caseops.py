@@ -75,7 +75,7 @@ def decode(text: str) -> str:
 def encode_stream(blocks: Iterable[str]) -> Iterator[str]:
     """`encode` of a text that comes in blocks, cut anywhere, in bounded memory.
 
-    Only of a run of capitals is it unknown, up to its end, how it begins; a long one waits in a temporary file.
+    A run of capitals waits until its end, which decides how it begins; a long one waits in a temporary file.
     """
     inside = False  # a run has begun in an earlier block, and it is not all capitals
     with tempfile.SpooledTemporaryFile(BLOCK, mode="w+", encoding="ascii") as capitals:
@@ -147,7 +147,7 @@ class Decoder:
             inside = _is_letter(text[start - 1]) if start else self.inside
             if len(marked) == 1 or (inside and marked[0] in (TITLE, ALLCAPS)):
                 where = f"character {self.offset + start}"
-                raise BadInput(f"no CaseOps text: the operator U+{ord(marked[0]):04X} at {where} has no place there")
+                raise BadInput(f"not CaseOps text: the operator U+{ord(marked[0]):04X} is out of place at {where}")
             out.append(marked[1:] if marked[0] == ESC else marked[1:].replace(CAPNEXT, "").upper())
             at = found.end()
             self.caps = marked[0] == ALLCAPS and text[at : at + 2] in ("", CAPNEXT)
@@ -165,13 +165,13 @@ def _is_letter(c: str) -> bool:
 
 
 def encode_file(source: BinaryIO, target: BinaryIO) -> None:
-    """Transform UTF-8 in bounded memory; BadInput where it is none."""
+    """Transform UTF-8 in bounded memory; BadInput if `source` is not UTF-8."""
     for block in encode_stream(_read_utf8(source)):
         target.write(block.encode())
 
 
 def decode_file(source: BinaryIO, target: BinaryIO) -> None:
-    """Undo `encode_file`; BadInput where it is no UTF-8 or no CaseOps text."""
+    """Undo `encode_file`; BadInput if `source` is not UTF-8 or not CaseOps text."""
     decoder = Decoder()
     for block in _read_utf8(source):
         target.write(decoder.feed(block).encode())
@@ -203,7 +203,7 @@ def count_bytes(text: str, offsets: np.ndarray) -> np.ndarray:
     """
     points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     sizes = 1 + (points >= 0x80).astype(np.int64) + (points >= 0x800) + (points >= 0x10000)
-    escaped = -1  # the place behind the last ESC that is none itself
+    escaped = -1  # the place after the last ESC that is not itself escaped
     for i in np.flatnonzero((points >= ord(TITLE)) & (points <= ord(ESC))).tolist():
         if i != escaped:
             sizes[i] = 0

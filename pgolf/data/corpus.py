@@ -1,8 +1,8 @@
 """Documents of a corpus, in order, and cut into pieces that several processes can read by themselves.
 
 A corpus is a list of files: *.jsonl (an object a line, its text in one field), *.parquet (its text in one column)
-or *.txt (a document each). The pieces depend on the files alone, so whatever is made of them piece by piece does not
-depend on who made it.
+or *.txt (a document each). The pieces depend on the files alone, so a result that is made piece by piece does not
+depend on which process made which piece.
 """
 
 import glob
@@ -50,7 +50,7 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
 
 
 def cut(files: Sequence[Path]) -> list[Piece]:
-    """The pieces of a corpus, in order. BadInput for a *.parquet that is none."""
+    """The pieces of a corpus, in order. BadInput for a *.parquet file that is not parquet."""
     pieces: list[Piece] = []
     texts: list[Path] = []  # neighbours that share a piece
     size = 0
@@ -74,11 +74,11 @@ def cut(files: Sequence[Path]) -> list[Piece]:
 
 
 def read(piece: Piece, field: str) -> Iterator[str]:
-    """The documents of a piece, in order. `field`: of a line's object, or the column.
+    """The documents of a piece, in order. `field` names the field of a line's object, or the column.
 
     Raises
     ------
-    BadInput : a line that is no such object, a file without that column, text that is no valid Unicode.
+    BadInput : a line that is not such an object, a file without that column, text that is not valid Unicode.
     """
     first = piece.paths[0]
     if first.suffix == ".txt":
@@ -86,7 +86,7 @@ def read(piece: Piece, field: str) -> Iterator[str]:
             try:
                 yield path.read_bytes().decode()
             except UnicodeDecodeError as e:
-                raise BadInput(f"{path}: byte {e.start} is no UTF-8") from None
+                raise BadInput(f"{path}: byte {e.start} is not UTF-8") from None
     elif first.suffix == ".parquet":
         yield from _read_rows(first, piece.start, field)
     else:
@@ -97,7 +97,7 @@ def _read_lines(path: Path, start: int, end: int, field: str) -> Iterator[str]:
     with path.open("rb") as f:
         if start:
             f.seek(start - 1)
-            f.readline()  # whatever began before `start` is the piece's before
+            f.readline()  # a line that began before `start` belongs to the piece before
         while (at := f.tell()) < end:
             line = f.readline()
             if line.isspace():
@@ -107,7 +107,9 @@ def _read_lines(path: Path, start: int, end: int, field: str) -> Iterator[str]:
                 text.encode()
             except (ValueError, LookupError, TypeError, AttributeError) as e:
                 where = f"{path}: the line at byte {at}"
-                raise BadInput(f'{where} is no JSON object with text in "{field}" ({type(e).__name__}: {e})') from None
+                raise BadInput(
+                    f'{where} is not a JSON object with text in "{field}" ({type(e).__name__}: {e})'
+                ) from None
             yield text
 
 

@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Dataset:
-    """A checked dataset. `val_*` speak of the whole split, before a trainer cuts it to EVAL_SEQ_LEN."""
+    """A checked dataset. `val_*` describe the whole split, before a trainer cuts it to EVAL_SEQ_LEN."""
 
     name: str
     data_dir: Path
@@ -49,16 +49,15 @@ class Dataset:
         return any("_val_bytes_" in name for name in self.files)
 
     def facts(self) -> dict[str, Any]:
-        """What is true of the files, and not of this call: for a manifest."""
+        """The facts about the files, without those about this call; for a manifest."""
         return {k: v for k, v in asdict(self).items() if k not in ("data_dir", "reused")}
 
 
 def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
-    """Check every file of the dataset in `data_dir`; BadInput names the one missing, short or foreign.
+    """Check every file of the dataset in `data_dir`; BadInput names a file that is missing, short or foreign.
 
-    A split that shares more than MOST_SHARED of its validation documents with training is refused, too.
-
-    A manifest.json beside them is optional; where there is one, the files must be those that it lists.
+    BadInput, too, if more than MOST_SHARED of the validation documents are training documents. A manifest.json is
+    optional; if there is one, the files must be those that it lists.
     """
     data_dir = data_dir.resolve()
     cfg = Config(data_dir=str(data_dir), vocab_size=vocab_size)
@@ -109,13 +108,13 @@ def _open_checked(path: Path, vocab_size: int) -> np.ndarray:
 
 
 def bytes_counter(cfg: Config) -> TokenBytes:
-    """What counts the bytes of a dataset's validation tokens: its side-cars, where there are any."""
+    """The counter of a dataset's validation bytes: its side-cars, if it has any."""
     return SideCar(cfg) if any(path.exists() for path in side_cars(cfg)) else TokenBytes(cfg)
 
 
 def check_case(dataset: Dataset, caseops: bool) -> Dataset:
-    """The dataset; BadInput if its text is CaseOps' and CASEOPS_ENABLED is off, or the other way round: bits per byte
-    would be wrong."""
+    """Return the dataset; BadInput if its text is CaseOps' and CASEOPS_ENABLED is off, or the other way round: bits per
+    byte would be wrong."""
     if dataset.caseops != caseops:
         has, want = ("byte side-cars", "off") if dataset.caseops else ("no byte side-cars", "on")
         raise BadInput(

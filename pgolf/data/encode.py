@@ -1,4 +1,4 @@
-"""One piece of a corpus to tokens: what every worker of `pgolf data tokenize` does, in a process of its own.
+"""Turn one piece of a corpus into tokens, as a worker of `pgolf data tokenize` does in a process of its own.
 
 Imports nothing heavy: a worker is at work within a second.
 """
@@ -39,7 +39,7 @@ _tokenizer: sentencepiece.SentencePieceProcessor
 
 
 def start_worker(settings: Encoding) -> None:
-    """Load the tokenizer; leave Ctrl-C to the parent, and go when it is gone."""
+    """Load the tokenizer; leave Ctrl-C to the parent, and exit when it is gone."""
     global _settings, _tokenizer
     _settings = settings
     _tokenizer = sentencepiece.SentencePieceProcessor(model_file=str(settings.tokenizer))
@@ -54,7 +54,7 @@ def _exit_after(parent: BaseProcess) -> None:
 
 
 def encode_piece(piece: Piece, part: Path) -> int:
-    """Write a piece's documents to `part`; returns how many there are. Empty ones are left out and counted.
+    """Write a piece's documents to `part`; return their number. Empty ones are left out, and counted in `empty`.
 
     `part` is an npz: `tokens` uint16 `[tokens]`, each document BOS and its pieces; `lengths` int64 `[documents]` in
     tokens; `hashes` `[documents, 16]`; `text_bytes` int64 `[documents]` in UTF-8; `empty` int64 `[]`.
@@ -96,7 +96,7 @@ def encode_piece(piece: Piece, part: Path) -> int:
 def measure_piece(piece: Piece, documents: int, side_car: Path) -> int:
     """Write the bytes that each token of a piece's first `documents` stands for: npy, uint16 `[tokens]`.
 
-    Bytes of the original text, whereas the tokens are of the transformed one. RunFailed for a token of 65,536 or more.
+    Bytes are of the original text, tokens of the transformed one. RunFailed if a token stands for 65,536 bytes or more.
     """
     sizes: list[np.ndarray] = []
     for text in islice((t for t in read(piece, _settings.field) if t), documents):

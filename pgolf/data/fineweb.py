@@ -1,9 +1,8 @@
 """`pgolf data fineweb`: shards and tokenizer of somebody's dataset on the hub, resumable, in parallel, verified.
 
-huggingface_hub downloads, takes up what is half there, retries, and knows the token (HF_TOKEN, or a login) and the
-endpoint (HF_ENDPOINT). Here is decided which files, and that they are what the repository says: size and SHA-256 of
-each, headers, tokens, and that both splits are disjoint. Nothing stands under the dataset's name before all of that
-holds.
+huggingface_hub downloads, resumes, retries, and knows the token (HF_TOKEN, or a login) and the endpoint (HF_ENDPOINT).
+This module chooses the files and checks them: size and SHA-256 of each against the repository's, headers, tokens, and
+that both splits are disjoint. The dataset gets its name only when every check has passed.
 """
 
 import os
@@ -28,7 +27,7 @@ Progress = Callable[[str, int, int], None]  # what is being done, done, total
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of the repository. `sha256` is None for what is not kept in large-file storage."""
+    """A file of the repository. `sha256` is None for a file outside large-file storage."""
 
     path: str
     size: int
@@ -57,20 +56,20 @@ def fetch(
     ----------
     repo : the repository, as in owner/name.
     variant : sp8192, or another whose folder there is fineweb10B_<variant>; begins with sp and the vocabulary's size.
-    train_shards : so many first training shards; default: all.
+    train_shards : number of training shards, from the first on; default: all.
     revision : a branch, tag or commit.
-    tokenizer : path of the model in the repository, where several would do.
+    tokenizer : path of the tokenizer in the repository, if it has several.
     workers : files at the same time.
     endpoint : address of the hub; default: huggingface_hub's own setting.
 
     Raises
     ------
     BadInput : no such repository, revision, variant or shard; another dataset in `out`.
-    RunFailed : a file that is not what the repository says, or a network that stays away.
+    RunFailed : a file that is not what the repository says, or a network that stays down.
     """
     match = re.match(r"sp(\d+)", variant)
     if not match:
-        raise BadInput(f"--variant {variant}: begins with sp and the size of the vocabulary, as in sp8192")
+        raise BadInput(f"--variant {variant}: must begin with sp and the size of the vocabulary, as in sp8192")
     vocab_size = int(match[1])
     commit, files = list_files(repo, revision, endpoint)
     shards, model = choose(files, variant, vocab_size, train_shards, tokenizer)
@@ -98,7 +97,7 @@ def fetch(
 
 
 def list_files(repo: str, revision: str, endpoint: str | None = None) -> tuple[str, list[Remote]]:
-    """The commit that a revision stands for, and its files. BadInput if there is none, or no right to see it."""
+    """The commit that a revision stands for, and its files. BadInput if it does not exist, or may not be seen."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
     from huggingface_hub.hf_api import RepoFile
@@ -110,8 +109,8 @@ def list_files(repo: str, revision: str, endpoint: str | None = None) -> tuple[s
     except (RepositoryNotFoundError, HFValidationError):
         raise BadInput(f"--repo {repo}: no such dataset repository, or HF_TOKEN has no right to it") from None
     except RevisionNotFoundError:
-        raise BadInput(f"--revision {revision}: {repo} has none of that name") from None
-    except Exception as e:  # whatever the library's HTTP client has, none of it the user's fault
+        raise BadInput(f"--revision {revision}: {repo} has no such revision") from None
+    except Exception as e:  # the library's HTTP client raises many kinds, none of them the user's fault
         raise RunFailed(f"{repo} at {api.endpoint}: {_short(e)}") from None
     files = [Remote(f.path, f.size, f.lfs.sha256 if f.lfs else None) for f in tree if isinstance(f, RepoFile)]
     return str(commit), files
@@ -145,7 +144,7 @@ def choose(
     models = [f for f in files if (f.path == tokenizer if tokenizer else pattern.fullmatch(f.name))]
     if len(models) != 1:
         which = ", ".join(f.path for f in models) or "none"
-        raise BadInput(f"--tokenizer: one model is wanted, and there are: {which}")
+        raise BadInput(f"--tokenizer: exactly one tokenizer is needed, and the repository has: {which}")
     return shards, models[0]
 
 
@@ -158,7 +157,7 @@ def _download(
     endpoint: str | None,
     progress: Progress,
 ) -> None:
-    """Bring files to their places, each only once it is verified; the first failure ends it, what is there is kept."""
+    """Bring files to their places, each once it is verified; the first failure ends it, finished files are kept."""
     total = sum(f.size for f in places)
     done = 0
     progress("downloading", done, total)
@@ -182,12 +181,12 @@ def _fetch_one(repo: str, commit: str, file: Remote, place: Path, folder: Path, 
         path = Path(
             hf_hub_download(repo, file.path, repo_type="dataset", revision=commit, local_dir=folder, endpoint=endpoint)
         )
-    except Exception as e:  # the library's, its HTTP client's and the disk's
+    except Exception as e:  # from the library, its HTTP client or the disk
         raise RunFailed(f"{repo}: {file.path}: {_short(e)}; the same command goes on from here") from None
     try:
         _verify(path, file)
     except RunFailed:
-        path.unlink()  # a second try is to bring it anew
+        path.unlink()  # so that a second try downloads it anew
         raise
     place.parent.mkdir(parents=True, exist_ok=True)
     os.replace(path, place)
@@ -207,7 +206,7 @@ def _verify(path: Path, file: Remote) -> None:
 
 
 def _check_made(out: Path, vocab_size: int, wanted: Sequence[Remote]) -> Dataset:
-    """The dataset in `out`, checked whole; BadInput where it is not of these files."""
+    """The dataset in `out`, checked whole; BadInput if it does not hold these files."""
     dataset = open_dataset(out, vocab_size)
     for file in wanted:
         known = (

@@ -1,6 +1,6 @@
 """`pydocs`: the docstrings of installed packages as a corpus: real text on a machine without a network.
 
-About 10 MB of English and code out of numpy, scipy and torch. Files are parsed with `ast`, never imported.
+About 10 MB of English and code from numpy, scipy and torch. Files are parsed with `ast`, never imported.
 The same files, Python and SentencePiece give the same bytes, and a dataset that is there is not built again.
 """
 
@@ -126,14 +126,14 @@ def _is_plain(text: str) -> bool:
 
 
 def write_documents(path: Path, packages: Sequence[str] = PACKAGES, progress: Progress | None = None) -> int:
-    """The documents as *.jsonl, in the order in which the dataset has them; how many there are."""
+    """Write the documents as *.jsonl, in the order of the dataset; return their number."""
     documents = read_documents(find_sources(packages), progress or (lambda what, done, total: None))
     write_atomic(path, "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents))
     return len(documents)
 
 
 def _build_in(folder: Path, documents: list[str], vocab_size: int, progress: Progress) -> Dataset:
-    """Tokenizer and shards of `documents` under `folder`; checks that the tokens' bytes are the text's."""
+    """Make tokenizer and shards of `documents` under `folder`; check that the tokens count the text's bytes."""
     cut = max(1, len(documents) // VALIDATION_SHARE)
     val, train = documents[:cut], documents[cut:]
     if len(train) < TRAIN_SHARDS:

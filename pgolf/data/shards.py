@@ -25,7 +25,7 @@ class ShardWriter:
     """Writes a split document by document, cut evenly into `shards` files `fineweb_<split>_<NNNNNN>.bin`.
 
     `total` is the split's number of tokens. A shard ends with the document that reaches its share, so none is cut.
-    Not atomic: for a folder that is renamed when it is whole.
+    Not atomic: write into a folder that is renamed when it is whole.
     """
 
     def __init__(self, folder: Path, split: str, total: int, shards: int) -> None:

@@ -1,4 +1,4 @@
-"""`pgolf data tokenize`: any corpus to a dataset, in parallel, the same bytes for every number of workers.
+"""`pgolf data tokenize`: turn any corpus into a dataset, in parallel, with the same bytes for every number of workers.
 
 Workers turn pieces of the corpus into parts on disk; the parts are then joined, in order, into shards. The first
 documents are the validation split, and training documents that equal one of those are left out. Killed at any line,
@@ -42,7 +42,7 @@ Progress = Callable[[str, int, int], None]  # what is being done, done, total
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be made of which files."""
+    """The files of a corpus, and what to make of them."""
 
     files: tuple[Path, ...]
     encoding: Encoding
@@ -75,14 +75,14 @@ def tokenize(
     workers: int | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Dataset:
-    """Make the dataset `out` of a corpus, or check the one that is there and of the same input.
+    """Make the dataset `out` of a corpus, or check the one of the same input that is already there.
 
     Parameters
     ----------
     docs : names or glob patterns of *.jsonl, *.parquet and *.txt files, in order.
     tokenizer : a SentencePiece model with a BOS.
-    val_docs : so many first documents (empty ones do not count) are the validation split.
-    field : the text in an object of *.jsonl, or the column of *.parquet.
+    val_docs : number of first documents, empty ones not counted, that make the validation split.
+    field : name of the field of *.jsonl, or the column of *.parquet, that holds the text.
     shard_tokens : a split is cut evenly into shards of about so many tokens at most, training into at least 8.
     case : transform the text (CaseOps), and write side-cars with the bytes of the original text for each
         validation token, `fineweb_val_bytes_<NNNNNN>.bin`.
@@ -137,7 +137,7 @@ def check_tokenizer(path: Path, case: bool) -> sentencepiece.SentencePieceProces
             "and shards hold uint16"
         )
     if case and any(model.piece_to_id(c) == model.unk_id() for c in OPERATORS):
-        raise BadInput(f"--tokenizer {path}: CaseOps' operators are no pieces of it; train one with --caseops")
+        raise BadInput(f"--tokenizer {path}: it has no pieces for CaseOps' operators; train one with --caseops")
     return model
 
 
@@ -152,7 +152,7 @@ def exclusively(out: Path) -> Iterator[None]:
 
 
 def _check_made(out: Path, vocab_size: int, input_hash: str) -> Dataset:
-    """The dataset in `out`, checked whole; BadInput where it was not made from this input."""
+    """The dataset in `out`, checked whole; BadInput if it was made from other input."""
     dataset = open_dataset(out, vocab_size)
     if dataset.input_hash != input_hash:
         raise BadInput(f"--out {out}: holds a dataset of other text, another tokenizer or other settings; name another")
@@ -165,9 +165,9 @@ def cores() -> int:
 
 
 def _encode(request: Request, folder: Path, workers: int, progress: Progress) -> list[Path]:
-    """A part of every piece of the corpus, in order; those that are there already are kept.
+    """Make a part of every piece of the corpus, in order; parts that are there already are kept.
 
-    With CaseOps the side-cars of the pieces with validation documents are beside them, `side_car(part)`.
+    With CaseOps the side-cars of the pieces with validation documents are written beside them, as `side_car(part)`.
     """
     pieces = corpus.cut(request.files)
     parts = [folder / f"{i:06}.npz" for i in range(len(pieces))]
@@ -186,7 +186,7 @@ def _encode(request: Request, folder: Path, workers: int, progress: Progress) ->
 
 
 def side_car(part: Path) -> Path:
-    """Where the bytes of a part's validation tokens are."""
+    """The file that holds the bytes of a part's validation tokens."""
     return part.with_suffix(".bytes.npy")
 
 
@@ -221,7 +221,7 @@ def _run(
 
 @dataclass(frozen=True)
 class Split:
-    """What became of the documents. Bytes are UTF-8 bytes of the text."""
+    """How the documents were split. Bytes are UTF-8 bytes of the text."""
 
     val_documents: int
     val_text_bytes: int
@@ -232,7 +232,7 @@ class Split:
 
 
 def read_split(out: Path) -> Split:
-    """What became of the documents of the dataset in `out`, as its manifest says."""
+    """Read how the documents of the dataset in `out` were split, from its manifest."""
     return Split(**json.loads((out / MANIFEST).read_text())["split"])
 
 
@@ -240,7 +240,7 @@ def _join(parts: Sequence[Path], folder: Path, request: Request, progress: Progr
     """Write the shards of both splits from the parts."""
     val_docs = request.val_docs
     val_hashes: set[bytes] = set()
-    kept: list[np.ndarray] = []  # of each part's documents: which are written
+    kept: list[np.ndarray] = []  # for each part, which of its documents are written
     tokens, count = {"val": 0, "train": 0}, {"val": 0, "train": 0}
     text, empty, seen = {"val": 0, "train": 0}, 0, 0
     for path in parts:

@@ -46,7 +46,7 @@ class Trained:
     measured_on_bytes: int
     held_out: bool
     bytes_per_token: float
-    unused_pieces: int  # ordinary pieces that no token of that text is
+    unused_pieces: int  # ordinary pieces that never occur in that text
     byte_tokens: int  # tokens that are single bytes, for want of a piece
 
     def as_json(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Trained:
 def train_tokenizer(texts: Sequence[str], vocab_size: int, **settings: Any) -> bytes:
     """A SentencePiece BPE model that gives every text back unchanged; BadInput if `texts` are too little.
 
-    `settings` are SentencePiece's own, on top.
+    `settings` are further settings of SentencePiece's trainer, and override those made here.
     """
     model = io.BytesIO()
     given: dict[str, Any] = {
@@ -99,7 +99,7 @@ def train_on_corpus(
     vocab_size : pieces, bytes and control tokens included.
     symbols : text that is always a piece of its own.
     case : learn from text transformed by CaseOps, with the settings of the public CaseOps tokenizers (CASEOPS).
-    sample_bytes : of the training text, about so many are learnt from; which ones depends on the text alone.
+    sample_bytes : about how many bytes of the training text to learn from; the choice depends on the text alone.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def train_on_corpus(
 def _sample(
     files: Sequence[Path], field: str, val_docs: int, sample_bytes: int, progress: Progress
 ) -> tuple[list[str], list[str]]:
-    """(held-out documents, documents to learn from): of each kind as many as wanted, chosen by their hash."""
+    """(held-out documents, documents to learn from), the second chosen by their hash to fit `sample_bytes`."""
     pieces = corpus.cut(files)
     share = min(1.0, sample_bytes / max(1, sum(path.stat().st_size for path in files)))
     held_out: list[str] = []
@@ -177,7 +177,7 @@ def _unit(text: str) -> float:
 
 
 def _count(tokenizer: sentencepiece.SentencePieceProcessor, texts: Iterable[str]) -> np.ndarray:
-    """How often each piece comes in the texts, int64 `[vocab]`."""
+    """How often each piece occurs in the texts, int64 `[vocab]`."""
     counts = np.zeros(tokenizer.vocab_size(), dtype=np.int64)
     for text in texts:
         counts += np.bincount(tokenizer.encode(text, return_type="numpy"), minlength=len(counts))

@@ -53,7 +53,7 @@ def test_files_of_all_kinds_in_the_order_given(tmp_path):
         ("a.jsonl", b'["x"]', "line at byte 0"),
         ("a.jsonl", b"{", "line at byte 0"),
         ("a.jsonl", b'{"text": "\\ud800"}', "surrogates"),
-        ("a.txt", b"abc\xff", "byte 3 is no UTF-8"),
+        ("a.txt", b"abc\xff", "byte 3 is not UTF-8"),
         ("a.parquet", b"PAR1", "not a parquet file"),
         ("a.csv", b"x", "documents come in"),
     ],

@@ -101,10 +101,10 @@ def test_what_is_not_there_is_said_before_anything_is_fetched(files, tmp_path):
     with Hub(REPO, files) as hub:
         for reason, options in (
             ("not in this repository; there are: sp512, sp77", {"variant": "sp8192"}),
-            ("begins with sp", {"variant": "bytes"}),
+            ("must begin with sp", {"variant": "bytes"}),
             ("no such dataset repository", {"repo": "someone/else"}),
             ("--revision v9", {"revision": "v9"}),
-            ("one model is wanted, and there are: none", {"tokenizer": "other.model"}),
+            ("exactly one tokenizer is needed, and the repository has: none", {"tokenizer": "other.model"}),
         ):
             given = {"repo": REPO, "variant": "sp512", **options}
             with pytest.raises(BadInput, match=reason):

@@ -178,7 +178,7 @@ def without_stop(folder: Path) -> None:
         (without_stop, {}, "not of a run that trained to its end"),
         (lambda folder: (folder / "events.jsonl").write_text("{]"), {}, "not of a run that trained to its end"),
         (lambda folder: (folder / "final_model.pt").unlink(), {}, "final_model.pt: No such file"),
-        (lambda folder: (folder / "final_model.pt").write_bytes(b"x" * 99), {}, "not the model of this run"),
+        (lambda folder: (folder / "final_model.pt").write_bytes(b"x" * 99), {}, "does not fit the knobs of this run"),
         (lambda folder: None, {"num_layers": "3"}, "the model is the run's own"),
         (lambda folder: None, {"embed_clip_sigma": "3"}, "did you mean embed_clip_sigmas"),
         (lambda folder: None, {"data_dir": "nowhere"}, "--set data_dir="),
