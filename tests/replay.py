@@ -3,9 +3,10 @@
 To its pod and to whoever watches it, the program is a trainer: it takes SEED, prints the log, writes the events while
 it runs, and leaves the artifact. Everything around it is real. As a script, it is `pgolf` with such a program:
 
-    python replay.py RUNS record --track …
+    python replay.py '{"runs": "RUNS"}' record --track …
 """
 
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,10 +33,10 @@ Path("final_model.int6.ptz").write_bytes((kept / "final_model.int6.ptz").read_by
 def program(runs: Path, pace_s: float = PACE_S, edit: str = "pass", seed: str = 'os.environ["SEED"]') -> bytes:
     """The program. It replays `runs`/<seed>/attempt-1, and is as large as the program that ran there.
 
-    `edit` is a statement that changes `text`, of the log and of the events; `seed` is the expression for the seed.
+    `edit` are statements that change `text`, of the log and of the events; `seed` is the expression for the seed.
     """
     head = f"import os, re, time\nfrom pathlib import Path\n\nRUNS, PACE_S = {str(runs)!r}, {pace_s!r}\n"
-    code = (head + PROGRAM.format(edit=edit, seed=seed)).encode()
+    code = (head + PROGRAM.format(edit=edit.strip(), seed=seed)).encode()
     size = next(runs.glob("*/attempt-1/train_gpt.py")).stat().st_size
     assert len(code) < size
     return code.ljust(size, b"#")  # logs give the size of their code
@@ -49,13 +50,14 @@ def install(runs: Path, setattr: Any = setattr, **how: Any) -> None:
     setattr(flow, "pack", lambda knobs: replaying)
 
 
-def command(runs: Path, words: list[str]) -> list[str]:
+def command(runs: Path, words: list[str], **how: Any) -> list[str]:
     """A command line of pgolf as one that replays."""
-    return [sys.executable, __file__, str(runs), *words[1:]]
+    return [sys.executable, __file__, json.dumps({"runs": str(runs), **how}), *words[1:]]
 
 
 if __name__ == "__main__":
-    install(Path(sys.argv.pop(1)))
+    how = json.loads(sys.argv.pop(1))
+    install(Path(how.pop("runs")), **how)
     from pgolf.cli import main
 
     main()

@@ -29,5 +29,6 @@ def ground(
         pytest.skip(MISSING)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     account, folder = FakeRunpod(tmp_path_factory.mktemp("account")), tmp_path_factory.mktemp("faults")
-    yield Ground(tiny_track, tiny_data, account, made.outcome, folder, prefect_server)
+    runs = made.folder / "seeds"
+    yield Ground(tiny_track, tiny_data, account, made.outcome, folder, prefect_server, runs)
     account.close()

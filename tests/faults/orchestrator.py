@@ -1,7 +1,7 @@
 """`pgolf …` that dies at a named point: `python orchestrator.py POINT record --pods runpod …`.
 
 The points are functions of the code under test, wrapped from outside: before or after one is called, the process
-gets SIGKILL, as from a power cut.
+gets SIGKILL, as from a power cut. With `--replay RUNS` after the point, seeds replay those runs.
 """
 
 import functools
@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 # name: module, function, before or after it, and at which call of it
@@ -90,6 +90,12 @@ IN_A_CHARACTER = "when a log is home up to the middle of a character"
 
 if __name__ == "__main__":
     point = sys.argv.pop(1)
+    if sys.argv[1] == "--replay":
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        import replay
+
+        replay.install(Path(sys.argv[2]))
+        del sys.argv[1:3]
     arm_in_a_character() if point == IN_A_CHARACTER else arm(point)
     from pgolf.cli import main
 

@@ -1,4 +1,5 @@
-"""Faults, one after another, each on a record of its own: three seeds on pods of a fake RunPod account.
+"""Faults, one after another, each on a record of its own: three seeds on pods of a fake RunPod account. Seeds train,
+unless the ground has runs that they replay.
 
 A fault counts as survived when the record ends with the verdict and the scores of an undisturbed one, no finished
 seed has run again, every file is what the manifest says, and no pod is left by the fake's own ledger.
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import replay
 from fakes.account import FakeRunpod
 from seconds import environment, record_command
 
@@ -54,6 +56,7 @@ class Ground:
     expected: dict[str, Any]
     folder: Path
     prefect: str  # the API of a Prefect server that outlives them all; '': each has its own
+    runs: Path | None = None  # what seeds replay
 
     def command(self, runs_dir: Path, *more: str) -> list[str]:
         runs_dir.mkdir(parents=True, exist_ok=True)
@@ -97,6 +100,9 @@ def killed_at(ground: Ground, point: str) -> Result:
     runs_dir = ground.folder / "".join(c if c.isalnum() else "-" for c in point)
     command = ground.command(runs_dir)
     deadly = [sys.executable, str(ORCHESTRATOR), point, *command[1:]]
+    if ground.runs:
+        deadly[3:3] = ["--replay", str(ground.runs)]
+        command = replay.command(ground.runs, command)
     with running(ground, deadly, runs_dir / "first.err") as first:
         first.communicate(timeout=TIMEOUT_S)
     if first.returncode != -9:
@@ -112,7 +118,10 @@ def disturbed(
 ) -> Result:
     """A fault while seed 42 trains, that the running orchestrator has to get over by itself."""
     runs_dir = runs_dir or ground.folder / name.replace(" ", "-")
-    with running(ground, ground.command(runs_dir), runs_dir / "first.err") as process:
+    command = ground.command(runs_dir)
+    if ground.runs:
+        command = replay.command(ground.runs, command)
+    with running(ground, command, runs_dir / "first.err") as process:
         wait_for(lambda: events_of(runs_dir, 42), process)
         disturb(ground, runs_dir)
         began = time.monotonic()

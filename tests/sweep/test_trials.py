@@ -6,6 +6,7 @@ import threading
 import pytest
 from seconds import TINY
 
+from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
 from pgolf.errors import RunFailed
 from pgolf.pack import pack
 from pgolf.presets import load
@@ -55,9 +56,20 @@ def test_a_part_of_a_run_gives_what_the_whole_run_gives(bench):
     assert not list((bench.folder / trial.folder).glob("given.pt"))
 
 
+def test_an_artifact_gets_the_score_that_the_evaluator_gives(bench, tiny_data):
+    candidate = knobs(ttt_lr=0.02, ttt_epochs=2)
+    assert candidate.needs == "artifact"
+    trial = bench.run(candidate, SEED)
+    settings = {"ttt_chunk_tokens": str(load(str(TINY / "tiny.toml"))["ttt_chunk_tokens"]), **dict(candidate.settings)}
+    artifact = bench.folder / "base" / str(SEED) / "attempt-1" / "final_model.int6.ptz"
+    opened = in_folder(open_artifact(artifact, eval_knobs(None, settings, "cpu")), tiny_data.data_dir)
+    assert trial.val_bpb == pytest.approx(evaluate_artifact(opened, "ttt").val_bpb, abs=1e-6)
+    assert "train_loss" not in (bench.folder / trial.folder / "train.log").read_text(), "nothing is trained again"
+
+
 def test_a_hopeless_candidate_is_ended_and_not_tried_again(bench):
     bench.eval_limit = 2.0
-    trial = bench.run(knobs(ttt_epochs=4000, ttt_chunk_tokens=1024), SEED)
+    trial = bench.run(knobs(ttt_epochs=200, ttt_chunk_tokens=1024), SEED)
     assert trial.state == "stopped" and "the limit is 2 s" in trial.reason and trial.val_bpb is None
     pod = next((bench.folder / "trials").rglob("exit.json"))
     before = pod.stat().st_mtime_ns
