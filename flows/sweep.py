@@ -217,8 +217,8 @@ def luck_of(choice: Choice, request: Request, base: Trial) -> Luck | None:
     """The winner against the standing record; None if that was not scored on the same text."""
     if request.track.standing not in names() and not Path(request.track.standing).is_file():
         return None
-    standing = ledger_entry(request.track, base.val_sha256 or "")
-    if standing is None or standing.val_sha256 != base.val_sha256:
+    standing = ledger_entry(request.track, base.scored_sha256 or "")
+    if standing is None or standing.scored_sha256 != base.scored_sha256:
         return None
     return luck(choice, standing.sample())
 

@@ -226,7 +226,7 @@ class Evaluation:
     seconds: float
     positions: int
     bytes: int
-    tokens_sha256: str
+    scored_sha256: str
     tokenizer_sha256: str
     device: str
     dtype: str
@@ -307,7 +307,7 @@ def evaluate_artifact(
         seconds=seconds,
         positions=len(tokens) - 1,
         bytes=n_bytes,
-        tokens_sha256=tokens_sha256(tokens),
+        scored_sha256=tokens_sha256(tokens),
         tokenizer_sha256=sha256_file(Path(cfg.tokenizer_path)),
         device=str(artifact.model.tok_emb.weight.device),
         dtype=str(artifact.model.dtype).removeprefix("torch."),

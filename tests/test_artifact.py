@@ -41,7 +41,7 @@ def test_the_score_is_of_the_whole_split_and_says_of_what(opened, tiny_data):
         result.val_loss * result.positions / result.bytes / torch.log(torch.tensor(2.0, dtype=torch.float64)).item()
     )
     assert result.knobs["eval_stride"] == 8 and result.dtype == "float32"
-    assert len(result.tokens_sha256) == len(result.tokenizer_sha256) == len(result.artifact_sha256) == 64
+    assert len(result.scored_sha256) == len(result.tokenizer_sha256) == len(result.artifact_sha256) == 64
 
 
 def test_adaptation_leaves_the_artifact_as_it_was(opened):

@@ -38,7 +38,8 @@ class Dataset:
     train_tokens: int
     val_tokens: int
     val_bytes: int  # UTF-8 bytes of the text that the validation tokens stand for; the side-cars' sum, if there are any
-    val_sha256: str  # of the validation tokens as little-endian uint16
+    # of the whole validation split's tokens as little-endian uint16; what a run scores of them is its scored_sha256
+    val_sha256: str
     files: dict[str, str]  # path relative to data_dir -> SHA-256
     input_hash: str  # of what it was made from; of the files, if that is not known
     reused: bool

@@ -63,7 +63,7 @@ WHOLE_FACTS = {
 }
 WORD_FACTS = {
     "weights_fingerprint": re.compile(r"weights_fingerprint\s*[:=]\s*([0-9a-f]{8,64})\b"),
-    "val_sha256": re.compile(r".{0,80}\bval_sha256\s*[:=]\s*([0-9a-f]{64})\b"),
+    "scored_sha256": re.compile(r".{0,80}\b(?:scored|val)_sha256\s*[:=]\s*([0-9a-f]{64})\b"),
     "artifact_sha256": re.compile(r"artifact_sha256\s*[:=]\s*([0-9a-f]{64})\b"),
     "torch_version": re.compile(r"(?:(?:running )?pytorch|torch:) (\d\S{0,40})"),
     "hardware": re.compile(r"(?:gpu|device)(?:[_ ]name)?\s*[:=]\s*((?:nvidia|amd)\b.{0,80})"),
@@ -90,8 +90,8 @@ KNOBS_REPR = re.compile(r"(?:namespace|hyperparameters|config|args)\(.*\)")
 REPR_ITEM = re.compile(r"([A-Za-z_]\w*)=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,()\s]+)")
 KNOB = re.compile(r"(\s*)[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s?(.*)")
 KNOB_TOKEN = re.compile(r"([A-Za-z_]\w*)[:=]([^\s:=/][^\s=]*)")
-NO_KNOB = {"params", "model_params", "total_params", "val_tokens", "val_bytes", "val_sha256", "weights_fingerprint"}
-NO_KNOB |= {"warmup", "warmup_step", "loop_warmup_step", "val_loss", "train_shards"}
+NO_KNOB = {"params", "model_params", "total_params", "val_tokens", "val_bytes", "weights_fingerprint"}
+NO_KNOB |= {"scored_sha256", "val_sha256", "warmup", "warmup_step", "loop_warmup_step", "val_loss", "train_shards"}
 LOADERS = {"val_bpb", "train_loader", "val_loader"}  # the first word of lines that describe the data
 BEGINS = re.compile(
     r"\W{0,4}hyper-?parameters\W{0,6}$|train_shards\s*[:=]|train_loader:|val_bpb:enabled|running (?:python|pytorch)\b"

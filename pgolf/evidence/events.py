@@ -55,7 +55,8 @@ def _take(run: Run, event: Event, at: Evidence) -> None:
             _start(run, event, at)
         case "data":
             run.val_tokens, run.val_bytes = _whole(event, "val_tokens", at), _whole(event, "val_bytes", at)
-            run.val_sha256 = _word(event, "val_sha256", at)
+            # version 0.1 called it val_sha256, which is the whole split's
+            run.scored_sha256 = _word(event, "scored_sha256", at) or _word(event, "val_sha256", at)
         case "model":
             run.parameters = _whole(event, "parameters", at)
             run.weights_fingerprint = _word(event, "weights_fingerprint", at)

@@ -121,7 +121,7 @@ class Run:
     world_size: Sourced[int] | None = None
     val_tokens: Sourced[int] | None = None
     val_bytes: Sourced[int] | None = None
-    val_sha256: Sourced[str] | None = None
+    scored_sha256: Sourced[str] | None = None
     weights_fingerprint: Sourced[str] | None = None
     artifact_sha256: Sourced[str] | None = None
     hardware: Sourced[str] | None = None  # one accelerator's name

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.claims import Claims
@@ -66,9 +67,16 @@ class SeedScore:
     curve_seconds: tuple[float, ...] = ()
 
 
+# Version 0.1 called it `val_sha256`, which is the whole validation split's; files that it wrote are still read.
+ScoredSha256 = Annotated[str | None, Field(validation_alias=AliasChoices("scored_sha256", "val_sha256"))]
+
+
 @dataclass(frozen=True)
 class StandingRecord:
-    """A record to beat. `source` says where the figures were read; `val_sha256` is None for public logs."""
+    """A record to beat.
+
+    `source` says where the figures were read; `scored_sha256` is of the tokens that were scored, None for public logs.
+    """
 
     name: str
     track: str
@@ -80,7 +88,7 @@ class StandingRecord:
     decimals: int
     bytes_per_token: float | None
     val_bytes: int | None
-    val_sha256: str | None = None
+    scored_sha256: ScoredSha256 = None
     hardware: str | None = None
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,7 +103,7 @@ class StandingRecord:
             seeds=numbers if len(numbers) == len(self.seeds) else (),
             bytes_per_token=self.bytes_per_token,
             decimals=self.decimals,
-            val_sha256=self.val_sha256,
+            scored_sha256=self.scored_sha256,
             val_bytes=self.val_bytes,
         )
 
@@ -171,7 +179,7 @@ def from_runs(
         decimals=min(f.decimals for f in finals),
         bytes_per_token=per_token,
         val_bytes=val_bytes(runs[0], per_token),
-        val_sha256=value(runs[0].val_sha256),
+        scored_sha256=value(runs[0].scored_sha256),
         hardware=value(runs[0].hardware),
         hyperparameters={k: v.value for k, v in runs[0].hyperparameters.items() if k not in OF_THE_RUN},
     )

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 SAME_TOKENS = 0.01  # relative difference in bytes per token up to which losses per token compare
 
 
-def ledger_entry(track: Track, val_sha256: str) -> StandingRecord | None:
+def ledger_entry(track: Track, scored_sha256: str) -> StandingRecord | None:
     """The track's standing record; None if it has to be measured afresh: it is on other text, or on no list.
 
     Raises
@@ -27,7 +27,7 @@ def ledger_entry(track: Track, val_sha256: str) -> StandingRecord | None:
         log.info("the ledger has no %s: %s", track.standing, afresh)
         return None
     standing = ledger.load(track.standing)
-    if track.baseline_preset is None or standing.val_sha256 == val_sha256:
+    if track.baseline_preset is None or standing.scored_sha256 == scored_sha256:
         return standing
     log.info("the validation text here is not the one that %s was measured on: %s", track.standing, afresh)
     return None

@@ -136,9 +136,9 @@ def _adaptation(facts: Facts) -> Iterator[Statement]:
 
 
 def _tokenizer(facts: Facts) -> Iterator[Statement]:
-    shas = {r.val_sha256.value if r.val_sha256 else None for r in facts.runs}
-    at = tuple(r.val_sha256.at for r in facts.runs if r.val_sha256)
-    same = facts.standing.val_sha256 is not None and shas == {facts.standing.val_sha256}
+    shas = {r.scored_sha256.value if r.scored_sha256 else None for r in facts.runs}
+    at = tuple(r.scored_sha256.at for r in facts.runs if r.scored_sha256)
+    same = facts.standing.scored_sha256 is not None and shas == {facts.standing.scored_sha256}
     name = facts.standing.name
     if same:
         text = f"Tokenizer and validation text are those of {name}: the validation tokens have the same SHA-256."

@@ -147,7 +147,7 @@ class Report:
         rows: list[tuple[str, int | None, str]] = [*self.files]
         for seed, sha256 in self.artifacts.items():
             rows.append((f"model of seed {seed}", None, sha256))
-        texts = dict.fromkeys(run.val_sha256.value for run in self.runs if run.val_sha256)
+        texts = dict.fromkeys(run.scored_sha256.value for run in self.runs if run.scored_sha256)
         rows += [("validation tokens", None, sha256) for sha256 in texts]
         return rows
 

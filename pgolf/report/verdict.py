@@ -172,9 +172,9 @@ class Draft:
         return val_bytes(self.runs[0], self.runs[0].bytes_per_token)
 
     @property
-    def val_sha256(self) -> str | None:
+    def scored_sha256(self) -> str | None:
         """SHA-256 of the validation tokens."""
-        return value(self.runs[0].val_sha256)
+        return value(self.runs[0].scored_sha256)
 
     @property
     def spreads(self) -> list[float]:

@@ -30,7 +30,7 @@ class Sample:
     decimals : digits after the point that the source printed.
     mean_rounding, std_rounding : half a unit of the last printed digit of a published summary, else 0.
     bytes_per_token : of the validation split under this side's tokenizer.
-    val_sha256, val_bytes : which validation text; `val_bytes` of public logs is tokens × bytes per token.
+    scored_sha256, val_bytes : which validation text; `val_bytes` of public logs is tokens × bytes per token.
     added_seeds : seeds that a later plan added after results had been seen.
     doubts : why no claim can rest on this sample, a sentence each.
     """
@@ -45,7 +45,7 @@ class Sample:
     mean_rounding: float = 0.0
     std_rounding: float = 0.0
     bytes_per_token: float | None = None
-    val_sha256: str | None = None
+    scored_sha256: str | None = None
     val_bytes: int | None = None
     added_seeds: tuple[int, ...] = ()
     doubts: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ def from_seeds(
     seeds: Sequence[int] = (),
     bytes_per_token: float | None = None,
     decimals: int = 8,
-    val_sha256: str | None = None,
+    scored_sha256: str | None = None,
     val_bytes: int | None = None,
     added_seeds: Sequence[int] = (),
     doubts: Sequence[str] = (),
@@ -85,7 +85,7 @@ def from_seeds(
     seeds : seed numbers in the same order, if known.
     bytes_per_token : of the validation split; overrides what the pairs give.
     decimals : digits after the point that the source printed of bpb.
-    val_sha256, val_bytes : the validation text.
+    scored_sha256, val_bytes : the validation text.
     added_seeds : the seeds among them that a later plan added.
     doubts : why no claim can rest on these seeds, if that is known already.
 
@@ -120,7 +120,7 @@ def from_seeds(
         seeds=tuple(seeds),
         decimals=decimals,
         bytes_per_token=bytes_per_token,
-        val_sha256=val_sha256,
+        scored_sha256=scored_sha256,
         val_bytes=val_bytes,
         added_seeds=tuple(added_seeds),
         doubts=(*doubts, *_copies(bpb, decimals)),
@@ -301,7 +301,7 @@ def same_validation(new: Sample, old: Sample) -> str:
     >>> same_validation(b, a)
     'validation bytes differ by 2.5e-05: the same text, cut differently; worth up to 0.0000266 bpb'
     """
-    if new.val_sha256 and new.val_sha256 == old.val_sha256:
+    if new.scored_sha256 and new.scored_sha256 == old.scored_sha256:
         return "same validation tokens (equal SHA-256)"
     if new.val_bytes is None or old.val_bytes is None:
         unknown = " and of ".join(s.label for s in (new, old) if s.val_bytes is None)

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.logs import read_run
 from pgolf.files import write_json
-from pgolf.ledger import seed_score
+from pgolf.ledger import ScoredSha256, seed_score
 from pgolf.pods import Place
 from pgolf.record.progress import Progress
 from pgolf.record.seeds import ARTIFACT, LOG, Job, Stopped, TakenDown, run_seed
@@ -43,7 +43,7 @@ class Trial:
     folder: str
     val_bpb: float | None = None
     val_loss: float | None = None
-    val_sha256: str | None = None
+    scored_sha256: ScoredSha256 = None
     eval_seconds: float | None = None
     artifact_bytes: int | None = None
     reason: str | None = None
@@ -158,7 +158,7 @@ class Bench:
             folder,
             val_bpb=score.val_bpb,
             val_loss=score.val_loss,
-            val_sha256=run.val_sha256.value if run.val_sha256 else None,
+            scored_sha256=run.scored_sha256.value if run.scored_sha256 else None,
             eval_seconds=score.eval_seconds,
             artifact_bytes=size,
         )

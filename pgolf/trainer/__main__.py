@@ -42,11 +42,11 @@ class Scorer:
         n_bytes, _ = self.counter.check(self.tokens) if run.rank == 0 else (0, 0)
         digest = tokens_sha256(self.tokens)
         run.log(f"val_tokens: {len(self.tokens) - 1}")
-        run.log(f"val_bytes: {n_bytes} val_sha256: {digest}")
+        run.log(f"val_bytes: {n_bytes} scored_sha256: {digest}")
         self.facts = {
             "val_tokens": len(self.tokens) - 1,
             "val_bytes": n_bytes,
-            "val_sha256": digest,
+            "scored_sha256": digest,
             "tokenizer_sha256": hashlib.sha256(Path(cfg.tokenizer_path).read_bytes()).hexdigest(),
         }
 

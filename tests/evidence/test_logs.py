@@ -81,7 +81,7 @@ def test_problems(read, text, kind):
 def events(seed=42, bpb=1.080793524, steps=900, **more):
     facts = [
         {"event": "start", "config": {"seed": seed, "ttt_epochs": 3}, "world_size": 1, "torch": "2.9", "device": "cpu"},
-        {"event": "data", "train_shards": 2, "val_tokens": 1000, "val_bytes": 3727, "val_sha256": "ab" * 32},
+        {"event": "data", "train_shards": 2, "val_tokens": 1000, "val_bytes": 3727, "scored_sha256": "ab" * 32},
         {"event": "model", "parameters": 10, "weights_fingerprint": "12345678"},
         {"event": "train", "step": 1, "iterations": 900, "train_loss": 9.0123456, "train_ms": 20},
         {"event": "stop", "reason": "wallclock_cap", "step": steps, "iterations": 20000, "train_ms": 588047},
@@ -99,7 +99,18 @@ def test_events_beside_the_log_are_preferred(tmp_path, read):
     assert run.final.val_bpb == 1.080793524 and run.final.at.file == "events.jsonl"
     assert (run.calibration_seconds.value, run.val_bytes.value) == (12.712, 3727)
     assert (run.weights_fingerprint.value, run.artifact_sha256.value) == ("12345678", "cd" * 32)
+    assert run.scored_sha256.value == "ab" * 32
     assert not run.problems and run.ended
+
+
+def test_scored_tokens_are_those_that_version_0_1_called_val_sha256(tmp_path, read):
+    named = [
+        read(HEAD + f"val_bytes: 3727 {name}: {'ab' * 32}\n" + STOP + SCORE) for name in ("scored_sha256", "val_sha256")
+    ]
+    assert [run.scored_sha256.value for run in named] == ["ab" * 32] * 2
+    assert all(name not in run.hyperparameters for run in named for name in ("scored_sha256", "val_sha256"))
+    (tmp_path / "events.jsonl").write_text(events().replace("scored_sha256", "val_sha256"))
+    assert read_run(tmp_path / "events.jsonl").scored_sha256.value == "ab" * 32
 
 
 @pytest.mark.parametrize("other", [{"seed": 43}, {"bpb": 1.0807}, {"steps": 901}])
@@ -113,7 +124,7 @@ def test_one_events_file_among_several_logs_belongs_to_its_own(tmp_path, read):
     (tmp_path / "events.jsonl").write_text(events())
     (tmp_path / "train_seed7.log").write_text(HEAD)
     other = read(HEAD.replace("42", "43") + TRAIN + STOP + SCORE, "train_seed43.log")
-    assert not other.problems and other.val_sha256 is None
+    assert not other.problems and other.scored_sha256 is None
     (tmp_path / "events_seed44.jsonl").write_text(events(seed=45))
     assert read(HEAD.replace("42", "44") + TRAIN + STOP + SCORE, "train_seed44.log").problems
 

@@ -102,3 +102,11 @@ def test_full_delta_has_knobs_that_only_one_side_knows_and_no_seed():
         ("gate", None, "1"),
         ("etlb", "0", None),
     ]
+
+
+def test_an_entry_of_version_0_1_is_read(tmp_path):
+    """It called the scored tokens' hash val_sha256; a record that goes on has written its standing.json so."""
+    text = (ledger.FOLDER / "cpu_smoke-base.json").read_text()
+    assert '"scored_sha256": "963ad870' in text
+    (tmp_path / "old.json").write_text(text.replace("scored_sha256", "val_sha256"))
+    assert ledger.load(str(tmp_path / "old.json")) == ledger.load("cpu_smoke-base")

@@ -154,7 +154,7 @@ def test_negative_verdict_writes_a_report_and_no_submission(inputs, tmp_path):
         (lambda i, t: tampered(i, t, "train_gpt.py"), "code-bytes"),
         (lambda i, t: tampered(i, t, "artifact"), "artifact of seed 42 is not the one"),
         (
-            lambda i, t: replace(i, standing=replace(i.standing, val_sha256="0" * 64, val_bytes=9)),
+            lambda i, t: replace(i, standing=replace(i.standing, scored_sha256="0" * 64, val_bytes=9)),
             "different validation",
         ),
         (lambda i, t: oversize(i), "artifact-bytes"),

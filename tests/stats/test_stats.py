@@ -169,14 +169,14 @@ def test_same_validation_rule():
     def sides(a, b):
         return from_seeds("new", [1.06], **a), from_seeds("old", [1.08], **b)
 
-    assert "equal SHA-256" in same_validation(*sides({"val_sha256": "a"}, {"val_sha256": "a"}))
+    assert "equal SHA-256" in same_validation(*sides({"scored_sha256": "a"}, {"scored_sha256": "a"}))
     assert "unknown" in same_validation(*sides({}, {"val_bytes": 151_078_222}))
     near = same_validation(*sides({"val_bytes": 151_074_499}, {"val_bytes": 151_078_222}))
     assert "0.0000266 bpb" in near
     with pytest.raises(BadInput, match="different validation text"):
         same_validation(*sides({"val_bytes": 151_000_000}, {"val_bytes": 151_078_222}))
     with pytest.raises(BadInput, match="different validation text"):
-        compare(*sides({"val_sha256": "a", "val_bytes": 500_000}, {"val_sha256": "b", "val_bytes": 501_000}))
+        compare(*sides({"scored_sha256": "a", "val_bytes": 500_000}, {"scored_sha256": "b", "val_bytes": 501_000}))
 
 
 def test_pooling_is_one_sample_of_all_seeds():

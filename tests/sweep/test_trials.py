@@ -50,7 +50,7 @@ def test_a_part_of_a_run_gives_what_the_whole_run_gives(bench):
     bpb, size = whole_run(bench, candidate)
     assert trial.val_bpb == pytest.approx(bpb, abs=1e-8) and trial.artifact_bytes == size
     base = bench.known(Candidate(), SEED)
-    assert trial.val_bpb != base.val_bpb and trial.val_sha256 == base.val_sha256
+    assert trial.val_bpb != base.val_bpb and trial.scored_sha256 == base.scored_sha256
     log = (bench.folder / trial.folder / "train.log").read_text()
     assert "train_loss" not in log, "nothing is trained again"
     assert not list((bench.folder / trial.folder).glob("given.pt"))

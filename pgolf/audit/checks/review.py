@@ -126,7 +126,7 @@ class Review:
             loss=losses if len(losses) == len(finals) else (),
             seeds=seeds if len(seeds) == len(finals) else (),
             decimals=min(s.decimals for s in finals),
-            val_sha256=first.val_sha256.value if first.val_sha256 else None,
+            scored_sha256=first.scored_sha256.value if first.scored_sha256 else None,
             val_bytes=first.val_bytes.value if first.val_bytes else None,
             doubts=self._doubts(),
         )

@@ -118,7 +118,7 @@ def knobs(run: Run) -> dict[str, Sourced[str]]:
 def same_data(review: Review, findings: Findings) -> str:
     """Every seed was scored on one validation text, and on the previous record's."""
     known = False
-    for what, name in (("val_sha256", "hash of the"), ("val_tokens", "number of"), ("val_bytes", "bytes of the")):
+    for what, name in (("scored_sha256", "hash of the"), ("val_tokens", "number of"), ("val_bytes", "bytes of the")):
         values: list[Sourced[Any]] = [x for r in review.runs if (x := getattr(r, what))]
         known = known or len(values) == len(review.runs)
         findings.show(*values)
