@@ -33,7 +33,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from pgolf import __version__
-from pgolf.audit.measures import limits_of
+from pgolf.audit.measures import Measure, measures_of
 from pgolf.data.dataset import Dataset, check_case, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
@@ -176,10 +176,10 @@ def train_seed(
 
 
 def tell_seed(record: Record, attempt: Path) -> None:
-    """Tell the webhook of a finished seed, and of the limits that it misses."""
+    """Tell the webhook of a finished seed, and of the limits that it misses or crosses inside the grace."""
     run = read_run(attempt / "train.log")
     if run.final:
-        notify(f"{record.id}: {seed_news(seed_score(run), limits_of(record.request.track, [run]))}")
+        notify(f"{record.id}: {seed_news(seed_score(run), measures_of(run, record.request.track.limits))}")
 
 
 @task(name="probe evaluation", task_run_name="probe evaluation of seed {seed}")
@@ -365,8 +365,9 @@ def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
     why = incomparable(standing, config, record.dataset.val_bytes / record.dataset.val_tokens)
     if why and "loss" in record.early_stop:
         log.warning("no seed is ended for a hopeless loss: %s", why)
-    capped = 0 < config.max_wallclock_seconds <= track.limits.train_seconds + track.limits.grace_seconds
-    return Judge(record.early_stop, track.limits, track.early_stop, capped, None if why else standing)
+    limits, clock = track.limits, config.max_wallclock_seconds
+    capped = clock > 0 and Measure("training", "s", limits.train_seconds, clock, limits.grace_seconds).status != "fail"
+    return Judge(record.early_stop, limits, track.early_stop, capped, None if why else standing)
 
 
 def settle(record: Record) -> None:

@@ -21,6 +21,7 @@ from pgolf.data.dataset import bytes_counter
 from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import sha256_file
 from pgolf.knobs import EVALUATION, KNOBS, PLACES
+from pgolf.pace import projected_end
 from pgolf.trainer.adapt import ttt
 from pgolf.trainer.caseops import SideCar
 from pgolf.trainer.codec import ArtifactError, Tensors, decode
@@ -253,9 +254,8 @@ class Budget:
         if self.first is None:
             self.first = spent, done
         elif self.limit is not None and spent > 0.05 * self.limit:
-            cold, skipped = self.first
-            expected = spent + (spent - cold) * (total - done) / (done - skipped)
-            if expected - self.limit > 0.25 * max(0.0, self.limit - spent):
+            expected = projected_end(self.first, (spent, done), total)
+            if expected is not None and expected - self.limit > 0.25 * max(0.0, self.limit - spent):
                 raise RunFailed(
                     f"stopped after {spent:.1f} s at {done} of {total} positions: all would take about "
                     f"{expected:.0f} s, {expected - self.limit:.0f} s over the budget of {self.limit:g} s"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +113,12 @@ def audit(
     """
     entry = read_entry(folder)
     track = track or _track_of(entry)
+    if strict:
+        track = replace(track, limits=replace(track.limits, grace_seconds=0.0))
     if against is None and entry.claims.previous_record in ledger.names():
         against = entry.claims.previous_record
     previous = previous_record(against) if against is not None else None
-    review = Review(entry, track, previous, grace=0.0 if strict else track.limits.grace_seconds)
+    review = Review(entry, track, previous)
     sample = review.sample()
     try:
         checks = run_checks(review)

@@ -1,53 +1,168 @@
-"""The hard limits of a track beside what the seeds used of them."""
+"""The hard limits of a track, and whether a run keeps them. Every check, flag, page, rule and verdict asks here.
 
+A time over its limit by no more than the track's grace is a warning and stops no record: trainers stop after the step
+that crosses the cap. Sizes have no grace.
+"""
+
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from pgolf.evidence.run import Run
-from pgolf.tracks import Track
+from pgolf.evidence.run import Evidence, Run, Sourced
+from pgolf.tracks import Limits
 
-
-def train_and_calibration(run: Run) -> float | None:
-    """Seconds that count as training: the timer's, and those of reading training data for quantisation."""
-    if run.train_seconds is None or (run.calibration and run.calibration_seconds is None):
-        return None
-    return run.train_seconds.value + (run.calibration_seconds.value if run.calibration_seconds else 0.0)
-
-
-def artifact_bytes(run: Run) -> int | None:
-    """Bytes of code and model together."""
-    return run.artifact_bytes.value if run.artifact_bytes else None
+Status = Literal["pass", "warn", "fail", "unknown"]
+WORST_FIRST: tuple[Status, ...] = ("fail", "unknown", "warn", "pass")
 
 
 @dataclass(frozen=True)
-class Limit:
-    """A hard limit beside the largest value of any seed; None is unknown."""
+class Measure:
+    """How much one run used of a hard limit.
+
+    Attributes
+    ----------
+    what : what is limited, in words.
+    unit : of `limit`, `value`, `grace` and `diagnostic`.
+    value : how much was used; None is unknown.
+    grace : how far over the limit is a warning, not a failure.
+    diagnostic : the part of `value` in passes that the log calls diagnostic; without it a limit is not missed.
+    seed : of the run; None if unknown.
+    evidence : where the value was read.
+
+    Examples
+    --------
+    >>> over = Measure("training", "s", 600.0, 600.5, grace=1.0)
+    >>> over.status, over.judged, over.said
+    ('warn', 'inside the grace of 1 s', '600.500 s of 600 s, inside the grace of 1 s')
+    """
 
     what: str
-    unit: str
-    allowed: float
-    largest: float | None
-    seed: int | None
+    unit: Literal["bytes", "s"]
+    limit: float
+    value: float | None
+    grace: float = 0.0
+    diagnostic: float = 0.0
+    seed: int | None = None
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def margin(self) -> float | None:
-        """What is left below the limit."""
-        return None if self.largest is None else self.allowed - self.largest
+        """What is left below the limit; negative over it."""
+        return None if self.value is None else self.limit - self.value
+
+    @property
+    def counted(self) -> float | None:
+        """The value without its diagnostic part: what a limit is missed by."""
+        return None if self.value is None else self.value - self.diagnostic
+
+    @property
+    def in_grace(self) -> bool:
+        """Whether what counts is over the limit by no more than the grace."""
+        return self.counted is not None and self.limit < self.counted <= self.limit + self.grace
+
+    @property
+    def status(self) -> Status:
+        """'pass' within the limit, 'warn' over it by the grace or by diagnostic passes alone, 'fail', or 'unknown'."""
+        if self.value is None or self.counted is None:
+            return "unknown"
+        if self.value <= self.limit:
+            return "pass"
+        return "warn" if self.counted <= self.limit + self.grace else "fail"
+
+    @property
+    def judged(self) -> str:
+        """`status` in words."""
+        if self.in_grace:
+            return f"inside the grace of {self.grace:g} s"
+        words = {"pass": "within", "warn": "over by diagnostic passes alone", "fail": "over", "unknown": "unknown"}
+        return words[self.status]
+
+    @property
+    def said(self) -> str:
+        """The value beside its limit, and how it is judged."""
+        if self.value is None:
+            return "unknown"
+        if self.unit == "bytes":
+            return f"{self.value:,.0f} bytes of {self.limit:,.0f}, {self.judged}"
+        return f"{self.value:.3f} s of {self.limit:g} s, {self.judged}"
 
 
-def limits_of(track: Track, runs: Sequence[Run]) -> list[Limit]:
-    """Every limit of the track; the largest value is unknown where one seed's is."""
-    limits = track.limits
-    measured: list[tuple[str, str, float, Callable[[Run], float | None]]] = [
-        ("code and model", "bytes", limits.artifact_bytes, artifact_bytes),
-        ("training", "s", limits.train_seconds, lambda r: r.train_seconds.value if r.train_seconds else None),
-        ("training and calibration", "s", limits.train_seconds, train_and_calibration),
-        ("evaluation, all passes scored from the artifact", "s", limits.eval_seconds, lambda r: r.eval_seconds),
-    ]
-    rows = []
-    for what, unit, allowed, measure in measured:
-        values = [(v, r.seed.value if r.seed else None) for r in runs if (v := measure(r)) is not None]
-        known = values and len(values) == len(runs)
-        largest, seed = max(values, key=lambda x: x[0]) if known else (None, None)
-        rows.append(Limit(what, unit, allowed, largest, seed))
-    return rows
+def artifact_bytes(run: Run) -> Sourced[int] | None:
+    """Bytes of code and model together: as the log gives them, else their sum."""
+    if run.artifact_bytes or not (run.model_bytes and run.code_bytes):
+        return run.artifact_bytes
+    return Sourced(run.model_bytes.value + run.code_bytes.value, run.model_bytes.at)
+
+
+def artifact_size(run: Run, limits: Limits) -> Measure:
+    """Code and model."""
+    size = artifact_bytes(run)
+    return Measure(
+        "code and model",
+        "bytes",
+        limits.artifact_bytes,
+        size.value if size else None,
+        seed=_seed(run),
+        evidence=_places(size),
+    )
+
+
+def training(run: Run, limits: Limits) -> Measure:
+    """The training timer."""
+    took = run.train_seconds
+    return _time("training", limits.train_seconds, took.value if took else None, run, limits, _places(took))
+
+
+def calibrated_training(run: Run, limits: Limits) -> Measure:
+    """The training timer, and the pass over training data that calibrates the quantisation: both count as training."""
+    took, calibration = run.train_seconds, run.calibration_seconds
+    seconds = None
+    if took and (calibration or not run.calibration):
+        seconds = took.value + (calibration.value if calibration else 0.0)
+    places = _places(took, calibration)
+    return _time("training and calibration", limits.train_seconds, seconds, run, limits, places)
+
+
+def evaluation(run: Run, limits: Limits) -> Measure:
+    """All passes that are scored from the artifact."""
+    passes = [s for s in run.stages if s.kind != "pre-quant"]
+    return Measure(
+        "evaluation, all passes scored from the artifact",
+        "s",
+        limits.eval_seconds,
+        run.eval_seconds,
+        limits.grace_seconds,
+        math.fsum(s.eval_seconds or 0.0 for s in passes if s.diagnostic),
+        _seed(run),
+        tuple(s.at for s in passes),
+    )
+
+
+MEASURES: tuple[Callable[[Run, Limits], Measure], ...] = (artifact_size, training, calibrated_training, evaluation)
+
+
+def measures_of(run: Run, limits: Limits) -> list[Measure]:
+    """A run beside every limit, in the order of `MEASURES`."""
+    return [measure(run, limits) for measure in MEASURES]
+
+
+def worst_measures(runs: Sequence[Run], limits: Limits) -> list[Measure]:
+    """Of every limit the run that decides: one that misses it, else one that is unknown, else the largest value."""
+    columns = zip(*(measures_of(run, limits) for run in runs or [Run(Path())]), strict=True)  # without runs: unknown
+    return [max(column, key=lambda m: (-WORST_FIRST.index(m.status), m.value or 0.0)) for column in columns]
+
+
+def _time(
+    what: str, limit: float, seconds: float | None, run: Run, limits: Limits, places: tuple[Evidence, ...]
+) -> Measure:
+    return Measure(what, "s", limit, seconds, limits.grace_seconds, seed=_seed(run), evidence=places)
+
+
+def _seed(run: Run) -> int | None:
+    return run.seed.value if run.seed else None
+
+
+def _places(*values: Sourced[int] | Sourced[float] | None) -> tuple[Evidence, ...]:
+    return tuple(v.at for v in values if v)

@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pgolf.audit.measures import Measure
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.record.progress import Progress
@@ -144,10 +145,8 @@ class Board:
         if p.val_bpb is not None:
             yield Text("val_bpb", "dim"), Text(f"{p.val_bpb:.5f}"), Text()
         if self.limits:
-            megabytes = None if p.artifact_bytes is None else p.artifact_bytes / 1e6
-            yield budget("size", megabytes, self.limits.artifact_bytes / 1e6, "MB", 3)
-            yield budget("train", p.train_seconds, self.limits.train_seconds, "s")
-            yield budget("eval", p.eval_seconds, self.limits.eval_seconds, "s")
+            for name, measure in zip(("size", "train", "eval"), p.measures(self.limits), strict=True):
+                yield budget(name, measure)
 
 
 def signed(difference: float) -> str:
@@ -155,14 +154,15 @@ def signed(difference: float) -> str:
     return f"{difference:+.4f}".replace("-", "−")
 
 
-def budget(name: str, used: float | None, allowed: float, unit: str, digits: int = 0) -> tuple[RenderableType, ...]:
-    """A line with how much of a limit is used; empty where nothing is known yet."""
-    if used is None:
+def budget(name: str, used: Measure) -> tuple[RenderableType, ...]:
+    """A line with how much of a limit is used, yellow inside the grace, red beyond it; empty where nothing is known."""
+    if used.value is None:
         return Text(name, "dim"), Text("–", "dim"), Text()
-    over = used > allowed
-    bar = ProgressBar(allowed, min(used, allowed), width=BAR, complete_style="red" if over else "cyan")
-    text = f"{used:.{digits}f} of {allowed:.{digits}f} {unit}"
-    return Text(name, "dim"), bar, Text(text, "red" if over else "none")
+    bar_style, style = {"fail": ("red", "red"), "warn": ("yellow", "yellow")}.get(used.status, ("cyan", "none"))
+    bar = ProgressBar(used.limit, min(used.value, used.limit), width=BAR, complete_style=bar_style)
+    megabytes = f"{used.value / 1e6:.3f} of {used.limit / 1e6:.3f} MB"
+    text = megabytes if used.unit == "bytes" else f"{used.value:.0f} of {used.limit:.0f} s"
+    return Text(name, "dim"), bar, Text(text, style)
 
 
 def time_left(p: Progress, reference: Progress | None) -> str:

@@ -7,7 +7,7 @@ decided is written into the attempt's folder before the run is ended: whoever co
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
@@ -18,6 +18,7 @@ from pgolf.evidence.plan import Rule
 from pgolf.files import write_json
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
+from pgolf.pace import projected_end
 from pgolf.record.progress import Progress
 from pgolf.tracks import EarlyStop, Limits
 from pgolf.trainer.config import Config
@@ -55,19 +56,21 @@ class Judge:
         return None
 
     def _limits(self, p: Progress) -> Iterator[str]:
-        limits, policy = self.limits, self.policy
-        if p.artifact_bytes is not None and p.artifact_bytes > limits.artifact_bytes:
-            yield f"code and model are {p.artifact_bytes:,} bytes, over the limit of {limits.artifact_bytes:,}"
-        for what, used, projected, allowed in (
-            ("training", p.train_seconds, None if self.capped else training_to_come(p, policy), limits.train_seconds),
-            ("evaluation", p.eval_seconds, evaluation_to_come(p, policy), limits.eval_seconds),
+        size, training, evaluation = p.measures(self.limits)
+        if size.status == "fail":
+            yield f"code and model are {size.value:,} bytes, over the limit of {size.limit:,}"
+        for measure, end in (
+            (training, None if self.capped else training_end(p, self.policy)),
+            (evaluation, evaluation_end(p, self.policy)),
         ):
-            if used is not None and used > allowed + limits.grace_seconds:
-                yield f"{what} has taken {used:,.1f} s, over the limit of {allowed:g} s"
-            elif projected is not None and projected > allowed * (1 + policy.over_share) + limits.grace_seconds:
+            # a projection has to be further over: it errs
+            to_come = replace(measure, value=end, limit=measure.limit * (1 + self.policy.over_share))
+            if measure.status == "fail":
+                yield f"{measure.what} has taken {measure.value:,.1f} s, over the limit of {measure.limit:g} s"
+            elif to_come.status == "fail":
                 yield (
-                    f"{what} is going to take about {projected:,.0f} s, over the limit of {allowed:g} s "
-                    f"({p.stage} {p.done:,} of {p.total:,} after {used or 0.0:,.1f} s)"
+                    f"{measure.what} is going to take about {end:,.0f} s, over the limit of {measure.limit:g} s "
+                    f"({p.stage} {p.done:,} of {p.total:,} after {measure.value or 0.0:,.1f} s)"
                 )
 
     def _losses(self, p: Progress) -> Iterator[str]:
@@ -98,26 +101,25 @@ class Judge:
         return max(float(np.quantile(losses, self.policy.quantile)) for losses in (at_step, at_second) if losses)
 
 
-def training_to_come(p: Progress, policy: EarlyStop) -> float | None:
-    """Seconds that all of its steps will have taken, at the pace of the last half of those that were logged; None while
-    that is too early to say. A trainer's layer loops only make later steps slower."""
+def training_end(p: Progress, policy: EarlyStop) -> float | None:
+    """Seconds that all steps will have taken, at the pace of the last half of those that were logged; None while that
+    is too early to say. A trainer's layer loops only make later steps slower."""
     if p.stage != "train" or len(p.curve) < 3 or p.curve[-1][0] < policy.after_share * p.total:
         return None
-    step, _, seconds = p.curve[-1]
-    earlier, _, then = p.curve[len(p.curve) // 2 - 1]
-    return seconds + (seconds - then) / (step - earlier) * (p.total - step)
+    half, last = p.curve[len(p.curve) // 2 - 1], p.curve[-1]
+    return projected_end((half[2], half[0]), (last[2], last[0]), p.total)
 
 
-def evaluation_to_come(p: Progress, policy: EarlyStop) -> float | None:
+def evaluation_end(p: Progress, policy: EarlyStop) -> float | None:
     """Seconds that the passes over the artifact will have taken when the running one is done; None while that is too
     early to say. Passes that have not begun are not in it."""
     if not p.scoring or p.stage not in p.first:
         return None
-    then, before = p.first[p.stage]
-    if p.done - before < policy.after_share * p.total:
+    first = p.first[p.stage]
+    if p.done - first[1] < policy.after_share * p.total:
         return None
-    pace = (p.heard - then) / (p.done - before)
-    return sum(p.passes.values()) + (p.heard - then) + pace * (p.total - p.done)
+    end = projected_end(first, (p.heard, p.done), p.total)
+    return None if end is None else sum(p.passes.values()) + end - first[0]
 
 
 def incomparable(standing: StandingRecord | None, config: Config, bytes_per_token: float) -> str | None:

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from pgolf.audit.measures import Measure
 from pgolf.data.shards import write_shard
 from pgolf.describe import describe
 from pgolf.errors import BadInput, RunFailed
@@ -22,7 +23,8 @@ def check_size(request: Request, code_bytes: int) -> int:
     """Projected bytes of code and model; RunFailed if they are over the track's cap."""
     track = request.track
     total = code_bytes + describe(request.knobs).artifact_bytes_projected
-    if total > (cap := track.limits.artifact_bytes):
+    cap = track.limits.artifact_bytes
+    if Measure("code and model", "bytes", cap, total).status == "fail":
         raise RunFailed(
             f"the artifact would have about {total:,} bytes, {total - cap:,} over the {cap:,} of track {track.name}; "
             "make the model smaller or its integers narrower"

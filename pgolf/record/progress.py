@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pgolf.audit.measures import Measure
 from pgolf.evidence.run import stage_kind
+from pgolf.pace import projected_end
+from pgolf.tracks import Limits
 
 
 @dataclass
@@ -99,6 +102,14 @@ class Progress:
             return None
         return sum(self.passes.values()) + (self.heard - self.begun[self.stage] if self.scoring else 0.0)
 
+    def measures(self, limits: Limits) -> tuple[Measure, Measure, Measure]:
+        """Code and model, training (with calibration, once that is over) and evaluation so far, beside their limits."""
+        return (
+            Measure("code and model", "bytes", limits.artifact_bytes, self.artifact_bytes),
+            Measure("training", "s", limits.train_seconds, self.train_seconds, limits.grace_seconds),
+            Measure("evaluation", "s", limits.eval_seconds, self.eval_seconds, limits.grace_seconds),
+        )
+
     def left(self, finished: "Progress | None" = None) -> float | None:
         """Seconds still to go: of the whole run if there is a finished one to compare with, else of the current
         stage; None if not even that can be told."""
@@ -109,8 +120,7 @@ class Progress:
             start = finished.begun[self.stage]
             end = min((t for t in finished.begun.values() if t > start), default=finished.heard)
             reached = start + self.fraction * (end - start)
-            pace = self.heard / reached if reached else 1.0
-            return max(0.0, finished.heard * pace - self.elapsed)
-        if not self.fraction or self.heard <= begun:
-            return None
-        return max(0.0, (self.heard - begun) / self.fraction - (self.elapsed - begun))
+            ends = projected_end((0.0, 0.0), (self.heard, reached), finished.heard) if reached else finished.heard
+        else:
+            ends = projected_end((begun, 0), (self.heard, self.done), self.total) if self.total else None
+        return None if ends is None else max(0.0, ends - self.elapsed)

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from pgolf import __version__
 from pgolf.audit.audit import Audit
 from pgolf.audit.checks import Check, Status
-from pgolf.audit.measures import Limit, limits_of
+from pgolf.audit.measures import Measure, worst_measures
 from pgolf.files import write_atomic
 from pgolf.report import figures
 from pgolf.report import page as report
@@ -66,9 +66,9 @@ class Row:
         return None if std is None else float(t_quantile(0.975, n - 1)) * std / math.sqrt(n)
 
     @cached_property
-    def limits(self) -> list[Limit]:
-        """Code and model, training, with calibration, evaluation."""
-        return limits_of(self.audit.track, self.audit.runs)
+    def limits(self) -> list[Measure]:
+        """Code and model, training, with calibration, evaluation: the seed that decides."""
+        return worst_measures(self.audit.runs, self.audit.track.limits)
 
     def checks(self, status: Status) -> list[Check]:
         """The checks that came out so."""
@@ -87,7 +87,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Board:
+class Leaderboard:
     """The records of one track, best first; those without a score last."""
 
     track: Track
@@ -104,12 +104,12 @@ class Board:
         return figures.as_svg(figures.frontier(dated), label) if len(dated) > 1 else None
 
 
-def boards(audits: Sequence[Audit], beside: Path) -> list[Board]:
+def leaderboards(audits: Sequence[Audit], beside: Path) -> list[Leaderboard]:
     """One a track, the one with most records first."""
     tracks = {a.track.name: a.track for a in audits}
     rows = [Row(a, beside) for a in audits]
     made = [
-        Board(
+        Leaderboard(
             track, sorted((r for r in rows if r.audit.track.name == name), key=lambda r: (r.mean or math.inf, r.name))
         )
         for name, track in tracks.items()
@@ -121,7 +121,7 @@ def page(title: str, audits: Sequence[Audit], beside: Path) -> str:
     """The archive as a page; its one script, which sorts, is allowed by its hash."""
     script = (files("pgolf.report") / "templates" / "sort.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    context = {"title": title, "boards": boards(audits, beside), "script": Markup(script), "digest": digest}
+    context = {"title": title, "leaderboards": leaderboards(audits, beside), "script": Markup(script), "digest": digest}
     return render("archive.html.j2", version=__version__, **context)
 
 

@@ -18,7 +18,7 @@ from pgolf.audit.differences import (
     knob_differences,
     stage_differences,
 )
-from pgolf.audit.measures import Limit, limits_of
+from pgolf.audit.measures import Measure, worst_measures
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt, Plan, read_plans
 from pgolf.evidence.probes import PROBES, Probed, read_probes
@@ -130,16 +130,9 @@ class Report:
         return knob_differences(ours, self.standing.hyperparameters) if self.standing else []
 
     @property
-    def limits(self) -> list[Limit]:
-        """The track's limits, and what was used of them."""
-        return limits_of(self.track, self.runs)
-
-    def state(self, limit: Limit) -> Status:
-        """Whether a limit is kept, missed inside the grace, or missed."""
-        if limit.margin is None:
-            return "unknown"
-        grace = self.track.limits.grace_seconds if limit.unit == "s" else 0.0
-        return "pass" if limit.margin >= 0 else "warn" if -limit.margin <= grace else "fail"
+    def limits(self) -> list[Measure]:
+        """The track's limits, each beside the seed that decides."""
+        return worst_measures(self.runs, self.track.limits)
 
     @property
     def hashes(self) -> list[tuple[str, int | None, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table
 
-from pgolf.audit.measures import Limit
+from pgolf.audit.measures import Measure
 from pgolf.ledger import SeedScore
 from pgolf.report.render import code, escape
 from pgolf.report.verdict import Verdict
@@ -71,6 +71,7 @@ def verdict_markdown(verdict: Verdict, scores: Sequence[SeedScore], where: Path)
     """The verdict for a page: what speaks against it, the seeds, the comparison, the checks by outcome, the files."""
     lines = [f"# {'A record' if verdict.positive else 'No record'}", ""]
     lines += [f"- {escape(reason)}" for reason in verdict.reasons]
+    lines += [f"- warning: {escape(warning)}" for warning in verdict.warnings]
     rows = seed_rows(scores)
     lines += ["", *_markdown([list(row) for row in rows[:1]] + [list(row.values()) for row in rows])]
     if verdict.comparison:
@@ -86,11 +87,13 @@ def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     return [head, "|---" * len(rows[0]) + "|", *body]
 
 
-def seed_news(score: SeedScore, limits: Sequence[Limit]) -> str:
-    """A finished seed in a line, and the limits that it misses."""
-    missed = [f"{m.what} {m.largest:,.1f} of {m.allowed:,.0f} {m.unit}" for m in limits if (m.margin or 0) < 0]
+def seed_news(score: SeedScore, limits: Sequence[Measure]) -> str:
+    """A finished seed in a line, the limits that it misses, and those that it crosses inside the grace."""
     text = f"seed {score.seed} is done: val_bpb {score.val_bpb:.5f}"
-    return f"{text}; LIMIT MISSED: {', '.join(missed)}" if missed else text
+    for word, status in (("LIMIT MISSED", "fail"), ("warning", "warn")):
+        if found := [f"{m.what} {m.said}" for m in limits if m.status == status]:
+            text += f"; {word}: {', '.join(found)}"
+    return text
 
 
 def verdict_news(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
@@ -98,4 +101,4 @@ def verdict_news(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
     mean = sum(s.val_bpb for s in scores) / len(scores)
     said = verdict.comparison.verdict if verdict.comparison else "not compared"
     text = f"{'A RECORD' if verdict.positive else 'no record'}: val_bpb {mean:.5f} over {len(scores)} seeds, {said}"
-    return "\n".join([text, *(f"- {reason}" for reason in verdict.reasons)])
+    return "\n".join([text, *(f"- {r}" for r in verdict.reasons), *(f"- warning: {w}" for w in verdict.warnings)])

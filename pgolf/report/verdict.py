@@ -19,7 +19,7 @@ from pgolf.audit.differences import (
     knob_differences,
     stage_differences,
 )
-from pgolf.audit.measures import Limit, limits_of
+from pgolf.audit.measures import Measure, worst_measures
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import read_entry
 from pgolf.evidence.plan import Attempt, Plan
@@ -115,6 +115,11 @@ class Verdict:
     checks: tuple[Check, ...]
     reasons: tuple[str, ...]
 
+    @property
+    def warnings(self) -> list[str]:
+        """The checks that warn, a sentence each: a time inside the grace, for one. They stop no record."""
+        return [f"{c.id}: {c.message}" for c in self.checks if c.status == "warn"]
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -130,7 +135,7 @@ class Draft:
     knobs: list[KnobDifference]
     stages: list[StageDifference]
     unadapted: StageDifference | None
-    limits: list[Limit]
+    limits: list[Measure]
     sections: list[tuple[str, list[Statement]]]
     flags: dict[str, bool | None]
     artifacts: dict[int, str]  # SHA-256 by seed
@@ -228,7 +233,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         knobs=knobs,
         stages=stages,
         unadapted=before_adaptation(stages),
-        limits=limits_of(inputs.track, runs),
+        limits=worst_measures(runs, inputs.track.limits),
         sections=compliance.sections(facts),
         flags=compliance.flags(facts),
         artifacts={r.seed: sha256_file(r.artifact) for r in inputs.runs},

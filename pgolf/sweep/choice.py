@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pgolf.audit.measures import Measure
 from pgolf.errors import RunFailed
 from pgolf.stats.sample import Sample
 from pgolf.stats.student import t_cdf
@@ -18,7 +19,7 @@ from pgolf.tracks import Limits
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a candidate has to keep: the track's limits less the margins asked for. Seconds, bytes."""
+    """What a candidate has to keep: the track's limits less the margins asked for, without a grace. Seconds, bytes."""
 
     eval_seconds: float
     artifact_bytes: int
@@ -27,11 +28,13 @@ class Bounds:
         """Why a trial does not count, or None."""
         if trial.state != "scored" or trial.val_bpb is None:
             return trial.reason or trial.state
-        if trial.eval_seconds is None or trial.artifact_bytes is None:
+        evaluation = Measure("evaluation", "s", self.eval_seconds, trial.eval_seconds)
+        size = Measure("code and model", "bytes", self.artifact_bytes, trial.artifact_bytes)
+        if "unknown" in (evaluation.status, size.status):
             return "its log does not give its time and size"
-        if trial.eval_seconds > self.eval_seconds:
+        if evaluation.status == "fail":
             return f"{trial.eval_seconds:.1f} s of evaluation, {self.eval_seconds:g} allowed"
-        if trial.artifact_bytes > self.artifact_bytes:
+        if size.status == "fail":
             return f"{trial.artifact_bytes:,} bytes, {self.artifact_bytes:,} allowed"
         return None
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from pgolf.audit.audit import audit_folders, record_folders
 from pgolf.cli import app
-from pgolf.report.leaderboard import boards, page
+from pgolf.report.leaderboard import leaderboards, page
 
 T_2 = 4.302652729911275  # Student's t for 97.5 % at 2 degrees of freedom, from a table
 
@@ -45,7 +45,7 @@ def read(archive: Path) -> tuple[str, Reader]:
 
 
 def test_best_first_and_unknown_last(archive):
-    (board,) = boards(audit_folders(record_folders(archive)), archive)
+    (board,) = leaderboards(audit_folders(record_folders(archive)), archive)
     assert [r.name[11:] for r in board.rows] == ["One", "Good", "Worse", "None"]
     good = board.rows[1]
     assert good.mean == pytest.approx(mean(BPB.values()))

@@ -3,6 +3,7 @@
 The logs are of six real runs of the trainer at a toy size: three `new` ones, and three `old` ones to beat.
 """
 
+import html
 import json
 import re
 import shlex
@@ -13,14 +14,19 @@ import pytest
 
 from pgolf import tracks
 from pgolf.audit.audit import audit
+from pgolf.audit.measures import measures_of
 from pgolf.errors import BadInput
 from pgolf.evidence.logs import read_run
 from pgolf.evidence.plan import Attempt, make_plan
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.files import sha256_file
-from pgolf.ledger import from_runs
+from pgolf.ledger import from_runs, seed_score
+from pgolf.record.early_stop import Judge
+from pgolf.record.progress import Progress
+from pgolf.report.leaderboard import Row
 from pgolf.report.submission import judge, write
-from pgolf.report.verdict import RecordInputs, SeedRun
+from pgolf.report.tables import seed_news, verdict_markdown, verdict_news
+from pgolf.report.verdict import RecordInputs, SeedRun, describe
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 SEEDS = (42, 314, 999)
@@ -291,3 +297,87 @@ def test_probes_of_another_artifact_prove_nothing(inputs, tmp_path):
     probes = probes_of(inputs, tmp_path)
     inputs.train_gpt.write_bytes(b"!" * CODE_BYTES)
     assert "what was probed is not what this record has made (SHA-256)" in judge(replace(inputs, probes=probes)).reasons
+
+
+def taking(inputs: RecordInputs, folder: Path, what: str, seconds: float) -> RecordInputs:
+    """The same record, but its second seed's training and calibration, or its evaluation, took so long."""
+    run = inputs.runs[1]
+    log, events = run.log.read_text(), run.events.read_text()
+    if what == "training":
+        ms = round(
+            1000 * (seconds - json.loads(next(e for e in events.splitlines() if '"calibration"' in e))["seconds"])
+        )
+        log = re.sub(r"(training_done.* train_time: )\d+ms", rf"\g<1>{ms}ms", log)
+        events = re.sub(r'("event": "stop".*"train_ms": )\d+', rf"\g<1>{ms}", events)
+    else:
+        passes = [json.loads(e) for e in events.splitlines() if '"stage": "quantized' in e]
+        ms = round(1000 * seconds) - sum(e["eval_ms"] for e in passes[:-1])
+        log = re.sub(r"(quantized_ttt val_loss.* eval_time:)\d+ms", rf"\g<1>{ms}ms", log)
+        events = re.sub(r'("stage": "quantized_ttt".*"eval_ms": )\d+', rf"\g<1>{ms}", events)
+    paths = folder / "edited.log", folder / "edited.events.jsonl"
+    for path, text in zip(paths, (log, events), strict=True):
+        path.write_text(text)
+    return replace(inputs, runs=(inputs.runs[0], replace(run, log=paths[0], events=paths[1]), inputs.runs[2]))
+
+
+@pytest.mark.parametrize(
+    ("what", "seconds", "status"),
+    [
+        ("training", 599.9, "pass"),
+        ("training", 600.05, "warn"),
+        ("training", 600.5, "warn"),
+        ("training", 601.01, "fail"),
+        ("evaluation", 600.5, "warn"),
+        ("evaluation", 601.01, "fail"),
+    ],
+)
+def test_verdict_flag_statement_page_audit_news_and_board_agree_on_a_limit(inputs, tmp_path, what, seconds, status):
+    inputs = taking(inputs, tmp_path, what, seconds)
+    check, flag, number = {
+        "training": ("train-plus-calibration-seconds", "train_under_600s", 2),
+        "evaluation": ("eval-seconds", "eval_under_600s", 3),
+    }[what]
+    words = {"pass": "within", "warn": "inside the grace of 1 s", "fail": "over"}[status]
+    said = f"{seconds:.3f} s of 600 s, {words}"
+    verdict = judge(inputs)
+    folder = write(inputs, verdict, tmp_path / "out")
+    as_if = verdict if verdict.positive else replace(verdict, positive=True, reasons=())
+    entry = folder if verdict.positive else write(inputs, as_if, tmp_path / "as if")
+    draft = describe(inputs, entry)
+    # the verdict and the audit
+    assert next(c for c in verdict.checks if c.id == check).status == status
+    assert verdict.positive == (status != "fail")
+    assert [r.split(":")[0] for r in verdict.reasons if "seconds" in r][-1:] == [check] * (status == "fail")
+    assert any(check in w and words in w for w in verdict.warnings) == (status == "warn")
+    # the flags of submission.json: true to the letter, and none contradicts the verdict
+    flags_said = {"pass": {flag: True}, "warn": {f"{flag}_plus_1s_grace": True}, "fail": {flag: False}}[status]
+    assert {k: v for k, v in draft.flags.items() if k.startswith(flag)} == flags_said
+    if verdict.positive:
+        assert json.loads((folder / "submission.json").read_text())["compliance"] == draft.flags
+    # the README and the page: the table of limits, and the compliance statement
+    readme, page = (folder / "README.md").read_text(), html.unescape((folder / "report.html").read_text())
+    row = next(line for line in readme.splitlines() if re.match(rf"\| {what}(?! \(s\))", line))
+    assert [cell.strip() for cell in row.split("|")[3:7:3]] == [f"{seconds:.3f}", words]
+    meter = re.search(rf"<th scope=\"row\">{what}(?! \(s\)).*?small (\w+)\">[\d.]+ %, ([^<]*)<", page, re.S)
+    assert meter and meter.groups() == (status, words)
+    times = next(many for title, many in draft.sections if title == "Time")
+    holds, sentence = next((s.holds, s.text) for s in times if f"{seconds:.3f}" in s.text)
+    assert holds == (status != "fail")
+    assert sentence in re.sub(r"\s+", " ", page)
+    assert (f"**yes** — {sentence.split('(')[0]}" in readme.replace("\\", "")) == (status != "fail")
+    assert ("grace of 1 s, a warning" in sentence) == (status == "warn")
+    # what a chat, Prefect and the archive's page say
+    run = read_run(inputs.runs[1].log)
+    news = seed_news(seed_score(run), measures_of(run, inputs.track.limits))
+    assert ("LIMIT MISSED" in news) == (status == "fail")
+    assert (said in news) == (status != "pass")
+    for text in (verdict_news(verdict, [seed_score(run)]), verdict_markdown(verdict, [seed_score(run)], folder)):
+        assert text.startswith(("A RECORD", "# A record")) == (status != "fail")
+        assert (f"- warning: {check}" in text.replace("\\", "")) == (status == "warn")
+    assert Row(audit(entry, inputs.track, inputs.standing), tmp_path).limits[number].status == status
+    # and of the running seed: the board, and the rule that ends it
+    progress = Progress()
+    progress.feed(inputs.runs[1].events.read_text())
+    assert progress.measures(inputs.track.limits)[number - 1].status == status
+    ended = Judge(("limits",), inputs.track.limits, inputs.track.early_stop)(progress)
+    assert (ended is not None) == (status == "fail")

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pgolf import tracks
-from pgolf.audit.measures import limits_of
+from pgolf.audit.measures import measures_of
 from pgolf.evidence.logs import read_run
 from pgolf.ledger import load, seed_score
 from pgolf.report.tables import seed_news, seed_table, verdict_markdown, verdict_news
@@ -55,9 +55,9 @@ def test_news_of_a_seed_names_the_limits_that_it_misses() -> None:
     run = read_run(RECORDED / "new" / "42" / "train.log")
     track = tracks.load("cpu_smoke")
     score = seed_score(run)
-    assert seed_news(score, limits_of(track, [run])) == f"seed 42 is done: val_bpb {score.val_bpb:.5f}"
+    assert seed_news(score, measures_of(run, track.limits)) == f"seed 42 is done: val_bpb {score.val_bpb:.5f}"
     tight = replace(track, limits=replace(track.limits, artifact_bytes=1000))
-    assert "LIMIT MISSED: code and model" in seed_news(score, limits_of(tight, [run]))
+    assert "LIMIT MISSED: code and model" in seed_news(score, measures_of(run, tight.limits))
 
 
 def test_news_of_the_verdict_says_why_not() -> None:

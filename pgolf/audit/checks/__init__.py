@@ -16,9 +16,10 @@ from pgolf.audit.checks.limits import (
     train_seconds,
 )
 from pgolf.audit.checks.previous import attribution, delta_disclosed
-from pgolf.audit.checks.review import Check, CheckFunction, Findings, Review, Status
+from pgolf.audit.checks.review import Check, CheckFunction, Findings, Review
 from pgolf.audit.checks.runs import log_complete, loss_bpb_consistent, required_files, same_config, same_data
 from pgolf.audit.checks.seeds import seed_count, seed_matches_name, seeds_distinct
+from pgolf.audit.measures import Status
 
 __all__ = ["CHECKS", "Check", "Review", "Status", "run_check", "run_checks"]
 

@@ -7,7 +7,8 @@ from statistics import median
 
 import numpy as np
 
-from pgolf.audit.checks.review import Findings, Review, Status
+from pgolf.audit.checks.review import Findings, Review
+from pgolf.audit.measures import Status
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.run import Evidence, Stage
 from pgolf.stats.comparison import format_p

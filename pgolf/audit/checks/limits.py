@@ -1,37 +1,38 @@
 """The limits of the track: bytes, seconds, hardware."""
 
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pgolf.audit.checks.review import Findings, Review, Status
+from pgolf.audit import measures
+from pgolf.audit.checks.review import Findings, Review
+from pgolf.audit.measures import Measure, Status
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.run import Run, Sourced
+from pgolf.tracks import Limits
 
 
 def artifact_bytes(review: Review, findings: Findings) -> str:
     """Code and model add up to the size that the log gives, under the cap, and to what is claimed."""
-    cap = review.track.limits.artifact_bytes
-    totals: list[Sourced[int]] = []
+    limits, totals = review.track.limits, []
     for run in review.runs:
-        total, model, code = run.artifact_bytes, run.model_bytes, run.code_bytes
-        if model and code and total and model.value + code.value != total.value:
-            text = f"code {code.value:,} + model {model.value:,} bytes are not the {total.value:,} that it says"
-            findings.fail(f"{review.name_of(run)}: {text}", code, model, total)
-        if model and code and not total:
-            total = Sourced(model.value + code.value, model.at)
+        logged, model, code = run.artifact_bytes, run.model_bytes, run.code_bytes
+        if model and code and logged and model.value + code.value != logged.value:
+            text = f"code {code.value:,} + model {model.value:,} bytes are not the {logged.value:,} that it says"
+            findings.fail(f"{review.name_of(run)}: {text}", code, model, logged)
+        size, total = measures.artifact_size(run, limits), measures.artifact_bytes(run)
         if not total:
             findings.unknown(f"{review.name_of(run)} gives no size of the artifact")
             continue
-        if total.value > cap:
-            findings.fail(
-                f"{review.name_of(run)}: {total.value:,} bytes, {total.value - cap:,} over the cap of {cap:,}", total
-            )
+        if size.status == "fail":
+            over = total.value - limits.artifact_bytes
+            text = f"{total.value:,} bytes, {over:,} over the cap of {limits.artifact_bytes:,}"
+            findings.fail(f"{review.name_of(run)}: {text}", total)
         totals.append(total)
     if (claim := review.entry.claims.artifact_bytes) and totals:
         _claimed_size(review, findings, claim, [t.value for t in totals])
     findings.show(*totals)
-    return f"at most {max((t.value for t in totals), default=0):,} bytes, code included; the cap is {cap:,}"
+    largest = max((t.value for t in totals), default=0)
+    return f"at most {largest:,} bytes, code included; the cap is {limits.artifact_bytes:,}"
 
 
 def _claimed_size(review: Review, findings: Findings, claim: Claim, totals: list[int]) -> None:
@@ -91,67 +92,58 @@ def _size_with_unix_newlines(review: Review, name: str) -> int:
 
 def train_seconds(review: Review, findings: Findings) -> str:
     """Training fits its limit by the log's own clock."""
-    times = [(r, r.train_seconds.value if r.train_seconds else None, r.train_seconds) for r in review.runs]
-    return _fits(review, findings, times, review.track.limits.train_seconds, "training")
+    return _fits(review, findings, measures.training, "training")
 
 
 def train_plus_calibration_seconds(review: Review, findings: Findings) -> str:
     """Training fits its limit together with the pass over training data that calibrates the quantisation."""
-    times: list[tuple[Run, float | None, Sourced[float] | None]] = []
     for run in review.runs:
-        train, calibration = run.train_seconds, run.calibration_seconds
-        findings.show(train)
-        if train and run.calibration and not calibration:
+        if run.train_seconds and run.calibration and not run.calibration_seconds:
             findings.unknown(f"{review.name_of(run)} calibrates, and does not say how long", run.calibration)
-        elif train:
-            times.append((run, train.value + (calibration.value if calibration else 0), calibration or train))
-        else:
-            times.append((run, None, None))
-    return _fits(review, findings, times, review.track.limits.train_seconds, "training and calibration")
+    return _fits(review, findings, measures.calibrated_training, "training and calibration")
 
 
-def _fits(
-    review: Review,
-    findings: Findings,
-    times: Sequence[tuple[Run, float | None, Sourced[float] | None]],
-    limit: float,
-    what: str,
-) -> str:
-    over: dict[Status, list[tuple[str, Sourced[float] | None]]] = {}
-    for run, seconds, at in times:
-        findings.show(at)
-        if seconds is None:
+def _fits(review: Review, findings: Findings, measure: Callable[[Run, Limits], Measure], what: str) -> str:
+    over: dict[Status, list[tuple[str, Measure]]] = {}
+    limit, longest = review.track.limits.train_seconds, 0.0
+    for run in review.runs:
+        m = measure(run, review.track.limits)
+        findings.show(*m.evidence)
+        longest = max(longest, m.value or 0.0)
+        if not run.train_seconds:
             findings.unknown(f"{review.name_of(run)} does not say how long {what} took")
-        elif seconds > limit:
-            status: Status = "warn" if seconds <= limit + review.grace else "fail"
-            over.setdefault(status, []).append((f"{seconds:.3f} s in {review.name_of(run)}", at))
-    for status, found_over in over.items():
-        grace = f", inside the grace of {review.grace:g} s" if status == "warn" else ""
-        texts, places = zip(*found_over, strict=True)
-        findings.add(status, f"{what} took more than {limit:g} s{grace}: {', '.join(texts)}", *places)
-    known = [s for _, s, _ in times if s is not None]
-    return f"{what} took at most {max(known, default=0):.3f} s of {limit:g} s"
+        elif m.status in ("warn", "fail"):
+            over.setdefault(m.status, []).append((f"{m.value:.3f} s in {review.name_of(run)}", m))
+    for status, found in over.items():
+        m = found[0][1]
+        grace = f", inside the grace of {m.grace:g} s" if m.in_grace else ""
+        texts = ", ".join(text for text, _ in found)
+        places = [m.evidence[-1] for _, m in found]
+        findings.add(status, f"{what} took more than {limit:g} s{grace}: {texts}", *places)
+    return f"{what} took at most {longest:.3f} s of {limit:g} s"
 
 
 def eval_seconds(review: Review, findings: Findings) -> str:
     """All passes that are scored from the artifact fit their limit together."""
-    limit, longest = review.track.limits.eval_seconds, (0.0, 0.0)
+    longest = (0.0, 0.0)
     for run, final in review.scored:
-        total, passes = run.eval_seconds, [s for s in run.stages if s.kind != "pre-quant"]
-        if total is None:
+        m = measures.evaluation(run, review.track.limits)
+        if m.value is None:
             findings.unknown(f"{review.name_of(run)} does not time its final pass", final)
             continue
-        claimed = total - math.fsum(s.eval_seconds or 0 for s in passes if s.diagnostic)
-        longest = max(longest, (total, final.eval_seconds or total))
-        findings.show(*passes)
-        over = f"{total - limit:.3f} s over {limit:g} s"
-        text = f"{review.name_of(run)}: the passes over the artifact took {total:.3f} s, {over}"
-        if claimed > limit:
-            findings.add("warn" if claimed <= limit + review.grace else "fail", text, *passes)
-        elif total > limit:
-            findings.warn(f"{text}; {claimed:.3f} s without those that it calls diagnostic", *passes)
+        longest = max(longest, (m.value, final.eval_seconds or m.value))
+        findings.show(*m.evidence)
+        if m.status == "pass":
+            continue
+        text = f"the passes over the artifact took {m.value:.3f} s, {m.value - m.limit:.3f} s over {m.limit:g} s"
+        if m.in_grace:
+            text += f", inside the grace of {m.grace:g} s"
+        elif m.status == "warn":
+            text += f"; {m.value - m.diagnostic:.3f} s without those that it calls diagnostic"
+        findings.add(m.status, f"{review.name_of(run)}: {text}", *m.evidence)
     if not review.scored:
         findings.unknown("no log has a final score")
+    limit = review.track.limits.eval_seconds
     return (
         f"the passes over the artifact took at most {longest[0]:.3f} s of {limit:g} s, the final one {longest[1]:.3f} s"
     )

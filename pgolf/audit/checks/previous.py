@@ -2,9 +2,10 @@
 
 import re
 
-from pgolf.audit.checks.review import Findings, Review, Status
+from pgolf.audit.checks.review import Findings, Review
 from pgolf.audit.checks.runs import EXPECTED_KNOB, knobs
 from pgolf.audit.differences import StageDifference, before_adaptation, knob_differences, stage_differences
+from pgolf.audit.measures import Status
 from pgolf.ledger import seed_score
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
+from pgolf.audit.measures import Status
 from pgolf.errors import BadInput
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.entry import Entry
@@ -15,7 +16,6 @@ from pgolf.stats.comparison import Comparison, compare
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.tracks import Track
 
-Status = Literal["pass", "warn", "fail", "unknown"]
 Place = Evidence | Sourced[Any] | Stage | Claim | None
 SEVERITY: tuple[Status, ...] = ("fail", "warn", "unknown")
 SAID, SHOWN = 8, 24  # findings that a message spells out, and lines that it points at
@@ -78,13 +78,12 @@ def _places(places: Iterable[Place]) -> list[Evidence]:
 class Review:
     """What the checks look at: an entry, the rules of its track, and the record that it wants to beat, if named.
 
-    `grace` seconds over a limit are a warning, not a failure. `comparison` is None where `no_comparison` says why.
+    `comparison` is None where `no_comparison` says why.
     """
 
     entry: Entry
     track: Track
     previous: StandingRecord | None = None
-    grace: float = 0.0
     comparison: Comparison | None = field(init=False, default=None)
     no_comparison: str = field(init=False, default="no previous record was named (--against)")
 
