@@ -10,6 +10,9 @@ on every CPU. Integers that share a curve are coded together, by the ANS coder o
 arXiv:2201.01741).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from pgolf.trainer.data import DataError
@@ -84,7 +87,9 @@ def _multiples(steps: np.ndarray, n: int) -> np.ndarray:
     return (np.rint(steps / multiple) * multiple).clip(-127, 127)
 
 
-def plan(t, u, v, a, b) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def plan(
+    t: np.ndarray, u: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray | np.uint8, np.ndarray, np.ndarray]:
     """⌊μ⌋ modulo 256, uint8 `[rows, cols]` or a scalar; the integers' places (flat) in the order of their curves, and
     how many integers each curve has."""
     width = (a[:, None].astype(np.int16) + b).clip(0, WIDTHS - 1)
@@ -108,7 +113,7 @@ def check_library() -> None:
         raise DataError("codec ans needs a library: pip install constriction") from None
 
 
-def coder(words: np.ndarray):
+def coder(words: np.ndarray) -> tuple[Any, list[Any]]:
     """The coder over these words, and the model of each curve."""
     from constriction import stream  # here, since only this codec needs it
 
@@ -130,11 +135,12 @@ def encode(matrices: list[np.ndarray]) -> tuple[bytes, bytes]:
             ends = np.cumsum(counts)
             for c in np.flatnonzero(counts)[::-1]:
                 ans.encode_reverse(symbols[ends[c] - counts[c] : ends[c]], models[c])
-        sides.append(b"".join(x.tobytes() for x in (np.int8([len(t)]), t, u, v, a, b)))
+        parts = (np.int8([len(t)]), t, u, v, a, b)  # type: ignore[arg-type]  # numpy's types know of scalars only
+        sides.append(b"".join(x.tobytes() for x in parts))
     return b"".join(reversed(sides)), ans.get_compressed().astype("<u4").tobytes()
 
 
-def decode(side: bytes, words: bytes, shapes: list[tuple[int, int]]) -> list[np.ndarray]:
+def decode(side: bytes, words: bytes, shapes: Sequence[Sequence[int]]) -> list[np.ndarray]:
     """The matrices of these shapes; ValueError for bytes that `encode` does not make."""
     ans, models = coder(np.frombuffer(words, "<u4").astype(np.uint32))
     left, matrices = np.frombuffer(side, np.int8), []

@@ -32,11 +32,11 @@ class Attention(nn.Module):
         if cfg.sparse_attn_gate_enabled:
             from pgolf.trainer.sparse_attn_gate import SparseGate
 
-            self.gate = SparseGate(cfg)
+            self.gate = SparseGate(cfg)  # type: ignore[assignment]  # a gate of another kind
         if cfg.gated_attn_enabled:
             from pgolf.trainer.gated_attn import GatedAttention
 
-            self.gate = GatedAttention(cfg)
+            self.gate = GatedAttention(cfg)  # type: ignore[assignment]
 
     def forward(self, n: Tensor, rope: Rope, first: int) -> Tensor:
         """n `[B, T, D]`, the branch input, to `[B, T − first, D]`: queries from position `first` on."""
@@ -59,7 +59,7 @@ class Attention(nn.Module):
             source = q.flatten(2) if self.cfg.attn_out_gate_src == "q" else n[:, first:]
             y = y * (2 * head_gates(source, self.gate))
         if self.cfg.sparse_attn_gate_enabled or self.cfg.gated_attn_enabled:
-            y = y * self.gate(n[:, first:])
+            y = y * self.gate(n[:, first:])  # type: ignore[operator]
         return self.proj(y.reshape(B, T - first, D))
 
     def attended(self, q: Tensor, k: Tensor, v: Tensor, rope: Rope, first: int) -> Tensor:

@@ -15,6 +15,7 @@ import hashlib
 import json
 import math
 import struct
+from typing import Any
 
 import brotli
 import numpy as np
@@ -46,7 +47,7 @@ def check_codec(codec: str) -> None:
         ans.check_library()
 
 
-def encode(tensors: Tensors, config: dict, codec: str = "brotli", lgwin: int = 24) -> bytes:
+def encode(tensors: Tensors, config: dict[str, Any], codec: str = "brotli", lgwin: int = 24) -> bytes:
     """The artifact of `tensors` (see `quantize.quantise`) and the model's `config`."""
     check_codec(codec)
     listed, matrices, halves = [], [], []
@@ -58,10 +59,10 @@ def encode(tensors: Tensors, config: dict, codec: str = "brotli", lgwin: int = 2
     if codec == "ans":
         from pgolf.trainer import ans
 
-        integers, words = ans.encode(matrices)
+        integers, words = ans.encode(matrices)  # type: ignore[assignment]  # another name takes more bytes, packed
     else:
-        integers, words = b"".join(q.tobytes() for q in matrices), b""
-    raw = integers + b"".join(halves)
+        integers, words = b"".join(q.tobytes() for q in matrices), b""  # type: ignore[assignment]
+    raw = integers + b"".join(halves)  # type: ignore[operator]
     packed = brotli.compress(raw, quality=11, lgwin=lgwin)
     facts = {"codec": codec, "config": config, "tensors": listed, "packed": len(packed), "raw": len(raw)}
     header = brotli.compress(json.dumps(facts, separators=(",", ":")).encode(), quality=11)
@@ -69,7 +70,7 @@ def encode(tensors: Tensors, config: dict, codec: str = "brotli", lgwin: int = 2
     return HEAD.pack(MAGIC, VERSION, len(header), len(packed + words), hashlib.sha256(body).digest()) + body
 
 
-def decode(blob: bytes) -> tuple[Tensors, dict]:
+def decode(blob: bytes) -> tuple[Tensors, dict[str, Any]]:
     """(tensors, config) of an artifact; ArtifactError for anything else, in bounded memory and time."""
     header, payload = _open(blob)
     codec, config, shapes, packed, raw_size = _read_header(header, len(payload))
@@ -94,7 +95,7 @@ def codec_of(blob: bytes) -> str:
     return _read_header(header, len(payload))[0]
 
 
-def _open(blob: bytes) -> tuple[dict, bytes]:
+def _open(blob: bytes) -> tuple[dict[str, Any], bytes]:
     """Header and payload, the checksum verified."""
     if len(blob) < HEAD.size or blob[:4] != MAGIC:
         raise ArtifactError(f"not an artifact: {len(blob)} bytes that begin with {bytes(blob[:4])!r}")
@@ -113,7 +114,7 @@ def _open(blob: bytes) -> tuple[dict, bytes]:
     return header, body[n_header:]
 
 
-def _read_header(header: dict, payload: int) -> tuple[str, dict, Shapes, int, int]:
+def _read_header(header: dict[str, Any], payload: int) -> tuple[str, dict[str, Any], Shapes, int, int]:
     """Codec, config, shapes, packed and unpacked size, each of them possible."""
     try:
         codec, config, packed, raw_size = (header[k] for k in ("codec", "config", "packed", "raw"))

@@ -6,6 +6,7 @@ Norms and rotary positions are float32 until they are rounded once; scores of at
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ class Norm(Function):
     """scale·x / RMS(x)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: float) -> Tensor:
         full = x.float()
         n = norms(full)
         ctx.save_for_backward(x, n)
@@ -46,7 +47,7 @@ class Norm(Function):
         return (full * (ctx.gain / n)).to(x.dtype)
 
     @staticmethod
-    def backward(ctx, g: Tensor):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...] | Tensor:
         x, n = ctx.saved_tensors
         dx, _ = norm_gradient(g.float(), x.float(), n, n.new_tensor(ctx.gain))
         return dx.to(x.dtype), None
@@ -56,7 +57,7 @@ class Turned(Function):
     """Heads `[B, T, H, E]` normed, times a gain a head, with rotary positions on their first dims."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, gain: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, gain: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         full = x.float()
         n = norms(full)
         gain = gain.float()[:, None] * math.sqrt(x.shape[-1])
@@ -66,7 +67,7 @@ class Turned(Function):
         return y.to(x.dtype)
 
     @staticmethod
-    def backward(ctx, g: Tensor):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...] | Tensor:
         x, n, gain, cos, sin = ctx.saved_tensors
         g = g.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         turn(g, cos, -sin)
@@ -91,7 +92,7 @@ class Causal(Function):
     """
 
     @staticmethod
-    def forward(ctx, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         T, E = q.shape[1::2]
         K = k.shape[2]
         q, k, v = by_key_head(q, K), by_key_head(k, K)[:, 0], by_key_head(v, K)[:, 0]
@@ -108,7 +109,7 @@ class Causal(Function):
         return by_position(y, len(q) // K)
 
     @staticmethod
-    def backward(ctx, g: Tensor):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...] | Tensor:
         q, k, v, *probabilities = ctx.saved_tensors
         B, E = len(g), g.shape[-1]
         g = by_key_head(g, len(k) // B)
@@ -140,7 +141,7 @@ class WithoutOwn(Function):
     """XSA: y − (y·v̂)v̂ for y `[B, T, K, H/K, E]` and v̂ = v / ‖v‖, v `[B, T, K, 1, E]`."""
 
     @staticmethod
-    def forward(ctx, y: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx: Any, y: Tensor, v: Tensor) -> Tensor:
         n = torch.linalg.vector_norm(v, dim=-1, keepdim=True, dtype=torch.float32).clamp_min_(1e-12)
         own = (v / n).to(v.dtype)
         dot = (y * own).sum(-1, keepdim=True)
@@ -148,7 +149,7 @@ class WithoutOwn(Function):
         return torch.addcmul(y, dot, own, value=-1)
 
     @staticmethod
-    def backward(ctx, g: Tensor):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...] | Tensor:
         y, v, n, own, dot = ctx.saved_tensors
         back = (g * own).sum(-1, keepdim=True)
         d_own = (g * dot).addcmul_(y, back).sum(3, keepdim=True).neg_()
@@ -160,12 +161,12 @@ class LeakySquare(Function):
     """leaky_relu(x, 0.5)², whose slope is 2x, for negative x a quarter of it."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return F.leaky_relu(x, 0.5).square_()
 
     @staticmethod
-    def backward(ctx, g: Tensor):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...] | Tensor:
         (x,) = ctx.saved_tensors
         return F.leaky_relu(x, 0.25).mul_(g).mul_(2)
 

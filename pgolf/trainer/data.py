@@ -7,7 +7,7 @@ PCG64(rank): one order for every seed, unless DATA_SEED says otherwise.
 """
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,7 @@ class Loader:
         self.rng = np.random.Generator(np.random.PCG64(rank if cfg.data_seed < 0 else [rank, cfg.data_seed + 1]))
         self._refill()
         self.pool = ThreadPoolExecutor(1)
-        self.ahead = None
+        self.ahead: Future[tuple[torch.Tensor, ...]] | None = None
 
     def _refill(self) -> None:
         """Cut every file anew: its sequences' starts, in the order in which they will be drawn."""
@@ -114,10 +114,10 @@ class Loader:
         rows = np.stack([self.files[f][s : s + self.length + 1] for f, s in drawn]).astype(np.int64)
         if rows.max() >= self.vocab_size:
             raise DataError(f"training token {rows.max()} does not fit VOCAB_SIZE {self.vocab_size}")
-        rows = torch.from_numpy(rows)
+        rows = torch.from_numpy(rows)  # type: ignore[assignment]  # from here on a tensor
         if self.device.type == "cuda":
-            rows = rows.pin_memory().to(self.device, non_blocking=True)
-        return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
+            rows = rows.pin_memory().to(self.device, non_blocking=True)  # type: ignore[attr-defined]
+        return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()  # type: ignore[attr-defined]
 
     def next(self) -> tuple[torch.Tensor, ...]:
         batch = self.ahead.result() if self.ahead else self._read()

@@ -60,7 +60,7 @@ def attend_within(bounds: Tensor, longest: int, q: Tensor, k: Tensor, v: Tensor)
     return (y[0] if isinstance(y, tuple) else y)[None]
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def one_by_one(bounds: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     sizes = [n for n in bounds.diff(prepend=bounds.new_zeros(1)).tolist() if n]
     segments = zip(*(x.split(sizes, 1) for x in (q, k, v)), strict=True)
@@ -95,7 +95,7 @@ class RowLoader(Loader):
                     f"{self.cfg.datasets_dir}: no training file holds {self.world} rows of {self.length + 1} tokens"
                 )
 
-    def draw(self) -> tuple[np.ndarray, int]:
+    def draw(self) -> tuple[np.ndarray, int]:  # type: ignore[override]  # `_read` is its only reader
         return next(self.rows)
 
     def _read(self) -> tuple[Tensor, ...]:

@@ -52,7 +52,7 @@ def search(cfg: Config, weights: dict[str, int], measure: Measure, room: float, 
         widths: dict[str, float] = {}
         for _ in range(8):
             before, widths = widths, {knob: round(max(least[knob], k), 4) for knob, k in wanted.items()}
-            found = replace(cfg, **widths)
+            found = replace(cfg, **widths)  # type: ignore[arg-type]  # knobs that are floats
             size, loss = measure(found)
             measured = "" if math.isnan(loss) else f" loss: {loss:.5f}"
             log(f"fit: {widths} projected: {size:.0f} of {room:.0f} bytes{measured}")
@@ -65,7 +65,7 @@ def search(cfg: Config, weights: dict[str, int], measure: Measure, room: float, 
     even, even_loss = sized(widths_of(cfg))
     benefit = {}
     for knob, n in weights.items():
-        _, loss = measure(replace(even, **{knob: COARSER * widths_of(even)[knob]}))
+        _, loss = measure(replace(even, **{knob: COARSER * widths_of(even)[knob]}))  # type: ignore[arg-type]
         benefit[knob] = 0.5 * math.log(n / max(loss - even_loss, 1e-9))
     if any(map(math.isnan, benefit.values())):
         return even
@@ -123,7 +123,8 @@ def fit_to_cap(
     `pack` makes an artifact of tensors, `code` is the bytes of code beside it.
     """
     rank, world, agree = (run.rank, run.world, run.agree) if run else (0, 1, float)
-    trial, kept, took = copy.deepcopy(model), {}, 0.0
+    trial, took = copy.deepcopy(model), 0.0
+    kept: dict[tuple[str, int, float, float], tuple[Tensor, Tensor]] = {}
     trial.looping = cfg.num_loops > 0
     deadline = time.perf_counter() + seconds
 
@@ -163,4 +164,4 @@ def fit_to_cap(
         if again == found:
             break
         found = again
-    return best[1:]
+    return best[1:]  # type: ignore[index]

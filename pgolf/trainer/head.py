@@ -1,5 +1,7 @@
 """The tied head and its loss, a few rows of logits at a time."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,7 +37,7 @@ class _HeadLoss(torch.autograd.Function):
     while they do, so nothing of size tokens × vocabulary is ever kept or computed twice."""
 
     @staticmethod
-    def forward(ctx, states: Tensor, embedding: Tensor, targets: Tensor, cap: float) -> Tensor:
+    def forward(ctx: Any, states: Tensor, embedding: Tensor, targets: Tensor, cap: float) -> Tensor:
         n, weight = len(states), embedding.to(states.dtype)
         loss = torch.zeros((), device=states.device)
         d_states = torch.empty_like(states)
@@ -58,7 +60,7 @@ class _HeadLoss(torch.autograd.Function):
         return loss / n
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d_states, d_weight = ctx.saved_tensors
         return d_states * grad.to(d_states.dtype), d_weight * grad.to(d_weight.dtype), None, None
 

@@ -6,12 +6,12 @@ import shutil
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 import torch.distributed as dist
@@ -68,7 +68,7 @@ class Run:
             print(text, flush=True)
             print(text, file=self.files[0])
 
-    def event(self, name: str, **facts) -> None:
+    def event(self, name: str, **facts: Any) -> None:
         if self.files:
             at = round(time.monotonic() - self.started, 3)
             print(json.dumps({"t": at, "event": name, **facts}), file=self.files[1])
@@ -98,7 +98,7 @@ class Run:
             missing = "Python.h"
         else:
             torch._dynamo.config.cache_size_limit = 64
-            return torch.compile(model, dynamic=False)
+            return torch.compile(model, dynamic=False)  # type: ignore[return-value]  # it acts as the model
         self.log(f"compile: no {missing} found, running eagerly")
         return model
 
@@ -130,7 +130,7 @@ class Training:
         self.cap = max(0.0, cfg.max_wallclock_seconds - cfg.gptq_reserve_seconds)
         if cfg.max_wallclock_seconds > 0 and not self.cap:
             raise DataError("GPTQ_RESERVE_SECONDS leaves nothing of MAX_WALLCLOCK_SECONDS")
-        self.pending = None  # (norm, event, step) of the step before, on a GPU
+        self.pending: tuple[Tensor, torch.cuda.Event | None, int] | None = None  # norm, event, step of the step before
 
     def fresh_loader(self) -> Loader:
         return Loader(self.cfg, self.run.rank, self.run.world, self.sequences, self.run.device)
@@ -153,7 +153,7 @@ class Training:
         self.before, self.since = self.elapsed(), None
 
     @contextmanager
-    def paused(self):
+    def paused(self) -> Iterator[None]:
         self.pause()
         yield
         self.since = time.perf_counter()
@@ -251,7 +251,7 @@ class Training:
         self.optimizer = Optimizer(self.banks, cfg, run.dtype, run.rank, run.world)
         self.loader = self.training_loader()
 
-    def train(self, validate) -> None:
+    def train(self, validate: Callable[[], tuple[float, float]]) -> None:
         """Train to ITERATIONS or the cap. `validate()` gives (val_loss, val_bpb) and is off the clock."""
         cfg, run = self.cfg, self.run
         if cfg.warmup_steps and not cfg.resume_from_ckpt:
@@ -274,9 +274,9 @@ class Training:
                 return self.stop("wallclock_cap" if capped else "iterations")
             frac = now / self.cap if self.cap else self.step / cfg.iterations
             self.maybe_loop(frac)
-            loss = self.train_step(frac)
+            loss = self.train_step(frac)  # type: ignore[assignment]  # a name of its own takes bytes, packed
             if self.step <= 5 or self.step % cfg.train_log_every == 0 or self.step == cfg.iterations:
-                self.log_step(loss)
+                self.log_step(loss)  # type: ignore[arg-type]
             run.progress("train", self.step, cfg.iterations)
             if cfg.checkpoint_every and self.step % cfg.checkpoint_every == 0:
                 with self.paused():
@@ -318,7 +318,7 @@ class Training:
             self.save_checkpoint()
 
     # --- checkpoints
-    def identity(self) -> list:
+    def identity(self) -> list[Any]:
         """What a checkpoint and the run that goes on from it must share: the model, and which batches come when."""
         cfg, shapes = self.cfg, [list(b.shape) for b in self.banks.values()]
         return [shapes, cfg.seed, cfg.data_seed, cfg.train_seq_len, self.run.world, self.accum, self.sequences]
@@ -328,7 +328,7 @@ class Training:
         state = {
             "identity": self.identity(),
             "weights": {k: b.detach() for k, b in self.banks.items()},
-            "ema": self.ema.average,
+            "ema": self.ema.average,  # type: ignore[union-attr]  # `train` has made it
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.elapsed(),
@@ -349,7 +349,7 @@ class Training:
         with torch.no_grad():
             for k, bank in self.banks.items():
                 bank.copy_(state["weights"][k])
-                self.ema.average[k].copy_(state["ema"][k])
+                self.ema.average[k].copy_(state["ema"][k])  # type: ignore[union-attr]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.before, self.raw.looping = state["step"], state["seconds"], state["looping"]
         self.loader.skip(self.step * self.accum)
@@ -371,7 +371,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 def code_bytes() -> int:
     """Bytes of the code that runs: the packed file, or all modules of the unpacked trainer."""
-    main = Path(sys.modules["__main__"].__file__)
+    main = Path(sys.modules["__main__"].__file__)  # type: ignore[arg-type]  # a trainer is a file
     return (
         sum(p.stat().st_size for p in main.parent.glob("*.py")) if main.name == "__main__.py" else main.stat().st_size
     )

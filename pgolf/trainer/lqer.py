@@ -71,7 +71,7 @@ def repairs(model: GPT, tensors: Tensors, cfg: Config, rank: int, world: int) ->
             error = errors[i, role]
             a, b = factors(error, cfg)
             if (error - product(a, b, *error.shape)).norm() < size[i, role]:
-                found[f"lqer.a.{i}.{role}"], found[f"lqer.b.{i}.{role}"] = (tuple(x.cpu() for x in h) for h in (a, b))
+                found[f"lqer.a.{i}.{role}"], found[f"lqer.b.{i}.{role}"] = (tuple(x.cpu() for x in h) for h in (a, b))  # type: ignore[assignment]  # pairs
     shared = [found]
     if world > 1:
         dist.broadcast_object_list(shared)
@@ -88,7 +88,8 @@ def repaired(tensors: Tensors) -> Tensors:
             names = [f"lqer.{side}.{i}.{role}" for side in "ab"]
             if unused.issuperset(names):
                 whole[role] = value = dense(whole[role])
-                value[i] += product(*(tensors[name] for name in names), rows, cols).to(value.device)
+                pair = (tensors[name] for name in names)
+                value[i] += product(*pair, rows, cols).to(value.device)  # type: ignore[call-arg, arg-type]
                 unused -= set(names)
     if unused:
         raise ArtifactError(f"factors of no matrix: {sorted(unused)}")

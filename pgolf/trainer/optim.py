@@ -6,6 +6,7 @@ and checkpoints touch a handful of tensors, and nothing is gathered or scattered
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -59,19 +60,19 @@ class Banks(dict[str, nn.Parameter]):
 
     def zero_grad(self) -> None:
         for bank in self.values():
-            bank.grad.zero_()
+            bank.grad.zero_()  # type: ignore[union-attr]  # `__init__` has made all
 
     def average_grads(self, world: int) -> None:
         """Mean of the gradients over ranks, in place."""
         if world > 1:
             for bank in self.values():
                 dist.all_reduce(bank.grad)
-                bank.grad /= world
+                bank.grad /= world  # type: ignore[operator, assignment]
 
     def clip_grads(self, max_norm: float) -> Tensor:
         """Joint clip over all parameters; gives the norm before it."""
         if max_norm <= 0:
-            return nn.utils.get_total_norm([b.grad for b in self.values()])
+            return nn.utils.get_total_norm([b.grad for b in self.values()])  # type: ignore[misc]
         return nn.utils.clip_grad_norm_(self.values(), max_norm)
 
 
@@ -125,7 +126,7 @@ class Muon:
         lr = self.cfg.matrix_lr * lr_mul
         for key, bank in self.banks.items():
             buffer = self.buffers[key][self.mine]
-            g = bank.grad[self.mine].to(buffer.dtype)
+            g = bank.grad[self.mine].to(buffer.dtype)  # type: ignore[index]
             buffer.mul_(momentum).add_(g)
             blend = g.add(buffer, alpha=momentum)
             if self.cfg.muon_row_normalize:
@@ -168,11 +169,11 @@ class Optimizer:
         self.adam.step()
         self.muon.step(lr_mul, momentum)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """Everything, on every rank (a collective call)."""
         return {"muon": self.muon.gathered(), "adam": self.adam.state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         for key, buffer in self.muon.buffers.items():
             buffer[self.muon.mine] = state["muon"][key][self.muon.mine]
         self.adam.load_state_dict(state["adam"])

@@ -36,8 +36,8 @@ class TwoLanes(nn.Module):
             block, r, p = blocks[i], self.resid[i].to(x.dtype), self.post[i].to(x.dtype)
             u = join(row, u)
             start = first if (row, i) == way[-1] else 0
-            attn = block.attention(block.mixed(u, x0), rope, start)
+            attn = block.attention(block.mixed(u, x0), rope, start)  # type: ignore[operator]  # blocks are Blocks
             u, v = u[:, start:], v[:, start:]
-            mlp = block.feed_forward(v)
+            mlp = block.feed_forward(v)  # type: ignore[operator]
             u, v = (r[lane] * x + p[0, lane] * attn + p[1, lane] * mlp for lane, x in enumerate((u, v)))
         return {"attn": u, "mlp": v}.get(self.final, (u + v) / 2)

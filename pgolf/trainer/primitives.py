@@ -74,7 +74,7 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     t, T = q.shape[1], k.shape[1]
     mask = None if t == T else torch.ones(t, T, dtype=torch.bool, device=q.device).tril(T - t)
     heads = (factor(x).transpose(1, 2) for x in (q, k, v))
-    y = F.scaled_dot_product_attention(*heads, mask, is_causal=mask is None, enable_gqa=True)
+    y = F.scaled_dot_product_attention(*heads, mask, is_causal=mask is None, enable_gqa=True)  # type: ignore[call-arg, misc, arg-type]
     return y.transpose(1, 2).to(q.dtype)
 
 

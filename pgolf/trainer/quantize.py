@@ -8,10 +8,11 @@ arXiv:2210.17323). SDClip sets the clip width to k standard deviations of the ro
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from pgolf.trainer.codec import ArtifactError, Tensors
 from pgolf.trainer.config import Config
@@ -32,15 +33,15 @@ class Hessians:
         for i, block in enumerate(model.blocks):
             for name, module in (
                 ("attn.c_q", block.attn),
-                ("attn.proj", block.attn.proj),
+                ("attn.proj", block.attn.proj),  # type: ignore[union-attr]  # a ModuleList says only that it has modules
                 ("mlp.fc", block.mlp),
-                ("mlp.proj", block.mlp.proj),
+                ("mlp.proj", block.mlp.proj),  # type: ignore[union-attr]
             ):
                 key = f"blocks.{i}.{name}.weight"
-                self.hooks.append(module.register_forward_pre_hook(self._taker(key)))
+                self.hooks.append(module.register_forward_pre_hook(self._taker(key)))  # type: ignore[union-attr]
         self.hooks.append(model.register_forward_hook(lambda m, args, out: self._add("tok_emb.weight", out)))
 
-    def _taker(self, key: str) -> Callable:
+    def _taker(self, key: str) -> Callable[[nn.Module, Any], None]:
         return lambda module, args: self._add(key, args[0])
 
     @torch.no_grad()
@@ -200,7 +201,7 @@ def quantise(
     rank: int,
     world: int,
     log: Callable[[str], object] = print,
-    kept: dict | None = None,
+    kept: dict[tuple[str, int, float, float], tuple[Tensor, Tensor]] | None = None,
 ) -> Tensors:
     """The artifact's tensors by role: layers stacked, `blocks.attn.c_q.weight` → (int8 `[L, r, c]`, fp16 `[L, r]`) for
     matrices above PASSTHROUGH_NUMEL elements, one fp16 tensor for the rest. Ranks share the matrices; every rank logs

@@ -129,7 +129,7 @@ def evaluate(
     device = torch.device("cpu")
     for start, losses, _ in scored:
         device = losses.device
-        loss += losses.double().sum()
+        loss += losses.double().sum()  # type: ignore[assignment]  # a tensor, so that nothing waits for a GPU
         n_bytes += int(sizes[start - 1 : start - 1 + len(losses)].sum())
         count += len(losses)
         progress(count, (len(tokens) - 1) // world)
