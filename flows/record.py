@@ -62,6 +62,7 @@ from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, at
 from pgolf.report.submission import judge, write, write_unfinished
 from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
 from pgolf.report.verdict import RecordInputs, Verdict
+from pgolf.requirements import packages_of
 from pgolf.trainer.config import Knob
 
 log = logging.getLogger("pgolf.record")
@@ -129,7 +130,7 @@ def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> in
         ranks = wanted.settings.runpod.rehearse.gpu_count or 1
     tiny = trial_environment(request.knobs, environment, ranks, folder / "data")
     trial = Job("preflight, seed", folder, record.folder / PROGRAM, tiny, ranks, retry_failed=True)
-    data = Data(folder / "data", hash_folder(folder / "data"))
+    data = Data(folder / "data", hash_folder(folder / "data"), packages_of(request.knobs))
     stop = threading.Event()
     with pods_of(record, elsewhere, data, stop, ranks, runs=1, rehearsal=True) as opened:
         run_seed(trial, request.seeds[0], stop, place=opened.place)
@@ -325,7 +326,8 @@ def train(
     stop = threading.Event()
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
     labels = [f"{job.name} {seed}" for job, seed in runs]
-    data = Data(record.dataset.data_dir, record.dataset.files)
+    packages = packages_of(record.request.knobs, record.request.baseline or {})
+    data = Data(record.dataset.data_dir, record.dataset.files, packages)
     place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
     track, per_token = record.request.track, record.dataset.val_bytes / record.dataset.val_tokens
     limits = track.limits

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +23,7 @@ from pgolf.notify import VARIABLE as WEBHOOK
 from pgolf.pods.places import KEY as RUNPOD_KEY
 from pgolf.pods.settings import read_settings
 from pgolf.presets import config_of, load
+from pgolf.requirements import packages_of
 from pgolf.tracks import Track
 from pgolf.trainer.data import DataError, shards
 
@@ -47,6 +50,7 @@ def examine(track: str, data_dir: Path, runs_dir: Path) -> list[Finding]:
     looks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _packages,
+        lambda: _trainer(rules),
         lambda: _torch(rules),
         _prefect,
         lambda: _disk(runs_dir),
@@ -79,6 +83,15 @@ def _packages() -> Iterator[Finding]:
             wrong.append(f"{need.name} {have}, wanted {need.specifier}")
     fix = "pip install --constraint constraints.txt --editable ." if wrong else ""
     yield Finding("packages", "missing" if wrong else "ok", "; ".join(wrong) or "all that pgolf needs", fix)
+
+
+def _trainer(track: Track) -> Iterator[Finding]:
+    """The packages that the trainer imports with the knobs of the track's preset."""
+    packages = packages_of(load(track.preset))
+    lacking = [text for text in packages if find_spec(Requirement(text).name) is None]
+    found = f"no {', '.join(lacking)}" if lacking else ", ".join(packages)
+    fix = shlex.join(["pip", "install", *lacking]) if lacking else ""
+    yield Finding(f"trainer ({Path(track.preset).stem})", "missing" if lacking else "ok", found, fix)
 
 
 def _torch(track: Track) -> Iterator[Finding]:

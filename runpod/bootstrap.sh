@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Checks that this machine is what was paid for: GPUs, driver, NCCL, disk and torch. Installs the trainer's small
-# packages where they are missing; a second run only looks. The last line is JSON: what was found.
+# packages where one is missing; a second run only looks. The last line is JSON: what was found.
 # Exit 1: the machine is not fit; the last line says why.
 #
 #   PYTHON           the interpreter that trainers run with
 #   GPUS, GPU_TYPES  how many, and of which types ('a|b'; empty: any); 0: none are needed
+#   PACKAGES         what trainers import beside torch, as pip takes it ('numpy constriction>=0.5,<0.6')
 #   MIN_FREE_GB, MIN_DISK_MB_S, MIN_TORCH
 #   CUDA             1: torch has to see these GPUs, and to sum over all of them by NCCL
 set -euo pipefail
@@ -40,7 +41,14 @@ awk "BEGIN { exit !($disk >= $MIN_DISK_MB_S) }" || unfit "the disk writes $disk 
 
 has() { "$PYTHON" -c "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))" "$@"; }
 has torch || unfit "$PYTHON has no torch"
-has numpy sentencepiece brotli || "$PYTHON" -m pip install --quiet numpy sentencepiece brotli || unfit "cannot install numpy, sentencepiece and brotli"
+read -ra packages <<<"$PACKAGES"
+lacking=()
+for package in "${packages[@]}"; do
+    has "${package%%[<>=~!]*}" || lacking+=("$package")
+done
+if ((${#lacking[@]} > 0)); then
+    "$PYTHON" -m pip install --quiet "${lacking[@]}" && has "${lacking[@]%%[<>=~!]*}" || unfit "cannot install ${lacking[*]}"
+fi
 
 "$PYTHON" - "$((CUDA ? GPUS : 0))" "$MIN_TORCH" "$driver" "$free_gb" "$disk" <<'PY'
 import json

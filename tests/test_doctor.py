@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pgolf import doctor
+from pgolf import doctor, tracks
 from pgolf.cli import app
 from pgolf.errors import BadInput
 
@@ -76,6 +76,18 @@ def test_requirement_that_is_not_met_is_named(tmp_path, monkeypatch):
     assert found.state == "missing" and "pip install" in found.fix
     assert "numpy" in found.found and "no no-such-package" in found.found
     assert not any(name in found.found for name in ("scipy", "tomli", "ruff"))
+
+
+def test_package_of_the_tracks_preset_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "constriction" else name)
+    track = tmp_path / "mine.toml"
+    track.write_text(
+        Path(tracks.__file__).with_name("cpu_smoke.toml").read_text().replace('"smoke"', '"smoke-frontier"')
+    )
+    found = {f.what: f for f in doctor.examine(str(track), tmp_path, tmp_path)}["trainer (smoke-frontier)"]
+    assert (found.state, found.found) == ("missing", "no constriction>=0.5,<0.6")
+    assert found.fix == "pip install 'constriction>=0.5,<0.6'"
+    assert findings(tmp_path)["trainer (smoke)"].state == "ok"
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/api", "http://[::1", "nonsense"])

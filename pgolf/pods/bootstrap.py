@@ -25,9 +25,13 @@ TIMEOUT_S = 900.0  # it may install packages
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a machine has to be: `gpus` of one of `gpu_types`, by the names that RunPod gives them ('' is any)."""
+    """What a machine has to be: `gpus` of one of `gpu_types`, by the names that RunPod gives them ('' is any).
+
+    `packages` are what trainers import there, as pip takes them; a machine that lacks one is given it.
+    """
 
     checks: Checks
+    packages: tuple[str, ...]
     gpus: int = 0
     gpu_types: tuple[str, ...] = ()
 
@@ -47,6 +51,7 @@ def prepare(machine: Machine, wanted: Wanted, root: Path, files: Mapping[str, st
         "PYTHON": machine.python,
         "GPUS": str(wanted.gpus),
         "GPU_TYPES": "|".join(wanted.gpu_types),
+        "PACKAGES": " ".join(wanted.packages),
         "MIN_FREE_GB": str(checks.min_free_gb),
         "MIN_DISK_MB_S": str(checks.min_disk_mb_s),
         "MIN_TORCH": checks.min_torch,

@@ -121,9 +121,9 @@ class Rental:
                 self.reached = self._reach()
                 threading.Thread(target=self._heartbeat, name=f"lease of {self.name}", daemon=True).start()
             if not self.known.get("ready"):
-                rent = self.rentals.rent
-                wanted = Wanted(self.rentals.settings.checks, self.rentals.gpus, rent.gpu_types)
-                facts = prepare(self.reached, wanted, self.rentals.data.root, self.rentals.data.files)
+                rentals, data = self.rentals, self.rentals.data
+                wanted = Wanted(rentals.settings.checks, data.packages, rentals.gpus, rentals.rent.gpu_types)
+                facts = prepare(self.reached, wanted, data.root, data.files)
                 self._note(ready=True, facts=facts)
                 log.info("%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in facts.items()))
             return self.reached

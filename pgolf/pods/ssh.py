@@ -13,16 +13,18 @@ from pgolf.pods.bootstrap import Wanted, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
 from pgolf.pods.remote import Slot, read_slot
 from pgolf.pods.settings import Inventoried, Ssh
+from pgolf.requirements import ALWAYS
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset to have on every machine: SHA-256 by path relative to `root`."""
+    """What seeds find on every machine: a dataset (SHA-256 by path relative to `root`) and Python packages."""
 
     root: Path
     files: Mapping[str, str]
+    packages: tuple[str, ...] = ALWAYS
 
 
 class Inventory:
@@ -71,7 +73,8 @@ class InventorySlot:
                 at = self.reached.address
                 if self.listed.host_key:
                     write_atomic(at.pins, f"[{at.host}]:{at.port} {self.listed.host_key}\n")
-                wanted = Wanted(self.settings.checks, self.listed.gpus, (self.listed.gpu,) if self.listed.gpu else ())
+                gpu_types = (self.listed.gpu,) if self.listed.gpu else ()
+                wanted = Wanted(self.settings.checks, self.data.packages, self.listed.gpus, gpu_types)
                 facts = prepare(self.reached, wanted, self.data.root, self.data.files)
                 write_json(self.path, {"name": self.name, "ready": True, "facts": facts})
         return self.reached

@@ -30,6 +30,7 @@ from pgolf.ledger import SeedScore, StandingRecord, from_runs, spreads, val_byte
 from pgolf.report import compliance
 from pgolf.report.compliance import Facts, Statement
 from pgolf.report.page import hardware_of
+from pgolf.requirements import packages_of
 from pgolf.stats.comparison import Comparison, compare
 from pgolf.tracks import Track
 
@@ -149,8 +150,9 @@ class Draft:
         version = f"=={torch.split('+')[0]}" if torch else ""
         settings = {"SEED": str(inputs.plans[-1].seeds[0]), **inputs.environment}
         start = "python" if inputs.nproc == 1 else f"torchrun --standalone --nproc_per_node={inputs.nproc}"
+        packages = packages_of({name: knob.value for name, knob in self.runs[0].hyperparameters.items()})
         return [
-            f"pip install torch{version} numpy sentencepiece brotli",
+            shlex.join(["pip", "install", f"torch{version}", *packages]),
             *([inputs.prepare] if inputs.prepare else []),
             " ".join([*(f"{k}={shlex.quote(v)}" for k, v in settings.items()), start, PROGRAM]),
         ]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,10 @@ def bootstrap(
     )
     smi.chmod(0o755)
     asked = {"PYTHON": sys.executable, "GPUS": "2", "GPU_TYPES": H100, "MIN_FREE_GB": "0.01", "MIN_DISK_MB_S": "0.1"}
-    env = {"PATH": f"{smi.parent}:{os.environ['PATH']}", "MIN_TORCH": "2.6", "CUDA": "0", **asked, **settings}
+    asked |= {"MIN_TORCH": "2.6", "CUDA": "0", "PACKAGES": "numpy brotli"}
+    env = {"PATH": f"{smi.parent}:{os.environ['PATH']}", **asked, **settings}
     done = subprocess.run(["bash", SCRIPT], cwd=tmp_path, env=env, capture_output=True, text=True)
-    lines = done.stdout.splitlines() + done.stderr.splitlines()
+    lines = done.stdout.splitlines() or done.stderr.splitlines()
     assert not list(tmp_path.glob(".disk.*"))
     return done.returncode, lines[-1]
 
@@ -64,3 +66,29 @@ def test_machine_that_is_not_what_was_paid_for(tmp_path: Path, gpus: list[str], 
 def test_gpus_that_torch_cannot_see_are_none(tmp_path: Path) -> None:
     code, said = bootstrap(tmp_path, [H100, H100], CUDA="1")
     assert (code, said) == (1, "unfit: torch sees 0 GPUs of 2")
+
+
+def wheel(folder: Path, name: str) -> None:
+    """A wheel of one empty module."""
+    facts = f"{name}-1.5.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-1.5-py3-none-any.whl", "w") as f:
+        f.writestr(f"{name}.py", "")
+        f.writestr(f"{facts}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        f.writestr(f"{facts}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        f.writestr(f"{facts}/RECORD", "")
+
+
+def test_package_that_is_missing_is_installed_once(tmp_path: Path) -> None:
+    wheel(tmp_path, "coder_of_a_test")
+    there = tmp_path / "site"
+    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_TARGET": str(there), "PYTHONPATH": str(there)}
+    for packages in ("numpy coder_of_a_test>=1,<2", "coder_of_a_test"):
+        code, said = bootstrap(tmp_path, [H100, H100], PACKAGES=packages, **pip)
+        assert code == 0, said
+        assert (there / "coder_of_a_test.py").exists()
+        (tmp_path / "coder_of_a_test-1.5-py3-none-any.whl").unlink(missing_ok=True)  # nothing to install it from again
+
+
+def test_package_that_cannot_be_installed_makes_a_machine_unfit(tmp_path: Path) -> None:
+    code, said = bootstrap(tmp_path, [H100, H100], PACKAGES="numpy coder_of_a_test>=1,<2", PIP_NO_INDEX="1")
+    assert (code, said) == (1, "unfit: cannot install coder_of_a_test>=1,<2")

@@ -30,6 +30,7 @@ from pgolf.pods.ssh import Data, Inventory
 from pgolf.presets import as_env
 from pgolf.record.early_stop import Judge
 from pgolf.record.seeds import EndedEarly, Job, TakenDown, attempts, run_seed
+from pgolf.requirements import packages_of
 
 pytestmark = pytest.mark.skipif(SSHD is None, reason=MISSING)
 TINY = Path(__file__).parents[1] / "flows"
@@ -253,6 +254,29 @@ def test_machine_that_is_not_what_it_should_be_is_refused(tmp_path: Path, sshd: 
         slot = Inventory(settings(sshd, key, **more), tmp_path / "pods", Data(tmp_path, {}), threading.Event()).slots[0]
         with pytest.raises(Unfit, match=found):
             slot.machine()
+
+
+def test_machine_that_lacks_the_codec_of_the_record_is_refused_before_a_seed_starts(
+    tmp_path: Path, sshd: Sshd, key: Path
+) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    hides = "import importlib.util as u; spec = u.find_spec\n"
+    (hidden / "sitecustomize.py").write_text(
+        f"{hides}u.find_spec = lambda name, *more: None if name == 'constriction' else spec(name, *more)\n"
+    )
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPIP_NO_INDEX=1 PYTHONPATH={hidden} exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    there = settings(sshd, key).model_copy(update={"python": str(python)})
+    for preset, fit in (("smoke-frontier", False), ("smoke", True)):
+        data = Data(tmp_path, {}, packages_of(presets.load(preset)))
+        slot = Inventory(there, tmp_path / preset, data, threading.Event()).slots[0]
+        if fit:
+            slot.machine()
+        else:
+            with pytest.raises(Unfit, match=r"unfit: cannot install constriction>=0\.5,<0\.6"):
+                slot.machine()
 
 
 @pytest.mark.parametrize(

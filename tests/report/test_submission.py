@@ -131,6 +131,18 @@ def test_readme_command_is_the_one_that_a_shell_reads(inputs, tmp_path):
     assert shlex.split(command) == ["SEED=42", "DATA_DIR=my data", "python", "train_gpt.py"]
 
 
+def test_readme_installs_what_the_codec_needs(inputs, tmp_path):
+    def with_ans(run: SeedRun) -> SeedRun:
+        log = tmp_path / f"{run.seed}.log"
+        log.write_text(run.log.read_text().replace("  compressor: brotli", "  compressor: ans"))
+        run.events.write_text(run.events.read_text().replace('"compressor": "brotli"', '"compressor": "ans"'))
+        return replace(run, log=log)
+
+    other = replace(inputs, runs=tuple(map(with_ans, inputs.runs)))
+    install = (written(other, tmp_path / "out") / "README.md").read_text().split("```bash\n")[1].splitlines()[0]
+    assert shlex.split(install)[3:] == ["numpy", "sentencepiece", "brotli", "constriction>=0.5,<0.6"]
+
+
 def test_writing_again_gives_the_same_bytes(inputs, tmp_path):
     verdict = judge(inputs)
     first = write(inputs, verdict, tmp_path / "out")
