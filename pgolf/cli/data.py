@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pgolf.cli.options import AsJson, DataDir, DatasetOut, Docs, TextField, examples
+from pgolf.cli.options import AsJson, DatasetOut, Docs, TextField, examples
 from pgolf.cli.output import progress_bar, show_rows
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ app.add_typer(caseops_app, name="caseops")
 
 @app.command()
 def pydocs(
-    data_dir: DataDir = Path("data"),
+    data_dir: Annotated[Path, typer.Option(help="Folder to make the dataset in, as pydocs-<hash>.")] = Path("data"),
     write_docs: Annotated[
         Path | None, typer.Option(help="File to write the documents to, as *.jsonl; no dataset is made.")
     ] = None,

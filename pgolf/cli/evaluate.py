@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pgolf.cli.options import AsJson, DatasetDir, Settings, examples, presets
+from pgolf.cli.options import AsJson, DatasetNear, Settings, examples, presets
 from pgolf.cli.output import stderr
 
 app = typer.Typer()
@@ -27,7 +27,7 @@ def evaluate(
         str | None, typer.Option(help="Preset to take knobs of evaluation from; default: none.", autocompletion=presets)
     ] = None,
     settings: Settings = None,
-    data_dir: DatasetDir = Path("data"),
+    data_dir: DatasetNear = Path("data"),
     split: Annotated[str, typer.Option(help="Split to score: val, or train for a look.")] = "val",
     tokens: Annotated[int | None, typer.Option(min=1, help="Number of first tokens to score; default: all.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -79,7 +79,7 @@ def probe(
         list[str] | None,
         typer.Option(help="Evaluator to run on the artifact; repeatable; default: those of the record."),
     ] = None,
-    data_dir: DatasetDir = Path("data"),
+    data_dir: DatasetNear = Path("data"),
     tokens: Annotated[Path | None, typer.Option(help="Shard to cut the streams from, for an evaluator.")] = None,
     length: Annotated[int | None, typer.Option(min=2, help="Positions in a stream, for an evaluator.")] = None,
     allow: Annotated[list[Path] | None, typer.Option(help="File that an evaluator may read; repeatable.")] = None,

@@ -67,6 +67,9 @@ DataDir = Annotated[
     Path, typer.Option(help="Folder that holds the datasets that pgolf makes; for another corpus, its dataset.")
 ]
 DatasetDir = Annotated[Path, typer.Option(help="The dataset: a folder with datasets/ and tokenizers/.")]
+DatasetNear = Annotated[
+    Path, typer.Option(help="The dataset: a folder with datasets/ and tokenizers/, or the folder above it.")
+]
 FolderName = Annotated[str | None, typer.Option("--id", help="Folder in --runs-dir; default: made of the inputs.")]
 DatasetOut = Annotated[Path, typer.Option(help="Folder for the dataset.")]
 LedgerOut = Annotated[Path | None, typer.Option(help="Folder to write to; default: the ledger that pgolf ships.")]

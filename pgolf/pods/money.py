@@ -1,4 +1,4 @@
-"""What rented pods cost a record: from the files of its slots, so that no restart forgets a cent."""
+"""What rented pods cost a record, read from the files of its slots: no restart forgets a cent."""
 
 import threading
 import time

@@ -55,7 +55,7 @@ class Slot(Protocol):
 
 
 class Slots(Protocol):
-    """Where a record's machines come from."""
+    """The source of a record's machines."""
 
     def before(self) -> list[Slot]:
         """The machines that an earlier process of this record took and that still exist."""

@@ -1,4 +1,4 @@
-"""What a sweep tries: a candidate is a few knobs that differ from the base, and needs only part of a run.
+"""The candidates of a sweep: each is a few knobs that differ from the base, and needs only part of a run.
 
 Knobs of evaluation need the base's artifact (EVAL_ONLY), those of quantisation its last checkpoint (RESUME_FROM_CKPT),
 all others a training of their own.
@@ -29,7 +29,7 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """How a person reads it."""
+        """The candidate in words."""
         return ",".join(f"{name.upper()}={text}" for name, text in self.settings) or "base"
 
     @property
@@ -80,7 +80,7 @@ def space(
 
     Raises
     ------
-    BadInput : see `candidate`; nothing asked for; a file that is none.
+    BadInput : see `candidate`; no candidate is asked for; the file is invalid.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Which candidate wins, and what may be said of it after choosing.
+"""Choose the winning candidate, and say what may be claimed of it after choosing.
 
-The lowest of many scores on one split is low partly by luck, so it is no result: the winner is run again on seeds named
-before the sweep began, and that is reported. What can be said of the sweep's own score is said against the standing
-record, corrected for the number of tries.
+The lowest of many scores on one split is low partly by luck, so it is not a result: the winner is run again on seeds
+named before the sweep began, and those scores are reported. The sweep's own score is tested against the standing
+record, with a correction for the number of tries.
 """
 
 import math
@@ -19,7 +19,7 @@ from pgolf.tracks import Limits
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a candidate has to keep: the track's limits less the margins asked for, without a grace. Seconds, bytes."""
+    """The bounds of a candidate: the track's limits less the margins asked for, without a grace. Seconds, bytes."""
 
     eval_seconds: float
     artifact_bytes: int
@@ -88,7 +88,7 @@ class Luck:
 
 
 def luck(choice: Choice, standing: Sample) -> Luck | None:
-    """What the sweep's own score says against the standing record; None where its seeds give no spread.
+    """Test the sweep's own score against the standing record; None if the record's seeds give no spread.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is asked of a sweep, checked before anything is started or written."""
+"""Check what is asked of a sweep or an ablation before anything is started or written."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ def plan_sweep(
     checkpoint: str | None,
     confirm_seeds: Sequence[int] | None,
 ) -> SweepPlan:
-    """The sweep that is asked for.
+    """Check the sweep that is asked for, and return its plan.
 
     Raises
     ------
@@ -45,7 +45,9 @@ def plan_sweep(
     """
     request = check_request(track, preset, confirm_seeds, knobs)
     if seed in request.seeds:
-        raise BadInput(f"seed {seed} is one of those that confirm ({', '.join(map(str, request.seeds))}): name another")
+        raise BadInput(
+            f"seed {seed} is one of the seeds that confirm ({', '.join(map(str, request.seeds))}): name another"
+        )
     tried = space(request.knobs, grid, listed, Path(space_file) if space_file else None)
     return SweepPlan(request, seed, tried, _check_given(tried, artifact, checkpoint))
 
@@ -64,7 +66,7 @@ def _check_given(tried: Sequence[Candidate], artifact: str | None, checkpoint: s
         if candidate.needs == "checkpoint" and artifact:
             raise BadInput(f"{candidate.label}: changes quantisation, which takes --checkpoint and not an artifact")
     if artifact:
-        open_artifact(given["artifact"])  # refuses what is none
+        open_artifact(given["artifact"])  # refuses a file that is not an artifact
     if checkpoint and not zipfile.is_zipfile(checkpoint):
         raise BadInput(f"{checkpoint}: not a checkpoint of the trainer, which torch saves as a zip archive")
     return given

@@ -1,4 +1,4 @@
-"""What a person reads of a sweep: chosen and reported are two things, and kept apart."""
+"""The reports of a sweep and an ablation; they keep the score that was chosen and the score to report apart."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from pgolf.sweep.trials import Trial
 
 
 def sweep_markdown(choice: Choice, kept: Bounds, luck: Luck | None, confirmed: str) -> str:
-    """The report of a sweep. `confirmed` is what the fresh seeds said, or the command that asks them."""
+    """The report of a sweep. `confirmed` is the result of the fresh seeds, or the command that runs them."""
     winner = choice.winner
     lines = [
         "# Sweep",

@@ -1,8 +1,8 @@
-"""One candidate to its score on a pod: only the part of a run that it needs, and never twice.
+"""Run one candidate to its score on a pod: only the part of a run that it needs, and never twice.
 
 base/<seed>/attempt-<n>/             the training that all candidates of a seed share
 trials/<key>/<seed>/attempt-<n>/     a candidate's pod
-trials/<key>/<seed>.json             what came of it; the base's, too, as key 'base'
+trials/<key>/<seed>.json             its result; the base's, too, as key 'base'
 """
 
 import logging
@@ -32,9 +32,9 @@ SLACK = 0.25  # of what is left: an estimate that is over by less may be wrong
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a candidate. Times are seconds, sizes bytes (code and model); None is unknown.
+    """The result of a candidate. Times are seconds, sizes bytes (code and model); None is unknown.
 
-    'stopped': it was bound to miss the limit on evaluation, by `reason`; 'failed': by itself.
+    'stopped': it was bound to miss the limit on evaluation, as `reason` says; 'failed': the run itself failed.
     """
 
     settings: Mapping[str, str]
@@ -57,8 +57,8 @@ class Trial:
 class Bench:
     """Where candidates are tried: a folder, the program and environment that all share, a place for pods.
 
-    `given`: a finished artifact or checkpoint instead of a training here. `eval_limit`: seconds of evaluation from
-    which on a candidate is out; None for none.
+    `given`: a finished artifact or checkpoint instead of a training here. `eval_limit`: seconds of evaluation over
+    which a candidate is stopped; None for no limit.
     """
 
     folder: Path
@@ -71,7 +71,7 @@ class Bench:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def known(self, candidate: Candidate, seed: int) -> Trial | None:
-        """What came of a candidate, if it has been tried."""
+        """The result of a candidate; None if it has not been tried."""
         path = self._result(candidate, seed)
         if not path.exists():
             return None
@@ -89,7 +89,7 @@ class Bench:
         return self.folder / "trials" / candidate.key / f"{seed}.json"
 
     def run(self, candidate: Candidate, seed: int, watch: Callable[[Progress], None] = lambda progress: None) -> Trial:
-        """Try a candidate, or say what came of it before.
+        """Try a candidate, or return the result that it has.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Bench:
         return trial
 
     def _job(self, candidate: Candidate, seed: int) -> Job:
-        """What a pod runs: all of it, from the base's checkpoint, or from its artifact."""
+        """The job of a pod: the whole run, or the part from the base's checkpoint or artifact on."""
         environment = {**self.environment, **{name.upper(): text for name, text in candidate.settings}}
         job = Job(candidate.label, self.folder / "trials" / candidate.key, self.program, environment, self.nproc)
         needs = candidate.needs
@@ -132,7 +132,7 @@ class Bench:
             return job
         source = self.given.get(needs) or self._base(seed) / (ARTIFACT if needs == "artifact" else CHECKPOINT)
         if not source.is_file():
-            raise BadInput(f"{candidate.label}: needs {source}, and there is none")
+            raise BadInput(f"{candidate.label}: needs {source}, which is missing")
         knob = "EVAL_ONLY" if needs == "artifact" else "RESUME_FROM_CKPT"
         return replace(job, environment={**environment, knob: GIVEN[needs]}, given={GIVEN[needs]: source})
 
@@ -181,7 +181,7 @@ class Clock:
             self.ended.set()  # what has not begun is not begun
 
     def watching(self, watch: Callable[[Progress], None]) -> Callable[[Progress], None]:
-        """`watch`, with an eye on the clock."""
+        """`watch`, and look at the clock at each call."""
 
         def look(progress: Progress) -> None:
             watch(progress)
@@ -198,8 +198,8 @@ class Clock:
 def hopeless(progress: Progress, limit: float) -> float | None:
     """Seconds that all passes over the artifact will take together, if they are bound to miss `limit`; else None.
 
-    Counts the stages that have begun: what is still to come can only add. Nothing is said before PATIENCE of the limit
-    has gone by, or of an estimate that is over by less than SLACK of what is left.
+    Counts the stages that have begun; further ones only add. None before PATIENCE of the limit has gone by, or while
+    the estimate is over the limit by less than SLACK of what is left.
     """
     passes = {stage: at for stage, at in progress.begun.items() if stage.startswith("quantized")}
     if progress.stage not in passes:

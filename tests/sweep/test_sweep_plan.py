@@ -29,7 +29,7 @@ def test_seeds_that_confirm_are_the_tracks_or_those_named(tmp_path):
     [
         ({"grid": ["MATRIX_LR=0.1"]}, "a sweep trains once"),
         ({"grid": ["MATRIX_BITS=5"], "artifact": "artifact"}, "takes --checkpoint"),
-        ({"seed": 42}, "one of those that confirm"),
+        ({"seed": 42}, "one of the seeds that confirm"),
         ({"artifact": "none"}, "none: no such file"),
         ({"artifact": "empty"}, "not an artifact"),
         ({"checkpoint": "empty"}, "not a checkpoint"),
