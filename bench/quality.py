@@ -29,17 +29,17 @@ from rich.progress import Progress
 from scipy import stats
 
 from pgolf import presets
-from pgolf.audit.differences import STAGES
 from pgolf.data.pydocs import build
 from pgolf.data.shards import write_shard
 from pgolf.evidence.run import stage_kind
 from pgolf.files import write_json
 from pgolf.knobs import of_part
+from pgolf.stages import LABELS, SWITCHES
 from pgolf.trainer.data import open_shard
 
 ROOT = Path(__file__).parent.parent
 ADAPTATION = of_part("adaptation")
-SCORED_LATER = {"sliding_window_enabled": False, "ttt_enabled": False}
+SCORED_LATER = dict.fromkeys(SWITCHES, False)
 
 
 @dataclass
@@ -119,7 +119,7 @@ def measure(table: Table, data_dir: Path, pool: ThreadPoolExecutor, bar: Progres
     def scores(job: tuple[dict, int]) -> dict[str, float]:
         knobs, seed = job
         folder, before = trained[job_name(knobs, seed)]
-        if not knobs.get("sliding_window_enabled", True) and not knobs.get("ttt_enabled", True):
+        if not any(knobs.get(switch, True) for switch in SWITCHES):
             bar.advance(task)
             return before
         return before | done(knobs, seed, folder / "final_model.int6.ptz")[1]
@@ -140,7 +140,7 @@ def interval(values: np.ndarray) -> dict[str, float]:
 def summary(variant: str, seeds: list[int], scores: list[dict], reference: list[dict]) -> dict:
     """One row: each stage's values and interval, and the paired difference from the reference's."""
     result: dict = {"variant": variant, "seeds": seeds, "stages": {}}
-    for stage in STAGES:
+    for stage in LABELS:
         if not all(stage in s for s in scores):
             continue
         values = np.array([s[stage] for s in scores])
@@ -160,8 +160,8 @@ def shown(x: dict[str, float] | None, sign: str = "") -> str:
 
 def markdown(rows: list[dict]) -> str:
     """The rows as a table; the last column is the difference at the last stage."""
-    stages = [s for s in STAGES if any(s in r["stages"] for r in rows)]
-    head = " | ".join(["| variant", *(STAGES[s] for s in stages), "difference |"])
+    stages = [s for s in LABELS if any(s in r["stages"] for r in rows)]
+    head = " | ".join(["| variant", *(LABELS[s] for s in stages), "difference |"])
     lines = [head, "|---|" + "---:|" * (len(stages) + 1)]
     for i, row in enumerate(rows):
         cells = [shown(row["stages"].get(s)) for s in stages]

@@ -23,12 +23,13 @@ import torch
 from torch import Tensor
 
 from pgolf import presets
+from pgolf.artifact import EVALUATORS
 from pgolf.legality.streams import synthetic
-from pgolf.trainer.adapt import ttt
+from pgolf.stages import BY_MODE
 from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.model import GPT
 from pgolf.trainer.phased_ttt import phased
-from pgolf.trainer.score import Scored, fixed, sliding
+from pgolf.trainer.score import Scored
 
 # 'small' is the public trainer's measured configuration; chunks are shorter, so that a short stream has four
 SIZES = {
@@ -54,12 +55,13 @@ def one_by_one(model: GPT, tokens: Tensor) -> Iterator[Scored]:
     return phased(model, tokens)
 
 
-SIDES: dict[str, tuple[Callable, Callable]] = {
-    "fixed": (fixed, plain.fixed),
-    "sliding": (sliding, plain.sliding),
-    "ttt": (ttt, plain.ttt),
-    "phased": (phased, one_by_one),
+PLAIN: dict[str, Callable] = {
+    "fixed": plain.fixed,
+    "sliding": plain.sliding,
+    "ttt": plain.ttt,
+    "phased": one_by_one,
 }
+SIDES = {mode: (evaluator, PLAIN[mode]) for mode, evaluator in EVALUATORS.items()}
 
 
 def random_model(cfg: Config, dtype: torch.dtype) -> GPT:
@@ -81,9 +83,9 @@ def losses(evaluator: Callable, model: GPT, tokens: Tensor) -> Tensor:
 
 
 def stream(mode: str, tokens: int, cfg: Config) -> Tensor:
-    """Text without sense; for `phased` of documents."""
+    """Text without sense; of documents for an evaluator that scores them one by one."""
     text = synthetic(0, tokens + 1, cfg.vocab_size)
-    if mode == "phased":
+    if BY_MODE[mode].by_document:
         lengths = torch.randint(2, DOCUMENT, (tokens,), generator=torch.Generator().manual_seed(0))
         text[lengths.cumsum(0).clamp(max=tokens)] = BOS
     return text

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -22,22 +23,18 @@ from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import sha256_file
 from pgolf.knobs import EVALUATION, KNOBS, PLACES
 from pgolf.pace import projected_end
-from pgolf.trainer.adapt import ttt
+from pgolf.stages import BY_MODE
 from pgolf.trainer.caseops import SideCar
 from pgolf.trainer.codec import ArtifactError, Tensors, decode
 from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, Knob, parse_knob
 from pgolf.trainer.data import DataError, load_validation, open_shard, shards, tokens_sha256
 from pgolf.trainer.model import GPT
-from pgolf.trainer.phased_ttt import phased
 from pgolf.trainer.quantize import restore
-from pgolf.trainer.score import Scored, evaluate, fixed, sliding
+from pgolf.trainer.score import Scored, evaluate
 from pgolf.trainer.token_bytes import TokenBytes
 
 EVALUATORS: dict[str, Callable[..., Iterator[Scored]]] = {
-    "fixed": fixed,
-    "sliding": sliding,
-    "ttt": ttt,
-    "phased": phased,
+    mode: resolve_name(stage.function) for mode, stage in BY_MODE.items()
 }
 
 

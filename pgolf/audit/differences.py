@@ -9,8 +9,7 @@ from typing import Literal
 
 from pgolf.evidence.run import OF_THE_RUN
 from pgolf.ledger import SeedScore
-
-STAGES = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "sliding window", "ttt": "adapted (TTT)"}
+from pgolf.stages import LABELS, LEARNING, OF_THE_ARTIFACT
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def stage_differences(new: Sequence[SeedScore], old: Sequence[SeedScore]) -> lis
     ours, theirs = [_by_kind(s) for s in new], [_by_kind(s) for s in old]
     rows = [
         StageDifference(kind, label, _all(kind, theirs), _all(kind, ours))
-        for kind, label in (*STAGES.items(), ("other", "other"))
+        for kind, label in {**LABELS, "other": "other"}.items()
     ]
     return [r for r in rows if r.old or r.new]
 
@@ -107,8 +106,7 @@ def _all(kind: str, scores: Sequence[Mapping[str, float]]) -> tuple[float, ...]:
 
 def before_adaptation(stages: Sequence[StageDifference]) -> StageDifference | None:
     """The last stage before adaptation that both records scored from the artifact, if the final one is adapted."""
-    kinds = [s.kind for s in stages if s.gain is not None]
-    if "ttt" not in kinds:
+    if not any(s.kind in LEARNING for s in stages if s.gain is not None):
         return None
-    rows = [s for s in stages if s.gain is not None and s.kind in ("quantized", "sliding")]
+    rows = [s for s in stages if s.gain is not None and s.kind in OF_THE_ARTIFACT - LEARNING]
     return rows[-1] if rows else None

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pgolf.cli.options import AsJson, DatasetNear, Settings, examples, presets
 from pgolf.cli.output import stderr
+from pgolf.stages import BY_MODE
 
 app = typer.Typer()
 
@@ -22,7 +23,7 @@ app = typer.Typer()
 )
 def evaluate(
     artifact: Annotated[Path, typer.Argument(help="An artifact: a final_model.int6.ptz.")],
-    mode: Annotated[str, typer.Option(help="Evaluator: fixed, sliding, ttt or phased.")] = "sliding",
+    mode: Annotated[str, typer.Option(help=f"Evaluator: {', '.join(BY_MODE)}.")] = "sliding",
     preset: Annotated[
         str | None, typer.Option(help="Preset to take knobs of evaluation from; default: none.", autocompletion=presets)
     ] = None,

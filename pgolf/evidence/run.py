@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from pgolf.knobs import OF_ONE_RUN
+from pgolf.stages import BY_NAME, StageKind
 
 T = TypeVar("T")
 
@@ -30,7 +31,6 @@ OF_THE_RUN = OF_ONE_RUN | {
     "distributed",
 }
 
-StageKind = Literal["pre-quant", "quantized", "sliding", "ttt", "other"]
 ProblemKind = Literal["not-finite", "error", "unfinished", "events"]
 
 
@@ -159,6 +159,8 @@ class Run:
 
 def stage_kind(name: str) -> StageKind:
     """What the stage that an author called `name` measures."""
+    if name in BY_NAME:
+        return BY_NAME[name].kind
     words = re.sub(r"[\W_]+", " ", name.lower())
     words = re.sub(r"\bpre ttt\b|\bno ttt\b|\bwithout ttt\b", "", words)
     if re.search(r"\bpre ?quant|\bunquant|\bdequantized fp", words):

@@ -33,6 +33,7 @@ from pgolf.legality.subject import Subject
 from pgolf.legality.watch import Evaluator
 from pgolf.pack import pack, unpack
 from pgolf.presets import as_env
+from pgolf.stages import BY_MODE, BY_NAME, SWITCHES, modes_of
 from pgolf.trainer.caseops import SideCar, side_cars
 from pgolf.trainer.codec import codec_of, decode
 from pgolf.trainer.config import BOS, MODEL_KNOBS, Knob
@@ -40,8 +41,6 @@ from pgolf.trainer.model import GPT
 from pgolf.trainer.phased_ttt import blocks_of, documents, phased
 from pgolf.trainer.score import Scored
 
-STAGES = {"quantized": "fixed", "quantized_sliding_window": "sliding", "quantized_ttt": "ttt"}
-STAGES |= {"quantized_ttt_phased": "phased"}
 CHUNKS = 4  # whole chunks of adaptation in a stream, so that there are as many borders
 # Of phased adaptation: documents are cut short, so that a stream has batches and phases; and the most of some knobs
 DOCUMENTS, DOCUMENT = 40, 100
@@ -92,12 +91,11 @@ def probe_artifact(
     text = load_tokens(opened.cfg)
     length = min(len(text) - 1, CHUNKS * opened.cfg.ttt_chunk_tokens + window // 2 + 11)
     notes = [f"{name.upper()} {getattr(opened.cfg, name)}" for name in ("eval_seq_len", "eval_stride")]
-    unused = "ttt" if opened.cfg.phased_ttt_enabled else "phased"
-    all_modes = [mode for mode in EVALUATORS if mode != unused]
+    all_modes = modes_of(vars(opened.cfg))
     results = []
     for mode in modes or all_modes:
         *found, _ = probe(_subject(opened, mode, text, length), positions=positions, seeds=seeds, progress=progress)
-        own = [k for k in changed if (k == "ttt_chunk_tokens") == (mode != "phased")]
+        own = [k for k in changed if (k == "ttt_chunk_tokens") != BY_MODE[mode].by_document]
         cut = [f"{k.upper()} {changed[k]} where the record has {getattr(whole.cfg, k)}" for k in own]
         results += [replace(r, notes=(*r.notes, *notes, *cut)) for r in found]
     results.append(byte_exact(_subject(opened, "fixed", text, length)))
@@ -108,14 +106,14 @@ def probe_artifact(
 
 def _subject(opened: Artifact, mode: str, text: Tensor, length: int) -> Subject:
     def stream(seed: int) -> Tensor:
-        if mode == "phased":
+        if BY_MODE[mode].by_document:
             return cut_documents(text, seed)
         first = seed * 7919 * length % max(1, len(text) - length)
         return text[first : first + length + 1]
 
     def make() -> Evaluator:
         fresh = opened.fresh()
-        return Phased(fresh) if mode == "phased" else partial(EVALUATORS[mode], fresh)
+        return Phased(fresh) if BY_MODE[mode].by_document else partial(EVALUATORS[mode], fresh)
 
     cfg = opened.cfg
     counter = token_bytes(cfg)
@@ -182,13 +180,13 @@ def _sealed(
         Path(cfg.tokenizer_path).parent.mkdir(parents=True)
         Path(cfg.tokenizer_path).write_bytes(Path(opened.cfg.tokenizer_path).read_bytes())
         given = {k: getattr(cfg, k) for k in (*EVALUATION, "data_dir", "dtype")}
-        given |= {"eval_only": opened.path.name, "run_id": "sealed", "compile": "0", "ttt_enabled": True}
-        given |= {"device": opened.model.tok_emb.weight.device.type, "sliding_window_enabled": True}
+        given |= {"eval_only": opened.path.name, "run_id": "sealed", "compile": "0"} | dict.fromkeys(SWITCHES, True)
+        given |= {"device": opened.model.tok_emb.weight.device.type}
         given |= transformed | {"cpu_threads": torch.get_num_threads()}
         run = run_sealed(folder / "train_gpt.py", [], folder, [], as_env(given))
         events = folder / "events.jsonl"
         lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
-        scores = {STAGES[e["stage"]]: e["val_loss"] for e in lines if e["event"] == "stage"}
+        scores = {BY_NAME[e["stage"]].mode: e["val_loss"] for e in lines if e["event"] == "stage"}
         here = replace(opened, cfg=cfg)
         expected = {mode: evaluate_artifact(here, mode).val_loss for mode in modes}
     what = f"the scores of {', '.join(modes)} on {len(tokens) - 1} tokens"

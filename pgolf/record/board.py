@@ -20,6 +20,7 @@ from pgolf.audit.measures import Measure
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.record.progress import Progress
+from pgolf.stages import BY_NAME
 from pgolf.tracks import Limits
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ class Board:
     def rows(self, p: Progress) -> Iterator[tuple[RenderableType, ...]]:
         """Name, bar and figure of each line of a run."""
         of = f"{p.done}/{p.total}" if p.total > 1 else ""
-        words = {"pre-quantization post-ema": "pre-quant"}.get(p.stage, p.stage.removeprefix("quantized_"))
+        words = BY_NAME[p.stage].title if p.stage in BY_NAME else p.stage
         yield Text(words[:12], "red" if p.error else "bold"), ProgressBar(1.0, p.fraction, width=BAR), Text(of)
         if p.loss is not None:
             gap = self.against(p)

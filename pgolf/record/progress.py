@@ -12,6 +12,7 @@ from typing import Any
 from pgolf.audit.measures import Measure
 from pgolf.evidence.run import stage_kind
 from pgolf.pace import projected_end
+from pgolf.stages import OF_THE_ARTIFACT
 from pgolf.tracks import Limits
 
 
@@ -88,7 +89,7 @@ class Progress:
     @property
     def scoring(self) -> bool:
         """Whether a pass over the artifact runs."""
-        return stage_kind(self.stage) in ("quantized", "sliding", "ttt") and self.stage not in self.passes
+        return stage_kind(self.stage) in OF_THE_ARTIFACT and self.stage not in self.passes
 
     @property
     def fraction(self) -> float:

@@ -14,11 +14,12 @@ from pgolf.evidence.plan import Attempt, Plan
 from pgolf.evidence.probes import Answer, Probed
 from pgolf.evidence.run import Evidence, Run
 from pgolf.ledger import StandingRecord
+from pgolf.stages import BY_MODE, LEARNING, STAGES
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
 SCORE_FIRST = ("causal", "score before update")
-ADAPTING = ("ttt", "phased")  # evaluators that learn
+ADAPTING = tuple(mode for mode, stage in BY_MODE.items() if stage.learns)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _adapts_artifact_only(runs: Sequence[Run]) -> bool | None:
     kinds = [[s.kind for s in r.stages] for r in runs]
     if not kinds or any("quantized" not in k for k in kinds):
         return None
-    return all("ttt" not in k[: k.index("quantized")] for k in kinds)
+    return not any(LEARNING & set(k[: k.index("quantized")]) for k in kinds)
 
 
 def _finals(facts: Facts) -> tuple[Evidence, ...]:
@@ -129,12 +130,14 @@ def _whose(facts: Facts) -> str:
 
 
 def _adaptation(facts: Facts) -> Iterator[Statement]:
-    if all(r.final and r.final.kind == "ttt" for r in facts.runs):
-        phased = all(r.final and "phased" in r.final.name for r in facts.runs)
-        names = ("ttt_lora_rank", "phased_ttt_prefix_docs") if phased else ("ttt_epochs", "ttt_chunk_tokens")
+    finals = [r.final for r in facts.runs]
+    if all(final and final.kind in LEARNING for final in finals):
+        stages = {final.name for final in finals if final}
+        names = dict.fromkeys(knob for stage in STAGES if stage.name in stages for knob in stage.told)
         knobs = ", ".join(f"{name} {_knob(facts, name)}" for name in names)
-        yield Statement(f"Every claimed score is the adapted pass over the artifact ({knobs}).", True, _finals(facts))
-    elif not any(s.kind == "ttt" for r in facts.runs for s in r.stages):
+        told = f" ({knobs})" if knobs else ""
+        yield Statement(f"Every claimed score is the adapted pass over the artifact{told}.", True, _finals(facts))
+    elif not any(s.kind in LEARNING for r in facts.runs for s in r.stages):
         yield Statement("Nothing is adapted at test time: no log has an adapted stage.", True, _finals(facts))
     yield Statement("No stage adapts before quantisation.", _adapts_artifact_only(facts.runs), _finals(facts))
     answer = _probes(facts, *SCORE_FIRST, evaluator=ADAPTING)

@@ -12,10 +12,10 @@ from pgolf.audit.measures import Measure
 from pgolf.ledger import SeedScore
 from pgolf.report.render import code, escape
 from pgolf.report.verdict import Verdict
+from pgolf.stages import TITLES
 from pgolf.stats.comparison import Comparison
 
 STYLE: dict[str, Any] = {"box": SIMPLE, "pad_edge": False, "title_justify": "left", "title_style": "bold"}
-KINDS = {"pre-quant": "pre-quant", "quantized": "quantized", "sliding": "sliding", "ttt": "TTT"}
 
 
 def seed_rows(scores: Sequence[SeedScore]) -> list[dict[str, str]]:
@@ -23,7 +23,7 @@ def seed_rows(scores: Sequence[SeedScore]) -> list[dict[str, str]]:
     return [
         {
             "seed": str(score.seed),
-            **{title: _bpb(score, kind) for kind, title in KINDS.items()},
+            **{title: _bpb(score, kind) for kind, title in TITLES.items()},
             "val_loss": "" if score.val_loss is None else f"{score.val_loss:.5f}",
             "bytes": "" if score.artifact_bytes is None else f"{score.artifact_bytes:,}",
             "train s": "" if score.train_seconds is None else f"{score.train_seconds:.1f}",
@@ -55,7 +55,7 @@ def _means(scores: Sequence[SeedScore]) -> list[str]:
     """Of each stage that every seed has."""
     kinds = [{s.kind: s.val_bpb for s in score.stages} for score in scores]
     return [
-        f"{sum(k[kind] for k in kinds) / len(kinds):.5f}" if all(kind in k for k in kinds) else "" for kind in KINDS
+        f"{sum(k[kind] for k in kinds) / len(kinds):.5f}" if all(kind in k for k in kinds) else "" for kind in TITLES
     ]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from pgolf.audit.checks import Check
 from pgolf.audit.differences import (
-    STAGES,
     KnobDifference,
     StageDifference,
     before_adaptation,
@@ -31,6 +30,7 @@ from pgolf.report import compliance
 from pgolf.report.compliance import Facts, Statement
 from pgolf.report.page import hardware_of
 from pgolf.requirements import packages_of
+from pgolf.stages import LABELS
 from pgolf.stats.comparison import Comparison, compare
 from pgolf.tracks import Track
 
@@ -161,7 +161,7 @@ class Draft:
     def final_label(self) -> str:
         """What the final stage is called."""
         final = self.runs[0].final
-        return STAGES.get(final.kind, final.name) if final else "final"
+        return LABELS.get(final.kind, final.name) if final else "final"
 
     @property
     def before_final(self) -> list[StageDifference]:

@@ -16,11 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.logs import read_run
+from pgolf.evidence.run import stage_kind
 from pgolf.files import write_json
 from pgolf.ledger import ScoredSha256, seed_score
 from pgolf.pods import Place
 from pgolf.record.progress import Progress
 from pgolf.record.seeds import ARTIFACT, LOG, Job, Stopped, TakenDown, run_seed
+from pgolf.stages import OF_THE_ARTIFACT
 from pgolf.sweep.candidates import Candidate, Needs
 
 log = logging.getLogger(__name__)
@@ -201,7 +203,7 @@ def hopeless(progress: Progress, limit: float) -> float | None:
     Counts the stages that have begun; further ones only add. None before PATIENCE of the limit has gone by, or while
     the estimate is over the limit by less than SLACK of what is left.
     """
-    passes = {stage: at for stage, at in progress.begun.items() if stage.startswith("quantized")}
+    passes = {stage: at for stage, at in progress.begun.items() if stage_kind(stage) in OF_THE_ARTIFACT}
     if progress.stage not in passes:
         return None
     begun = min(passes.values())

@@ -10,6 +10,7 @@ from pgolf.audit.checks.review import Findings, Review
 from pgolf.audit.differences import same_value
 from pgolf.errors import BadInput
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced, Stage
+from pgolf.stages import LEARNING, STAGES
 from pgolf.stats.sample import SAME_TEXT, same_validation
 
 SAME_STAGE = 1e-6  # bytes per token of one stage agree so over seeds, beside the rounding of the printed digits
@@ -58,11 +59,11 @@ def log_complete(review: Review, findings: Findings) -> str:
             findings.add("warn" if harmless else "fail", f"{name}: {p.text}{after}", p.at)
         if not run.final:
             findings.fail(f"{name} ends without a final score", run.steps)
-        elif "ttt" in reached and run.final.kind != "ttt":
+        elif reached & LEARNING and run.final.kind not in LEARNING:
             findings.fail(f"{name} ends at '{run.final.name}', the others go on to test-time training", run.final)
         elif missing := _missing_stage(run):
             findings.fail(
-                f"{name} ends at '{run.final.name}': it has no score of the {missing} that its knobs ask for", run.final
+                f"{name} ends at '{run.final.name}': its knobs ask for a score of stage '{missing}' too", run.final
             )
         if run.final and run.scored_in not in (None, run.log):
             text = f"{name}: the score is from {run.final.at.file}, which nothing ties to this run but its seed"
@@ -73,13 +74,10 @@ def log_complete(review: Review, findings: Findings) -> str:
 
 def _missing_stage(run: Run) -> str | None:
     kinds = {s.kind for s in run.stages}
-    for knob, kind, what in (
-        ("ttt_enabled", {"ttt"}, "test-time training"),
-        ("sliding_window_enabled", {"sliding", "ttt"}, "sliding window"),
-    ):
-        value = run.hyperparameters.get(knob)
-        if value and same_value(value.value, "True") and not kinds & kind:
-            return what
+    for i, stage in reversed(list(enumerate(STAGES))):  # a later stage may stand in for one, an earlier one cannot
+        value = run.hyperparameters.get(stage.switches[0][0]) if stage.switches else None
+        if value and same_value(value.value, "True") and not kinds & {later.kind for later in STAGES[i:]}:
+            return stage.label
     return None
 
 
