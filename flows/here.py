@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pgolf.flows.server import prefect_api
 
 if TYPE_CHECKING:
-    from pgolf.flows.record import Outcome
+    from pgolf.flows.show import Outcome
 
 
 def record_here(**parameters: Any) -> "Outcome":

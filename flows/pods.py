@@ -1,17 +1,25 @@
-"""The pods of a flow run: the API key, the record that they belong to, and their end, however the run ends."""
+"""The pods of a flow run: the API key, their place and price, the record that they belong to, and their end."""
 
 import logging
+import threading
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import Flow, runtime
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 
-from pgolf.pods.places import key_of_environment, wind_up
+from pgolf.evidence.manifest import list_pods
+from pgolf.pods.money import OVERHEAD_S, bills
+from pgolf.pods.places import Opened, Wanted, key_of_environment, open_place, wind_up
 from pgolf.pods.settings import read_settings
+from pgolf.pods.ssh import Data
+
+if TYPE_CHECKING:
+    from pgolf.record.folder import Record
 
 log = logging.getLogger("pgolf.pods")
 SECRET = "runpod-api-key"  # a Prefect block; the environment wins
@@ -35,6 +43,31 @@ def claim(record_id: str) -> None:
         with get_client(sync_client=True) as client:
             tags = set(client.read_flow_run(run_id).tags) | {TAG + record_id}
             client.update_flow_run(run_id, tags=sorted(tags))
+
+
+def pods_of(
+    record: "Record", wanted: Wanted, data: Data, stop: threading.Event, ranks: int, runs: int, rehearsal: bool = False
+) -> AbstractContextManager[Opened]:
+    """The place for `runs` seeds of a record."""
+    limits = record.request.track.limits
+    return open_place(
+        wanted,
+        record.folder,
+        data,
+        stop,
+        ranks=ranks,
+        runs=runs,
+        seed_hours=(limits.train_seconds + limits.eval_seconds + OVERHEAD_S) / 3600,
+        key=api_key() if wanted.kind == "runpod" else None,
+        rent=wanted.settings.runpod.rehearse if rehearsal else None,
+    )
+
+
+def settle(record: "Record") -> None:
+    """Put what pods have cost into the manifest."""
+    if rows := bills(record.folder):
+        list_pods(record.folder, rows)
+        log.info("pods: $%.2f for %d of them", sum(row["cost"] for row in rows), len(rows))
 
 
 def end_pods(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

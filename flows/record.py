@@ -11,44 +11,37 @@ import hashlib
 import json
 import logging
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from pgolf.flows.pods import api_key, claim, end_pods
+from pgolf.flows.pods import api_key, claim, end_pods, pods_of, settle
+from pgolf.flows.show import Outcome, publish, show, tell_seed
 from prefect import flow, task
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import Task
 
 from pgolf import __version__
-from pgolf.audit.measures import Measure, measures_of
+from pgolf.audit.measures import Measure
 from pgolf.data.dataset import Dataset, check_case, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
 from pgolf.evidence.logs import read_run
-from pgolf.evidence.manifest import check_files, list_files, list_pods
+from pgolf.evidence.manifest import check_files, list_files
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.probes import read_probes
 from pgolf.files import hash_folder, sha256_file, write_atomic
-from pgolf.ledger import SeedScore, StandingRecord, seed_score, write_standing
+from pgolf.ledger import StandingRecord, seed_score, write_standing
 from pgolf.ledger.choosing import ledger_entry, measured_here
 from pgolf.notify import flush, notify
 from pgolf.pack import pack
 from pgolf.pods import Place
-from pgolf.pods.money import OVERHEAD_S, bills, spent
-from pgolf.pods.places import Opened, Wanted, check_key, check_rented, check_wanted, open_place
+from pgolf.pods.money import spent
+from pgolf.pods.places import Wanted, check_key, check_rented, check_wanted
 from pgolf.pods.ssh import Data
 from pgolf.presets import config_of
 from pgolf.record.board import Board
@@ -56,42 +49,15 @@ from pgolf.record.early_stop import Judge, incomparable
 from pgolf.record.folder import Record, describe_record, gather, scored_sha256, with_rules, working_on
 from pgolf.record.preflight import check_disk, check_size, trial_environment
 from pgolf.record.probing import known_probes, run_probes
-from pgolf.record.progress import Progress
 from pgolf.record.request import Request, check_request
 from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, attempts, has_ended, run_seed, share_cores
 from pgolf.report.submission import judge, write, write_unfinished
-from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
 from pgolf.report.verdict import RecordInputs, Verdict
 from pgolf.requirements import packages_of
 from pgolf.trainer.config import Knob
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
-UI_EVERY_S = 3.0  # between updates of a seed's progress in Prefect's UI
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a record: its folder, the verdict, and the submission (or the report that says why not)."""
-
-    record_id: str
-    folder: Path
-    scores: tuple[SeedScore, ...]
-    verdict: Verdict
-    path: Path
-
-    def as_json(self) -> dict[str, Any]:
-        """What `pgolf record --json` prints; unknown is null."""
-        comparison = self.verdict.comparison
-        return {
-            "record_id": self.record_id,
-            "positive": self.verdict.positive,
-            "reasons": list(self.verdict.reasons),
-            "path": str(self.path),
-            "folder": str(self.folder),
-            "seeds": [asdict(score) for score in self.scores],
-            "comparison": comparison.as_json() if comparison else None,
-        }
 
 
 @task(name="prepare data", task_run_name="prepare {request.track.corpus}")
@@ -137,24 +103,6 @@ def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> in
     return projected
 
 
-def pods_of(
-    record: Record, wanted: Wanted, data: Data, stop: threading.Event, ranks: int, runs: int, rehearsal: bool = False
-) -> AbstractContextManager[Opened]:
-    """The place for `runs` seeds of a record."""
-    limits = record.request.track.limits
-    return open_place(
-        wanted,
-        record.folder,
-        data,
-        stop,
-        ranks=ranks,
-        runs=runs,
-        seed_hours=(limits.train_seconds + limits.eval_seconds + OVERHEAD_S) / 3600,
-        key=api_key() if wanted.kind == "runpod" else None,
-        rent=wanted.settings.runpod.rehearse if rehearsal else None,
-    )
-
-
 def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
     """Whether a failed seed may be started again."""
     return isinstance(state.data, TakenDown)
@@ -174,13 +122,6 @@ def train_seed(
     if job.name == "seed":
         tell_seed(record, finished.folder)
     return finished.folder.relative_to(record.folder).as_posix()
-
-
-def tell_seed(record: Record, attempt: Path) -> None:
-    """Tell the webhook of a finished seed, and of the limits that it misses or crosses inside the grace."""
-    run = read_run(attempt / "train.log")
-    if run.final:
-        notify(f"{record.id}: {seed_news(seed_score(run), measures_of(run, record.request.track.limits))}")
 
 
 @task(name="probe evaluation", task_run_name="probe evaluation of seed {seed}")
@@ -372,13 +313,6 @@ def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
     return Judge(record.early_stop, limits, track.early_stop, capped, None if why else standing)
 
 
-def settle(record: Record) -> None:
-    """Put what pods have cost into the manifest."""
-    if rows := bills(record.folder):
-        list_pods(record.folder, rows)
-        log.info("pods: $%.2f for %d of them", sum(row["cost"] for row in rows), len(rows))
-
-
 def probed(record: Record, seed: int, folder: Path) -> Path | None:
     """The file of probe results that the record has, else probe this attempt. None, and a warning, if the probes failed
     to run: what nobody has tested is unknown, and the submission says so."""
@@ -441,12 +375,9 @@ def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRec
     elif state.name == "Cached":
         log.info("%s: reused, written before", path.name)
     scores = tuple(seed_score(read_run(run.log)) for run in inputs.runs)
-    key = artifact_key(record.id)
-    create_table_artifact(seed_rows(scores), key=f"{key}-seeds", description="Bits per byte of each seed by stage")
-    page = verdict_markdown(verdict, scores, path)
-    create_markdown_artifact(page, key=f"{key}-verdict", description="The verdict")
-    notify(f"{record.id}: {verdict_news(verdict, scores)}")
-    return Outcome(record.id, record.folder, scores, verdict, path)
+    outcome = Outcome(record.id, record.folder, scores, verdict, path)
+    publish(outcome)
+    return outcome
 
 
 def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) -> Any:
@@ -458,31 +389,3 @@ def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) ->
         result_serializer="json",
         cache_key_fn=lambda context, parameters: f"{name}-{key}",
     )
-
-
-def show(board: Board, label: str) -> Callable[[Progress], None]:
-    """Return a function that shows a run's progress: on the board at once, in Prefect's UI now and then."""
-    artifact: Any = None
-    shown = 0.0
-
-    def watch(progress: Progress) -> None:
-        nonlocal artifact, shown
-        board.update(label, progress)
-        if time.monotonic() - shown < UI_EVERY_S:
-            return
-        shown = time.monotonic()
-        share, text = 100 * board.share(label, progress), f"{label}: {board.line(label, progress)}"
-        try:
-            if artifact is None:
-                artifact = create_progress_artifact(share, key=artifact_key(label), description=text)
-            else:
-                update_progress_artifact(artifact, share, description=text)
-        except Exception as e:  # a UI that can't be told harms no run
-            log.debug("%s: no progress to Prefect: %r", label, e)
-
-    return watch
-
-
-def artifact_key(text: str) -> str:
-    """Turn text into a key of Prefect's artifacts: lower-case letters, digits and dashes."""
-    return "".join(c if c.isalnum() else "-" for c in text.lower())

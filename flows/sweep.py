@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pgolf.flows.record import Outcome, artifact_key, pack_trainer, prepare_data, record_3seed, show, was_taken_down
+from pgolf.flows.record import pack_trainer, prepare_data, record_3seed, was_taken_down
+from pgolf.flows.show import Outcome, artifact_key, show
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE

@@ -25,7 +25,7 @@ from pgolf.cli.options import (
 from pgolf.cli.output import stderr
 
 if TYPE_CHECKING:
-    from pgolf.flows.record import Outcome
+    from pgolf.flows.show import Outcome
 
 app = typer.Typer()
 

@@ -1,0 +1,97 @@
+"""Show how a record goes: to Prefect's UI, to a chat, and, when it is done, to whoever asked for it."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from pgolf.audit.measures import measures_of
+from pgolf.evidence.logs import read_run
+from pgolf.ledger import SeedScore, seed_score
+from pgolf.notify import notify
+from pgolf.record.board import Board
+from pgolf.record.folder import Record
+from pgolf.record.progress import Progress
+from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
+from pgolf.report.verdict import Verdict
+
+log = logging.getLogger("pgolf.record")
+UI_EVERY_S = 3.0  # between updates of a seed's progress in Prefect's UI
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a record: its folder, the verdict, and the submission (or the report that says why not)."""
+
+    record_id: str
+    folder: Path
+    scores: tuple[SeedScore, ...]
+    verdict: Verdict
+    path: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """What `pgolf record --json` prints; unknown is null."""
+        comparison = self.verdict.comparison
+        return {
+            "record_id": self.record_id,
+            "positive": self.verdict.positive,
+            "reasons": list(self.verdict.reasons),
+            "path": str(self.path),
+            "folder": str(self.folder),
+            "seeds": [asdict(score) for score in self.scores],
+            "comparison": comparison.as_json() if comparison else None,
+        }
+
+
+def publish(outcome: Outcome) -> None:
+    """Put the seeds and the verdict into Prefect's UI, and tell the webhook."""
+    scores, verdict = outcome.scores, outcome.verdict
+    key = artifact_key(outcome.record_id)
+    create_table_artifact(seed_rows(scores), key=f"{key}-seeds", description="Bits per byte of each seed by stage")
+    page = verdict_markdown(verdict, scores, outcome.path)
+    create_markdown_artifact(page, key=f"{key}-verdict", description="The verdict")
+    notify(f"{outcome.record_id}: {verdict_news(verdict, scores)}")
+
+
+def tell_seed(record: Record, attempt: Path) -> None:
+    """Tell the webhook of a finished seed, and of the limits that it misses or crosses inside the grace."""
+    run = read_run(attempt / "train.log")
+    if run.final:
+        notify(f"{record.id}: {seed_news(seed_score(run), measures_of(run, record.request.track.limits))}")
+
+
+def show(board: Board, label: str) -> Callable[[Progress], None]:
+    """Return a function that shows a run's progress: on the board at once, in Prefect's UI now and then."""
+    artifact: Any = None
+    shown = 0.0
+
+    def watch(progress: Progress) -> None:
+        nonlocal artifact, shown
+        board.update(label, progress)
+        if time.monotonic() - shown < UI_EVERY_S:
+            return
+        shown = time.monotonic()
+        share, text = 100 * board.share(label, progress), f"{label}: {board.line(label, progress)}"
+        try:
+            if artifact is None:
+                artifact = create_progress_artifact(share, key=artifact_key(label), description=text)
+            else:
+                update_progress_artifact(artifact, share, description=text)
+        except Exception as e:  # a UI that can't be told harms no run
+            log.debug("%s: no progress to Prefect: %r", label, e)
+
+    return watch
+
+
+def artifact_key(text: str) -> str:
+    """Turn text into a key of Prefect's artifacts: lower-case letters, digits and dashes."""
+    return "".join(c if c.isalnum() else "-" for c in text.lower())
