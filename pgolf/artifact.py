@@ -234,7 +234,7 @@ class Evaluation:
         return asdict(self)
 
 
-class Budget:
+class TimeLimit:
     """Stops a run that will not be done in time. `limit`: seconds, or None."""
 
     def __init__(self, limit: float | None, progress: Callable[[int, int], None]):
@@ -291,7 +291,7 @@ def evaluate_artifact(
         raise BadInput(f"{cfg.datasets_dir}: {e}") from None
     scored = EVALUATORS[mode](artifact.fresh(), tokens)
     try:
-        loss, bpb, seconds = evaluate(scored, tokens, counter, 1, Budget(max_seconds, progress))
+        loss, bpb, seconds = evaluate(scored, tokens, counter, 1, TimeLimit(max_seconds, progress))
     except RuntimeError as e:
         raise RunFailed(f"{artifact.path}: {e}") from e
     return Evaluation(

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pgolf.artifact import Budget, eval_knobs, evaluate_artifact, in_folder, load_tokens, open_artifact
+from pgolf.artifact import TimeLimit, eval_knobs, evaluate_artifact, in_folder, load_tokens, open_artifact
 from pgolf.cli import main
 from pgolf.errors import BadInput, RunFailed
 from pgolf.trainer.codec import decode, encode
@@ -71,7 +71,7 @@ def test_a_budget_stops_early_and_says_by_how_much(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("pgolf.artifact.time.monotonic", lambda: clock[0])
     seen = []
-    budget = Budget(100.0, lambda done, total: seen.append(done))
+    budget = TimeLimit(100.0, lambda done, total: seen.append(done))
     clock[0] = 60.0  # the first piece compiles and is no measure
     budget(10, 1000)
     clock[0] = 60.3
@@ -82,7 +82,7 @@ def test_a_budget_stops_early_and_says_by_how_much(monkeypatch):
     ):
         budget(30, 1000)
     assert seen == [10, 20, 30]
-    patient = Budget(None, lambda done, total: None)
+    patient = TimeLimit(None, lambda done, total: None)
     clock[0] = 1e9
     patient(1, 10)
     patient(2, 10)
@@ -91,7 +91,7 @@ def test_a_budget_stops_early_and_says_by_how_much(monkeypatch):
 def test_a_budget_that_is_nearly_kept_is_not_stopped_early(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("pgolf.artifact.time.monotonic", lambda: clock[0])
-    budget = Budget(100.0, lambda done, total: None)
+    budget = TimeLimit(100.0, lambda done, total: None)
     for done in range(1, 95):  # 1.05 s a piece: 105 s in all
         clock[0] += 1.05
         if clock[0] < 80:

@@ -41,7 +41,7 @@ Progress = Callable[[str, int, int], None]  # what is being done, done, total
 
 
 @dataclass(frozen=True)
-class Request:
+class Recipe:
     """The files of a corpus, and what to make of them."""
 
     files: tuple[Path, ...]
@@ -97,20 +97,20 @@ def tokenize(
     files = corpus.find_files(docs)
     if val_docs < 1 or shard_tokens < 1:
         raise BadInput(f"--val-docs {val_docs} and --shard-tokens {shard_tokens} must be at least 1")
-    request = Request(tuple(files), Encoding(tokenizer.resolve(), field, case), val_docs, shard_tokens)
-    facts = request.facts()
+    recipe = Recipe(tuple(files), Encoding(tokenizer.resolve(), field, case), val_docs, shard_tokens)
+    facts = recipe.facts()
     input_hash = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     with exclusively(out):
         if out.exists():
             return _check_made(out, model.vocab_size(), input_hash)
         scratch = out.with_name(f".{out.name}.partial")
         try:
-            parts = _encode(request, scratch / f"parts-{input_hash[:12]}", workers or cores(), progress)
+            parts = _encode(recipe, scratch / f"parts-{input_hash[:12]}", workers or cores(), progress)
             made = scratch / "dataset"
             shutil.rmtree(made, ignore_errors=True)
             layout = Config(data_dir=str(made), vocab_size=model.vocab_size())
             write_atomic(Path(layout.tokenizer_path), tokenizer.read_bytes())
-            split = _join(parts, Path(layout.datasets_dir), request, progress)
+            split = _join(parts, Path(layout.datasets_dir), recipe, progress)
             progress("checking", 0, 1)
             dataset = open_dataset(made, model.vocab_size())
         except BadInput:
@@ -164,24 +164,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _encode(request: Request, folder: Path, workers: int, progress: Progress) -> list[Path]:
+def _encode(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> list[Path]:
     """Make a part of every piece of the corpus, in order; parts that are there already are kept.
 
     With CaseOps the side-cars of the pieces with validation documents are written beside them, as `side_car(part)`.
     """
-    pieces = corpus.cut(request.files)
+    pieces = corpus.cut(recipe.files)
     parts = [folder / f"{i:06}.npz" for i in range(len(pieces))]
     jobs = list(zip(pieces, parts, strict=True))
-    _run(request, encode_piece, jobs, workers, lambda done, total: progress("tokenizing", done, total))
-    if request.encoding.case:
-        left, measured = request.val_docs, []
+    _run(recipe, encode_piece, jobs, workers, lambda done, total: progress("tokenizing", done, total))
+    if recipe.encoding.case:
+        left, measured = recipe.val_docs, []
         for piece, part in jobs:
             if left > 0:
                 with np.load(part) as content:
                     documents = min(left, len(content["lengths"]))
                 measured.append((piece, documents, side_car(part)))
                 left -= documents
-        _run(request, measure_piece, measured, workers, lambda done, total: progress("counting bytes", done, total))
+        _run(recipe, measure_piece, measured, workers, lambda done, total: progress("counting bytes", done, total))
     return parts
 
 
@@ -191,7 +191,7 @@ def side_car(part: Path) -> Path:
 
 
 def _run(
-    request: Request,
+    recipe: Recipe,
     work: Callable[..., int],
     jobs: Sequence[tuple[Any, ...]],
     workers: int,
@@ -205,7 +205,7 @@ def _run(
         min(workers, len(todo)),
         mp_context=get_context("spawn"),  # a fork of a process with threads may hang
         initializer=start_worker,
-        initargs=(request.encoding,),
+        initargs=(recipe.encoding,),
     )
     try:
         futures = [pool.submit(work, *job) for job in todo]
@@ -236,9 +236,9 @@ def read_split(out: Path) -> Split:
     return Split(**json.loads((out / MANIFEST).read_text())["split"])
 
 
-def _join(parts: Sequence[Path], folder: Path, request: Request, progress: Progress) -> Split:
+def _join(parts: Sequence[Path], folder: Path, recipe: Recipe, progress: Progress) -> Split:
     """Write the shards of both splits from the parts."""
-    val_docs = request.val_docs
+    val_docs = recipe.val_docs
     val_hashes: set[bytes] = set()
     kept: list[np.ndarray] = []  # for each part, which of its documents are written
     tokens, count = {"val": 0, "train": 0}, {"val": 0, "train": 0}
@@ -258,7 +258,7 @@ def _join(parts: Sequence[Path], folder: Path, request: Request, progress: Progr
             count[split] += int(kept[-1][rows].sum())
     if not count["train"]:
         raise BadInput(f"{seen} documents: --val-docs {val_docs} leaves none to train on")
-    shards = {split: -(-tokens[split] // request.shard_tokens) for split in tokens}
+    shards = {split: -(-tokens[split] // recipe.shard_tokens) for split in tokens}
     with (
         ShardWriter(folder, "val", tokens["val"], shards["val"]) as val,
         ShardWriter(folder, "val_bytes", tokens["val"], shards["val"]) as val_bytes,

@@ -24,7 +24,7 @@ TIMEOUT_S = 900.0  # it may install packages
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MachineSpec:
     """What a machine has to be: `gpus` of one of `gpu_types`, by the names that RunPod gives them ('' is any).
 
     `packages` are what trainers import there, as pip takes them; a machine that lacks one is given it.
@@ -36,7 +36,7 @@ class Wanted:
     gpu_types: tuple[str, ...] = ()
 
 
-def prepare(machine: Machine, wanted: Wanted, root: Path, files: Mapping[str, str]) -> dict[str, Any]:
+def prepare(machine: Machine, wanted: MachineSpec, root: Path, files: Mapping[str, str]) -> dict[str, Any]:
     """Check a machine and put the agent and the dataset on it; return what bootstrap.sh found, by name.
 
     Raises

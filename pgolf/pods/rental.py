@@ -19,7 +19,7 @@ import tenacity
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import write_json
 from pgolf.pods import Gone
-from pgolf.pods.bootstrap import SCRIPTS, Wanted, prepare
+from pgolf.pods.bootstrap import SCRIPTS, MachineSpec, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
 from pgolf.pods.money import Budget
 from pgolf.pods.names import pod_name
@@ -122,7 +122,7 @@ class Rental:
                 threading.Thread(target=self._heartbeat, name=f"lease of {self.name}", daemon=True).start()
             if not self.known.get("ready"):
                 rentals, data = self.rentals, self.rentals.data
-                wanted = Wanted(rentals.settings.checks, data.packages, rentals.gpus, rentals.rent.gpu_types)
+                wanted = MachineSpec(rentals.settings.checks, data.packages, rentals.gpus, rentals.rent.gpu_types)
                 facts = prepare(self.reached, wanted, data.root, data.files)
                 self._note(ready=True, facts=facts)
                 log.info("%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in facts.items()))

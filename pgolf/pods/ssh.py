@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pgolf.errors import BadInput
 from pgolf.files import write_atomic, write_json
-from pgolf.pods.bootstrap import Wanted, prepare
+from pgolf.pods.bootstrap import MachineSpec, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
 from pgolf.pods.remote import Slot, read_slot
 from pgolf.pods.settings import Inventoried, Ssh
@@ -74,7 +74,7 @@ class InventorySlot:
                 if self.listed.host_key:
                     write_atomic(at.pins, f"[{at.host}]:{at.port} {self.listed.host_key}\n")
                 gpu_types = (self.listed.gpu,) if self.listed.gpu else ()
-                wanted = Wanted(self.settings.checks, self.data.packages, self.listed.gpus, gpu_types)
+                wanted = MachineSpec(self.settings.checks, self.data.packages, self.listed.gpus, gpu_types)
                 facts = prepare(self.reached, wanted, self.data.root, self.data.files)
                 write_json(self.path, {"name": self.name, "ready": True, "facts": facts})
         return self.reached

@@ -241,10 +241,10 @@ def _parts(path, tokenizer, folder):
 
 def _join_parts(parts, folder, path, tokenizer):
     from pgolf.data import encode
-    from pgolf.data.tokenize import Request, _join
+    from pgolf.data.tokenize import Recipe, _join
 
-    request = Request((path,), encode.Encoding(tokenizer, "text"), 9, 10_000_000)
-    _join(parts, folder, request, lambda what, done, total: None)
+    recipe = Recipe((path,), encode.Encoding(tokenizer, "text"), 9, 10_000_000)
+    _join(parts, folder, recipe, lambda what, done, total: None)
 
 
 def test_the_command(tiny_data, jsonl, tmp_path):
