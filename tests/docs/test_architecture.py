@@ -1,4 +1,4 @@
-"""docs/architecture.md is kept true: it names every module of every room, and every event with its keys."""
+"""docs/architecture.md and CONTRIBUTING.md are kept true: modules, events, and what they send people to."""
 
 import ast
 import re
@@ -41,9 +41,16 @@ def test_tree_names_what_lies_beside_the_rooms() -> None:
     assert {module for module in modules if not re.search(rf"^  (?:[a-z]+ )*{module}\b", tree, re.MULTILINE)} == set()
 
 
-def test_paths_that_the_page_names_exist() -> None:
-    for path in re.findall(r"`((?:pgolf|tests|flows)/[\w/]+(?:\.py|/))`", PAGE):
-        assert (REPOSITORY / path).exists(), path
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md"])
+def test_files_and_names_that_a_page_sends_people_to_are_there(name: str) -> None:
+    page = (REPOSITORY / name).read_text()
+    for path in re.findall(r"`((?:pgolf|tests|flows|bench|docs)/[\w./]+)`", page):
+        if "NAME" not in path:
+            assert (REPOSITORY / path).exists(), path
+    pairs = re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", page)
+    pairs += [(what, path) for path, what in re.findall(r"`([\w/]+\.py)`,\s+`(\w+)`", page)]
+    for what, path in pairs:
+        assert re.search(rf"\b{what}\b", (REPOSITORY / path).read_text()), f"{path} has no {what}"
 
 
 def test_table_of_events_is_what_the_trainer_emits() -> None:
