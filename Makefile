@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup record test lint bench faults pictures docs clean
+.PHONY: setup record test check lint bench faults pictures docs clean
 
 setup: $(STAMP)
 
@@ -18,7 +19,10 @@ record: $(STAMP)
 	@$(BIN)/pgolf record --track cpu_smoke
 
 test: $(STAMP) lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+check: $(STAMP) lint
+	$(PYTEST) -m "not record and not training"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -4,8 +4,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import artifacts
 import pytest
@@ -21,6 +22,62 @@ if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xd
     sys.modules["__main__"].__file__ = pytest.__file__  # trainers that run in this process measure their code
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background; commands here are sent Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+RECORDS = {"made", "tiny_track", "prefect_server", "shared_server", "ground"}  # fixtures
+TRAINS = {"run_trainer", "trainer_env"}
+MAKER = "flows/test_record.py"  # makes the record that all have
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest picks by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their fixtures, and put long files first: two workers that take file after file end together.
+
+    While the first of them makes the record that many need, the other one trains.
+    """
+    kinds: dict[Path, int] = {}
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & RECORDS:
+            item.add_marker("record")
+        if fixtures & TRAINS:
+            item.add_marker("training")
+        kind = 2 if item.get_closest_marker("record") else 1 if item.get_closest_marker("training") else 3
+        kinds[item.path] = 0 if item.path.as_posix().endswith(MAKER) else min(kind, kinds.get(item.path, 3))
+    items.sort(key=lambda item: kinds[item.path])
+
+
+class Watched:
+    """Fails a test that starts a trainer or a record and has no mark that says so: `make check` leaves those out."""
+
+    test: pytest.Item | None = None
+
+    def see(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "subprocess.Popen" and self.test:
+            _, words, cwd, _ = arguments
+            if isinstance(words, Sequence) and not isinstance(words, str | bytes) and heavy(list(map(str, words)), cwd):
+                pytest.fail(f"{self.test.nodeid} starts {list(words)}: mark it `record` or `training`")
+
+
+def heavy(words: list[str], cwd: str | None) -> bool:
+    """Whether a command line makes a record, or runs the trainer, packed or not."""
+    trains = "train" in words[1:2] and not {"--describe", "--diff"} & set(words)
+    if "pgolf.trainer" in words or trains or {"record", "sweep", "ablate"} & set(words[1:4]):
+        return True
+    programs = (Path(cwd or ".", word) for word in words if word.endswith(".py"))
+    return any(p.is_file() and p.stat().st_size > 8000 and p.read_bytes().startswith(b"#coding:l1") for p in programs)
+
+
+watched = Watched()
+sys.addaudithook(watched.see)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    watched.test = None if any(item.get_closest_marker(name) for name in ("record", "training")) else item
+    try:
+        return (yield)
+    finally:
+        watched.test = None
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ def train(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment(), cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("nproc", [1, 2])
 def test_it_trains_and_scores_in_a_folder(nproc: int, tiny_data: Dataset, tmp_path: Path) -> None:
     where = ["--data-dir", str(tiny_data.data_dir), "--folder", "here", "--nproc", str(nproc)]

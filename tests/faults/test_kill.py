@@ -18,7 +18,7 @@ from seconds import PREFECT_HOME, Made, environment, record_command
 from pgolf.data.dataset import Dataset
 from pgolf.pods.local import MARK
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.record
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:

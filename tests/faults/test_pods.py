@@ -29,7 +29,7 @@ from scenarios import (
 
 from pgolf.files import sha256_file
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.record
 ALL = os.environ.get("PGOLF_ALL_FAULTS") == "1"  # `make faults`
 A_FEW = ("after the first create, its id unknown",)
 whole_matrix = pytest.mark.skipif(not ALL, reason="with `make faults` (PGOLF_ALL_FAULTS=1)")

@@ -21,7 +21,7 @@ from seconds import environment
 
 from pgolf.data.dataset import Dataset, open_dataset
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.record
 REPOSITORY = Path(__file__).parents[2]
 
 

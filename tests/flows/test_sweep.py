@@ -13,7 +13,7 @@ from seconds import PGOLF, TINY, Made, environment, here
 
 from pgolf.data.dataset import Dataset
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_server")]
+pytestmark = [pytest.mark.record, pytest.mark.usefixtures("shared_server")]
 GRID = ["--grid", "TTT_LR=0.001,0.002,0.005,0.01,0.02,0.05", "--grid", "TTT_EPOCHS=1,2"]
 BASE = {"ttt_lr": "0.005", "ttt_epochs": "1"}  # of tiny.toml
 # a run as the trainer makes it, but for its score: an artifact that is given is not trained

@@ -30,7 +30,7 @@ from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import Rent
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.record,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(os.environ.get("PGOLF_ALL_FAULTS") != "1", reason="with `make faults` (PGOLF_ALL_FAULTS=1)"),
     pytest.mark.skipif(POSTGRES is None, reason=NO_POSTGRES),

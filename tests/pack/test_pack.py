@@ -59,6 +59,7 @@ def comparable(log):
     return re.sub(r"(Code size:|Total submission size [\w+]+:) \d+", r"\1 …", log)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("knobs", [{}, {"cpu_kernels": True}], ids=["smoke", "smoke with the CPU's kernels"])
 def test_packed_and_unpacked_trainers_behave_the_same(knobs, smoke, empty_folder, tmp_path, tiny_data):
     smoke = pack(load("smoke") | knobs) if knobs else smoke
@@ -79,6 +80,7 @@ def test_packed_and_unpacked_trainers_behave_the_same(knobs, smoke, empty_folder
     assert (empty_folder / artifact).read_bytes() == (other / artifact).read_bytes()
 
 
+@pytest.mark.training
 def test_it_runs_under_torchrun(smoke, empty_folder, tiny_data):
     (empty_folder / "train_gpt.py").write_bytes(smoke.code)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "train_gpt.py"]
@@ -88,6 +90,7 @@ def test_it_runs_under_torchrun(smoke, empty_folder, tiny_data):
     assert "world_size: 2" in done.stdout and done.stdout.count("quantized val_loss:") == 1
 
 
+@pytest.mark.training
 def test_knobs_are_the_presets_and_the_environment_wins(smoke, empty_folder, tiny_data):
     (empty_folder / "train_gpt.py").write_bytes(smoke.code)
     blocked = empty_folder.parent / "blocked"
@@ -107,6 +110,7 @@ def test_specialising_leaves_out_what_the_preset_switches_off(smoke):
     assert len(small.code) < len(smoke.code)
 
 
+@pytest.mark.training
 def test_a_codec_that_the_preset_does_not_use_is_left_out_and_refused(empty_folder, tiny_data):
     assert "pgolf.trainer.ans" in pack({"compressor": "ans"}).bytes_by_module
     packed = pack(load("smoke"))
@@ -116,6 +120,7 @@ def test_a_codec_that_the_preset_does_not_use_is_left_out_and_refused(empty_fold
     assert refused.returncode == 2 and "ans is not in this packed file" in refused.stderr
 
 
+@pytest.mark.training
 def test_knobs_that_only_a_left_out_module_reads_go_with_it(empty_folder, tiny_data):
     assert "size_margin" in pack({"fit_to_cap": True}).readable
     packed = pack(load("smoke") | {"size_margin": 3000})

@@ -302,7 +302,7 @@ def test_settings_without_a_file_rent_what_the_contest_asks_for(tmp_path: Path, 
     assert Settings().runpod.rent.gpu_types == ("NVIDIA H100 80GB HBM3",)
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_two_gloo_ranks_train_there(tmp_path: Path, sshd: Sshd, key: Path, tiny_data: Dataset) -> None:
     knobs = presets.load(str(TINY / "tiny.toml"), {"iterations": "4", "grad_accum_steps": "1"})
     program = tmp_path / "packed.py"

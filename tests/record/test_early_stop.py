@@ -181,6 +181,7 @@ def test_run_that_came_to_its_end_all_the_same_counts_as_finished(tmp_path: Path
     assert attempts(tmp_path / "record", [42])[0].outcome == "finished"
 
 
+@pytest.mark.training
 def test_real_trainer_is_ended_when_its_artifact_is_too_big(tmp_path: Path, tiny_data) -> None:
     program = tmp_path / "packed.py"
     program.write_bytes(pack(presets.load(str(TINY / "tiny.toml"), {"iterations": "2", "ttt_epochs": "200"})).code)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from pgolf.flows.record import pack_trainer
-from seconds import TINY, record
+from seconds import TINY, record_here
 
 from pgolf import cli
 from pgolf.data.dataset import Dataset
@@ -48,8 +48,9 @@ def test_bad_input_is_exit_2_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("shared_server")
 def test_missing_dataset_is_exit_2_and_no_record(tiny_data: Dataset, tmp_path: Path) -> None:
-    code, _, stderr = record(Path(TRACK), tiny_data, tmp_path / "runs", "--data-dir", str(tmp_path / "nowhere"))
+    code, _, stderr = record_here(Path(TRACK), tiny_data, tmp_path / "runs", "--data-dir", str(tmp_path / "nowhere"))
     assert code == 2
     assert str(tmp_path / "nowhere") in stderr
     assert "Traceback" not in stderr

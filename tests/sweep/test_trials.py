@@ -16,6 +16,7 @@ from pgolf.sweep.candidates import Candidate
 from pgolf.sweep.trials import Bench, hopeless
 
 SEED = 1337
+pytestmark = pytest.mark.training
 
 
 def knobs(**settings):

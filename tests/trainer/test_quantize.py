@@ -189,7 +189,6 @@ def one_of_two(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
-@pytest.mark.slow
 def test_ranks_share_the_matrices_and_all_know_what_went_wrong(tmp_path):
     mp.spawn(one_of_two, (str(tmp_path),), nprocs=2)
     cfg, said = replace(tiny(), lqer_enabled=True), []
