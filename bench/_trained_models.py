@@ -17,7 +17,7 @@ from pgolf.data.pydocs import build
 from pgolf.trainer.__main__ import build_model
 from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import Loader
-from pgolf.trainer.loop import Run, Training, write_atomic
+from pgolf.trainer.loop import TrainerRun, Training, write_atomic
 from pgolf.trainer.mixed_bits import Probe
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians
@@ -85,7 +85,7 @@ def train_in(folder: Path, knobs: dict[str, Knob], start: Path) -> None:
     with chdir(folder), redirect_stdout(sys.stderr):
         resume = next((str(p) for p in (Path("checkpoint.pt"), start) if p.is_file()), "")
         cfg = presets.config_of(knobs | {"resume_from_ckpt": resume})
-        run = Run(cfg)
+        run = TrainerRun(cfg)
         run.event("start", config=asdict(cfg), world_size=1, code_bytes=0)
         training = Training(run, build_model(run))
         training.train(lambda: (math.nan, math.nan))

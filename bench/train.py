@@ -26,7 +26,7 @@ from _plain_trainer import PlainTrainer
 from torch.profiler import ProfilerActivity
 
 from pgolf.trainer.config import Config
-from pgolf.trainer.loop import Run, Training
+from pgolf.trainer.loop import TrainerRun, Training
 from pgolf.trainer.model import GPT
 
 SIZES = {
@@ -41,7 +41,7 @@ SIZES = {
 def ours(cfg: Config) -> Training:
     """A `Training` whose loader gives nothing: the batches come from here, the same for both sides."""
     torch.manual_seed(cfg.seed)
-    run = Run(cfg)
+    run = TrainerRun(cfg)
     model = GPT(cfg, run.dtype).to(run.device)
     Training.fresh_loader = lambda self: None  # type: ignore[method-assign]
     training = Training(run, model)

@@ -16,14 +16,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pgolf.trainer.adapt import ttt
 from pgolf.trainer.codec import ArtifactError, check_codec, decode, encode
 from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, config_from_env
 from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
-from pgolf.trainer.loop import Run, RunFailed, Training, code_bytes, log_hyperparameters, write_atomic
+from pgolf.trainer.loop import TrainerRun, Training, TrainingFailed, code_bytes, log_hyperparameters, write_atomic
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, grid, quantise, restore
-from pgolf.trainer.score import evaluate, fixed, sliding
+from pgolf.trainer.score import evaluate, fixed
+from pgolf.trainer.stages import stages
 from pgolf.trainer.token_bytes import TokenBytes
 
 ARTIFACT = Path("final_model.int6.ptz")
@@ -32,7 +32,7 @@ ARTIFACT = Path("final_model.int6.ptz")
 class Scorer:
     """The validation split and how to score a model on it."""
 
-    def __init__(self, run: Run):
+    def __init__(self, run: TrainerRun):
         self.run, cfg = run, run.cfg
         self.tokens, self.counter = load_validation(cfg), TokenBytes(cfg)
         if cfg.caseops_enabled:
@@ -55,15 +55,16 @@ class Scorer:
         scored = evaluator(model, self.tokens, False, run.rank, run.world)
         return evaluate(scored, self.tokens, self.counter, run.world, partial(run.progress, stage))
 
-    def stage(self, stage: str, evaluator, model: GPT) -> None:
-        """Score and log a stage that counts."""
+    def stage(self, stage: str, evaluator, model: GPT) -> float:
+        """Score and log a stage that counts; its seconds."""
         loss, bpb, seconds = self.score(stage, evaluator, model)
         ms = round(1000 * seconds)
         self.run.log(f"{stage} val_loss:{loss:.8f} val_bpb:{bpb:.8f} eval_time:{ms}ms")
         self.run.event("stage", stage=stage, val_loss=loss, val_bpb=bpb, eval_ms=ms)
+        return seconds
 
 
-def build_model(run: Run) -> GPT:
+def build_model(run: TrainerRun) -> GPT:
     """The initial model: the same weights on every rank for the same seed."""
     torch.manual_seed(run.cfg.seed)
     model = GPT(run.cfg, run.dtype).to(run.device)
@@ -77,7 +78,7 @@ def build_model(run: Run) -> GPT:
     return model
 
 
-def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
+def calibrate(run: TrainerRun, training: Training) -> dict[str, Tensor]:
     """Hessians over GPTQ_CALIBRATION_BATCHES micro-batches of training data, shared out over the ranks. Reading
     training data counts: no batch is begun that would end past MAX_WALLCLOCK_SECONDS."""
     cfg, model = run.cfg, training.raw
@@ -110,7 +111,7 @@ def calibrate(run: Run, training: Training) -> dict[str, Tensor]:
     return full
 
 
-def write_artifact(run: Run, training: Training, hessians: dict[str, Tensor]) -> None:
+def write_artifact(run: TrainerRun, training: Training, hessians: dict[str, Tensor]) -> None:
     """Quantise, encode, log the sizes; rank 0 writes."""
     cfg = run.cfg
     config = {k: v for k, v in asdict(cfg).items() if k in MODEL_KNOBS and v}
@@ -150,7 +151,7 @@ def write_artifact(run: Run, training: Training, hessians: dict[str, Tensor]) ->
         dist.barrier(group=run.control)
 
 
-def load_artifact(run: Run, path: Path) -> GPT:
+def load_artifact(run: TrainerRun, path: Path) -> GPT:
     """The model that an artifact holds, loops on, as evaluation sees it."""
     tensors, _ = decode(path.read_bytes())
     model = GPT(run.cfg, run.dtype)
@@ -159,7 +160,7 @@ def load_artifact(run: Run, path: Path) -> GPT:
     return model.to(run.device)
 
 
-def train_model(run: Run, scorer: Scorer) -> None:
+def train_model(run: TrainerRun, scorer: Scorer) -> None:
     """Train, average, score before quantisation, quantise, write the artifact."""
     training = Training(run, build_model(run))
     if run.cfg.max_wallclock_seconds > 0:
@@ -180,24 +181,17 @@ def train_model(run: Run, scorer: Scorer) -> None:
     write_artifact(run, training, hessians)
 
 
-def score_artifact(run: Run, scorer: Scorer, path: Path) -> None:
+def score_artifact(run: TrainerRun, scorer: Scorer, path: Path) -> None:
     """Every stage that is scored from the artifact."""
-    cfg = run.cfg
-    model = run.compiled(load_artifact(run, path))
-    scorer.stage("quantized", fixed, model)
-    if cfg.sliding_window_enabled:
-        scorer.stage("quantized_sliding_window", sliding, model)
-    if cfg.ttt_enabled and cfg.phased_ttt_enabled:
-        from pgolf.trainer.phased_ttt import stage
-
-        stage(run, scorer, partial(load_artifact, run, path))
-    elif cfg.ttt_enabled:
-        chunks = -(-(len(scorer.tokens) - 1) // cfg.ttt_chunk_tokens)
-        run.log(f"ttt:start chunks={chunks} ttt_lr={cfg.ttt_lr} ttt_epochs={cfg.ttt_epochs}")
-        scorer.stage("quantized_ttt", ttt, model)
+    load = partial(load_artifact, run, path)
+    model = run.compiled(load())
+    for entry in stages(run.cfg, run.log, scorer.counter.count, load):
+        seconds = scorer.stage(*entry, model)
+    if run.cfg.phased_ttt_enabled and run.cfg.ttt_enabled:
+        run.log(f"total_eval_time:{seconds:.1f}s")
 
 
-def pipeline(run: Run) -> None:
+def pipeline(run: TrainerRun) -> None:
     cfg = run.cfg
     log_hyperparameters(run)
     run.event(
@@ -252,7 +246,7 @@ def main() -> int:
     try:
         if cfg.eval_only:
             cfg = from_artifact(cfg)
-        run = Run(cfg)
+        run = TrainerRun(cfg)
         pipeline(run)
         return 0
     except DataError as e:
@@ -260,12 +254,12 @@ def main() -> int:
     except Exception as e:
         if isinstance(e.__context__, OSError):
             e = e.__context__  # of a full disk torch says only that a position is unexpected
-        if not isinstance(e, (RunFailed, OSError)):
+        if not isinstance(e, (TrainingFailed, OSError)):
             traceback.print_exc()
         return fail(run, f"{type(e).__name__}: {e}", 1)
 
 
-def fail(run: Run | None, reason: str, code: int) -> int:
+def fail(run: TrainerRun | None, reason: str, code: int) -> int:
     """Say why, once, in the log where there is one and can be written, and on stderr."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print(f"error: {reason}", file=sys.stderr, flush=True)

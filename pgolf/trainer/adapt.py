@@ -23,13 +23,15 @@ def ttt(
     want_logp: bool = False,
     rank: int = 0,
     world: int = 1,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Scored]:
-    """The evaluator; it changes `model`."""
+    """The evaluator; it changes `model`. `say` hears its log line."""
     cfg, total = model.cfg, len(tokens) - 1
     size = cfg.ttt_chunk_tokens
     chunks: list[list[tuple[int, int, int]]] = [[] for _ in range(math.ceil(total / size))]
     for window in sliding_windows(cfg, total):
         chunks[window[1] // size].append(window)
+    say(f"ttt:start chunks={len(chunks)} ttt_lr={cfg.ttt_lr} ttt_epochs={cfg.ttt_epochs}")
     banks = Banks(raw(model))
     optimizer = torch.optim.SGD(banks.values(), lr=cfg.ttt_lr, momentum=cfg.ttt_momentum, nesterov=cfg.ttt_nesterov)
     for c, windows in enumerate(chunks):

@@ -8,7 +8,7 @@ Presets are TOML files outside the trainer; whoever starts it turns them into en
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 Knob = int | float | bool | str
 BOS = 1  # the token that a document begins with: SentencePiece's default, and that of every public export
@@ -183,7 +183,7 @@ class Config:
         self.tokenizer_path = self.tokenizer_path or f"{self.data_dir}/tokenizers/fineweb_{self.vocab_size}_bpe.model"
 
 
-KNOB_TYPES: dict[str, type[Knob]] = {f.name: f.type for f in fields(Config)}  # type: ignore[misc]  # no strings
+KNOB_TYPES: dict[str, type[Knob]] = Config.__annotations__
 _NAMES = list(KNOB_TYPES)
 # what an artifact must know to be the model it was; it says only those that are not 0, off or empty, so that a packed
 # file without a mechanism's knobs writes and reads the same
@@ -201,7 +201,6 @@ def parse_knob(name: str, text: str) -> Knob:
         raise ValueError(f"knob {name}: '{text}' is not a valid {kind.__name__}") from None
 
 
-def config_from_env(env: Mapping[str, str] | None = None) -> Config:
-    """The knobs that `env` (default: the process's environment) sets, over the defaults."""
-    env = os.environ if env is None else env
+def config_from_env(env: Mapping[str, str] = os.environ) -> Config:
+    """The knobs that `env` sets, over the defaults."""
     return Config(**{k: parse_knob(k, env[k.upper()]) for k in KNOB_TYPES if k.upper() in env})  # type: ignore[arg-type]

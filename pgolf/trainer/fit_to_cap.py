@@ -18,7 +18,7 @@ from torch import Tensor
 from pgolf.trainer.codec import Tensors
 from pgolf.trainer.config import Config
 from pgolf.trainer.head import token_losses
-from pgolf.trainer.loop import Run
+from pgolf.trainer.loop import TrainerRun
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import grid, quantise, restore
 from pgolf.trainer.score import rows_that_fit
@@ -114,7 +114,7 @@ def fit_to_cap(
     pack: Callable[[Tensors], bytes],
     code: int,
     log: Callable[[str], object],
-    run: Run | None = None,
+    run: TrainerRun | None = None,
     seconds: float = math.inf,
 ) -> tuple[Config, Tensors, bytes]:
     """The knobs found, their tensors and (on rank 0) the artifact.

@@ -25,11 +25,11 @@ from pgolf.trainer.optim import EMA, Banks, Optimizer, lr_multiplier, muon_momen
 from pgolf.trainer.score import rows_that_fit
 
 
-class RunFailed(Exception):
+class TrainingFailed(Exception):
     """The run cannot go on; the message is the reason."""
 
 
-class Run:
+class TrainerRun:
     """This process's place among the ranks, its device and dtype, and (on rank 0) the log."""
 
     def __init__(self, cfg: Config):
@@ -106,7 +106,7 @@ class Run:
 class Training:
     """Model, optimiser, EMA, loader and clock of one run. `train()` runs it to its end."""
 
-    def __init__(self, run: Run, model: GPT):
+    def __init__(self, run: TrainerRun, model: GPT):
         cfg = self.cfg = run.cfg
         self.run, self.raw = run, model
         self.banks = Banks(model)
@@ -226,7 +226,7 @@ class Training:
             if copied:
                 copied.synchronize()
             if not norm.isfinite():
-                raise RunFailed(f"loss or gradient is not finite at step {step}")
+                raise TrainingFailed(f"loss or gradient is not finite at step {step}")
 
     # --- the whole
     def warm_up(self) -> None:
@@ -377,8 +377,8 @@ def code_bytes() -> int:
     )
 
 
-def log_hyperparameters(run: Run) -> None:
-    facts = asdict(run.cfg) | {"world_size": run.world, "rank": run.rank, "distributed": run.world > 1}
+def log_hyperparameters(run: TrainerRun) -> None:
     run.log("Hyperparameters:")
-    for name in sorted(facts):
-        run.log(f"  {name}: {facts[name]}")
+    facts = asdict(run.cfg) | {"world_size": run.world, "rank": run.rank, "distributed": run.world > 1}
+    for name, value in sorted(facts.items()):
+        run.log(f"  {name}: {value}")

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import accumulate, pairwise
 from operator import itemgetter
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -311,12 +312,13 @@ def phased(
         model.requires_grad_(True)
 
 
-def stage(run, scorer, load: Callable[[], GPT]) -> None:
-    """Score the stage of a run. Its time is all that this takes, reading the artifact included."""
-    began = time.perf_counter()
-
-    def loaded(_: None, tokens: Tensor, want_logp: bool, rank: int, world: int) -> Iterator[Scored]:
-        yield from phased(load(), tokens, want_logp, rank, world, run.log, scorer.counter.count(tokens))
-
-    scorer.stage("quantized_ttt_phased", loaded, None)
-    run.log(f"total_eval_time:{time.perf_counter() - began:.1f}s")
+def phased_anew(
+    load: Callable[[], GPT],
+    say: Callable[[str], None],
+    count: Callable[[Tensor], Tensor],
+    model: GPT,
+    tokens: Tensor,
+    *args: Any,
+) -> Iterator[Scored]:
+    """The evaluator of a run: its time includes reading the artifact. `model` stays as it is."""
+    yield from phased(load(), tokens, *args, say, count(tokens))

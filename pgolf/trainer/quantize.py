@@ -7,7 +7,6 @@ arXiv:2210.17323). SDClip sets the clip width to k standard deviations of the ro
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import torch
@@ -236,8 +235,9 @@ def quantise(
     everyone = [notes] * world
     if world > 1:
         dist.all_gather_object(everyone, notes)
-    for text in chain(*everyone):
-        log(text)
+    for said in everyone:
+        for text in said:
+            log(text)
     if cfg.lqer_enabled:
         from pgolf.trainer.lqer import repairs
 

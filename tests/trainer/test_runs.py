@@ -137,7 +137,7 @@ def dies_after(monkeypatch, step: int) -> None:
 
     def dying(self, frac):
         if self.step == step:
-            raise loop.RunFailed("the power went off")
+            raise loop.TrainingFailed("the power went off")
         return train_step(self, frac)
 
     monkeypatch.setattr(loop.Training, "train_step", dying)
