@@ -185,8 +185,8 @@ class Config:
 
 KNOB_TYPES: dict[str, type[Knob]] = Config.__annotations__
 _NAMES = list(KNOB_TYPES)
-# what an artifact must know to be the model it was; it says only those that are not 0, off or empty, so that a packed
-# file without a mechanism's knobs writes and reads the same
+# the knobs that an artifact needs to be the same model; it holds only those that are not 0, off or empty, so that a
+# packed file without a mechanism's knobs writes and reads the same
 MODEL_KNOBS = ("vocab_size", *_NAMES[_NAMES.index("num_layers") : _NAMES.index("matrix_lr")])
 
 

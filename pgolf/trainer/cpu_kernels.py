@@ -177,7 +177,7 @@ def here(x: Tensor) -> bool:
 
 
 def in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """`causal_attention`, in blocks where a gradient is wanted and blocks make up a sequence that is not too long."""
+    """`causal_attention`, in blocks where a gradient is wanted and up to BLOCKWISE_UP_TO tokens are whole blocks."""
     T = k.shape[1]
     if not torch.is_grad_enabled() or q.shape[1] != T or T % STEP or T > BLOCKWISE_UP_TO:
         return causal_attention(q, k, v)

@@ -71,7 +71,7 @@ class RowLoader(Loader):
     """Rows for one rank, the next one read ahead: inputs and targets, int64 `[1, T]`, and bounds.
 
     Files in name order, all ranks in the same one, from its first BOS on; ranks take T + 1 tokens each, side by side.
-    What is too short for all ranks is dropped, after the last file comes the first. Nothing is random.
+    Text too short for all ranks is dropped; after the last file comes the first. Nothing is random.
     """
 
     def __init__(self, cfg: Config, rank: int, world: int, length: int, device: torch.device):

@@ -59,7 +59,7 @@ class TrainerRun:
         self.files = []
         if self.rank == 0:
             Path("logs").mkdir(exist_ok=True)
-            mode = "wa"[bool(cfg.resume_from_ckpt)]  # what goes on adds to its log
+            mode = "wa"[bool(cfg.resume_from_ckpt)]  # a resumed run appends to its log
             self.files = [open(p, mode, 1) for p in (f"logs/{cfg.run_id}.txt", "events.jsonl")]  # noqa: SIM115
         self.last_progress = 0.0
 

@@ -1,4 +1,4 @@
-"""LQER: what rounding got most wrong, made good by a product of two thin matrices (Zhang et al., arXiv:2402.02446).
+"""LQER: a product of two thin matrices corrects the largest rounding errors (Zhang et al., arXiv:2402.02446).
 
 Of all quantised matrices the LQER_TOP_K of largest ‖E‖, E = W − Ŵ, get the LQER_RANK strongest components of E as
 A·B: A = U·S on 2 bits and one scale, B = Vᵀ on 4 bits and a scale for each LQER_ASYM_GROUP elements; or, where the

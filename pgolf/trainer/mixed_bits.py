@@ -1,11 +1,11 @@
 """MIXED_BITS: a step for every row by what its rounding errors cost, instead of by its standard deviation.
 
-Rounding a row of a matrix with step Δ costs about Δ²·g·d nats: d is what of its inputs the columns before do not tell,
-the geometric mean of D in H = A·D·Aᵀ, since GPTQ makes up for the rest; g is the mean square of the loss's gradient at
-the row's output, measured with labels drawn from the model's own predictions (the Fisher information). For a given
-number of bits the loss is least where all weights cost the same: Δ ∝ (g·d)^−½, over rows, layers and roles alike. So
-bits go where they matter, up to the 8 of an integer, and the coder takes no more than the integers have. Since g is
-measured on little text, a quarter of the logarithm is SDClip's: Δ ∝ (g·d)^−⅜ std^¼.
+Rounding a row of a matrix with step Δ costs about Δ²·g·d nats: d is the part of its inputs that earlier columns do
+not predict, the geometric mean of D in H = A·D·Aᵀ, since GPTQ makes up for the rest; g is the mean square of the
+loss's gradient at the row's output, measured with labels drawn from the model's own predictions (the Fisher
+information). For a given number of bits the loss is least where all weights cost the same: Δ ∝ (g·d)^−½, over rows,
+layers and roles alike. So bits go where they matter, up to the 8 of an integer, and the coder takes no more than the
+integers have. Since g is measured on little text, a quarter of the logarithm is SDClip's: Δ ∝ (g·d)^−⅜ std^¼.
 
 Clip widths and *_BITS then set the steps of a group, all by one factor; of the whole model the geometric mean is
 SDClip's. The file is larger than with SDClip at the same widths, and far better than with SDClip at its size.

@@ -32,8 +32,8 @@ from pgolf.trainer.optim import Banks
 from pgolf.trainer.primitives import linear
 from pgolf.trainer.score import Scored, rows_that_fit
 
-# What the record's 8 ranks do at once, here on any number of ranks, so that the numbers are the same: a phase waits for
-# the batches that they have in hand, and A passes between the batches of one lane.
+# The record has 8 ranks. Here any number of ranks does their work in the same 8 lanes, for the same numbers: a phase
+# waits for the batches that are in work, and A passes between the batches of one lane.
 LANES = 8
 
 Document = tuple[int, int]  # first input, end; targets are one later
@@ -183,7 +183,7 @@ def score_batch(adapters: Adapters, tokens: Tensor, batch: Batch, fit: int, want
     cfg, device, lengths = adapters.cfg, adapters.model.tok_emb.weight.device, [length(d) for d in batch]
     size, text = cfg.ttt_chunk_size, pad_sequence([tokens[s : e + 1] for s, e in batch], batch_first=True).to(device)
     for at in range(0, lengths[-1], size):
-        # a whole chunk's window, also for one that its document's end cuts: nobody knows that end before
+        # a whole chunk's window, also where the document ends within the chunk: nobody knows that end before
         start = max(0, at - max(0, cfg.ttt_eval_seq_len - size))
         end = min(at + size, lengths[-1])
         going, learning = bisect_right(lengths, at), bisect_right(lengths, at + size)  # first rows that do

@@ -41,7 +41,7 @@ def score_windows(model: GPT, tokens: Tensor, windows: list[tuple[int, int, int]
     """Score windows (start, first scored input, end), inputs `tokens[start:end]`, targets one later.
 
     Neighbours of equal shape run as one batch, and only scored positions pass the last block's queries and the head. A
-    compiled model runs eagerly what comes for the first time: most shapes do so once, and compiling takes long.
+    compiled model runs a shape eagerly the first time: most shapes come once, and compiling takes long.
     """
     device = model.tok_emb.weight.device
     fit, i = rows_that_fit(model.cfg, device), 0
