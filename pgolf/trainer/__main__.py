@@ -164,8 +164,7 @@ def train_model(run: TrainerRun, scorer: Scorer) -> None:
     """Train, average, score before quantisation, quantise, write the artifact."""
     training = Training(run, build_model(run))
     if run.cfg.max_wallclock_seconds > 0:
-        reserve, cap = run.cfg.gptq_reserve_seconds, training.cap
-        run.log(f"gptq:reserving {reserve:.0f}s, effective={1000 * cap:.0f}ms")
+        run.log(f"gptq:reserving {run.cfg.gptq_reserve_seconds:.0f}s, effective={1000 * training.cap:.0f}ms")
     training.train(lambda: scorer.score("val", fixed, training.model)[:2])
     if run.cuda:
         used, kept = torch.cuda.max_memory_allocated() >> 20, torch.cuda.max_memory_reserved() >> 20

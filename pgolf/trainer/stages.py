@@ -30,4 +30,4 @@ def stages(
 
         yield "quantized_ttt_phased", partial(phased_anew, load, say, count)
     elif cfg.ttt_enabled:
-        yield "quantized_ttt", lambda *args: ttt(*args, say)
+        yield "quantized_ttt", partial(ttt, say=say)
