@@ -17,7 +17,7 @@ from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
 DEFAULT_TRACK = "10min_16mb"
-DEEPEST = 4  # folders below an archive's own in which records are looked for
+DEEPEST = 4  # levels of folders below an archive that are searched for records
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def audit(
     Parameters
     ----------
     folder : the record's folder.
-    track : its rules; default: the track that submission.json names, if there is such a one, else 10min_16mb.
+    track : its rules; default: the track that submission.json names, if pgolf knows it, else 10min_16mb.
     against : the record that it wants to beat: a ledger entry, its name, or another record's folder; default: the
-        ledger entry that submission.json names as `previous_record`, if there is such a one.
+        ledger entry that submission.json names as `previous_record`, if there is one of that name.
     strict : no grace over the limits of time.
 
     Returns
@@ -139,7 +139,7 @@ def audit(
 
 
 def _track_of(entry: Entry) -> Track:
-    """The track that the entry says it is of, in whatever spelling; the main one where there is no such track."""
+    """The track that the entry says it is of, in whatever spelling; the main one if pgolf does not know that track."""
     said = (entry.claims.track or "").removeprefix("track_")
     return tracks.load(said if said in tracks.names() else DEFAULT_TRACK)
 
@@ -187,10 +187,10 @@ def record_folders(archive: Path) -> list[Path]:
     """
     if not archive.is_dir():
         raise BadInput(f"no folder {archive}: name a folder with records in it")
-    found = sorted({p.parent for p in _submissions(archive)})
-    if not found:
+    folders = sorted({p.parent for p in _submissions(archive)})
+    if not folders:
         raise BadInput(f"{archive}: no folder in it has a submission.json")
-    return found
+    return folders
 
 
 def _submissions(archive: Path) -> Iterator[Path]:

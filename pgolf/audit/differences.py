@@ -1,6 +1,6 @@
-"""What is different from the standing record: every knob of both dumps, and the score at every stage.
+"""Compare a record with the standing one: every knob of both dumps, and the score at every stage.
 
-The stage table is what shows where a gain comes from: a score that is better before adaptation was not won by it.
+The stage table shows where a gain comes from: a score that is better before adaptation was not won by adaptation.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What legality probes found, typed, with the power of each stated; and the file that a record keeps of them.
+"""The results of legality probes, typed, each with what it tried; and the file of them that a record keeps.
 
 `probes.jsonl` has one JSON object a line: first the artifact and program that were probed, then one result a line, so
 that a statement can name its line.
@@ -55,7 +55,7 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Probed:
-    """What was probed, and what came of it. `artifact` and `program` are SHA-256."""
+    """What was probed, and the results. `artifact` and `program` are SHA-256."""
 
     seed: int
     artifact: str
@@ -76,7 +76,7 @@ class Probed:
 
     @property
     def notes(self) -> list[str]:
-        """What the results say beside, each once."""
+        """The notes of all results, each once."""
         return list(dict.fromkeys(note.rstrip(".") for r in self.results for note in r.notes))
 
     @property
@@ -91,7 +91,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What some probes say together: as many positions, and borders among them, as the least thorough one tried."""
+    """What some probes say together; `positions` and `borders` are those of the probe that tried the fewest."""
 
     holds: bool | None
     evidence: tuple[Evidence, ...]
@@ -100,7 +100,7 @@ class Answer:
 
 
 def read_probes(path: Path) -> Probed:
-    """What `run_probes` has written; BadInput if it is something else."""
+    """Read the file that `run_probes` wrote; BadInput if it is anything else."""
     try:
         about, *results = (json.loads(line) for line in path.read_text().splitlines())
         return Probed(about["seed"], about["artifact"], about["program"], tuple(_result(r) for r in results))

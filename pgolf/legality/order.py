@@ -1,8 +1,8 @@
-"""An evaluator that announces the order in which it scores: looked at in that order, where "before" is "scored before".
+"""Look at an evaluator that announces its order of scoring in that order, where "before" means "scored before".
 
 The order may follow from where documents begin, and from nothing else; within a document it goes from left to right.
-Everything that the probes know of positions then is of places in that order: a stream is rearranged, and the evaluator
-gets it put back.
+All positions are then places in that order: the probes work on a rearranged stream, and the evaluator gets it put back
+into its own order.
 """
 
 from collections.abc import Callable, Iterator
@@ -67,18 +67,18 @@ def order_of(evaluator: Any, tokens: Tensor, vocab_size: int) -> Order | Counter
         return CounterExample("the order that it announces is not one of all positions, each once")
     draw = torch.Generator().manual_seed(0)
     begins = tokens == start
-    found = Order(places, int(start), torch.cat([begins[:1], begins[places]]))
+    order = Order(places, int(start), torch.cat([begins[:1], begins[places]]))
     for _ in range(3):
         other = torch.randint(vocab_size, (n + 1,), generator=draw)
         other = torch.where(begins, tokens, torch.where(other == start, (start + 1) % vocab_size, other))
         if not torch.equal(_places(announce, other), places):
             return CounterExample("the order that it announces depends on more than where documents begin")
-    ranks = found.ranks
+    ranks = order.ranks
     back = torch.nonzero((ranks[2:] < ranks[1:-1]) & ~begins[1:-1]).flatten()
     if len(back):
         at = int(back[0]) + 2
         return CounterExample(f"position {at} is announced before {at - 1}, of the same document", at)
-    return found
+    return order
 
 
 def _places(announce: Callable[[Tensor], Any], tokens: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class InOrder:
             losses = torch.as_tensor(losses).reshape(-1)
             logp, n = rest[0] if rest else None, len(losses)
             own = ranks[start : start + n]
-            if start < 1 or len(own) < n or n == 0:  # no such positions: for the probes to say
+            if start < 1 or len(own) < n or n == 0:  # no such positions: the probes report them
                 yield start, losses, logp
                 continue
             cuts = [0, *(torch.nonzero(own[1:] != own[:-1] + 1).flatten() + 1).tolist(), n]

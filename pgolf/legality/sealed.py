@@ -22,7 +22,7 @@ from pgolf.legality import seal
 from pgolf.legality.watch import Watched, load_factory, watch
 
 TIMEOUT_S = 1800.0
-# What a process needs besides its own files: what the system says of itself, and the dynamic linker's.
+# Files that every process needs: the system's own, and those of the dynamic linker.
 SYSTEM = ("/proc", "/sys", "/etc", "/dev/urandom", "/dev/random", "/dev/zero", "/usr/share/zoneinfo")
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/nvidia", "/usr/local/cuda")
 LIMITS = (

@@ -111,12 +111,12 @@ def watch(
     ----------
     keep : positions whose log-distributions are kept.
     until : stop after the piece with this position.
-    heap : take a fingerprint of the state at each piece, from the evaluator or from here.
-    each : hears (start, losses, logp) of each piece; with `want_logp` only.
+    heap : take a fingerprint of the state at each piece, of the evaluator's own tensors or else of this heap's.
+    each : called with (start, losses, logp) of each piece; only with `want_logp`.
 
     Raises
     ------
-    RunFailed : the evaluator raises, or yields something else than pieces.
+    RunFailed : the evaluator raises, or yields anything but pieces.
     """
     seen, given = Watched(), []
     try:

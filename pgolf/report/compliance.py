@@ -1,7 +1,7 @@
 """The compliance statement of a submission, in the sections that this contest's reviewers expect.
 
-Every statement says yes, no or unknown, and names the log lines or hashes that it rests on. What nobody has tested
-is unknown, whatever its author believes.
+Every statement says yes, no or unknown, and names the log lines or hashes that it rests on. A statement that nobody
+has tested is unknown, whatever its author believes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -245,7 +245,7 @@ def _delta(facts: Facts) -> Iterator[Statement]:
 
 def _limits_of_this(facts: Facts) -> Iterator[Statement]:
     yield Statement(
-        "Nothing here rests on a threshold of epochs or chunk size: the rule is the order of scoring and training.",
+        "No statement rests on a threshold of epochs or chunk size: what counts is the order of scoring and training.",
         True,
     )
     answer = _probes(facts, *SCORE_FIRST, "normalised", "one pass")
@@ -257,7 +257,7 @@ def _limits_of_this(facts: Facts) -> Iterator[Statement]:
     )
     policy = facts.track.policy
     yield Statement(
-        f"The claim is the bar of the track ({policy.margin_nats:g} nats at p < {policy.alpha:g}) by Welch's one-sided "
+        f"The claim is the track's bar ({policy.margin_nats:g} nats at p < {policy.alpha:g}) by Welch's one-sided "
         "test; the paired difference is information only.",
         facts.comparison.clears if facts.comparison else False,
     )

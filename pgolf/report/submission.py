@@ -67,7 +67,7 @@ def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:
 
 
 def write_unfinished(record_id: str, name: str, plans: Sequence[Plan], attempts: Sequence[Attempt], out: Path) -> Path:
-    """Write `out`/report/ for a record none of whose seeds came to its end; the folder."""
+    """Write `out`/report/ for a record of which no seed ran to its end; returns the folder."""
     text = render("unfinished.md.j2", record_id=record_id, name=name, plans=plans, attempts=attempts)
     write_atomic(out / "report" / "README.md", text)
     return out / "report"

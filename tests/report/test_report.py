@@ -145,7 +145,7 @@ def test_logs_without_scores_still_make_a_page(entry):
         log = entry.log(seed)
         log.write_text(log.read_text().split("pre-quantization")[0])
     words = read(entry.path).words()
-    assert "No log here comes to a final score." in words
+    assert "No log here reaches a final score." in words
     assert "log-complete ✗ fail" in words
 
 

@@ -1,6 +1,6 @@
 """The checks of a record, one function each: what the logs show, beside what is claimed and what is allowed.
 
-A check fails only on evidence. What no log says is 'unknown'; what is irregular, and harms no claim, is a warning.
+A check fails only on evidence. If no log says, it is 'unknown'; an irregularity that harms no claim is a warning.
 A check function takes the review, reports its findings, and returns the sentence for when there is nothing to report.
 Its id is its name: `train_seconds` is the check `train-seconds`. `CHECKS` has the order of a report.
 """

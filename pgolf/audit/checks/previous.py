@@ -1,4 +1,4 @@
-"""What is new against the previous record: every knob named, every gain at the stage where it arises."""
+"""Against the previous record: is every changed knob named, and at which stage does the gain arise?"""
 
 import re
 
@@ -57,9 +57,7 @@ def attribution(review: Review, findings: Findings) -> str:
     before, to_beat = before_adaptation(rows), previous.sample().mean
     if before and before.new_mean is not None and before.new_mean < to_beat and not _told(review, before.new_mean):
         text = f"the score before adaptation ({before.label}, {before.new_mean:.5f}) beats {previous.name} already"
-        findings.warn(
-            f"{text} ({to_beat:.5f}), which the README does not tell; {table}", *(s for _, s in review.scored)
-        )
+        findings.warn(f"{text} ({to_beat:.5f}), which the README does not say; {table}", *(s for _, s in review.scored))
     return f"stages of {previous.name} and here: {table}"
 
 

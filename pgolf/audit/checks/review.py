@@ -1,4 +1,4 @@
-"""What every check works with: the review that it is part of, and the findings that it reports."""
+"""The review that every check looks at, and the findings that it reports."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,7 @@ class Check:
     evidence: tuple[Evidence, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """With evidence as file and line."""
+        """As a dictionary for JSON, evidence as file and line."""
         evidence = [{"file": e.file, "line": e.line} for e in self.evidence]
         return {"id": self.id, "status": self.status, "message": self.message, "evidence": evidence}
 
@@ -56,11 +56,11 @@ class Findings:
         self.add("unknown", text, *places)
 
     def show(self, *places: Place) -> None:
-        """Point at what a check that finds nothing rests on."""
+        """Name the lines that the check rests on if it finds nothing."""
         self.shown += _places(places)
 
     def check(self, name: str, otherwise: str) -> Check:
-        """The outcome: the worst of what was found, or `otherwise`."""
+        """The outcome: the worst finding, or `otherwise` if there is none."""
         if not self.findings:
             return Check(name, "pass", otherwise, tuple(self.shown[:SHOWN]))
         order = sorted(self.findings, key=lambda f: SEVERITY.index(f[0]))
