@@ -1,6 +1,5 @@
 """Models trained once for `artifact.py`, kept under build/artifact, and what quantising them needs to know."""
 
-import json
 import math
 import sys
 import time
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from pgolf import presets
 from pgolf.data.pydocs import build
+from pgolf.evidence.event_schema import Stop, Train, read_event_lines
 from pgolf.trainer.__main__ import build_model
 from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import Loader
@@ -61,15 +61,15 @@ def trained(size: str, steps: int, device: str) -> tuple[Config, GPT, dict]:
     model = GPT(cfg)
     model.load_state_dict(torch.load(folder / "final_model.pt", weights_only=True, map_location="cpu"))
     model.to(device).looping = True
-    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    stop = next(e for e in events if e["event"] == "stop")
-    last = [e for e in events if e["event"] == "train"][-1]
+    events = [event for _, event in read_event_lines(folder / "events.jsonl")]
+    stop = next(e for e in events if isinstance(e, Stop))
+    last = [e for e in events if isinstance(e, Train)][-1]
     facts = {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "steps": stop["step"],
-        "train_tokens": stop["step"] * cfg.train_batch_tokens,
-        "train_seconds": stop["train_ms"] / 1000,
-        "train_loss": last["train_loss"],
+        "steps": stop.step,
+        "train_tokens": stop.step * cfg.train_batch_tokens,
+        "train_seconds": stop.train_ms / 1000,
+        "train_loss": last.train_loss,
     }
     return cfg, model, facts
 

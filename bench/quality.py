@@ -31,6 +31,7 @@ from scipy import stats
 from pgolf import presets
 from pgolf.data.pydocs import build
 from pgolf.data.shards import write_shard
+from pgolf.evidence.event_schema import Score, read_event_lines
 from pgolf.evidence.run import stage_kind
 from pgolf.files import write_json
 from pgolf.knobs import of_part
@@ -70,8 +71,8 @@ def finish(knobs: dict, seed: int, data_dir: Path, artifact: Path | None = None)
         with (folder / "train.log").open("w") as log:
             command = [sys.executable, "-m", "pgolf.trainer"]
             subprocess.run(command, cwd=folder, env=os.environ | env, stdout=log, stderr=log, check=True)
-        events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-        write_json(folder / "scores.json", {e["stage"]: e["val_bpb"] for e in events if e["event"] == "stage"})
+        events = [event for _, event in read_event_lines(folder / "events.jsonl")]
+        write_json(folder / "scores.json", {e.stage: e.val_bpb for e in events if isinstance(e, Score)})
     scores = json.loads((folder / "scores.json").read_text())
     return folder, {stage_kind(stage): val_bpb for stage, val_bpb in scores.items()}
 

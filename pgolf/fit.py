@@ -1,6 +1,5 @@
 """`pgolf fit`: find the clip widths with which a finished run's model fills the cap at the least loss."""
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.event_schema import Start, Stop, read_event_lines
 from pgolf.files import write_atomic
 from pgolf.presets import config_of, parse
 from pgolf.trainer.codec import Tensors, check_codec, encode
@@ -146,18 +146,19 @@ def _text_after(loader: Loader, batches: int, tokens: int) -> tuple[tuple[Tensor
 
 def _facts(run: Path, overrides: Mapping[str, str]) -> tuple[Config, int, int, int]:
     """Knobs, steps trained, ranks and bytes of code of a finished run."""
-    events: dict[str, dict[str, Any]] = {}
+    start, stop = None, None
     try:
-        for line in (run / "events.jsonl").read_text().splitlines():
-            event = json.loads(line)
-            events[event["event"]] = event
-        start, stop = events["start"], events["stop"]
-        knobs = {k: v for k, v in start["config"].items() if k in KNOB_TYPES}
-        steps, world, code = int(stop["step"]), int(start["world_size"]), int(start["code_bytes"])
+        for _, event in read_event_lines(run / "events.jsonl"):
+            start = event if isinstance(event, Start) else start
+            stop = event if isinstance(event, Stop) else stop
     except OSError as e:
         raise BadInput(f"{run / 'events.jsonl'}: {e.strerror}; name a folder that the trainer worked in") from None
-    except (ValueError, KeyError, TypeError) as e:
-        raise BadInput(f"{run / 'events.jsonl'}: not of a run that trained to its end ({e!r})") from None
+    if start is None or stop is None:
+        raise BadInput(f"{run / 'events.jsonl'}: not of a run that trained to its end: no start or no stop event")
+    steps, world, code = stop.step, start.world_size, start.code_bytes
+    if start.config is None or steps is None or world is None or code is None:
+        raise BadInput(f"{run / 'events.jsonl'}: not of a run that trained to its end: it lacks a fact")
+    knobs = {k: v for k, v in start.config.items() if k in KNOB_TYPES}
     if wrong := overrides.keys() & set(MODEL_KNOBS):
         raise BadInput(f"--set {min(wrong)}: the model is the run's own and cannot be set")
     own = {name: parse(name, text, where="--set") for name, text in overrides.items()}

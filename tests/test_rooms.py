@@ -47,7 +47,7 @@ HOUSE = {
     "pods": Room(set(), {"asyncssh", "httpx", "tenacity", "psutil", "filelock", "pydantic"}),
     "pack": Room({"trainer"}, {"brotli", "python_minifier"}),
     "describe": Room({"trainer", "presets"}, {"torch"}),
-    "fit": Room({"trainer", "presets"}, {"torch"}),
+    "fit": Room({"evidence", "trainer", "presets"}, {"torch"}),
     "artifact": Room({"trainer", "presets", "data"}, {"torch", "numpy"}),
     "legality": Room({"evidence", "artifact", *TRAINING}, {"torch", "numpy", "sentencepiece", "rich"}),
     # what puts both together

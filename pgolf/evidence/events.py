@@ -1,131 +1,113 @@
 """events.jsonl, the trainer's own record of a run, → `Run`. Exact where the text log is rounded, so it is preferred."""
 
-import json
 import math
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from pgolf.errors import BadInput
-from pgolf.evidence.lines import printable, read_lines
-from pgolf.evidence.run import CurvePoint, Evidence, Problem, Run, Sourced, Stage, stage_kind
-
-Event = dict[str, Any]
-BEGINNING = '{"t": '  # of the trainer's events
+from pgolf.evidence import event_schema as said
+from pgolf.evidence.event_schema import Event, read_event_lines
+from pgolf.evidence.lines import printable
+from pgolf.evidence.run import CurvePoint, Evidence, Problem, Run, Sourced, Stage, T, stage_kind
 
 
 def read_events(path: Path, relative_to: Path | None = None) -> Run | None:
-    """The run that an events file tells of; None if no line of it is an event.
+    """The run that an events file tells of; None if no line of it is an event of the trainer.
 
-    Of a run that was ended and resumed, it is what it was in the end: steps that were repeated count once.
-
-    Lines that are no event (a torn one, someone else's) are passed over; so are facts of the wrong type.
+    If the run was ended and resumed, its last state counts: of a step that was repeated, the last time.
 
     Raises
     ------
     BadInput : the file cannot be read.
     """
     name = printable(path.relative_to(relative_to).as_posix() if relative_to else path.name)
-    run, found = Run(log=path), False
+    run, any_event = Run(log=path), False
     try:
-        for number, line in read_lines(path):
-            if event := _event(line):
-                found = True
-                _take(run, event, Evidence(name, number))
+        for number, event in read_event_lines(path):
+            any_event = True
+            _take(run, event, Evidence(name, number))
     except OSError as e:
         raise BadInput(f"cannot read the events {path}: {e.strerror}") from None
-    return run if found else None
-
-
-def _event(line: str) -> Event | None:
-    """What a line says; where a kill tore an event and a resumed run went on in its line, what that one says."""
-    for text in (line, BEGINNING + line.rpartition(BEGINNING)[2]):
-        try:
-            event = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(event, dict) and isinstance(event.get("event"), str):
-            return event
-    return None
+    return run if any_event else None
 
 
 def _take(run: Run, event: Event, at: Evidence) -> None:
-    match event["event"]:
-        case "start":
+    match event:
+        case said.Train():
+            milliseconds, loss = event.train_ms, event.train_loss
+            _point(run, run.train_curve, event.step, "train_loss", loss, milliseconds, at)
+        case said.Val():
+            _point(run, run.val_curve, event.step, "val_loss", event.val_loss, None, at)
+        case said.Start():
             _start(run, event, at)
-        case "data":
-            run.val_tokens, run.val_bytes = _whole(event, "val_tokens", at), _whole(event, "val_bytes", at)
-            # version 0.1 called it val_sha256, which is the whole split's
-            run.scored_sha256 = _word(event, "scored_sha256", at) or _word(event, "val_sha256", at)
-        case "model":
-            run.parameters = _whole(event, "parameters", at)
-            run.weights_fingerprint = _word(event, "weights_fingerprint", at)
-        case "train" | "val" as which:
-            _point(run, event, f"{which}_loss", at)
-        case "stop":
-            run.steps, milliseconds = _whole(event, "step", at), _whole(event, "train_ms", at)
-            run.train_seconds = Sourced(milliseconds.value / 1000, at) if milliseconds else None
-        case "stage":
-            _stage(run, event, at)
-        case "calibration":
-            took = _number(event, "seconds")
-            run.calibration, run.calibration_seconds = at, None if took is None else Sourced(took, at)
-        case "artifact":
-            run.model_bytes, run.code_bytes = _whole(event, "model_bytes", at), _whole(event, "code_bytes", at)
-            run.artifact_bytes = _whole(event, "total_bytes", at)
-            run.artifact_sha256 = _word(event, "sha256", at)
-        case "error":
-            run.problems.append(Problem("error", printable(str(event.get("message"))), at))
-        case "end":
+        case said.Data():
+            run.val_tokens, run.val_bytes = _sourced(event.val_tokens, at), _sourced(event.val_bytes, at)
+            run.scored_sha256 = _word(event.scored_sha256 or event.val_sha256, at)
+        case said.Model():
+            run.parameters = _sourced(event.parameters, at)
+            run.weights_fingerprint = _word(event.weights_fingerprint, at)
+        case said.Stop():
+            run.steps = _sourced(event.step, at)
+            run.train_seconds = _sourced(None if event.train_ms is None else event.train_ms / 1000, at)
+        case said.Score():
+            _score(run, event, at)
+        case said.Calibration():
+            run.calibration, run.calibration_seconds = at, _sourced(event.seconds, at)
+        case said.Written():
+            run.model_bytes, run.code_bytes = _sourced(event.model_bytes, at), _sourced(event.code_bytes, at)
+            run.artifact_bytes = _sourced(event.total_bytes, at)
+            run.artifact_sha256 = _word(event.sha256, at)
+        case said.Failed():
+            run.problems.append(Problem("error", printable(event.message or "no message"), at))
+        case said.End():
             run.ended = True
 
 
-def _start(run: Run, event: Event, at: Evidence) -> None:
+def _start(run: Run, event: said.Start, at: Evidence) -> None:
     run.stages, run.problems, run.ended = [], [p for p in run.problems if p.kind != "error"], False
-    config = event.get("config")
-    for knob, value in config.items() if isinstance(config, dict) else ():
+    config = event.config or {}
+    for knob, value in config.items():
         run.hyperparameters[printable(knob)] = Sourced(printable(str(value)), at)
-    run.seed = _whole(config, "seed", at) if isinstance(config, dict) else None
-    run.world_size = _whole(event, "world_size", at)
-    run.torch_version, run.hardware = _word(event, "torch", at), _word(event, "device", at)
+    run.seed = _sourced(said.whole(config.get("seed")), at)
+    run.world_size = _sourced(event.world_size, at)
+    run.torch_version, run.hardware = _word(event.torch, at), _word(event.device, at)
 
 
-def _point(run: Run, event: Event, key: str, at: Evidence) -> None:
-    step, loss, milliseconds = _number(event, "step"), event.get(key), _number(event, "train_ms")
-    if step is None or not isinstance(loss, int | float):
+def _point(
+    run: Run,
+    curve: list[CurvePoint],
+    step: int | None,
+    name: str,
+    loss: float | None,
+    milliseconds: float | None,
+    at: Evidence,
+) -> None:
+    if step is None or loss is None:
         return
     if not math.isfinite(loss):
-        run.problems.append(Problem("not-finite", f"{key} {loss} at step {step:.0f}", at))
-    point = CurvePoint(int(step), float(loss), None if milliseconds is None else milliseconds / 1000, at)
-    curve = run.val_curve if key == "val_loss" else run.train_curve
-    while curve and curve[-1].step >= point.step:  # a resumed run takes steps after its checkpoint again
+        run.problems.append(Problem("not-finite", f"{name} {loss} at step {step}", at))
+    while curve and curve[-1].step >= step:  # a resumed run takes steps after its checkpoint again
         curve.pop()
-    curve.append(point)
+    curve.append(CurvePoint(step, loss, None if milliseconds is None else milliseconds / 1000, at))
 
 
-def _stage(run: Run, event: Event, at: Evidence) -> None:
-    bpb, loss, milliseconds = _number(event, "val_bpb"), _number(event, "val_loss"), _number(event, "eval_ms")
-    name = printable(str(event.get("stage")), 80)
+def _score(run: Run, event: said.Score, at: Evidence) -> None:
+    if event.stage is None:
+        return
+    bpb, loss, name = event.val_bpb, event.val_loss, printable(event.stage, 80)
     if bpb is None or loss is None or bpb <= 0 or loss <= 0:
         run.problems.append(Problem("not-finite", f"{name}: val_loss {loss} val_bpb {bpb}", at))
         return
-    took = None if milliseconds is None else milliseconds / 1000
+    took = None if event.eval_ms is None else event.eval_ms / 1000
     run.stages.append(Stage(name, stage_kind(name), loss, bpb, took, decimals=8, at=at))
 
 
-def _number(event: Event, key: str) -> float | None:
-    value = event.get(key)
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _sourced(value: T | None, at: Evidence) -> Sourced[T] | None:
+    return None if value is None else Sourced(value, at)
 
 
-def _whole(event: Event, key: str, at: Evidence) -> Sourced[int] | None:
-    value = event.get(key)
-    return Sourced(value, at) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _word(event: Event, key: str, at: Evidence) -> Sourced[str] | None:
-    value = event.get(key)
-    return Sourced(printable(value), at) if isinstance(value, str) else None
+def _word(value: str | None, at: Evidence) -> Sourced[str] | None:
+    return None if value is None else Sourced(printable(value), at)
 
 
 def beside(log: Path) -> list[Path]:

@@ -1,6 +1,5 @@
 """All six probes of an artifact: what `pgolf probe ARTIFACT` and the record flow run."""
 
-import json
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from pgolf.artifact import (
 )
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, did_you_mean
+from pgolf.evidence.event_schema import Score, read_event_lines
 from pgolf.evidence.probes import ProbeResult
 from pgolf.knobs import EVALUATION
 from pgolf.legality.byte_exact import byte_exact
@@ -185,8 +185,10 @@ def _sealed(
         given |= transformed | {"cpu_threads": torch.get_num_threads()}
         run = run_sealed(folder / "train_gpt.py", [], folder, [], as_env(given))
         events = folder / "events.jsonl"
-        lines = [json.loads(line) for line in events.read_text().splitlines()] if events.exists() else []
-        scores = {BY_NAME[e["stage"]].mode: e["val_loss"] for e in lines if e["event"] == "stage"}
+        said = [event for _, event in read_event_lines(events)] if events.exists() else []
+        scores = {
+            BY_NAME[e.stage].mode if e.stage in BY_NAME else e.stage: e.val_loss for e in said if isinstance(e, Score)
+        }
         here = replace(opened, cfg=cfg)
         expected = {mode: evaluate_artifact(here, mode).val_loss for mode in modes}
     what = f"the scores of {', '.join(modes)} on {len(tokens) - 1} tokens"

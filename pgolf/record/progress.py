@@ -4,12 +4,11 @@ A finished seed of the same record tells how long each stage takes; until there 
 current stage is known.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pgolf.audit.measures import Measure
+from pgolf.evidence import event_schema as said
+from pgolf.evidence.event_schema import Event, decode
 from pgolf.evidence.run import stage_kind
 from pgolf.pace import projected_end
 from pgolf.stages import OF_THE_ARTIFACT
@@ -46,45 +45,61 @@ class Progress:
         """Take in more of events.jsonl, cut anywhere."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            try:
-                event = json.loads(line)
+            if event := decode(line):
                 self._take(event)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # a torn line, or someone else's
 
-    def _take(self, event: Mapping[str, Any]) -> None:
-        self.heard = float(event["t"])
-        match event["event"]:
-            case "progress":
-                self._enter(event["stage"], event["done"], event["total"])
-                self.first.setdefault(self.stage, (self.heard, self.done))
-            case "train":
-                self._enter("train", event["step"], event["iterations"])
-                self.loss, self.step = float(event["train_loss"]), self.done
-                self.train_seconds = event["train_ms"] / 1000
-                while self.curve and self.curve[-1][0] >= self.done:  # a resumed run takes these steps again
-                    self.curve.pop()
-                self.curve.append((self.done, self.loss, self.train_seconds))
-            case "stop":
+    def _take(self, event: Event) -> None:
+        if event.t is None:
+            return
+        self.heard = event.t
+        match event:
+            case said.Train():
+                self._step(event)
+            case said.Doing():
+                self._doing(event)
+            case said.Stop():
                 self._enter("calibration", 0, 0)
-                self.train_seconds = event["train_ms"] / 1000
-            case "calibration":
-                self.train_seconds = (self.train_seconds or 0.0) + float(event["seconds"])
-            case "artifact":
-                self.artifact_bytes = int(event["total_bytes"])
-            case "stage":
-                self._enter(event["stage"], 1, 1)
-                self.val_bpb = float(event["val_bpb"])
-                if stage_kind(self.stage) != "pre-quant":
-                    self.passes[self.stage] = event["eval_ms"] / 1000
-            case "error":
-                self.error = str(event["message"])
-            case "end":
+                self.train_seconds = self.train_seconds if event.train_ms is None else event.train_ms / 1000
+            case said.Calibration():
+                self.train_seconds = (self.train_seconds or 0.0) + (event.seconds or 0.0)
+            case said.Written():
+                self.artifact_bytes = event.total_bytes
+            case said.Score():
+                self._scored(event)
+            case said.Failed():
+                self.error = event.message or "no message"
+            case said.End():
                 self._enter("done", 1, 1)
 
+    def _doing(self, event: said.Doing) -> None:
+        _, stage, done, total = event
+        if stage is not None and done is not None and total is not None:
+            self._enter(stage, done, total)
+            if stage not in self.first:
+                self.first[stage] = (self.heard, done)
+
+    def _scored(self, event: said.Score) -> None:
+        if event.stage is None:
+            return
+        self._enter(event.stage, 1, 1)
+        self.val_bpb = event.val_bpb
+        if stage_kind(event.stage) != "pre-quant" and event.eval_ms is not None:
+            self.passes[event.stage] = event.eval_ms / 1000
+
+    def _step(self, event: said.Train) -> None:
+        _, step, iterations, loss, milliseconds, _ = event
+        if step is None or iterations is None or loss is None or milliseconds is None:
+            return
+        self._enter("train", step, iterations)
+        self.loss, self.step, self.train_seconds = loss, step, milliseconds / 1000
+        while self.curve and self.curve[-1][0] >= step:  # a resumed run takes these steps again
+            self.curve.pop()
+        self.curve.append((step, loss, self.train_seconds))
+
     def _enter(self, stage: str, done: int, total: int) -> None:
-        self.stage, self.done, self.total = str(stage), int(done), int(total)
-        self.begun.setdefault(self.stage, self.heard)
+        self.stage, self.done, self.total = stage, done, total
+        if stage not in self.begun:
+            self.begun[stage] = self.heard
 
     @property
     def scoring(self) -> bool:

@@ -13,6 +13,7 @@ from reference import loader as reference_loader
 from reference import model as reference_model
 from reference import optim as reference_optim
 from reference.of_trainer import as_model, parameters, shape_of
+from schema import check_schema
 
 import pgolf.trainer.__main__ as entry
 import pgolf.trainer.loop as loop
@@ -44,6 +45,7 @@ def timeless(text: str) -> list[str]:
 def test_a_run_writes_what_the_contract_says(base):
     assert base.code == 0 and base.err == ""
     assert base.out == base.log
+    check_schema(base.folder / "events.jsonl")
     names = [json.loads(line)["event"] for line in (base.folder / "events.jsonl").read_text().splitlines()]
     names = [name for name in names if name != "progress"]
     order = "start data model train loop train stop calibration stage artifact stage end"
