@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -22,7 +23,7 @@ from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
 from pgolf.trainer.loop import TrainerRun, Training, TrainingFailed, code_bytes, log_hyperparameters, write_atomic
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, grid, quantise, restore
-from pgolf.trainer.score import evaluate, fixed
+from pgolf.trainer.score import Scored, evaluate, fixed
 from pgolf.trainer.stages import stages
 from pgolf.trainer.token_bytes import TokenBytes
 
@@ -50,12 +51,12 @@ class Scorer:
             "tokenizer_sha256": hashlib.sha256(Path(cfg.tokenizer_path).read_bytes()).hexdigest(),
         }
 
-    def score(self, stage: str, evaluator, model: GPT) -> tuple[float, float, float]:
+    def score(self, stage: str, evaluator: Callable[..., Iterator[Scored]], model: GPT) -> tuple[float, float, float]:
         run = self.run
         scored = evaluator(model, self.tokens, False, run.rank, run.world)
         return evaluate(scored, self.tokens, self.counter, run.world, partial(run.progress, stage))
 
-    def stage(self, stage: str, evaluator, model: GPT) -> float:
+    def stage(self, stage: str, evaluator: Callable[..., Iterator[Scored]], model: GPT) -> float:
         """Score and log a stage that counts; its seconds."""
         loss, bpb, seconds = self.score(stage, evaluator, model)
         ms = round(1000 * seconds)
@@ -85,7 +86,7 @@ def calibrate(run: TrainerRun, training: Training) -> dict[str, Tensor]:
     run.log("GPTQ:collecting Hessians from calibration data...")
     started = time.perf_counter()
     loader, hessians = training.fresh_loader(), Hessians(model)
-    probe: Callable = model
+    probe: Any = model
     if cfg.mixed_bits_enabled:
         from pgolf.trainer.mixed_bits import Probe
 
@@ -122,7 +123,17 @@ def write_artifact(run: TrainerRun, training: Training, hessians: dict[str, Tens
         left = cfg.max_wallclock_seconds - training.before if cfg.max_wallclock_seconds > 0 else math.inf
         # what comes after the text that was trained on, as sequences
         unseen = tuple(t.reshape(-1, cfg.train_seq_len) for t in training.loader.next()[:2])
-        found, tensors, blob = fit_to_cap(cfg, training.raw, hessians, unseen, pack, code_bytes(), run.log, run, left)
+        found, tensors, blob = fit_to_cap(
+            cfg,
+            training.raw,
+            hessians,
+            unseen,  # type: ignore[arg-type]  # a pair
+            pack,
+            code_bytes(),
+            run.log,
+            run,
+            left,
+        )
         run.event("fit", **{k: getattr(found, k) for k in ("embed_clip_sigmas", "attn_clip_sigmas", "mlp_clip_sigmas")})
     else:
         tensors = quantise(training.raw, hessians, cfg, run.rank, run.world, run.log)
@@ -170,7 +181,7 @@ def train_model(run: TrainerRun, scorer: Scorer) -> None:
         used, kept = torch.cuda.max_memory_allocated() >> 20, torch.cuda.max_memory_reserved() >> 20
         run.log(f"peak memory allocated: {used} MiB reserved: {kept} MiB")
     run.log("ema:applying EMA weights")
-    training.ema.apply()
+    training.ema.apply()  # type: ignore[union-attr]  # `train` has made it
     hessians = calibrate(run, training)
     scorer.stage("pre-quantization post-ema", fixed, training.model)
     if run.rank == 0:
@@ -233,7 +244,7 @@ def main() -> int:
     """Exit code: 0 done, 1 the run failed, 2 bad input. The reason is in the log."""
     run = None
 
-    def terminate(signum: int, frame) -> None:
+    def terminate(signum: int, frame: object) -> None:
         # no exception: one that comes while another is being handled would take the reason with it
         os._exit(fail(run, f"ended by signal {signum}", 1))
 

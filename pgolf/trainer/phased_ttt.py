@@ -61,7 +61,7 @@ def blocks_of(cfg: Config, tokens: Tensor) -> list[tuple[list[Batch], Batch]]:
     decides it."""
     docs, size, boundaries = documents(tokens), cfg.ttt_batch_size, boundaries_of(cfg)
     group = cfg.phased_ttt_group_docs or len(docs)
-    blocks, scored = [], []
+    blocks, scored = [], []  # type: ignore[var-annotated]
     for at in range(0, len(docs), group):
         part = sorted(docs[at : at + group], key=length)
         queue = [part[i : i + size] for i in range(0, len(part), size)][::-1]
@@ -115,17 +115,17 @@ class Adapters:
         self.pairs: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self.hooks = []
         for block in model.blocks:
-            block.attn.adapt = self.qkv
+            block.attn.adapt = self.qkv  # type: ignore[union-attr]  # blocks are Blocks
             self.hooks += [
-                block.attn.register_forward_hook(lambda _, args, y: self.plus("o", y, args[0][:, args[2] :])),
-                block.mlp.register_forward_hook(lambda _, args, y: self.plus("mlp", y, args[0])),
+                block.attn.register_forward_hook(lambda _, args, y: self.plus("o", y, args[0][:, args[2] :])),  # type: ignore[union-attr]
+                block.mlp.register_forward_hook(lambda _, args, y: self.plus("mlp", y, args[0])),  # type: ignore[union-attr]
             ]
 
     def take_off(self) -> None:
         for hook in self.hooks:
             hook.remove()
         for block in self.model.blocks:
-            block.attn.adapt = None
+            block.attn.adapt = None  # type: ignore[union-attr]
 
     def reset(self, n: int, kept: dict[str, Tensor] | None) -> None:
         """Those of n documents: B zero, A as drawn or `kept`, an optimiser without memory."""
@@ -138,9 +138,14 @@ class Adapters:
         options = {"lr": cfg.ttt_lora_lr, "weight_decay": cfg.ttt_weight_decay}
         leaves = [*self.a.values(), *self.b.values()]
         if cfg.ttt_optimizer == "sgd":
-            self.optimizer = torch.optim.SGD(leaves, momentum=cfg.ttt_beta1, **options)
+            self.optimizer = torch.optim.SGD(leaves, momentum=cfg.ttt_beta1, **options)  # type: ignore[arg-type]
         else:
-            self.optimizer = torch.optim.AdamW(leaves, betas=(cfg.ttt_beta1, cfg.ttt_beta2), eps=1e-10, **options)
+            self.optimizer = torch.optim.AdamW(  # type: ignore[assignment]
+                leaves,
+                betas=(cfg.ttt_beta1, cfg.ttt_beta2),
+                eps=1e-10,
+                **options,  # type: ignore[arg-type]
+            )
 
     def release(self) -> dict[str, Tensor]:
         """Forget the documents; gives their A."""
@@ -214,7 +219,7 @@ def score_block(
     report: Callable[[int, Batch, Tensor], None],
 ) -> Iterator[Scored]:
     """This rank's lanes, batch after batch; `report` hears each one's place, documents and sum of losses."""
-    cfg, kept, (rank, world) = adapters.cfg, {}, ranks
+    cfg, kept, (rank, world) = adapters.cfg, {}, ranks  # type: ignore[var-annotated]
     for i, lane in enumerate(lanes_of(batches, cfg.ttt_eval_seq_len)):
         if lane % world == rank:
             whole = len(batches[i]) == cfg.ttt_batch_size
@@ -321,4 +326,4 @@ def phased_anew(
     *args: Any,
 ) -> Iterator[Scored]:
     """The evaluator of a run: its time includes reading the artifact. `model` stays as it is."""
-    yield from phased(load(), tokens, *args, say, count(tokens))
+    yield from phased(load(), tokens, *args, say, count(tokens))  # type: ignore[call-arg]
