@@ -56,4 +56,4 @@ def add_to_ledger(
 
     runs = [read_run(log) for log in logs]
     standing = ledger.from_runs(runs, name=name, track=track, title=title, date=date, author=author, source=source)
-    typer.echo(str(ledger.write_standing((out or ledger.FOLDER) / f"{name}.json", standing)))
+    typer.echo(str(ledger.write_standing((out or ledger.own_folder()) / f"{name}.json", standing)))

@@ -6,6 +6,7 @@ hyperparameters (the full knob delta) and its curves (the plots).
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -141,6 +142,13 @@ def spreads(track: str) -> list[float]:
     return sorted(r.sample().std for r in records if r.track == track and len(r.seeds) >= 3)
 
 
+def own_folder() -> Path:
+    """The folder of the entries that ship with pgolf, to write to; BadInput where this user cannot."""
+    if not os.access(FOLDER, os.W_OK):
+        raise BadInput(f"{FOLDER} cannot be written: name a folder for the entries with --out")
+    return FOLDER
+
+
 def write_standing(path: Path, standing: StandingRecord) -> Path:
     """Write a ledger entry as JSON, atomically."""
     write_json(path, asdict(standing))
@@ -203,8 +211,9 @@ def build(archive: Path, out: Path | None = None) -> list[StandingRecord]:
     found = [_of_entry(e) for e in entries if e.runs and all(r.final for r in e.runs)]
     if not found:
         raise BadInput(f"{archive}: no record folder with a submission.json and scored runs in it")
+    folder = out or own_folder()
     for standing in found:
-        write_standing((out or FOLDER) / f"{standing.name}.json", standing)
+        write_standing(folder / f"{standing.name}.json", standing)
     return found
 
 

@@ -110,3 +110,9 @@ def test_an_entry_of_version_0_1_is_read(tmp_path):
     assert '"scored_sha256": "963ad870' in text
     (tmp_path / "old.json").write_text(text.replace("scored_sha256", "val_sha256"))
     assert ledger.load(str(tmp_path / "old.json")) == ledger.load("cpu_smoke-base")
+
+
+def test_entries_that_an_installed_pgolf_cannot_write_go_elsewhere(monkeypatch):
+    monkeypatch.setattr(ledger.os, "access", lambda path, mode: False)
+    with pytest.raises(BadInput, match="cannot be written: name a folder for the entries with --out"):
+        ledger.own_folder()
