@@ -107,6 +107,7 @@ def measured_track(made: Made, folder: Path) -> Path:
     for name, path in {
         "tiny-standing.json": made.folder / "baseline/standing.json",
         "tiny.toml": TINY / "tiny.toml",
+        "tiny_base.toml": TINY / "tiny_base.toml",
     }.items():
         text = text.replace(f'"{name}"', f'"{path}"')
     path = folder / "tiny_track.toml"
