@@ -8,14 +8,23 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fakes.account import MISSING as NO_API
+from fakes.account import OPENAPI, FakeRunpod
+from fakes.sshd import MISSING as NO_SSHD
+from fakes.sshd import SSHD
 from good_entry import Folder
 from packaging.requirements import Requirement
+from seconds import TINY, record_command
+
+from pgolf.data.dataset import Dataset
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = ROOT.parent / "shared/public-records"
@@ -128,7 +137,67 @@ def test_light_environment_audits_a_public_record_as_the_checkout_does(light: Pa
     assert json.loads(there.stdout) == json.loads(expected.stdout)
 
 
+@pytest.mark.record
 def test_light_environment_says_what_a_record_lacks(light: Path, tmp_path: Path) -> None:
     ended = run(light / "bin/pgolf", "record", cwd=tmp_path)
     assert ended.returncode == 2
     assert "pgolf: record needs " in ended.stderr and "is not installed" in ended.stderr
+
+
+@pytest.fixture(scope="module")
+def full(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and all packages that these tests run with."""
+    folder = tmp_path_factory.mktemp("full") / "venv"
+    site = environment(folder, wheel)
+    (site / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n")  # no .pth file there is read: no checkout
+    return folder
+
+
+@pytest.fixture
+def track(tmp_path: Path) -> Path:
+    """Two tiny seeds beside a standing record on other text: no baseline has to run, and there is no comparison."""
+    text = (TINY / "tiny_track.toml").read_text()
+    changes = {
+        '"tiny.toml"': f'"{TINY / "tiny.toml"}"',
+        '"tiny-standing.json"': '"pr1493"',
+        'baseline_preset = "tiny_base.toml"\n': "",
+        "[42, 314, 999]": "[42, 314]",
+        "min_seeds = 3": "min_seeds = 2",
+    }
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "two_seeds.toml"
+    path.write_text(text)
+    return path
+
+
+def made_by(full: Path, arguments: list[str], cwd: Path, **settings: str) -> dict[str, Any]:
+    """The outcome of `pgolf record` by the installed wheel: both seeds are run, and only the comparison lacks."""
+    ended = run(full / "bin/pgolf", *arguments, cwd=cwd, OMP_NUM_THREADS="1", **settings)
+    assert ended.returncode == 1, ended.stderr
+    outcome: dict[str, Any] = json.loads(ended.stdout)
+    assert [seed["seed"] for seed in outcome["seeds"]] == [42, 314]
+    assert all("validation text" in reason for reason in outcome["reasons"])
+    return outcome
+
+
+@pytest.mark.record
+def test_full_environment_makes_a_record_here(full: Path, track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+    _, *arguments = record_command(track, tiny_data, tmp_path / "runs", "--no-probe")
+    made_by(full, arguments, tmp_path)
+    flows = run(full / "bin/python", "-c", "import pgolf.flows; print(pgolf.flows.__file__)", cwd=tmp_path)
+    assert Path(flows.stdout).is_relative_to(full)
+
+
+@pytest.mark.record
+@pytest.mark.skipif(SSHD is None or not OPENAPI.exists(), reason=f"{NO_SSHD}, or {NO_API}")
+def test_full_environment_makes_a_record_on_pods(full: Path, track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+    account = FakeRunpod(tmp_path / "account")
+    try:
+        pods = ("--pods", "runpod", "--pods-file", str(account.pods_file(tmp_path / "pods.toml")), "--no-probe")
+        _, *arguments = record_command(track, tiny_data, tmp_path / "runs", *pods)
+        made_by(full, arguments, tmp_path, RUNPOD_API_KEY=account.key)
+        assert not account.alive()
+    finally:
+        account.close()
