@@ -148,10 +148,15 @@ def measures_of(run: Run, limits: Limits) -> list[Measure]:
     return [measure(run, limits) for measure in MEASURES]
 
 
+def worst(measure: Callable[[Run, Limits], Measure], runs: Sequence[Run], limits: Limits) -> Measure:
+    """Of one limit the run that decides: one that misses it, else one that is unknown, else the largest value."""
+    measured = [measure(run, limits) for run in runs or [Run(Path())]]  # without runs: unknown
+    return max(measured, key=lambda m: (-WORST_FIRST.index(m.status), m.value or 0.0))
+
+
 def worst_measures(runs: Sequence[Run], limits: Limits) -> list[Measure]:
-    """Of every limit the run that decides: one that misses it, else one that is unknown, else the largest value."""
-    columns = zip(*(measures_of(run, limits) for run in runs or [Run(Path())]), strict=True)  # without runs: unknown
-    return [max(column, key=lambda m: (-WORST_FIRST.index(m.status), m.value or 0.0)) for column in columns]
+    """The run that decides, of every limit, in the order of `MEASURES`."""
+    return [worst(measure, runs, limits) for measure in MEASURES]
 
 
 def _time(

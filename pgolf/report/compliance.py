@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pgolf.audit.differences import KnobDifference, StageDifference, before_adaptation
-from pgolf.audit.measures import Measure, worst_measures
+from pgolf.audit.measures import Measure, artifact_size, calibrated_training, evaluation, worst
 from pgolf.evidence.plan import Attempt, Plan
 from pgolf.evidence.probes import Answer, Probed
 from pgolf.evidence.run import Evidence, Run
@@ -68,13 +68,13 @@ def flags(facts: Facts) -> dict[str, bool | None]:
     `train_under_600s_plus_1s_grace: true`.
     """
     limits, runs = facts.track.limits, facts.runs
-    size, _, training, evaluation = worst_measures(runs, limits)
+    size, training, scoring = (worst(m, runs, limits) for m in (artifact_size, calibrated_training, evaluation))
     knobs = [k for r in runs for k in r.hyperparameters]
     megabytes = f"{limits.artifact_bytes / 1e6:g}".replace(".", "_")
     return {
         **_limit_flag(f"train_under_{limits.train_seconds:g}s", training),
         **_limit_flag(f"artifact_under_{megabytes}mb", size),
-        **_limit_flag(f"eval_under_{limits.eval_seconds:g}s", evaluation),
+        **_limit_flag(f"eval_under_{limits.eval_seconds:g}s", scoring),
         "three_seeds": len(runs) >= 3,
         "no_pre_quant_ttt": _adapts_artifact_only(runs),
         **{f"no_{word}": _no_knob(knobs, word) for word in ("slot", "etlb", "ngram")},
@@ -171,7 +171,7 @@ def _tokenizer(facts: Facts) -> Iterator[Statement]:
 
 def _artifact(facts: Facts) -> Iterator[Statement]:
     limit = facts.track.limits.artifact_bytes
-    size = worst_measures(facts.runs, facts.track.limits)[0]
+    size = worst(artifact_size, facts.runs, facts.track.limits)
     at = tuple(r.artifact_bytes.at for r in facts.runs if r.artifact_bytes)
     yield Statement(f"Code and compressed model are at most {limit:,} bytes together.", _kept(size), at)
     codes = [r.code_bytes for r in facts.runs if r.code_bytes]
@@ -192,11 +192,11 @@ def _artifact(facts: Facts) -> Iterator[Statement]:
 
 def _time(facts: Facts) -> Iterator[Statement]:
     """A limit that is crossed inside the grace is kept with the grace, and the sentence says so."""
-    _, _, training, evaluation = worst_measures(facts.runs, facts.track.limits)
-    for what, m in (
-        ("Training, with the pass over training data that calibrates the quantisation, takes", training),
+    for what, measure in (
+        ("Training, with the pass over training data that calibrates the quantisation, takes", calibrated_training),
         ("The passes over the artifact that are scored take", evaluation),
     ):
+        m = worst(measure, facts.runs, facts.track.limits)
         grace = f" and the track's grace of {m.grace:g} s, a warning" if m.in_grace else ""
         apart = ", diagnostic passes apart" if m.diagnostic else ""
         longest = "unknown" if m.counted is None else f"the longest {m.counted:.3f} s{apart}, of seed {m.seed}"
