@@ -103,13 +103,14 @@ def record_here(track: Path, data: Dataset, runs_dir: Path, *more: str) -> tuple
 
 def measured_track(made: Made, folder: Path) -> Path:
     """tiny_track.toml in `folder`, with the standing record that `made` has measured as its ledger entry."""
-    text = (TINY / "tiny_track.toml").read_text()
-    for name, path in {
-        "tiny-standing.json": made.folder / "baseline/standing.json",
-        "tiny.toml": TINY / "tiny.toml",
-        "tiny_base.toml": TINY / "tiny_base.toml",
-    }.items():
-        text = text.replace(f'"{name}"', f'"{path}"')
+    return track_against(made.folder / "baseline/standing.json", folder)
+
+
+def track_against(standing: Path, folder: Path) -> Path:
+    """tiny_track.toml in `folder`, with this standing record."""
+    text = (TINY / "tiny_track.toml").read_text().replace("tiny-standing.json", str(standing))
+    for name in ("tiny.toml", "tiny_base.toml"):
+        text = text.replace(f'"{name}"', f'"{TINY / name}"')
     path = folder / "tiny_track.toml"
     path.write_text(text)
     return path

@@ -84,7 +84,7 @@ def frozen(
                 trainer.kill()
 
 
-def test_kill_9_in_the_middle_of_seed_2(frozen, made: Made, tmp_path: Path) -> None:
+def test_kill_9_in_the_middle_of_seed_2(frozen, made: Made, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     command, attempt, process = frozen
     pod = (attempt / "pod.json").read_text()
     first = (tmp_path / "killed/seeds/42/attempt-1/pod.json").read_text()
@@ -94,6 +94,7 @@ def test_kill_9_in_the_middle_of_seed_2(frozen, made: Made, tmp_path: Path) -> N
     orphan = {p.pid for p in of_pod(attempt)}
     assert json.loads(pod)["pid"] in orphan
 
+    request.getfixturevalue("shared_server")  # the first had one of its own, whose end is part of this
     with started(command, tmp_path / "second.err") as again:
         wait_for(
             lambda: "seed 314: still running since before, taken up" in (tmp_path / "second.err").read_text(), again

@@ -1,4 +1,5 @@
-"""The four lines of docs/quickstart.md, as written there: a real server, deployment, worker and run; in a browser."""
+"""The four lines of docs/quickstart.md, as written there: a real server, deployment, worker and run; in a browser. The
+run's seeds replay those of the record that was made."""
 
 import json
 import os
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+import replay
 from browser import chromium
 from chat import Chat
 from playwright.sync_api import FloatRect, Page
-from seconds import environment
+from seconds import Made, environment
 
 from pgolf.data.dataset import Dataset, open_dataset
 
@@ -85,12 +87,18 @@ def terminal(home: Path, webhook: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def deployed(tiny_track: Path, tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed(
+    made: Made, tiny_track: Path, tiny_data: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
     """The four lines, and the server for as long as the tests look at it."""
     server_line, deploy_line, worker_line, run_line = quickstart()
     tmp_path = tmp_path_factory.mktemp("deployed")
+    (tmp_path / "program.py").write_bytes(replay.program(made.folder / "seeds"))
     with Chat() as chat:
-        shell = terminal(tmp_path / "prefect", chat.url)
+        shell = terminal(tmp_path / "prefect", chat.url) | {
+            "PGOLF_TESTS_PROGRAM": str(tmp_path / "program.py"),
+            "PYTHONPATH": str(REPOSITORY / "tests" / "fakes" / "site"),
+        }
         server = in_background(server_line, shell, tmp_path / "server.txt")
         worker = None
         try:
@@ -102,6 +110,7 @@ def deployed(tiny_track: Path, tiny_data: Dataset, tmp_path_factory: pytest.Temp
                 "data_dir": tiny_data.data_dir,
                 "runs_dir": tmp_path / "runs",
                 "record_id": "first",
+                "probe": "false",
             }
             run_to_end(f"{run_line} {' '.join(f'--param {name}={value}' for name, value in given.items())}", shell)
             yield Deployed(shell, tmp_path, [body["text"] for body in chat.told])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import replay
-from seconds import TINY, Made, record_here
+from seconds import TINY, Made, record_here, track_against
 
 from pgolf import ledger, tracks
 from pgolf.audit.audit import audit_folders
@@ -177,9 +177,7 @@ def test_hopeless_seeds_are_ended_and_their_record_is_a_report(
     runs = [read_run(made.folder / f"seeds/{seed}/attempt-1/train.log") for seed in SEEDS]
     facts = {"name": "itself", "track": "tiny_track", "title": "", "date": "2026-11-26", "author": "", "source": ""}
     standing = ledger.write_standing(tmp_path / "itself.json", ledger.from_runs(runs, **facts))
-    track = tmp_path / "tiny_track.toml"
-    text = (TINY / "tiny_track.toml").read_text().replace("tiny-standing.json", str(standing))
-    track.write_text(text.replace('"tiny.toml"', f'"{TINY / "tiny.toml"}"'))
+    track = track_against(standing, tmp_path)
     worse = """text = re.sub(r'("train_loss": )([0-9.]+)', lambda found: found[1] + str(float(found[2]) + 9), text)"""
     replay.install(made.folder / "seeds", monkeypatch.setattr, edit=worse)
     code, nothing, stderr = record_here(track, tiny_data, tmp_path, "--id", "hopeless", "--stop-hopeless")
