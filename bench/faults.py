@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/faults"))
 from fakes.account import FakeRunpod
 from orchestrator import IN_A_CHARACTER, POINTS
-from pgolf.flows.server import prefect_api
 from prefect.settings import PREFECT_API_URL
 from scenarios import (
     Ground,
@@ -44,6 +43,7 @@ from seconds import PACKAGES, TINY, environment, measured_track, record, record_
 from pgolf import tracks
 from pgolf.data.pydocs import build
 from pgolf.evidence.logs import read_run
+from pgolf.flows.server import prefect_api
 
 
 def faults() -> Iterator[tuple[str, Callable[[Ground], Result]]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pgolf.flows.pods import TAG, api_key, folders_of
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import AwaitingRetry
 
+from pgolf.flows.pods import TAG, api_key, folders_of
 from pgolf.pods.reap import reap, worked_on
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import read_settings

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pgolf.flows.pods import api_key, claim, end_pods, pods_of, settle
-from pgolf.flows.show import Outcome, publish, show, tell_seed
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, as_completed
@@ -35,6 +33,8 @@ from pgolf.evidence.manifest import check_files, list_files
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.probes import read_probes
 from pgolf.files import hash_folder, sha256_file, write_atomic
+from pgolf.flows.pods import api_key, claim, end_pods, pods_of, settle
+from pgolf.flows.show import Outcome, publish, show, tell_seed
 from pgolf.ledger import StandingRecord, seed_score, write_standing
 from pgolf.ledger.choosing import ledger_entry, measured_here
 from pgolf.notify import flush, notify
@@ -267,7 +267,8 @@ def train(
     stop = threading.Event()
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
     labels = [f"{job.name} {seed}" for job, seed in runs]
-    packages = packages_of(record.request.knobs, record.request.baseline or {})
+    knobs = {"seed": record.request.knobs, "baseline": record.request.baseline or {}}
+    packages = packages_of(*(knobs[job.name] for job in jobs))
     data = Data(record.dataset.data_dir, record.dataset.files, packages)
     place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
     track, per_token = record.request.track, record.dataset.val_bytes / record.dataset.val_tokens
@@ -357,7 +358,7 @@ def collect(
     if not finished["seed"]:
         tried = attempts(record.folder, record.request.seeds)
         report = write_unfinished(record.id, record.request.name, read_plans(record.folder), tried, record.folder)
-        raise RunFailed(f"no seed came to its end; {report} says what became of them")
+        raise RunFailed(f"no seed finished; {report} says why")
     return finished
 
 

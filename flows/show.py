@@ -45,6 +45,7 @@ class Outcome:
             "record_id": self.record_id,
             "positive": self.verdict.positive,
             "reasons": list(self.verdict.reasons),
+            "warnings": self.verdict.warnings,
             "path": str(self.path),
             "folder": str(self.folder),
             "seeds": [asdict(score) for score in self.scores],

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pgolf.flows.record import pack_trainer, prepare_data, record_3seed, was_taken_down
-from pgolf.flows.show import Outcome, artifact_key, show
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from pgolf import presets
 from pgolf.errors import RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.flows.record import pack_trainer, prepare_data, record_3seed, was_taken_down
+from pgolf.flows.show import Outcome, artifact_key, show
 from pgolf.ledger import names
 from pgolf.ledger.choosing import ledger_entry
 from pgolf.record.board import Board
@@ -176,7 +177,7 @@ def sweep(
         choice = choose(bench.all_known(), kept)
         found = luck_of(choice, request, base)
         report = write_report(record, choice, kept, found, f"Not yet: `{confirm_command(track, request, choice)}`.")
-    confirmed = confirm_winner(track, request, choice, runs_dir, data_dir, parallel) if confirm else None
+    confirmed = confirm_winner(record, track, choice, runs_dir, data_dir, parallel) if confirm else None
     if confirmed:
         write_report(record, choice, kept, found, describe_confirmed(confirmed))
     return Swept(record.folder, report, choice, found, confirmed)
@@ -244,14 +245,19 @@ def confirm_command(track: str, request: Request, choice: Choice) -> str:
 
 
 def confirm_winner(
-    track: str, request: Request, choice: Choice, runs_dir: str, data_dir: str, parallel: int | None
+    record: Record, track: str, choice: Choice, runs_dir: str, data_dir: str, parallel: int | None
 ) -> Outcome:
-    """Make the record of the winner, on the seeds that were named before the sweep."""
+    """Make the record of the winner, on the seeds that were named before the sweep.
+
+    Its preset is written into the sweep's folder, as the base's may have been edited since the sweep began.
+    """
+    request = record.request
+    preset = presets.write(record.folder / "winner" / f"{Path(request.preset).stem}.toml", request.knobs)
     outcome: Outcome = record_3seed(
         track=track,
-        preset=request.preset,
+        preset=str(preset),
         seeds=list(request.seeds),
-        knobs={**request.knobs, **choice.winner.settings},  # all of them: the preset may have been edited since
+        knobs=dict(choice.winner.settings),
         runs_dir=runs_dir,
         data_dir=data_dir,
         parallel=parallel,

@@ -45,6 +45,8 @@ class KnobSpec:
         unlimited = (self.least, self.most) == (-math.inf, math.inf)
         if unlimited or self.least <= value <= self.most or (self.or_zero and not value):
             return None
+        if self.most == math.inf and not self.or_zero:
+            return f"is not at least {self.least:g}"
         return f"is not from {self.least:g} to {self.most:g}{', or 0' if self.or_zero else ''}"
 
 

@@ -114,8 +114,9 @@ def tiny_track(tmp_path_factory: pytest.TempPathFactory, made: Made) -> Path:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API of a Prefect server that outlives commands; its start is a tenth of a tiny record's time. The settings of
     this process don't have it."""
-    from pgolf.flows.server import prefect_api
     from prefect.settings import PREFECT_API_URL, temporary_settings  # takes seconds
+
+    from pgolf.flows.server import prefect_api
 
     with prefect_api(tmp_path_factory.mktemp("prefect")) as wait:
         wait()

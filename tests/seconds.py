@@ -64,9 +64,9 @@ def here(command: list[str]) -> tuple[int, str, str]:
 
     This process has imported what costs a command ten seconds of CPU.
     """
-    import pgolf.flows  # noqa: F401  before Prefect, which it gives defaults
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
+    import pgolf.flows  # noqa: F401  before Prefect, which it gives defaults
     from pgolf.cli import main
 
     assert SERVER, "a server of the command's own is left to commands in a process of their own"

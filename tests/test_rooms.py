@@ -49,7 +49,7 @@ HOUSE = {
     "describe": Room({"trainer", "presets"}, {"torch"}),
     "fit": Room({"evidence", "trainer", "presets"}, {"torch"}),
     "artifact": Room({"trainer", "presets", "data"}, {"torch", "numpy"}),
-    "legality": Room({"evidence", "artifact", *TRAINING}, {"torch", "numpy", "sentencepiece", "rich"}),
+    "legality": Room({"evidence", "artifact", *TRAINING - {"pods"}}, {"torch", "numpy", "sentencepiece", "rich"}),
     # what puts both together
     "record": Room(
         {"audit", "report", "artifact", "describe", "legality", *FACTS, *TRAINING}, {"numpy", "filelock", "rich"}

@@ -125,7 +125,7 @@ def record(
             stop_hopeless=stop_hopeless,
         )
     except (KeyboardInterrupt, SystemExit) as e:
-        message = "stopped: every run is ended, what is finished is kept, the same command goes on from there"
+        message = "stopped: all runs are ended, and finished work is kept; start the same command again to go on"
         stderr.print(message, soft_wrap=True)
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
     if as_json:
@@ -145,6 +145,8 @@ def _show_outcome(outcome: "Outcome") -> None:
         stdout.print(comparison_table(verdict.comparison))
     for reason in verdict.reasons:
         stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
+    for warning in verdict.warnings:
+        stdout.print(f"[yellow]▲[/yellow] {escape(warning)}", soft_wrap=True)
     word = "[green]record[/green]" if verdict.positive else "[red]no record[/red]"
     stdout.print(f"{word}: {escape(str(outcome.path))}", soft_wrap=True)
 

@@ -140,7 +140,7 @@ def ablate(
 
 
 def _run_flow(name: str, **parameters: Any) -> Any:
-    """A flow of flows.sweep, with its log on the terminal."""
+    """A flow of pgolf.flows.sweep, with its log on the terminal."""
     from pgolf.record.board import show_log
 
     show_log()

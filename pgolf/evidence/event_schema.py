@@ -14,7 +14,7 @@ from pgolf.evidence.lines import MAX_LINE_CHARS, read_lines
 
 BEGINNING = '{"t": '  # of the trainer's events
 LARGEST = 10**18  # of a number that can be a fact of a run
-LONGEST = 4096  # characters of a text
+MAX_TEXT_CHARS = 4096  # characters of a text
 
 
 def _number(value: object) -> float | None:
@@ -33,7 +33,7 @@ def _loss(value: object) -> float | None:
 
 
 def _text(value: object) -> str | None:
-    return value[:LONGEST] if type(value) is str else None
+    return value[:MAX_TEXT_CHARS] if type(value) is str else None
 
 
 def _mapping(value: object) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The standing records, as data: one JSON file each in `ledger/`, every figure read from its logs.
+"""The standing records, as data: one JSON file each in `ledger/entries/`, every figure read from its logs.
 
 A new record is measured against one of these: its seeds, its bytes per token (they convert the margin), its
 hyperparameters (the full knob delta) and its curves (the plots).

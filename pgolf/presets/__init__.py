@@ -5,6 +5,7 @@ extends = "pr1493"     # optional
 ttt_epochs = 4
 """
 
+import json
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput, did_you_mean
+from pgolf.files import write_atomic
 from pgolf.knobs import KNOBS
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob, parse_knob
 
@@ -19,6 +21,13 @@ from pgolf.trainer.config import KNOB_TYPES, Config, Knob, parse_knob
 def names() -> list[str]:
     """The presets that ship with pgolf."""
     return sorted(p.name.removesuffix(".toml") for p in files(__name__).iterdir() if p.name.endswith(".toml"))
+
+
+def write(path: Path, knobs: Mapping[str, Knob]) -> Path:
+    """Write knobs as a preset of their own, atomically; the file."""
+    lines = (f"{name} = {json.dumps(value)}\n" for name, value in knobs.items())  # TOML writes these as JSON does
+    write_atomic(path, f"[knobs]\n{''.join(lines)}")
+    return path
 
 
 def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:

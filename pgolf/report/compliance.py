@@ -63,9 +63,9 @@ def sections(facts: Facts) -> list[tuple[str, list[Statement]]]:
 def flags(facts: Facts) -> dict[str, bool | None]:
     """The community's compliance keys for submission.json; null is unknown.
 
-    A key is only there where its name is true to the letter: training of 600.5 s inside a grace of 1 s is neither
-    `train_under_600s: true`, as it is not under 600 s, nor `false`, as the track lets it pass, but
-    `train_under_600s_plus_1s_grace: true`.
+    A limit's key is true or false to the letter. Inside the grace another key stands in its place: training of 600.5 s
+    with a grace of 1 s is neither `train_under_600s: true`, as it is not under 600 s, nor `false`, as the track lets it
+    pass, but `train_under_600s_plus_1s_grace: true`.
     """
     limits, runs = facts.track.limits, facts.runs
     size, training, scoring = (worst(m, runs, limits) for m in (artifact_size, calibrated_training, evaluation))
@@ -89,7 +89,7 @@ def _no_knob(knobs: Sequence[str], word: str) -> bool | None:
 def _limit_flag(name: str, measure: Measure) -> dict[str, bool | None]:
     if measure.in_grace:
         return {f"{name}_plus_{measure.grace:g}s_grace": True}
-    return {name: _kept(measure)}
+    return {name: None if measure.value is None else measure.value <= measure.limit}
 
 
 def _kept(measure: Measure) -> bool | None:
@@ -197,10 +197,11 @@ def _time(facts: Facts) -> Iterator[Statement]:
         ("The passes over the artifact that are scored take", evaluation),
     ):
         m = worst(measure, facts.runs, facts.track.limits)
-        grace = f" and the track's grace of {m.grace:g} s, a warning" if m.in_grace else ""
-        apart = ", diagnostic passes apart" if m.diagnostic else ""
-        longest = "unknown" if m.counted is None else f"the longest {m.counted:.3f} s{apart}, of seed {m.seed}"
-        yield Statement(f"{what} at most {m.limit:g} s{grace} ({longest}).", _kept(m), m.evidence)
+        apart = " without diagnostic passes" if m.diagnostic else ""
+        seed = f" (seed {m.seed})" if m.seed is not None else ""
+        took = "an unknown time" if m.counted is None else f"{m.counted:.3f} s{apart}{seed}"
+        grace = f", over the limit, inside the track's grace of {m.grace:g} s" if m.in_grace else ""
+        yield Statement(f"{what} at most {m.limit:g} s: the longest took {took}{grace}.", _kept(m), m.evidence)
 
 
 def _reproducibility(facts: Facts) -> Iterator[Statement]:

@@ -66,8 +66,11 @@ def count(value: int | None) -> str:
 
 def ending(rules: Sequence[str]) -> str:
     """What a plan's rules for running seeds say, as a sentence without its stop."""
-    why = {"limits": "misses a hard limit, or is going to", "loss": "has a hopeless loss beside the standing record's"}
-    return f"a seed that {', or '.join(why[rule] for rule in rules)} is ended early, and not replaced"
+    why = {
+        "limits": "misses a hard limit, or is bound to,",
+        "loss": "has a loss that is hopeless beside the standing record's",
+    }
+    return f"a seed that {', or '.join(why[rule] for rule in rules)} is ended early and not replaced"
 
 
 def evidence(places: Sequence[Evidence]) -> Markup:

@@ -19,6 +19,7 @@ from pgolf.evidence.logs import read_run
 from pgolf.evidence.run import stage_kind
 from pgolf.files import write_json
 from pgolf.ledger import ScoredSha256, seed_score
+from pgolf.pace import projected_end
 from pgolf.pods import Place
 from pgolf.record.progress import Progress
 from pgolf.record.seeds import ARTIFACT, LOG, Job, Stopped, TakenDown, run_seed
@@ -210,6 +211,8 @@ def hopeless(progress: Progress, limit: float) -> float | None:
     spent = progress.heard - begun
     if not progress.fraction or spent < PATIENCE * limit:
         return None
-    before = passes[progress.stage] - begun
-    expected = before + (progress.heard - passes[progress.stage]) / progress.fraction
+    end = projected_end((passes[progress.stage], 0.0), (progress.heard, progress.fraction), total=1.0)
+    if end is None:
+        return None
+    expected = end - begun
     return expected if expected - limit > SLACK * max(0.0, limit - spent) else None

@@ -162,7 +162,7 @@ def test_seed_ended_early_is_not_replaced_and_the_report_says_so(
         *made.outcome["reasons"][1:],
     ]
     readme = (made.folder / "report" / "README.md").read_text()
-    assert "a seed that misses a hard limit, or is going to is ended early, and not replaced" in readme
+    assert "a seed that misses a hard limit, or is bound to, is ended early and not replaced" in readme
     assert "| 314 | 1 | ended early |" in readme
     assert [p.name for p in attempt.parent.iterdir()] == ["attempt-1"]
     code, _, stderr = record_here(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "early", "--no-stop-early")
@@ -183,7 +183,7 @@ def test_hopeless_seeds_are_ended_and_their_record_is_a_report(
     code, nothing, stderr = record_here(track, tiny_data, tmp_path, "--id", "hopeless", "--stop-hopeless")
     assert (code, nothing) == (1, None)
     assert stderr.count("nats worse than") >= 3
-    assert "no seed came to its end" in stderr
+    assert "no seed finished" in stderr
     report = (tmp_path / "hopeless/report/README.md").read_text()
     assert report.count("| ended early |") == 3
     assert "quantile 1 of the seeds of itself there" in report

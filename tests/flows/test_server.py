@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pgolf.flows.server import prefect_api
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from pgolf.errors import BadInput
+from pgolf.flows.server import prefect_api
 
 
 def test_server_whose_parent_is_gone_before_it_is_up_ends(tmp_path: Path) -> None:

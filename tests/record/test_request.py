@@ -6,13 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pgolf.flows.record import pack_trainer
 from seconds import TINY, record_here
 
 from pgolf import cli
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import write_atomic
+from pgolf.flows.record import pack_trainer
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.preflight import check_disk, check_size
 from pgolf.record.request import check_request

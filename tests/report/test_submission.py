@@ -14,7 +14,7 @@ import pytest
 
 from pgolf import tracks
 from pgolf.audit.audit import audit
-from pgolf.audit.measures import measures_of
+from pgolf.audit.measures import evaluation, measures_of
 from pgolf.errors import BadInput
 from pgolf.evidence.logs import read_run
 from pgolf.evidence.plan import Attempt, make_plan
@@ -23,6 +23,7 @@ from pgolf.files import sha256_file
 from pgolf.ledger import from_runs, seed_score
 from pgolf.record.early_stop import Judge
 from pgolf.record.progress import Progress
+from pgolf.report.compliance import Facts, flags
 from pgolf.report.leaderboard import Row
 from pgolf.report.submission import judge, write
 from pgolf.report.tables import seed_news, verdict_markdown, verdict_news
@@ -376,8 +377,8 @@ def test_verdict_flag_statement_page_audit_news_and_board_agree_on_a_limit(input
     holds, sentence = next((s.holds, s.text) for s in times if f"{seconds:.3f}" in s.text)
     assert holds == (status != "fail")
     assert sentence in re.sub(r"\s+", " ", page)
-    assert (f"**yes** — {sentence.split('(')[0]}" in readme.replace("\\", "")) == (status != "fail")
-    assert ("grace of 1 s, a warning" in sentence) == (status == "warn")
+    assert (f"**yes** — {sentence.split(':')[0]}" in readme.replace("\\", "")) == (status != "fail")
+    assert ("over the limit, inside the track's grace of 1 s" in sentence) == (status == "warn")
     # what a chat, Prefect and the archive's page say
     run = read_run(inputs.runs[1].log)
     news = seed_news(seed_score(run), measures_of(run, inputs.track.limits))
@@ -393,3 +394,24 @@ def test_verdict_flag_statement_page_audit_news_and_board_agree_on_a_limit(input
     assert progress.measures(inputs.track.limits)[number - 1].status == status
     ended = Judge(("limits",), inputs.track.limits, inputs.track.early_stop)(progress)
     assert (ended is not None) == (status == "fail")
+
+
+def test_the_flag_of_a_limit_that_only_diagnostic_passes_cross_is_false(inputs, tmp_path):
+    draft = describe(inputs, write(inputs, judge(inputs), tmp_path))
+    runs = [
+        replace(run, stages=[replace(s, eval_seconds=250.0, diagnostic=s.kind == "quantized") for s in run.stages])
+        for run in draft.runs
+    ]
+    facts = Facts(
+        track=inputs.track,
+        runs=runs,
+        standing=inputs.standing,
+        comparison=draft.comparison,
+        plans=inputs.plans,
+        attempts=inputs.attempts,
+        knobs=draft.knobs,
+        stages=draft.stages,
+        program_bytes=CODE_BYTES,
+    )
+    assert {m.counted for m in (evaluation(run, inputs.track.limits) for run in runs)} == {500.0}
+    assert flags(facts)["eval_under_600s"] is False  # the passes took 750 s

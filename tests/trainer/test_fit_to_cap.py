@@ -188,8 +188,8 @@ def without_stop(folder: Path) -> None:
         (lambda folder: None, {"matrix_bits": "9"}, "9 is not from 2 to 8"),
         (lambda folder: None, {"mlp_bits": "1"}, "1 is not from 2 to 8, or 0"),
         (lambda folder: None, {"lqer_rank": "0"}, "0 is not from 1 to 64"),
-        (lambda folder: None, {"gptq_damp": "nan"}, "nan is not from 0 to inf"),
-        (lambda folder: None, {"embed_clip_sigmas": "0"}, "0 is not from 0.01"),
+        (lambda folder: None, {"gptq_damp": "nan"}, "nan is not at least 0"),
+        (lambda folder: None, {"embed_clip_sigmas": "0"}, "0 is not at least 0.01"),
     ],
 )
 def test_what_cannot_be_fitted_is_bad_input(finished, tmp_path, spoil, overrides, said):

@@ -11,11 +11,14 @@ PREFIX = f"{trainer.__name__}."
 
 def imported_by(path: Path) -> set[str]:
     """The trainer's modules that this one imports, at the top or in a function."""
-    names = [
-        node.module or ""
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom)
-    ]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == trainer.__name__:
+            names |= {PREFIX + alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
     return {name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)}
 
 

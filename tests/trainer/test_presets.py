@@ -37,6 +37,13 @@ def test_pr1493_is_what_the_record_logged():
     assert ours["grad_accum_steps"] == 0 and logged["grad_accum_steps"] == "1" and logged["world_size"] == "8"
 
 
+@pytest.mark.parametrize("name", presets.names())
+def test_a_written_preset_has_the_same_knobs_with_the_same_types(name, tmp_path):
+    loaded = presets.load(name)
+    again = presets.load(str(presets.write(tmp_path / "again.toml", loaded)))
+    assert again == loaded and {k: type(v) for k, v in again.items()} == {k: type(v) for k, v in loaded.items()}
+
+
 def test_pr1812_differs_where_its_record_discloses_and_by_the_gate():
     old, new = knobs("pr1493"), knobs("pr1812")
     assert {k: (old[k], v) for k, v in new.items() if v != old[k]} == {
