@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+EXAMPLES = $(shell grep -rl '^from examples import' tests)  # tests that try examples
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup record test check lint bench faults pictures docs clean
@@ -22,7 +23,7 @@ test: $(STAMP) lint
 	$(PYTEST)
 
 check: $(STAMP) lint
-	$(PYTEST) -m "not record and not training"
+	HYPOTHESIS_PROFILE=quick $(PYTEST) -m "not record and not training"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -30,6 +31,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 faults: $(STAMP)
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not record and not training" $(EXAMPLES)
 	PGOLF_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults/test_pods.py tests/pods/test_runpod.py tests/flows/test_workers.py
 
 bench: $(STAMP)

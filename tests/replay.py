@@ -19,6 +19,7 @@ def edited(text):
     return text.splitlines(keepends=True)
 
 
+assert Path(os.environ["DATA_DIR"], "datasets").is_dir(), "a trainer finds its data there"
 kept = Path(RUNS, {seed}, "attempt-1")
 log, events = (edited((kept / name).read_text()) for name in ("train.log", "events.jsonl"))
 for part in (0, 1):

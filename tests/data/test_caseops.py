@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from examples import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 from reference import caseops as reference
 
@@ -22,7 +23,7 @@ from pgolf.errors import BadInput
 # Few characters in many orders find more than many characters in few.
 DENSE = st.text(alphabet="aAbBzZ éÉǅßİ1." + OPERATORS + "\ue000\ue005\U0001f600\u0301", max_size=40)
 ANY = st.text(alphabet=st.characters(), max_size=60)  # all of Unicode, lone surrogates too
-MANY = settings(max_examples=2000, deadline=None)
+MANY = examples(2000)
 
 
 @pytest.mark.parametrize(

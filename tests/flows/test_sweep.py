@@ -43,7 +43,7 @@ def by_hand() -> dict[tuple[str, str], float]:
     return {(lr, epochs): 2 + 100 * (float(lr) - 0.03) ** 2 - 0.001 * int(epochs) for lr, epochs in grid}
 
 
-def test_sweep_of_twelve_survives_a_kill_repeats_nothing_and_picks_the_winner_of_a_plain_loop(
+def test_sweep_of_twelve_survives_a_kill_repeats_nothing_and_ranks_by_score(
     made: Made, tiny_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line, seeds = command(tiny_data, tmp_path, *GRID), made.folder / "seeds"

@@ -4,7 +4,8 @@ import ast
 import sys
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pgolf.errors import BadInput
@@ -13,7 +14,7 @@ from pgolf.pack.wrapper import COMPRESSORS, _literal, smallest, unwrap, wrap
 AWKWARD = st.lists(st.sampled_from(["'", '"', "\\", "\r", "\n", "\0", "0", "8", "x", "\xff"])).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(AWKWARD | st.binary(max_size=200).map(lambda b: b.decode("latin-1")))
 def test_any_bytes_survive_as_a_string_in_a_source_file(text):
     source = b"#coding:l1\nx=" + _literal(text).encode("latin-1") + b"\n"

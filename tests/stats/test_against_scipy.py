@@ -1,7 +1,8 @@
 """pgolf.stats imports no scipy.stats, which is slow to import; here its values are held to scipy.stats'."""
 
 import pytest
-from hypothesis import assume, given, settings
+from examples import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
@@ -52,7 +53,7 @@ def test_welch_and_the_interval(new, old, margin):
     assert interval_of_gain(new, old, test.df) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(new=published(), old=published(), margin=st.sampled_from([0.0, 0.0019357]))
 def test_what_rounding_allows(new, old, margin):
     assert welch_test(new, old, margin).p_range == pytest.approx(reference.p_range(new, old, margin), **EXACTLY)
@@ -68,14 +69,14 @@ def test_paired_differences(values):
     assert (paired.t, paired.p_one_sided) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-9, abs=1e-15)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(std=STD, gain=st.floats(-3, 12), margin=st.floats(0, 5), n=st.tuples(SEEDS, SEEDS), alpha=st.floats(1e-6, 0.5))
 def test_power(std, gain, margin, n, alpha):
     expected = reference.power(std, gain * std, *n, margin * std, alpha)
     assert power(std, gain * std, *n, margin=margin * std, alpha=alpha) == pytest.approx(expected, rel=1e-11, abs=1e-15)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(std=STD, n=st.tuples(SEEDS, SEEDS), alpha=st.sampled_from([0.001, 0.01, 0.05]), target=st.floats(0.51, 0.99))
 def test_smallest_gain(std, n, alpha, target):
     gain = smallest_delta(std, *n, alpha=alpha, target=target)

@@ -10,14 +10,15 @@ import brotli
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pgolf.trainer import ans
 from pgolf.trainer.codec import CODECS, HEAD, MAGIC, MAX_HEADER, MAX_RAW, VERSION, ArtifactError, decode, encode
 
 codecs = pytest.mark.parametrize("codec", CODECS)
-quickly = settings(max_examples=60, deadline=None)
+quickly = examples(60)
 
 
 def same(a, b) -> bool:
@@ -212,7 +213,7 @@ def decode_or_refuse(blob: bytes) -> None:
 
 
 @codecs
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_a_lying_header_is_refused(codec, data):
     _, header, payload = honest(codec)
@@ -231,7 +232,7 @@ def test_a_lying_header_is_refused(codec, data):
 
 
 @codecs
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_a_payload_of_other_bytes_is_read_or_refused(codec, data):
     """The packed part and the code words replaced: side information that lies, words that end early or never."""

@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from reference import lqer as reference
 
@@ -60,7 +61,7 @@ def errors_of(model: GPT, tensors: Tensors) -> dict[tuple[int, str], torch.Tenso
     }
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     rows=st.integers(1, 24),
     cols=st.sampled_from([1, 7, 16, 32]),
@@ -98,7 +99,7 @@ def test_the_worst_matrices_are_repaired_as_the_reference_repairs_them():
     assert after[worst[0]].norm() < 0.9 * before[worst[0]].norm()
 
 
-@settings(max_examples=6, deadline=None)
+@examples(6)
 @given(seed=st.integers(0, 999), rank=st.integers(1, 8), asym=st.booleans(), bits=st.integers(2, 4))
 def test_no_error_ever_grows(seed, rank, asym, bits):
     """Heavy tails on two bits: the product of the factors is often worse than nothing, and is then left out."""
@@ -168,7 +169,7 @@ def test_factors_that_are_none_are_refused(change, complaint, tmp_path):
         open_artifact(path)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(data=st.data())
 def test_any_shapes_at_all_are_read_or_refused(data):
     sizes = st.integers(1, 20)

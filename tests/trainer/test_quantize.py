@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pgolf.trainer.codec import ArtifactError
@@ -82,7 +83,7 @@ def test_a_column_alone_and_a_row_alone_are_quantised():
 halves = st.floats(-65504, 65504, width=16)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(x=halves, bits=st.integers(0, 10))
 def test_coarse_is_the_nearest_with_so_many_mantissa_bits(x, bits):
     x = torch.tensor([x], dtype=torch.float16)
