@@ -9,13 +9,14 @@ from seconds import PGOLF, TINY, environment
 
 from pgolf.data.dataset import Dataset
 
+pytestmark = pytest.mark.training
+
 
 def train(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [PGOLF, "train", *arguments]
     return subprocess.run(command, env=environment(), cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.training
 @pytest.mark.parametrize("nproc", [1, 2])
 def test_it_trains_and_scores_in_a_folder(nproc: int, tiny_data: Dataset, tmp_path: Path) -> None:
     where = ["--data-dir", str(tiny_data.data_dir), "--folder", "here", "--nproc", str(nproc)]

@@ -149,7 +149,7 @@ def _run_flow(name: str, **parameters: Any) -> Any:
     try:
         return run_here("pgolf.flows.sweep", name, parameters)
     except (KeyboardInterrupt, SystemExit) as e:
-        stderr.print("stopped: what is finished is kept, the same command goes on from there", soft_wrap=True)
+        stderr.print("stopped: finished work is kept; start the same command again to go on", soft_wrap=True)
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
 
 

@@ -88,10 +88,13 @@ class Progress:
 
     def _step(self, event: said.Train) -> None:
         _, step, iterations, loss, milliseconds, _ = event
-        if step is None or iterations is None or loss is None or milliseconds is None:
+        if step is None or iterations is None or loss is None:
             return
         self._enter("train", step, iterations)
-        self.loss, self.step, self.train_seconds = loss, step, milliseconds / 1000
+        self.loss, self.step = loss, step
+        if milliseconds is None:
+            return
+        self.train_seconds = milliseconds / 1000
         while self.curve and self.curve[-1][0] >= step:  # a resumed run takes these steps again
             self.curve.pop()
         self.curve.append((step, loss, self.train_seconds))

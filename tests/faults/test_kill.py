@@ -122,7 +122,7 @@ def test_told_to_stop_it_ends_every_child_and_keeps_what_is_finished(frozen, tmp
     assert not of_pod(attempt)
     wait_for(lambda: not servers())
     stderr = (tmp_path / "first.err").read_text()
-    assert "the same command goes on from there" in stderr
+    assert "start the same command again to go on" in stderr
     assert "Traceback" not in stderr
     assert json.loads((attempt / "exit.json").read_text())["signals"] == [signal.SIGTERM]
     assert (tmp_path / "killed/seeds/42/attempt-1/final_model.int6.ptz").exists()
