@@ -1,6 +1,6 @@
 """The pictures of docs/images, from a real record: `make pictures RECORD=<its submission> [ARCHIVE=<record folders>]`.
 
-Those of Prefect's UI are taken by tests/flows/test_deployment.py, where PGOLF_PICTURES names the folder.
+The pictures of Prefect's UI are taken by tests/flows/test_deployment.py, where PGOLF_PICTURES names the folder.
 """
 
 import argparse

@@ -30,7 +30,7 @@ UI_EVERY_S = 3.0  # between updates of a seed's progress in Prefect's UI
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a record: its folder, the verdict, and the submission (or the report that says why not)."""
+    """The outcome of a record: its folder, the verdict, and the submission (or the report that says why not)."""
 
     record_id: str
     folder: Path
@@ -39,7 +39,7 @@ class Outcome:
     path: Path
 
     def as_json(self) -> dict[str, Any]:
-        """What `pgolf record --json` prints; unknown is null."""
+        """The content that `pgolf record --json` prints; unknown is null."""
         comparison = self.verdict.comparison
         return {
             "record_id": self.record_id,

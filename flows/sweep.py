@@ -41,7 +41,7 @@ log = logging.getLogger("pgolf.sweep")
 
 @dataclass(frozen=True)
 class Swept:
-    """What came of a sweep: its folder and report, the choice, and the record with fresh seeds, if it was asked for."""
+    """The outcome of a sweep: its folder and report, the choice, and the record with fresh seeds, if asked for."""
 
     folder: Path
     report: Path
@@ -50,7 +50,7 @@ class Swept:
     confirmed: Outcome | None
 
     def as_json(self) -> dict[str, Any]:
-        """What `pgolf sweep --json` prints; unknown is null."""
+        """The content that `pgolf sweep --json` prints; unknown is null."""
         return {
             "folder": str(self.folder),
             "report": str(self.report),
@@ -65,14 +65,14 @@ class Swept:
 
 @dataclass(frozen=True)
 class Ablated:
-    """What came of an ablation: its folder and report, and the table."""
+    """The outcome of an ablation: its folder and report, and the table."""
 
     folder: Path
     report: Path
     effects: tuple[Effect, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """What `pgolf ablate --json` prints."""
+        """The content that `pgolf ablate --json` prints."""
         return {
             "folder": str(self.folder),
             "report": str(self.report),

@@ -201,7 +201,7 @@ def in_folder(artifact: Artifact, data_dir: Path) -> Artifact:
 
 
 def token_bytes(cfg: Config, split: str = "val") -> TokenBytes:
-    """What counts the bytes of a split's tokens; BadInput where it cannot be used."""
+    """The counter of the bytes of a split's tokens; BadInput if it cannot be used."""
     try:
         counter = bytes_counter(cfg)
         if isinstance(counter, SideCar) and split != "val":

@@ -1,4 +1,4 @@
-"""What a preset's model is, before anything is trained: parameters, arithmetic, and the size to expect."""
+"""Describe a preset's model before anything is trained: parameters, arithmetic, and the size to expect."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping

@@ -173,7 +173,7 @@ def _data(track: Track, data_dir: Path) -> Iterator[Finding]:
 
 
 def _keys() -> Iterator[Finding]:
-    """What only rented machines and notifications need. Values are never shown."""
+    """Examine the settings that only rented machines and notifications need. Values are never shown."""
     for name, purpose in ((RUNPOD_KEY, "to rent pods (docs/runpod.md)"), (WEBHOOK, "to be told in a chat")):
         there = bool(os.environ.get(name))
         yield Finding(

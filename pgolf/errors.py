@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 class BadInput(Exception):
-    """What the user gave cannot be used. The message says what was wrong, where, and what to do. Exit 2."""
+    """The user's input cannot be used. The message says what was wrong, where, and what to do. Exit 2."""
 
 
 class RunFailed(Exception):

@@ -22,7 +22,7 @@ DEEPEST = 4  # levels of folders below an archive that are searched for records
 
 @dataclass(frozen=True)
 class Audit:
-    """What an entry's logs show. `mean_val_bpb` and `std_val_bpb` (n − 1) are of the final scores; `previous` is the
+    """The findings about an entry. `mean_val_bpb` and `std_val_bpb` (n − 1) are of the final scores; `previous` is the
     record that it was compared with, or `no_comparison` says why there was none."""
 
     folder: Path
@@ -199,7 +199,7 @@ def _submissions(archive: Path) -> Iterator[Path]:
 
 
 def as_json(audits: Sequence[Audit]) -> dict[str, Any]:
-    """What `pgolf audit --json` prints: NaN and infinity, which JSON does not know, are null."""
+    """The content that `pgolf audit --json` prints: NaN and infinity, which JSON does not know, are null."""
     return {"records": [_finite(a.as_json()) for a in audits]}
 
 

@@ -49,7 +49,7 @@ class Measure:
 
     @property
     def margin(self) -> float | None:
-        """What is left below the limit; negative over it."""
+        """The rest below the limit; negative over it."""
         return None if self.value is None else self.limit - self.value
 
     @property

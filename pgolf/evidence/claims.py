@@ -1,4 +1,4 @@
-"""What a record says of itself: submission.json, and the words of its README. Claims, not evidence.
+"""A record's statements about itself: submission.json, and the words of its README. Claims, not evidence.
 
 Every number keeps the digits that it was printed with: 1.0810 claims four decimals, no more.
 """
@@ -55,7 +55,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class SeedClaim:
-    """What is claimed of one seed. Bytes, seconds, bpb, nats per token."""
+    """The claims about one seed. Bytes, seconds, bpb, nats per token."""
 
     seed: int
     val_bpb: Claim | None = None
@@ -68,7 +68,7 @@ class SeedClaim:
 
 @dataclass
 class Claims:
-    """What submission.json claims; None where it says nothing. `problem` says why it could not be read."""
+    """The claims of submission.json; None where it says nothing. `problem` says why it could not be read."""
 
     file: str | None = None
     problem: str | None = None

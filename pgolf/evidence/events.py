@@ -131,7 +131,7 @@ def same_run(log: Run, events: Run) -> bool:
 
 
 def joined(log: Run, events: Run) -> Run:
-    """What both say of one run: the events' word first, the log's where they are silent."""
+    """Both accounts of one run as one: the events' word first, the log's where they are silent."""
     both = Run(log=log.log)
     for f in fields(Run):
         if f.name != "log":

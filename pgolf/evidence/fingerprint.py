@@ -11,7 +11,7 @@ EXACT_DECIMALS = 6  # printed digits of a score that two runs do not share by ch
 
 
 def same_run_again(a: Run, b: Run) -> tuple[str, list[Evidence]] | None:
-    """What shows that two logs are of one seed, and where; None if nothing does.
+    """The proof that two logs are of one seed, and where it stands; None if nothing shows that.
 
     Equal step-0 losses alone show nothing: honest seeds agree there to four digits. Hence the first losses have to
     agree too, five or more, all of them, and they have to move.

@@ -22,7 +22,7 @@ Rule = Literal["limits", "loss"]  # by which a running seed is given up; see ear
 
 @dataclass(frozen=True)
 class Plan:
-    """What a record run is going to do.
+    """The work that a record run is going to do.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Plan:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """What its file says besides its hash; rules that it has none of are not mentioned, as in older plans."""
+        """The content of its file without the hash. A plan without rules leaves that key out, as older plans do."""
         return {k: v for k, v in asdict(self).items() if k != "early_stop" or v}
 
     def with_seeds(self, added: Sequence[int], created: str | None = None) -> "Plan":

@@ -55,7 +55,7 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Probed:
-    """What was probed, and the results. `artifact` and `program` are SHA-256."""
+    """The artifact and program that were probed, and the results. `artifact` and `program` are SHA-256."""
 
     seed: int
     artifact: str
@@ -91,7 +91,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What some probes say together; `positions` and `borders` are those of the probe that tried the fewest."""
+    """The answer of several probes together; `positions` and `borders` are those of the probe that tried the fewest."""
 
     holds: bool | None
     evidence: tuple[Evidence, ...]

@@ -87,7 +87,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Problem:
-    """What went wrong in a run, in a few words of the log.
+    """Something that went wrong in a run, in a few words of the log.
 
     'not-finite': a loss was NaN or infinite; 'error': a traceback or an error line; 'unfinished': an evaluation
     began and its score never came; 'events': events.jsonl and the log beside it do not tell of one run.
@@ -158,7 +158,7 @@ class Run:
 
 
 def stage_kind(name: str) -> StageKind:
-    """What the stage that an author called `name` measures."""
+    """The kind of the stage that an author called `name`."""
     if name in BY_NAME:
         return BY_NAME[name].kind
     words = re.sub(r"[\W_]+", " ", name.lower())

@@ -48,7 +48,7 @@ class StageScore:
 
 @dataclass(frozen=True)
 class SeedScore:
-    """What one seed reached. Sizes are bytes, times seconds; None is unknown.
+    """The result of one seed. Sizes are bytes, times seconds; None is unknown.
 
     `artifact_bytes` is code and model together. `curve` is (step, train loss in nats per token), thinned, and
     `curve_seconds` the seconds of training at each of its points; empty where the log has not all of them.
@@ -239,7 +239,7 @@ def _handle(claims: Claims) -> str | None:
 
 
 def seed_score(run: Run) -> SeedScore:
-    """What one run reached; BadInput if its log has no final score."""
+    """The result of one run; BadInput if its log has no final score."""
     if run.final is None:
         raise BadInput(f"{run.log}: no final score in this log")
     curve = _thinned(run.train_curve)

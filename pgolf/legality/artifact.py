@@ -196,7 +196,7 @@ def _sealed(
 
 
 def _knobs_of(opened: Artifact) -> dict[str, Knob]:
-    """What a packed file must be made with to score this artifact: knobs of the model and of evaluation, codecs."""
+    """The parts that a packed file needs to score this artifact: knobs of the model and of evaluation, codecs."""
     blob = opened.path.read_bytes()
     knobs = {k: getattr(opened.cfg, k) for k in (*MODEL_KNOBS, *EVALUATION)}
     has_factors = any(name.startswith("lqer.") for name in decode(blob)[0])
@@ -204,7 +204,7 @@ def _knobs_of(opened: Artifact) -> dict[str, Knob]:
 
 
 def _origin(code: bytes) -> str:
-    """What the packed file has to do with the evaluators that were probed, beside giving the same scores."""
+    """How the packed file relates to the evaluators that were probed, apart from giving the same scores."""
     try:
         ours = "same program" in unpack(code).partition("\n")[0]
     except BadInput:

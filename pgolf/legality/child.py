@@ -1,6 +1,6 @@
 """Scores a stream with an evaluator and writes a hash of the losses: child.py file.py:make_evaluator tokens.npy
 
-What `sealed.sealed_evaluator` runs inside the seal, in a folder of its own.
+`sealed.sealed_evaluator` runs this inside the seal, in a folder of its own.
 """
 
 import os

@@ -3,7 +3,7 @@
     python -I seal.py SPEC.json
 
 SPEC: {"run": file, "argv": […], "read": [paths], "list": [folders], "write": [paths], "report": file}.
-What the system offers is used, and said in the report's first line: a network namespace, Landlock, and audit hooks
+The seal uses all that the system offers, and its report names it: a network namespace, Landlock, and audit hooks
 always. The hooks hear what Python itself opens, connects and starts; each thing not allowed is a line of the report.
 """
 

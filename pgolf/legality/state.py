@@ -1,4 +1,4 @@
-"""What an evaluator has learned, seen from outside: which of the process's tensors changed since it was made."""
+"""An evaluator's learned state, seen from outside: which of the process's tensors changed since it was made."""
 
 import gc
 import hashlib
@@ -37,7 +37,7 @@ def _parameters(objects: list[Any]) -> list[Tensor]:
 
 
 class State:
-    """What an evaluator learns as it goes, as a fingerprint: a hash of the tensors that changed since it was made.
+    """An evaluator's learned state as a fingerprint: a hash of the tensors that changed since it was made.
 
     They are those of `evaluator.state()` where it has that method, else the heap's.
     """

@@ -1,4 +1,4 @@
-"""What `pgolf probe` is pointed at: an artifact of ours, or a Python file with an evaluator."""
+"""The target of `pgolf probe`: an artifact of ours, or a Python file with an evaluator."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

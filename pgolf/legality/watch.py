@@ -157,7 +157,7 @@ def watch(
 def _pieces(
     evaluator: Evaluator, tokens: Tensor, want_logp: bool
 ) -> Generator[tuple[int, Tensor, Tensor | None], None, None]:
-    """What the evaluator yields, as tensors on the CPU. It gets a copy of the tokens: nobody reads what it writes."""
+    """The evaluator's scores, as tensors on the CPU. It gets a copy of the tokens: nobody reads what it writes."""
     try:
         for piece in evaluator(tokens.clone(), want_logp=want_logp):
             start, losses, *rest = piece

@@ -1,6 +1,6 @@
 """Modules that import one another → one module: in dependency order, imports merged, clashing names told apart.
 
-What cannot be put into one file, because it reads or imports things that would not be there, is refused.
+Source that reads or imports things that would not be in the one file is refused.
 """
 
 import ast
@@ -341,7 +341,7 @@ class _Program:
 
 
 def _identity(alias: ast.alias) -> str:
-    """What an import binds, and to which name: the same in two modules is one thing."""
+    """The object that an import binds, and the name: equal pairs in two modules are one object."""
     statement = get_parent(alias)
     source = statement.module if isinstance(statement, ast.ImportFrom) else ""
     name = alias.name if source or alias.asname else alias.name.split(".")[0]

@@ -25,7 +25,7 @@ TIMEOUT_S = 900.0  # it may install packages
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """What a machine has to be: `gpus` of one of `gpu_types`, by the names that RunPod gives them ('' is any).
+    """The machine that a seed needs: `gpus` of one of `gpu_types`, by the names that RunPod gives them ('' is any).
 
     `packages` are what trainers import there, as pip takes them; a machine that lacks one is given it.
     """

@@ -1,4 +1,4 @@
-"""What rented pods cost a record, read from the files of its slots: no restart forgets a cent."""
+"""The cost of a record's rented pods, read from the files of its slots: no restart forgets a cent."""
 
 import threading
 import time

@@ -7,7 +7,7 @@ MAX_NAME_CHARS = 191  # RunPod's limit
 
 @dataclass(frozen=True)
 class PodName:
-    """What a pod's name says."""
+    """The parts of a pod's name."""
 
     owner: str
     record_id: str
@@ -26,7 +26,7 @@ def pod_name(owner: str, record_id: str, slot: str, nonce: str) -> str:
 
 
 def read_name(name: str) -> PodName | None:
-    """What the name of a pod says; None if pgolf did not make it.
+    """The parts of a pod's name; None if pgolf did not make it.
 
     >>> read_name("pgolf.me.10min_16mb-pr1812-0f.1.pod-1.c0ffee")
     PodName(owner='me', record_id='10min_16mb-pr1812-0f.1', slot='pod-1')

@@ -28,7 +28,7 @@ class Found:
     slot: str | None
 
     def as_json(self) -> dict[str, Any]:
-        """What `pgolf pods list --json` prints."""
+        """The content that `pgolf pods list --json` prints."""
         return asdict(self)
 
 

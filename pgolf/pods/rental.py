@@ -60,7 +60,7 @@ class Rentals:
         return found
 
     def rented(self) -> dict[str, Any]:
-        """What this place rents, as a slot's file has it."""
+        """This place's settings for renting, as a slot's file has them."""
         return {"gpu_types": list(self.rent.gpu_types), "gpus": self.gpus}
 
     def another(self) -> Slot:

@@ -24,7 +24,7 @@ class _Entry(BaseModel):
 
 
 class Checks(_Entry):
-    """What `runpod/bootstrap.sh` checks. GPUs that a pod was rented with are always checked."""
+    """The checks of `runpod/bootstrap.sh`. GPUs that a pod was rented with are always checked."""
 
     min_free_gb: float = 5.0
     min_disk_mb_s: float = 100.0
@@ -65,7 +65,7 @@ class Ssh(Reaching):
 
 
 class Rent(_Entry):
-    """What to rent. `max_price_per_hour` is of a whole pod; without template an image is needed."""
+    """The pods to rent. `max_price_per_hour` is of a whole pod; without template an image is needed."""
 
     gpu_types: tuple[str, ...] = (H100,)
     gpu_count: int | None = Field(default=None, ge=1)  # default: the track's ranks
@@ -82,7 +82,7 @@ class Rent(_Entry):
 
 
 class Small(Rent):
-    """What to rent for a rehearsal: any cheap GPU."""
+    """The pod to rent for a rehearsal: any cheap GPU."""
 
     gpu_types: tuple[str, ...] = ("NVIDIA L4", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 4090")
     gpu_count: int | None = Field(default=1, ge=1)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Data:
-    """What seeds find on every machine: a dataset (SHA-256 by path relative to `root`) and Python packages."""
+    """Seeds find this on every machine: a dataset (SHA-256 by path relative to `root`) and Python packages."""
 
     root: Path
     files: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What a person sees while seeds run: on a terminal one live view, elsewhere a line now and then."""
+"""The view of running seeds: on a terminal one live view, elsewhere a line now and then."""
 
 import logging
 import threading

@@ -29,7 +29,7 @@ POINTS = 3  # logged losses that are averaged at a checkpoint: one alone is most
 
 @dataclass(frozen=True)
 class Decision:
-    """That a seed is ended: by which rule, why, at which step, when (ISO 8601)."""
+    """The decision to end a seed: by which rule, why, at which step, when (ISO 8601)."""
 
     rule: Rule
     reason: str
@@ -48,7 +48,7 @@ class Judge:
     standing: StandingRecord | None = None
 
     def __call__(self, progress: Progress) -> Decision | None:
-        """What to do about a seed: None lets it go on."""
+        """The decision about a seed: None lets it go on."""
         finders = {"limits": self._limits, "loss": self._losses}
         for rule in self.rules:
             for reason in finders[rule](progress):
@@ -143,7 +143,7 @@ def write_decision(attempt: Path, decision: Decision) -> None:
 
 
 def read_decision(attempt: Path) -> Decision | None:
-    """What was decided about an attempt; None if nothing was."""
+    """The decision about an attempt; None if there is none."""
     path = attempt / DECISION
     content: Mapping[str, object] = json.loads(path.read_text()) if path.exists() else {}
     return Decision(**content) if content else None  # type: ignore[arg-type]

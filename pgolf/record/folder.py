@@ -107,7 +107,7 @@ def scored_sha256(record: Record) -> str:
 
 
 def gather(record: Record, finished: Mapping[int, Path], standing: StandingRecord) -> RecordInputs:
-    """What a verdict is made from: the finished attempts' folders by seed, in the plan's order."""
+    """Gather the inputs of a verdict: the finished attempts' folders by seed, in the plan's order."""
     request, plans = record.request, tuple(read_plans(record.folder))
     made = request.track.corpus == "pydocs"
     runs = [

@@ -49,7 +49,7 @@ def check_disk(request: Request, folder: Path) -> None:
 def trial_environment(
     knobs: Mapping[str, Knob], environment: Mapping[str, str], nproc: int, folder: Path
 ) -> dict[str, str]:
-    """What makes a seed run a trial of seconds: every stage of the pipeline on two sequences of validation text.
+    """The environment that makes a seed run a trial of seconds: every stage, on two sequences of validation text.
 
     `environment` is that of a real seed run. A cut-down dataset, complete in itself, is put into `folder`, which takes
     DATA_DIR's place.

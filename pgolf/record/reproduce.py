@@ -29,7 +29,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came out, in bpb. `low` and `high` bound where one more seed of the record lies with 95 % chance.
+    """The result, in bpb. `low` and `high` bound where one more seed of the record lies with 95 % chance.
 
     `inside` is None where the record has no spread to go by.
     """

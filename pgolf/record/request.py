@@ -1,4 +1,4 @@
-"""What a user asks of `pgolf record`, checked before anything is started or written."""
+"""The record that a user asks for, checked before anything is started or written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

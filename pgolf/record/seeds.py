@@ -44,7 +44,7 @@ class Stopped(RunFailed):
 
 @dataclass(frozen=True)
 class Job:
-    """What every seed of one kind runs.
+    """The program and settings that every seed of one kind runs.
 
     `name` is what one of them is called before its number; `folder` holds a folder a seed; `program` is the packed
     trainer; `environment` is handed to it besides its seed; `nproc` ranks; `retry_failed` is for trial runs, which

@@ -33,7 +33,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the statements are made from."""
+    """The facts that the statements are made from."""
 
     track: Track
     runs: Sequence[Run]
@@ -118,7 +118,7 @@ def _probes(facts: Facts, *names: str, evaluator: str | tuple[str, ...] = "") ->
 
 
 def _tried(facts: Facts, answer: Answer) -> str:
-    """What the probes rest on, for the end of a sentence."""
+    """How much the probes tried, for the end of a sentence."""
     if not facts.probed:
         return "it can be probed (pgolf probe), and nobody has"
     tried = f"at {answer.positions} positions or more, at least {answer.borders} of them at borders, "

@@ -76,7 +76,7 @@ class Row:
 
     @property
     def trouble(self) -> int:
-        """What the column of checks is sorted by: failures first, then warnings."""
+        """The key of the column of checks: failures first, then warnings."""
         return 100 * len(self.checks("fail")) + len(self.checks("warn"))
 
     @property

@@ -70,7 +70,7 @@ class Report:
 
     @cached_property
     def scores(self) -> list[SeedScore]:
-        """What each seed reached, of those that came to a final score."""
+        """The result of each seed that has a final score."""
         return [seed_score(run) for run in self.runs if run.final]
 
     @property
@@ -86,7 +86,7 @@ class Report:
 
     @property
     def hardware(self) -> str | None:
-        """What the runs ran on, by their logs."""
+        """The hardware of the runs, by their logs."""
         return hardware_of(self.runs[0]) if self.runs else None
 
     @property
@@ -136,7 +136,7 @@ class Report:
 
     @property
     def hashes(self) -> list[tuple[str, int | None, str]]:
-        """What, bytes, SHA-256: the folder's files, each seed's model, the validation tokens."""
+        """(name, bytes, SHA-256) of the folder's files, each seed's model, the validation tokens."""
         rows: list[tuple[str, int | None, str]] = [*self.files]
         for seed, sha256 in self.artifacts.items():
             rows.append((f"model of seed {seed}", None, sha256))
@@ -202,7 +202,7 @@ def _losses(score: SeedScore) -> dict[int, str]:
 
 
 def hardware_of(run: Run) -> str | None:
-    """What a run ran on, by its log."""
+    """The hardware of a run, by its log."""
     name, world = value(run.hardware), value(run.world_size)
     if name is None:
         return None

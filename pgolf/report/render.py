@@ -65,7 +65,7 @@ def count(value: int | None) -> str:
 
 
 def ending(rules: Sequence[str]) -> str:
-    """What a plan's rules for running seeds say, as a sentence without its stop."""
+    """A plan's rules for running seeds, as a sentence without its full stop."""
     why = {
         "limits": "misses a hard limit, or is bound to,",
         "loss": "has a loss that is hopeless beside the standing record's",
@@ -80,7 +80,7 @@ def evidence(places: Sequence[Evidence]) -> Markup:
 
 
 def _in_markdown(value: Any) -> Any:
-    """What every expression of a template goes through. Numbers need no escape; only `Markup` is let through."""
+    """Every expression of a template goes through this. Numbers need no escape; only `Markup` is let through."""
     if value is None:
         return UNKNOWN
     return value if isinstance(value, Markup | int | float) else Markup(escape(str(value)))

@@ -1,4 +1,4 @@
-"""What a record's seeds come to: all that is to be said of them (`Draft`), and whether it is a record (`Verdict`).
+"""From a record's seeds to all that is to be said of them (`Draft`), and whether it is a record (`Verdict`).
 
 Every sentence of it is made from a log line, a check or a hash, and what is not known is said to be unknown.
 """
@@ -159,7 +159,7 @@ class Draft:
 
     @property
     def final_label(self) -> str:
-        """What the final stage is called."""
+        """The label of the final stage."""
         final = self.runs[0].final
         return LABELS.get(final.kind, final.name) if final else "final"
 
@@ -170,7 +170,7 @@ class Draft:
 
     @property
     def hardware(self) -> str | None:
-        """What the runs ran on, by their logs."""
+        """The hardware of the runs, by their logs."""
         return hardware_of(self.runs[0])
 
     @property

@@ -72,13 +72,13 @@ class Comparison:
 
     @property
     def _whose_tokens(self) -> str:
-        """Nothing where both sides cut the text into tokens of one length; else whose tokens the nats are of."""
+        """' of <record>' where the two sides' tokens differ in length: the nats are per token of that record."""
         ours, theirs = self.new.bytes_per_token, self.old.bytes_per_token
         return f" of {self.old.label}" if ours and theirs and abs(ours / theirs - 1) > 1e-3 else ""
 
     @property
     def outcome(self) -> Outcome:
-        """What may be claimed, in a word."""
+        """The claim that the figures allow, in a word."""
         if self.doubts or self.clears_bar is None or self.margin_bpb is None:
             return "no claim"
         if self.clears_bar.p < self.alpha:
@@ -94,7 +94,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What may be claimed, in a sentence, labelled where seeds were added after results had been seen."""
+        """The claim that is allowed, in a sentence, labelled where seeds were added after results had been seen."""
         sentence = f"cannot be claimed: {'; '.join(self.doubts)}"
         if (welch := self.any_improvement) and (bar := self.clears_bar) and self.outcome != "no claim":
             margin = f"{self.margin_nats:g} nats"
@@ -113,7 +113,7 @@ class Comparison:
         return sentence
 
     def as_json(self) -> dict[str, Any]:
-        """What `pgolf compare --json` prints; unknown is null."""
+        """The content that `pgolf compare --json` prints; unknown is null."""
         welch, bar = self.any_improvement, self.clears_bar
         return {
             "delta_bpb": self.delta_bpb,

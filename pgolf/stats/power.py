@@ -1,4 +1,4 @@
-"""What a number of seeds can show: the exact power of Welch's test, the smallest gain, the seeds that a gain takes."""
+"""The power of a number of seeds: the exact power of Welch's test, the smallest gain, the seeds that a gain takes."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MOST = 1_000_000  # seeds of a side; nobody has so many, and more is beyond the 
 
 @dataclass(frozen=True)
 class Power:
-    """What these numbers of seeds can show, and how many would settle the question.
+    """The smallest gain that these numbers of seeds can show, and the number that would settle the question.
 
     Attributes
     ----------

@@ -107,7 +107,7 @@ def claimed_std(review: Review, findings: Findings) -> str:
 
 
 def claimed_seed_values(review: Review, findings: Findings) -> str:
-    """What is claimed of single seeds is what their logs say."""
+    """Claims about single seeds agree with their logs."""
     for seed, claim in review.entry.claims.by_seed.items():
         run = next((r for r in review.runs if r.seed and r.seed.value == seed), None)
         run = run or next((r for r in review.runs if review.entry.named_seed(r) == seed), None)

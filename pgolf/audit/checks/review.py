@@ -38,7 +38,7 @@ class Check:
 
 @dataclass
 class Findings:
-    """What one check has to report, and the lines that show it."""
+    """The reports of one check, and the lines that show them."""
 
     findings: list[tuple[Status, str, tuple[Evidence, ...]]] = field(default_factory=list)
     shown: list[Evidence] = field(default_factory=list)
@@ -76,7 +76,7 @@ def _places(places: Iterable[Place]) -> list[Evidence]:
 
 @dataclass
 class Review:
-    """What the checks look at: an entry, the rules of its track, and the record that it wants to beat, if named.
+    """The things that checks look at: an entry, the rules of its track, and the record that it wants to beat, if named.
 
     `comparison` is None where `no_comparison` says why.
     """
