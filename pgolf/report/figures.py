@@ -3,6 +3,8 @@
 An SVG takes its colours from the page (light or dark), its text is text, and its points tell on hovering what they are.
 """
 
+from __future__ import annotations
+
 import math
 import re
 import xml.etree.ElementTree as ET
@@ -12,18 +14,19 @@ from datetime import date
 from io import StringIO
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import matplotlib
 from markupsafe import Markup
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from pgolf.audit.differences import StageDifference
 from pgolf.evidence.lines import printable
 from pgolf.ledger import SeedScore, StandingRecord
 from pgolf.stats.comparison import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, QUIET, GRID, PAPER = "#1f2328", "#6e7781", "#e6e8eb", "#ffffff"
 SEEDS = ("#0b62c4", "#c2570c", "#1a8a5a", "#8a4fc9", "#b3364f", "#5c6b00")  # told apart also when colours are not
@@ -221,6 +224,8 @@ def _plain(name: str) -> str:
 
 
 def _blank(unit: str, width: float = 5.4, height: float = 3.4) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure  # takes a second; a record is prepared and trained without it
+
     figure = Figure(figsize=(width, height), dpi=200, layout="constrained", facecolor=PAPER)
     axes = figure.add_subplot()
     axes.set_ylabel(unit, color=QUIET, fontsize=9)
@@ -242,6 +247,8 @@ def save_png(figure: Figure, path: Path, title: str) -> Path:
 
 def as_svg(figure: Figure, label: str) -> Markup:
     """A figure as an element of a page, the same bytes every time; `label` is what a screen reader says of it."""
+    import matplotlib
+
     out = StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pgolf"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
