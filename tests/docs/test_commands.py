@@ -96,6 +96,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.record  # whole pages, with all that they pack and make
 @pytest.mark.parametrize("page", RUN)
 def test_commands_of_the_page_run_one_after_the_other(page: str, folder: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

@@ -19,6 +19,8 @@ from pgolf.legality.sealed import run_sealed, sealed_evaluator
 from pgolf.legality.streams import replaced, synthetic
 from pgolf.pack import pack
 
+pytestmark = pytest.mark.training  # evaluators that adapt, and packed files
+
 EVALUATORS = Path(__file__).parents[1] / "bad_evaluators"
 CAUSAL, NORMALISED, UPDATE, ONE_PASS = "causal", "normalised", "score before update", "one pass"
 
@@ -210,7 +212,6 @@ def test_bytes_are_those_of_the_text(name, tiny_data: Dataset, monkeypatch):
     assert counted[bad].passed is False and counted[bad].counter_example.before < counted[bad].counter_example.after
 
 
-@pytest.mark.training
 def test_our_evaluators_pass_every_probe(tiny_artifact, tiny_data: Dataset):
     path, knobs = tiny_artifact.path, tiny_artifact.knobs
     results = probe_artifact(path, None, tiny_data.data_dir, knobs, positions=6)
@@ -222,7 +223,6 @@ def test_our_evaluators_pass_every_probe(tiny_artifact, tiny_data: Dataset):
     assert "the program that this checkout packs" in results[-1].notes[0]
 
 
-@pytest.mark.training
 @pytest.mark.parametrize("group", [0, 8], ids=["longest first", "left to right"])
 def test_phased_adaptation_passes_in_its_own_order(group, tiny_artifact, tiny_data: Dataset, monkeypatch):
     monkeypatch.setattr("pgolf.legality.artifact.DOCUMENTS", 14 if group else 24)  # batches enough for a phase
@@ -237,7 +237,6 @@ def test_phased_adaptation_passes_in_its_own_order(group, tiny_artifact, tiny_da
     assert "TTT_CHUNK_SIZE 16 where the record has 48" in causal.notes
 
 
-@pytest.mark.training
 def test_a_packed_file_that_reads_more_or_scores_otherwise_fails_its_seal(tiny_artifact, tiny_data, tmp_path):
     path, knobs = tiny_artifact.path, tiny_artifact.knobs
     shard = tmp_path / "fineweb_train_000000.bin"

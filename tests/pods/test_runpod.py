@@ -31,6 +31,7 @@ from pgolf.record.progress import Progress
 from pgolf.record.seeds import EndedEarly, Job, Stopped, TakenDown, attempts, run_seed
 
 pytestmark = [
+    pytest.mark.record,
     pytest.mark.skipif(SSHD is None, reason=NO_SSHD),
     pytest.mark.skipif(not OPENAPI.exists(), reason=MISSING),
 ]

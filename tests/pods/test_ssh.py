@@ -32,7 +32,7 @@ from pgolf.record.early_stop import Judge
 from pgolf.record.seeds import EndedEarly, Job, TakenDown, attempts, run_seed
 from pgolf.requirements import packages_of
 
-pytestmark = pytest.mark.skipif(SSHD is None, reason=MISSING)
+pytestmark = [pytest.mark.record, pytest.mark.skipif(SSHD is None, reason=MISSING)]
 TINY = Path(__file__).parents[1] / "flows"
 LOOSE = Checks(min_free_gb=0.01, min_disk_mb_s=0.1)
 

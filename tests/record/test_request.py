@@ -106,6 +106,7 @@ def test_model_that_cannot_fit_is_noticed_before_it_is_trained() -> None:
         check_size(check_request(TRACK, overrides={"model_dim": "256"}), code_bytes=15_000)
 
 
+@pytest.mark.record
 def test_presets_are_read_once_and_an_edit_afterwards_changes_nothing(tiny_data: Dataset, tmp_path: Path) -> None:
     for name in ("tiny_track.toml", "tiny.toml", "tiny_base.toml"):
         shutil.copy(TINY / name, tmp_path / name)

@@ -148,6 +148,7 @@ def test_adaptation_trains_only_on_what_has_been_scored(config, model_of, monkey
     assert scored == len(tokens) - 1 and trained == list(range(1, 4 * 96 + 1))
 
 
+@pytest.mark.training
 def test_a_compiled_model_adapts_as_it_does_eagerly_and_compiles_what_comes_again(config, model_of):
     """In bfloat16, whose embedding has another dtype than the rest and must find its own bank."""
     cfg = config(eval_seq_len=32, eval_stride=8, ttt_chunk_tokens=64, ttt_epochs=1)
