@@ -5,18 +5,9 @@ import os
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from pgolf.flows.server import prefect_api
-
-if TYPE_CHECKING:
-    from pgolf.flows.show import Outcome
-
-
-def record_here(**parameters: Any) -> "Outcome":
-    """Run record-3seed with these parameters; see `run_here`."""
-    outcome: Outcome = run_here("pgolf.flows.record", "record_3seed", parameters)
-    return outcome
 
 
 def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:

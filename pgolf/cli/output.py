@@ -1,7 +1,8 @@
-"""Where commands write: bars and messages to stderr, rows to stdout."""
+"""Where commands write: bars, messages and the log of a flow to stderr, rows to stdout."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -24,3 +25,18 @@ def show_rows(rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         typer.echo(f"{name:{width}}  {value}")
+
+
+def run_flow(module: str, flow: str, /, **parameters: Any) -> Any:
+    """Run a flow in this process, with its log on the terminal. Ctrl-C and signals end it with one line and a code."""
+    from pgolf.record.board import show_log
+
+    show_log()
+    from pgolf.flows.here import run_here
+
+    try:
+        return run_here(module, flow, parameters)
+    except (KeyboardInterrupt, SystemExit) as e:
+        message = "stopped: all runs are ended, and finished work is kept; start the same command again to go on"
+        stderr.print(message, soft_wrap=True)
+        raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None

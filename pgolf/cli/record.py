@@ -22,7 +22,7 @@ from pgolf.cli.options import (
     TrackPreset,
     examples,
 )
-from pgolf.cli.output import stderr
+from pgolf.cli.output import run_flow, stderr
 
 if TYPE_CHECKING:
     from pgolf.flows.show import Outcome
@@ -90,44 +90,37 @@ def record(
     Exit 0: a record; 1: no record (the report says why), or a run failed; 2: bad input, and nothing was started.
     """
     from pgolf.pods.places import check_wanted
-    from pgolf.record.board import show_log
     from pgolf.record.request import check_request, parse_overrides, parse_seeds
 
     named = list(parse_seeds(seeds)) if seeds is not None else None
     knobs = parse_overrides(settings or [])
     check_request(track, preset, named, knobs)  # before anything is started
     check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file)
-    show_log()
-    from pgolf.flows.here import record_here
-
-    try:
-        outcome = record_here(
-            track=track,
-            preset=preset,
-            seeds=named,
-            knobs=knobs,
-            record_id=record_id,
-            name=name,
-            author=author,
-            github_id=github_id,
-            summary=summary,
-            runs_dir=str(runs_dir),
-            data_dir=str(data_dir),
-            parallel=parallel,
-            pods=pods,
-            pods_at_once=pods_at_once,
-            rehearse=rehearse,
-            max_cost=max_cost,
-            max_hours=max_hours,
-            pods_file=str(pods_file) if pods_file else None,
-            probe=probe,
-            stop_early=stop_early,
-            stop_hopeless=stop_hopeless,
-        )
-    except (KeyboardInterrupt, SystemExit) as e:
-        message = "stopped: all runs are ended, and finished work is kept; start the same command again to go on"
-        stderr.print(message, soft_wrap=True)
-        raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
+    outcome: Outcome = run_flow(
+        "pgolf.flows.record",
+        "record_3seed",
+        track=track,
+        preset=preset,
+        seeds=named,
+        knobs=knobs,
+        record_id=record_id,
+        name=name,
+        author=author,
+        github_id=github_id,
+        summary=summary,
+        runs_dir=str(runs_dir),
+        data_dir=str(data_dir),
+        parallel=parallel,
+        pods=pods,
+        pods_at_once=pods_at_once,
+        rehearse=rehearse,
+        max_cost=max_cost,
+        max_hours=max_hours,
+        pods_file=str(pods_file) if pods_file else None,
+        probe=probe,
+        stop_early=stop_early,
+        stop_hopeless=stop_hopeless,
+    )
     if as_json:
         typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
     else:

@@ -19,7 +19,7 @@ from pgolf.cli.options import (
     examples,
     presets,
 )
-from pgolf.cli.output import stderr
+from pgolf.cli.output import run_flow
 
 app = typer.Typer()
 
@@ -74,7 +74,8 @@ def sweep(
     knobs, seeds = parse_overrides(settings or []), parse_seeds(confirm_seeds) if confirm_seeds else None
     given = (grid or [], candidate or [], space_file, artifact_file, checkpoint_file)
     plan_sweep(track, preset, seed, knobs, *given, seeds)  # before anything is started
-    swept = _run_flow(
+    swept = run_flow(
+        "pgolf.flows.sweep",
         "sweep",
         track=track,
         preset=preset,
@@ -125,7 +126,8 @@ def ablate(
 
     named = list(parse_seeds(seeds)) if seeds else None
     plan_ablation(old, new, track, named)  # before anything is started
-    ablated = _run_flow(
+    ablated = run_flow(
+        "pgolf.flows.sweep",
         "ablation",
         old=old,
         new=new,
@@ -137,20 +139,6 @@ def ablate(
         parallel=parallel,
     )
     _show_report(ablated, as_json)
-
-
-def _run_flow(name: str, **parameters: Any) -> Any:
-    """A flow of pgolf.flows.sweep, with its log on the terminal."""
-    from pgolf.record.board import show_log
-
-    show_log()
-    from pgolf.flows.here import run_here
-
-    try:
-        return run_here("pgolf.flows.sweep", name, parameters)
-    except (KeyboardInterrupt, SystemExit) as e:
-        stderr.print("stopped: finished work is kept; start the same command again to go on", soft_wrap=True)
-        raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
 
 
 def _show_report(outcome: Any, as_json: bool) -> None:
