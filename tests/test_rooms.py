@@ -39,7 +39,9 @@ HOUSE = {
     "stats": Room(set(), {"numpy", "scipy"}),
     "ledger": Room({"evidence", "stats"}, {"numpy", "pydantic"}),
     "audit": Room(FACTS, {"numpy"}),
-    "report": Room(FACTS | {"audit"}, {"jinja2", "markupsafe", "matplotlib", "rich"}),
+    # what a seed runs, read and never run: no torch
+    "program": Room({"evidence"}, {"packaging", "pydantic", "brotli"}),
+    "report": Room(FACTS | {"audit", "program"}, {"jinja2", "markupsafe", "matplotlib", "rich"}),
     # what trains a model: the trainer imports nothing of pgolf, since it is packed into one file
     "trainer": Room(set(), {"torch", "numpy", "sentencepiece", "brotli", "constriction", "flash_attn_interface"}),
     "presets": Room({"trainer"}),
@@ -52,7 +54,8 @@ HOUSE = {
     "legality": Room({"evidence", "artifact", *TRAINING - {"pods"}}, {"torch", "numpy", "sentencepiece", "rich"}),
     # what puts both together
     "record": Room(
-        {"audit", "report", "artifact", "describe", "legality", *FACTS, *TRAINING}, {"numpy", "filelock", "rich"}
+        {"audit", "report", "program", "artifact", "describe", "legality", *FACTS, *TRAINING},
+        {"numpy", "filelock", "rich"},
     ),
     "sweep": Room({"record", "audit", "report", "artifact", *FACTS, *TRAINING}, {"numpy", "pydantic"}),
     "train": Room({"record", "presets", "data"}),
