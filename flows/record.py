@@ -38,7 +38,7 @@ from pgolf.flows.show import Outcome, publish, show, tell_seed
 from pgolf.ledger import StandingRecord, seed_score, write_standing
 from pgolf.ledger.choosing import ledger_entry, measured_here
 from pgolf.notify import flush, notify
-from pgolf.pack import pack
+from pgolf.pack.kept import packed
 from pgolf.pods import Place
 from pgolf.pods.money import spent
 from pgolf.pods.places import Wanted, check_key, check_rented, check_wanted
@@ -79,7 +79,7 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
 @task(name="pack trainer", task_run_name="pack trainer")
 def pack_trainer(knobs: Mapping[str, Knob]) -> bytes:
     """Pack the trainer into one file whose defaults are these knobs."""
-    return pack(dict(knobs)).code
+    return packed(knobs)
 
 
 @task(name="preflight", task_run_name="preflight")

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xd
     sys.modules["__main__"].__file__ = pytest.__file__  # trainers that run in this process measure their code
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background; commands here are sent Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if "PYTEST_XDIST_WORKER" not in os.environ:  # all workers and their commands keep packed trainers in one place
+    CACHE = tempfile.TemporaryDirectory(prefix="pgolf-test-cache-")
+    os.environ["XDG_CACHE_HOME"] = CACHE.name
 
 RECORDS = {"made", "tiny_track", "prefect_server", "shared_server", "ground"}  # fixtures
 TRAINS = {"run_trainer", "trainer_env"}

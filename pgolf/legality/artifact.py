@@ -31,7 +31,8 @@ from pgolf.legality.sealed import result, run_sealed
 from pgolf.legality.stream_probe import Progress
 from pgolf.legality.subject import Subject
 from pgolf.legality.watch import Evaluator
-from pgolf.pack import pack, unpack
+from pgolf.pack import unpack
+from pgolf.pack.kept import packed
 from pgolf.presets import as_env
 from pgolf.stages import BY_MODE, BY_NAME, SWITCHES, modes_of
 from pgolf.trainer.caseops import SideCar, side_cars
@@ -167,7 +168,7 @@ def _sealed(
     """Run the packed file on `tokens` and nothing else; its scores must be those of the evaluators that were probed."""
     counter = token_bytes(opened.cfg)
     transformed = {"caseops_enabled": isinstance(counter, SideCar)}
-    code = pack(_knobs_of(opened) | transformed | knobs).code if train_gpt is None else _read(train_gpt)
+    code = packed(_knobs_of(opened) | transformed | knobs) if train_gpt is None else _read(train_gpt)
     name = f"{train_gpt.name if train_gpt else 'the packed trainer'} with {opened.path.name}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -5,15 +5,15 @@ import os
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 
 class Replaces:
-    """Finds pgolf.pack, and gives it another `pack` once it is loaded."""
+    """Finds pgolf.pack.kept, and gives it another `packed` once it is loaded."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name != "pgolf.pack":
+        if name != "pgolf.pack.kept":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -23,7 +23,7 @@ class Replaces:
         def load_and_replace(module: ModuleType) -> None:
             load(module)
             code = Path(os.environ["PGOLF_TESTS_PROGRAM"]).read_bytes()
-            setattr(module, "pack", lambda knobs: SimpleNamespace(code=code))  # noqa: B010
+            setattr(module, "packed", lambda knobs: code)  # noqa: B010
 
         spec.loader.exec_module = load_and_replace  # type: ignore[method-assign]
         return spec
