@@ -9,7 +9,6 @@ it runs, and leaves the artifact. Everything around it is real. As a script, it 
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 PACE_S = 2.0  # in the middle of a run, so that something can happen there
@@ -47,8 +46,8 @@ def install(runs: Path, setattr: Any = setattr, **how: Any) -> None:
     """Have records of this process run the program, whatever they would pack; `setattr` may be a monkeypatch's."""
     import pgolf.flows.record as flow
 
-    replaying = SimpleNamespace(code=program(runs, **how))
-    setattr(flow, "pack", lambda knobs: replaying)
+    replaying = program(runs, **how)
+    setattr(flow, "packed", lambda knobs: replaying)
 
 
 def command(runs: Path, words: list[str], **how: Any) -> list[str]:

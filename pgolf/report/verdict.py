@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ class Draft:
         """SHA-256 of the validation tokens."""
         return value(self.runs[0].scored_sha256)
 
-    @property
+    @cached_property  # the template asks often, and the whole ledger is read
     def spreads(self) -> list[float]:
         """Sample standard deviations of this track's records in the ledger, in order of size."""
         return spreads(self.inputs.track.name)
