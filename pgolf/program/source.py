@@ -1,0 +1,130 @@
+"""A program's Python source, read and never run: its variables, what it needs, and what it prints.
+
+Whatever could not be told is a sentence in `Reading.unclear`, with file and line.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pgolf.errors import BadInput
+from pgolf.program import Need, Variable, needs, opened
+from pgolf.program.sources import Sources
+from pgolf.program.syntax import Module, Unreadable, parse
+from pgolf.program.variables import variables
+
+MOST_OWN_BYTES, MOST_MODULES = 8 << 20, 200  # of all source that is read for one program
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a program's source says of it.
+
+    Attributes
+    ----------
+    variables : environment variables that it reads.
+    modules : modules that it imports, which are neither Python's nor torch nor its own.
+    own : the program's other files that it needs: imported modules, files that it names; also those that these need.
+    commands : commands that it calls.
+    reads : files that it opens by a literal name, which are not among its own and which it does not write.
+    prints : the facts that its prints would state to the log reader ('step', 'final score', 'size', 'time', 'seed',
+        'hyperparameters'), and the first line that states each.
+    cuda : whether it needs a GPU; None: unknown. `cuda_line` is the line that says so.
+    packed : how it extracts itself, as 'lzma in base 85'. Lines then count in what it extracts, whose name as a file
+        is 'train_gpt.py (unpacked)'.
+    unclear : what could not be told, a sentence each.
+    """
+
+    variables: dict[str, Variable]
+    modules: tuple[Need, ...]
+    own: tuple[str, ...]
+    commands: tuple[Need, ...]
+    reads: tuple[Need, ...]
+    prints: dict[str, int]
+    cuda: bool | None
+    cuda_line: int | None
+    packed: str | None
+    unclear: tuple[str, ...]
+
+
+def read_source(files: Mapping[str, bytes], script: str) -> Reading:
+    """Read a script and all of its program's modules that it imports; nothing of them is run.
+
+    Parameters
+    ----------
+    files : content by path, relative to the folder that the program runs in.
+    script : the path of the file that is started.
+
+    Raises
+    ------
+    BadInput : the script itself cannot be read.
+    """
+    reader = _Reader(files, script)
+    reader.read()
+    sources = Sources(reader.modules)
+    found = variables(sources)
+    called, unclear = needs.commands(sources)
+    return Reading(
+        variables=found.variables,
+        modules=needs.one_each(reader.foreign),
+        own=tuple(sorted(reader.own)),
+        commands=needs.one_each(called),
+        reads=needs.one_each(opened.reads(sources, files, reader.folder)),
+        prints={},
+        cuda=None,
+        cuda_line=None,
+        packed=None,
+        unclear=tuple(dict.fromkeys([*reader.unclear, *found.unclear, *unclear])),
+    )
+
+
+class _Reader:
+    """Goes from the script through all modules of the program that it needs."""
+
+    def __init__(self, files: Mapping[str, bytes], script: str) -> None:
+        self.files, self.script = files, script
+        self.folder = str(PurePosixPath(script).parent).removeprefix(".")
+        self.modules: list[Module] = []
+        self.own: set[str] = set()
+        self.foreign: list[Need] = []
+        self.unclear: list[str] = []
+        self.bytes = 0
+
+    def read(self) -> None:
+        waiting, seen = [(self.script, True)], {self.script}
+        while waiting:
+            path, sure = waiting.pop(0)
+            for m in self._parsed(path):
+                self.modules.append(m)
+                for needed, needed_sure in self._needed(m):
+                    if needed not in seen:
+                        seen.add(needed)
+                        self.own.add(needed)
+                        if needed.endswith(".py"):
+                            waiting.append((needed, sure and needed_sure))
+
+    def _parsed(self, path: str) -> list[Module]:
+        content = self.files[path]
+        self.bytes += len(content)
+        if path != self.script and (self.bytes > MOST_OWN_BYTES or len(self.modules) >= MOST_MODULES):
+            self.unclear.append(f"{path} is not read: the program has more source than is looked at")
+            return []
+        try:
+            return [Module(path, path, parse(content), main=path == self.script)]
+        except Unreadable as e:
+            where = f"{path}:{e.line}" if e.line else path
+            if path == self.script:
+                raise BadInput(f"{where} {e.reason}") from None
+            self.unclear.append(f"{where} {e.reason}")
+            return []
+
+    def _needed(self, m: Module) -> list[tuple[str, bool]]:
+        """(path, whether it is certain to be needed) of the program's files that a module needs."""
+        found = []
+        for imported in needs.imports(m):
+            paths = needs.own_modules(m, imported, self.files, [self.folder])
+            found += [(path, imported.sure) for path in paths]
+            top = imported.name.partition(".")[0]
+            if not paths and not imported.relative and top not in needs.PYTHONS | {"torch"}:
+                self.foreign.append(Need(top, m.label, imported.line, not imported.sure))
+        return found + [(path, False) for path in opened.own_files(Sources([m]), m, self.files, self.folder)]

@@ -1,0 +1,266 @@
+"""All sources of a program together: the values of their expressions, and who calls which function.
+
+Where a value depends on a loop or a parameter, `Sources.cases` gives each value that it takes.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from pgolf.program.constants import (
+    FUNCTIONS,
+    HERE,
+    MOST_CHARS,
+    MOST_ITEMS,
+    PATH_PARTS,
+    UNARY,
+    Field,
+    NotConstant,
+    binary,
+    formatted,
+    method,
+    result,
+    unpack,
+)
+from pgolf.program.syntax import Function, Loop, Module, Param, parameters
+
+MOST_STEPS, MOST_CASES = 2_000_000, 2000
+
+
+class Sources:
+    """All sources of a program together: values of expressions in any of them, and who calls which function.
+
+    `functions` are more functions whose value is constant, by their full names.
+    """
+
+    def __init__(self, modules: Sequence[Module], functions: Mapping[str, Callable[..., Any]] = {}) -> None:
+        self.modules = modules
+        self.functions = {**FUNCTIONS, **functions}
+        self.steps = 0
+        self.environment_reads = 0  # how many defaults of variables went into values so far
+        self.calls: dict[str, list[tuple[Module, ast.Call]]] = defaultdict(list)
+        for module in modules:
+            for node in module.nodes:
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+                    name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                    self.calls[name].append((module, node))
+
+    def value(self, module: Module, node: ast.AST | None, bound: Mapping[str, Any] = {}) -> Any:
+        """The value of an expression; NotConstant if it has none before the program runs."""
+        try:
+            return self._value(module, node, bound, 0)
+        except NotConstant:
+            raise
+        except RecursionError:
+            raise NotConstant from None
+        except Exception:  # whatever a stranger's constants do to a function that is called with them
+            raise NotConstant from None
+
+    def known(self, module: Module, node: ast.AST | None, bound: Mapping[str, Any] = {}) -> Any:
+        """The value of an expression, or None."""
+        try:
+            return self.value(module, node, bound)
+        except NotConstant:
+            return None
+
+    def _value(self, module: Module, node: ast.AST | None, bound: Mapping[str, Any], depth: int) -> Any:
+        self.steps += 1
+        if self.steps > MOST_STEPS or depth > 60 or node is None:
+            raise NotConstant
+        value = self._evaluate(module, node, bound, depth + 1)
+        if isinstance(value, str | bytes) and len(value) > MOST_CHARS:
+            raise NotConstant
+        if isinstance(value, list | tuple | dict) and len(value) > MOST_ITEMS:
+            raise NotConstant
+        return value
+
+    def _evaluate(self, m: Module, node: ast.AST, bound: Mapping[str, Any], depth: int) -> Any:
+        def value(n: ast.AST | None) -> Any:
+            return self._value(m, n, bound, depth)
+
+        match node:
+            case ast.Constant():
+                return node.value
+            case ast.Name():
+                return self._name(m, node, bound, depth)
+            case ast.Attribute():
+                return self._attribute(m, node, bound, depth)
+            case ast.UnaryOp():
+                return UNARY[type(node.op)](value(node.operand))
+            case ast.BinOp():
+                return binary(node.op, value(node.left), value(node.right))
+            case ast.JoinedStr():
+                return "".join(map(str, map(value, node.values)))
+            case ast.FormattedValue():
+                return formatted(value(node.value), value(node.format_spec) if node.format_spec else "")
+            case ast.Tuple() | ast.List() | ast.Set():
+                return [value(n) for n in node.elts]
+            case ast.Dict():
+                items = zip(node.keys, node.values, strict=True)
+                return {value(k): self._or_none(m, v, bound, depth) for k, v in items}
+            case ast.Subscript():
+                return value(node.value)[value(node.slice)]
+            case ast.Slice():
+                return slice(*(None if n is None else value(n) for n in (node.lower, node.upper, node.step)))
+            case ast.NamedExpr():
+                return value(node.value)
+            case ast.Call():
+                return self._call(m, node, bound, depth)
+            case ast.ListComp() | ast.GeneratorExp() | ast.SetComp():
+                return [self._value(m, node.elt, b, depth) for b in self._rounds(m, node.generators, bound, depth)]
+        raise NotConstant
+
+    def _or_none(self, m: Module, node: ast.AST, bound: Mapping[str, Any], depth: int) -> Any:
+        try:
+            return self._value(m, node, bound, depth)
+        except NotConstant:
+            return None
+
+    def _rounds(
+        self, m: Module, generators: list[ast.comprehension], bound: Mapping[str, Any], depth: int
+    ) -> Iterator[Mapping[str, Any]]:
+        if not generators:
+            yield bound
+            return
+        for item in self._value(m, generators[0].iter, bound, depth):
+            yield from self._rounds(m, generators[1:], {**bound, **unpack(generators[0].target, item)}, depth)
+
+    def _name(self, m: Module, node: ast.Name, bound: Mapping[str, Any], depth: int) -> Any:
+        if node.id in bound:
+            return bound[node.id]
+        if node.id == "__file__":
+            return str(HERE / m.path)
+        binding = m.value(node.id, node)
+        if not isinstance(binding, ast.expr):
+            raise NotConstant
+        return self._value(m, binding, {}, depth)
+
+    def _attribute(self, m: Module, node: ast.Attribute, bound: Mapping[str, Any], depth: int) -> Any:
+        try:
+            base = self._value(m, node.value, bound, depth)
+        except NotConstant:
+            name = m.full_name(node)
+            if name in self.functions and not callable(self.functions[name]):
+                return self.functions[name]
+            return self._value(m, class_attribute(m, node.attr), {}, depth)
+        if isinstance(base, PurePosixPath) and node.attr in PATH_PARTS:
+            return getattr(base, node.attr)
+        if isinstance(base, Field) and node.attr in ("name", "default"):
+            return getattr(base, node.attr)
+        raise NotConstant
+
+    def _call(self, m: Module, node: ast.Call, bound: Mapping[str, Any], depth: int) -> Any:
+        read = environment_read(m, node)
+        if read:
+            self.environment_reads += 1
+            return self._value(m, read[1], bound, depth)
+        args = [self._value(m, a, bound, depth) for a in node.args]
+        keywords = {str(k.arg): self._value(m, k.value, bound, depth) for k in node.keywords}
+        name = m.full_name(node.func)
+        if name in self.functions:
+            return self.functions[name](*args, **keywords)
+        if isinstance(node.func, ast.Attribute):
+            try:
+                base = self._value(m, node.func.value, bound, depth)
+            except NotConstant:
+                base = None
+            return method(base, node.func.attr, args, keywords)
+        function = m.value(node.func.id, node) if isinstance(node.func, ast.Name) else None
+        if isinstance(function, ast.FunctionDef | ast.Lambda):
+            inner = self.arguments(m, function, m, node, bound)
+            return self._value(m, result(function), inner, depth)
+        raise NotConstant
+
+    def arguments(
+        self, m: Module, function: Function, caller: Module, call: ast.Call, bound: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The parameters of a function in one call, those that are constant. Further positional ones are a list."""
+        a = function.args
+        positional = [p.arg for p in (*a.posonlyargs, *a.args)]
+        if positional and positional[0] in ("self", "cls") and isinstance(m.parents.get(function), ast.ClassDef):
+            positional = positional[1:]
+        given: dict[str, Any] = {}
+        defaults = [*zip(reversed([*a.posonlyargs, *a.args]), reversed(a.defaults), strict=False)]
+        for parameter, default in [*defaults, *zip(a.kwonlyargs, a.kw_defaults, strict=True)]:
+            given[parameter.arg] = (m, default, {})
+        for name, node in zip(positional, call.args, strict=False):
+            given[name] = (caller, node, bound)
+        for keyword in call.keywords:
+            if keyword.arg:
+                given[keyword.arg] = (caller, keyword.value, bound)
+        found = {}
+        for name, (where, node, inner) in given.items():
+            try:
+                found[name] = self.value(where, node, inner)
+            except NotConstant:
+                continue
+        if a.vararg:
+            found[a.vararg.arg] = [self.known(caller, n, bound) for n in call.args[len(positional) :]]
+        return found
+
+    def cases(self, m: Module, nodes: Sequence[ast.AST | None], depth: int = 0) -> Iterator[dict[str, Any]]:
+        """The values that names in loops and parameters take where `nodes` are evaluated, one case after another."""
+        yield from self._cases(m, [n for n in nodes if n], {}, depth)
+
+    def _cases(self, m: Module, nodes: list[ast.AST], bound: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:
+        binder = self._binder(m, nodes, bound)
+        if binder is None or depth > 6:
+            yield bound
+            return
+        for i, values in enumerate(self._values_of(m, binder, depth)):
+            if i >= MOST_CASES:
+                return
+            yield from self._cases(m, nodes, {**values, **bound}, depth + 1)
+
+    def _binder(self, m: Module, nodes: list[ast.AST], bound: Mapping[str, Any]) -> Loop | Param | None:
+        for top in nodes:
+            for node in ast.walk(top):
+                if isinstance(node, ast.Name) and node.id not in bound:
+                    binding = m.lookup(node.id, node)
+                    if binding and isinstance(binding[0], Loop | Param):
+                        return binding[0]
+        return None
+
+    def _values_of(self, m: Module, binder: Loop | Param, depth: int) -> Iterator[dict[str, Any]]:
+        if isinstance(binder, Loop):
+            for outer in self.cases(m, [binder.iterable], depth + 1):
+                for item in self.known(m, binder.iterable, outer) or []:
+                    yield {**outer, **unpack(binder.target, item)}
+            return
+        for caller, call in self.calls_of(m, binder.function):
+            for outer in self.cases(caller, [*call.args, *(k.value for k in call.keywords)], depth + 1):
+                found = self.arguments(m, binder.function, caller, call, outer)
+                yield {**dict.fromkeys(parameters(binder.function), None), **found}
+
+    def calls_of(self, m: Module, function: Function) -> list[tuple[Module, ast.Call]]:
+        """The calls of a function, by its name."""
+        parent = m.parents.get(function)
+        if isinstance(function, ast.Lambda):
+            targets = parent.targets if isinstance(parent, ast.Assign) else []
+            return [c for t in targets if isinstance(t, ast.Name) for c in self.calls.get(t.id, [])]
+        if function.name == "__init__" and isinstance(parent, ast.ClassDef):
+            return self.calls.get(parent.name, [])
+        return self.calls.get(function.name, [])
+
+
+def environment_read(m: Module, node: ast.Call) -> tuple[ast.expr, ast.expr | None] | None:
+    """(name, default) of a call that reads an environment variable."""
+    name = m.full_name(node.func)
+    if name not in ("os.environ.get", "os.getenv", "os.environ.setdefault", "os.environ.pop"):
+        return None
+    given = {k.arg: k.value for k in node.keywords}
+    first = node.args[0] if node.args else given.get("key")
+    return (first, node.args[1] if len(node.args) > 1 else given.get("default")) if first else None
+
+
+def class_attribute(m: Module, name: str) -> ast.expr | None:
+    """What a class of the module gives an attribute in its body, if just one does."""
+    found = [
+        binding
+        for scope, bound in m.bindings.items()
+        if isinstance(scope, ast.ClassDef)
+        for binding in bound.get(name, ())
+    ]
+    return found[0] if len(found) == 1 and isinstance(found[0], ast.expr) else None
