@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,9 @@ from pgolf.record.preflight import check_disk, check_size, trial_environment
 from pgolf.record.probing import known_probes, run_probes
 from pgolf.record.request import Request, check_request
 from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, attempts, has_ended, run_seed, share_cores
+from pgolf.report.inputs import RecordInputs
 from pgolf.report.submission import judge, write, write_unfinished
-from pgolf.report.verdict import RecordInputs, Verdict
+from pgolf.report.verdict import Verdict
 from pgolf.requirements import packages_of
 from pgolf.trainer.config import Knob
 
@@ -367,7 +368,7 @@ def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRec
     probes = probed(record, *next(iter(finished.items()))) if record.request.probe else None
     inputs = replace(gather(record, finished, standing), probes=probes)
     verdict = reach_verdict(inputs)
-    depends = json.dumps([asdict(inputs), __version__], sort_keys=True, default=str)
+    depends = json.dumps([inputs.depends(), __version__], sort_keys=True, default=str)
     writer = persisted(write_submission, record, "submission", depends)
     state = writer(record, inputs, verdict, return_state=True)
     path = record.folder / state.result()

@@ -20,9 +20,10 @@ from pgolf.evidence.plan import Rule, make_plan, read_plans, write_plan
 from pgolf.files import sha256_file, write_atomic
 from pgolf.ledger import StandingRecord
 from pgolf.presets import config_of
+from pgolf.program import Program
 from pgolf.record.request import Request
 from pgolf.record.seeds import ARTIFACT, EVENTS, LOG, PROGRAM, attempts
-from pgolf.report.verdict import RecordInputs, SeedRun
+from pgolf.report.inputs import RecordInputs, SeedRun
 from pgolf.trainer.data import load_validation, tokens_sha256
 
 LOOK_S = 5.0  # the reaper holds a record's lock while it looks, and while it ends a pod
@@ -110,6 +111,9 @@ def gather(record: Record, finished: Mapping[int, Path], standing: StandingRecor
     """Gather the inputs of a verdict: the finished attempts' folders by seed, in the plan's order."""
     request, plans = record.request, tuple(read_plans(record.folder))
     made = request.track.corpus == "pydocs"
+    program = Program(
+        request.name, True, {PROGRAM: record.program}, PROGRAM, (PROGRAM,), data={"DATA_DIR": "{data}"}, events=True
+    )
     runs = [
         SeedRun(seed, folder / LOG, folder / EVENTS, folder / ARTIFACT, attempts(record.folder, [seed]))
         for seed, folder in finished.items()
@@ -124,7 +128,8 @@ def gather(record: Record, finished: Mapping[int, Path], standing: StandingRecor
         preset=request.preset,
         plans=plans,
         runs=tuple(runs),
-        train_gpt=record.folder / PROGRAM,
+        program=program,
+        source=record.folder,
         standing=standing,
         summary=request.summary,
         nproc=request.track.nproc,

@@ -17,9 +17,10 @@ from pgolf.evidence.probes import PROBES
 from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.ledger import SeedScore, value
 from pgolf.report.figures import loss_curves, save_png, stage_waterfall
+from pgolf.report.inputs import RecordInputs, check_names
 from pgolf.report.page import NAME, Report, page
 from pgolf.report.render import render
-from pgolf.report.verdict import PROGRAM, Draft, RecordInputs, Verdict, describe, verdict_of
+from pgolf.report.verdict import Draft, Verdict, describe, verdict_of
 
 DATASET = "dataset.json"
 CURVES, WATERFALL = "loss_curves.png", "stages.png"
@@ -120,14 +121,22 @@ def _report(draft: Draft, verdict: Verdict, files: Sequence[tuple[str, int, str]
 
 def _copy(inputs: RecordInputs, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    copies = {inputs.train_gpt: PROGRAM} | ({inputs.probes: PROBES} if inputs.probes else {})
+    check_names(inputs.program)
+    copies = {name: inputs.source / name for name in inputs.program.files}
     for run in inputs.runs:
-        copies |= {run.log: f"train_seed{run.seed}.log", run.events: f"train_seed{run.seed}.events.jsonl"}
-    for source, name in copies.items():
+        copies[f"train_seed{run.seed}.log"] = run.log
+        if run.events:
+            copies[f"train_seed{run.seed}.events.jsonl"] = run.events
+    if inputs.probes:
+        copies[PROBES] = inputs.probes
+    for name, source in copies.items():
         try:
-            write_atomic(folder / name, source.read_bytes())
+            content = source.read_bytes()
         except OSError as e:
             raise BadInput(f"cannot put {source} into the submission: {e.strerror}") from e
+        if inputs.program.files.get(name, content) != content:
+            raise BadInput(f"{source} is not what the seeds ran any more: put that file back as it was")
+        write_atomic(folder / name, content)
     if inputs.dataset:
         write_json(folder / DATASET, dict(inputs.dataset))
     for plan in inputs.plans:
@@ -135,8 +144,9 @@ def _copy(inputs: RecordInputs, folder: Path) -> None:
 
 
 def _files(folder: Path) -> list[tuple[str, int, str]]:
-    """(name, bytes, SHA-256) of what is in the folder so far."""
-    return [(p.name, p.stat().st_size, sha256_file(p)) for p in sorted(folder.iterdir()) if p.is_file()]
+    """(path, bytes, SHA-256) of what is in the folder so far."""
+    found = ((p.relative_to(folder).as_posix(), p) for p in sorted(folder.rglob("*")) if p.is_file())
+    return [(name, p.stat().st_size, sha256_file(p)) for name, p in found]
 
 
 def as_json(draft: Draft) -> dict[str, Any]:

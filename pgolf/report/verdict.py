@@ -3,13 +3,11 @@
 Every sentence of it is made from a log line, a check or a hash, and what is not known is said to be unknown.
 """
 
-import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pgolf.audit.checks import Check
 from pgolf.audit.differences import (
@@ -22,90 +20,17 @@ from pgolf.audit.differences import (
 from pgolf.audit.measures import Measure, worst_measures
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import read_entry
-from pgolf.evidence.plan import Attempt, Plan
 from pgolf.evidence.probes import Probed, read_probes
 from pgolf.evidence.run import Run
 from pgolf.files import sha256_file
-from pgolf.ledger import SeedScore, StandingRecord, from_runs, spreads, val_bytes, value
+from pgolf.ledger import SeedScore, from_runs, spreads, val_bytes, value
 from pgolf.report import compliance
 from pgolf.report.compliance import Facts, Statement
+from pgolf.report.inputs import RecordInputs
 from pgolf.report.page import hardware_of
 from pgolf.requirements import packages_of
 from pgolf.stages import LABELS
 from pgolf.stats.comparison import Comparison, compare
-from pgolf.tracks import Track
-
-PROGRAM = "train_gpt.py"
-
-
-@dataclass(frozen=True)
-class SeedRun:
-    """One finished seed: its files, and every attempt that was made at it.
-
-    `log` is the text log (stdout and stderr), `events` its JSON lines, `artifact` the compressed model.
-    """
-
-    seed: int
-    log: Path
-    events: Path
-    artifact: Path
-    attempts: tuple[Attempt, ...] = ()
-
-
-@dataclass(frozen=True)
-class RecordInputs:
-    """Everything that a verdict and a submission are made from.
-
-    Attributes
-    ----------
-    record_id, name, author, github_id, date : of the submission; `date` is YYYY-MM-DD.
-    track, preset : what was run, and against which rules.
-    plans : the plans of the record, in order; the last one is in force.
-    runs : the finished seeds, in the plan's order.
-    train_gpt : the packed trainer that all seeds ran.
-    standing : the record to beat.
-    summary : what is new, in a sentence.
-    nproc : ranks of one seed run.
-    environment : name to value of what else the reader has to set to run it again (`DATA_DIR`, …).
-    prepare : the command that makes the data, if there is one.
-    unfinished : the attempts at planned seeds that never finished.
-    dataset : what was trained and scored on, as its manifest has it; empty where it is not known.
-    probes : what the legality probes found, as `probing.run_probes` leaves it.
-    """
-
-    record_id: str
-    name: str
-    author: str
-    github_id: str
-    date: str
-    track: Track
-    preset: str
-    plans: tuple[Plan, ...]
-    runs: tuple[SeedRun, ...]
-    train_gpt: Path
-    standing: StandingRecord
-    summary: str = ""
-    nproc: int = 1
-    environment: Mapping[str, str] = field(default_factory=dict)
-    prepare: str | None = None
-    unfinished: tuple[Attempt, ...] = ()
-    dataset: Mapping[str, Any] = field(default_factory=dict)
-    probes: Path | None = None
-
-    @property
-    def folder_name(self) -> str:
-        """<date>_<name>, fit for a file system."""
-        words = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.name).strip("._-")[:100]
-        if not words or not re.fullmatch(r"\d{4}-\d\d-\d\d", self.date):
-            raise BadInput(
-                f"name '{self.name}' and date '{self.date}' make no folder name; write a word and YYYY-MM-DD"
-            )
-        return f"{self.date}_{words}"
-
-    @property
-    def attempts(self) -> list[Attempt]:
-        """All attempts at all seeds."""
-        return [*(a for r in self.runs for a in r.attempts), *self.unfinished]
 
 
 @dataclass(frozen=True)
@@ -155,7 +80,7 @@ class Draft:
         return [
             shlex.join(["pip", "install", f"torch{version}", *packages]),
             *([inputs.prepare] if inputs.prepare else []),
-            " ".join([*(f"{k}={shlex.quote(v)}" for k, v in settings.items()), start, PROGRAM]),
+            " ".join([*(f"{k}={shlex.quote(v)}" for k, v in settings.items()), start, inputs.program.script]),
         ]
 
     @property
@@ -222,7 +147,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         attempts=inputs.attempts,
         knobs=knobs,
         stages=stages,
-        program_bytes=(folder / PROGRAM).stat().st_size,
+        program_bytes=inputs.program.code_bytes,
         probed=probed,
     )
     return Draft(
@@ -282,5 +207,6 @@ def _against_the_rules(draft: Draft) -> list[str]:
     probed = draft.probed
     if probed is None:
         return []
-    foreign = probed.artifact not in draft.artifacts.values() or probed.program != sha256_file(draft.inputs.train_gpt)
+    program = draft.inputs.program
+    foreign = probed.artifact not in draft.artifacts.values() or probed.program != program.hashes[program.script]
     return ["what was probed is not what this record has made (SHA-256)"] * foreign + probed.failures

@@ -21,13 +21,15 @@ from pgolf.evidence.plan import Attempt, make_plan
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.files import sha256_file
 from pgolf.ledger import from_runs, seed_score
+from pgolf.program import Program
 from pgolf.record.early_stop import Judge
 from pgolf.record.progress import Progress
 from pgolf.report.compliance import Facts, flags
+from pgolf.report.inputs import RecordInputs, SeedRun
 from pgolf.report.leaderboard import Row
 from pgolf.report.submission import judge, write
 from pgolf.report.tables import seed_news, verdict_markdown, verdict_news
-from pgolf.report.verdict import RecordInputs, SeedRun, describe
+from pgolf.report.verdict import describe
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 SEEDS = (42, 314, 999)
@@ -44,8 +46,8 @@ def standing(of: str = "old"):
 @pytest.fixture
 def inputs(tmp_path: Path) -> RecordInputs:
     """Finished seeds of a record that clears the bar."""
-    program = tmp_path / "train_gpt.py"
-    program.write_bytes(b"#" * CODE_BYTES)
+    program = ours(b"#" * CODE_BYTES)
+    (tmp_path / "train_gpt.py").write_bytes(program.files["train_gpt.py"])
     return RecordInputs(
         record_id="r1",
         name="A name",
@@ -56,12 +58,18 @@ def inputs(tmp_path: Path) -> RecordInputs:
         preset="smoke",
         plans=(make_plan("r1", "cpu_smoke", "smoke", SEEDS, {"data": "ab" * 32}, "2026-05-02T10:00:00+00:00"),),
         runs=tuple(seed_run(tmp_path, seed) for seed in SEEDS),
-        train_gpt=program,
+        program=program,
+        source=tmp_path,
         standing=standing(),
         summary="What is new.",
         environment={"DATA_DIR": "my data"},
         prepare="pgolf data pydocs",
     )
+
+
+def ours(code: bytes) -> Program:
+    """pgolf's trainer, as far as a submission can tell."""
+    return Program("smoke", True, {"train_gpt.py": code}, "train_gpt.py", ("train_gpt.py",), events=True)
 
 
 def seed_run(folder: Path, seed: int, of: str = "new") -> SeedRun:
@@ -186,11 +194,11 @@ def test_what_spoils_a_record(inputs, tmp_path, spoil, reason):
 
 
 def tampered(inputs, folder, what):
-    path = folder / "other"
+    path = folder / ("other" if what == "artifact" else "train_gpt.py")
     path.write_bytes(b"something else")
     if what == "artifact":
         return replace(inputs, runs=(replace(inputs.runs[0], artifact=path), *inputs.runs[1:]))
-    return replace(inputs, train_gpt=path)
+    return replace(inputs, program=ours(b"something else"))
 
 
 def oversize(inputs):
@@ -275,7 +283,7 @@ def probes_of(inputs: RecordInputs, folder: Path, **spoilt) -> Path:
     results = [ProbeResult(p, f"{of} of final_model", True, True, "Tried.", tried.get(p, 9), 4) for p, of in named]
     results = [result.as_json() for result in results]
     results[0] |= spoilt
-    hashes = {"artifact": sha256_file(inputs.runs[0].artifact), "program": sha256_file(inputs.train_gpt)}
+    hashes = {"artifact": sha256_file(inputs.runs[0].artifact), "program": inputs.program.hashes["train_gpt.py"]}
     lines = [json.dumps(entry) for entry in ({"seed": 42} | hashes, *results)]
     (folder / "probes.jsonl").write_text("\n".join(lines) + "\n")
     return folder / "probes.jsonl"
@@ -308,7 +316,8 @@ def test_a_probe_that_fails_spoils_the_record(inputs, tmp_path):
 
 def test_probes_of_another_artifact_prove_nothing(inputs, tmp_path):
     probes = probes_of(inputs, tmp_path)
-    inputs.train_gpt.write_bytes(b"!" * CODE_BYTES)
+    (tmp_path / "train_gpt.py").write_bytes(b"!" * CODE_BYTES)
+    inputs = replace(inputs, program=ours(b"!" * CODE_BYTES))
     assert "what was probed is not what this record has made (SHA-256)" in judge(replace(inputs, probes=probes)).reasons
 
 

@@ -1,0 +1,109 @@
+"""The inputs of a verdict and a submission: the finished seeds, the program that they ran, and the record to beat."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pgolf.errors import BadInput
+from pgolf.evidence.plan import Attempt, Plan
+from pgolf.ledger import StandingRecord
+from pgolf.program import Program
+from pgolf.tracks import Track
+
+OWN_FILES = re.compile(  # of a submission, which a program cannot have, too; some file systems know no case
+    r"readme\.md|submission\.json|report\.html|plan(?:-\d+)?\.json|dataset\.json|probes\.jsonl|loss_curves\.png"
+    r"|stages\.png|train_seed\d+\.(?:log|events\.jsonl)",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One finished seed: its files, and every attempt that was made at it.
+
+    `log` is the file of the attempt that has its score, `events` its JSON lines, if its program writes them, and
+    `artifact` the compressed model.
+    """
+
+    seed: int
+    log: Path
+    events: Path | None
+    artifact: Path
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordInputs:
+    """Everything that a verdict and a submission are made from.
+
+    Attributes
+    ----------
+    record_id, name, author, github_id, date : of the submission; `date` is YYYY-MM-DD.
+    track, preset : what was run, and against which rules.
+    plans : the plans of the record, in order; the last one is in force.
+    runs : the finished seeds, in the plan's order.
+    program : what all seeds ran.
+    source : the folder that the program's files lie in, by their names.
+    standing : the record to beat.
+    summary : what is new, in a sentence.
+    nproc : ranks of one seed run.
+    environment : name to value of what the reader has to set, beside the seed, to run it again: where the data is, and
+        what the user has set.
+    prepare : the command that makes the data, if there is one.
+    unfinished : the attempts at planned seeds that never finished.
+    dataset : what was trained and scored on, as its manifest has it; empty where it is not known.
+    probes : what the legality probes found, as `probing.run_probes` leaves it.
+    """
+
+    record_id: str
+    name: str
+    author: str
+    github_id: str
+    date: str
+    track: Track
+    preset: str
+    plans: tuple[Plan, ...]
+    runs: tuple[SeedRun, ...]
+    program: Program
+    source: Path
+    standing: StandingRecord
+    summary: str = ""
+    nproc: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    prepare: str | None = None
+    unfinished: tuple[Attempt, ...] = ()
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    probes: Path | None = None
+
+    @property
+    def folder_name(self) -> str:
+        """<date>_<name>, fit for a file system."""
+        words = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.name).strip("._-")[:100]
+        if not words or not re.fullmatch(r"\d{4}-\d\d-\d\d", self.date):
+            raise BadInput(
+                f"name '{self.name}' and date '{self.date}' make no folder name; write a word and YYYY-MM-DD"
+            )
+        return f"{self.date}_{words}"
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """All attempts at all seeds."""
+        return [*(a for r in self.runs for a in r.attempts), *self.unfinished]
+
+    def depends(self) -> dict[str, Any]:
+        """All that a submission depends on, for JSON (paths as text); of the program's files their hashes."""
+        facts = asdict(self)
+        facts["program"]["files"] = self.program.hashes
+        return facts
+
+
+def check_names(program: Program) -> None:
+    """Raise BadInput if a submission's folder has no place for one of the program's files under its own name."""
+    for name in program.files:
+        parts = name.split("/")
+        if "\\" in name or "\0" in name or {"", ".", ".."} & set(parts):
+            raise BadInput(f"the program's file {name!r} has no place in a submission: its path must be a plain one")
+        if OWN_FILES.fullmatch(parts[0]):
+            raise BadInput(f"the program's file {name!r} is called like a file of the submission: give it another name")
