@@ -10,9 +10,9 @@ from pgolf import ledger, tracks
 from pgolf.audit.checks import Check, Review, run_checks
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import Entry, read_entry
-from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Run
 from pgolf.ledger import StandingRecord, value
+from pgolf.ledger.against import from_folder
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
@@ -154,16 +154,7 @@ def previous_record(against: StandingRecord | Path | str) -> StandingRecord:
     if isinstance(against, StandingRecord):
         return against
     if Path(against).is_dir():
-        entry = read_entry(Path(against))
-        return ledger.from_runs(
-            [r for r in entry.runs if r.final],
-            name=printable(Path(against).resolve().name),
-            track=entry.claims.track or DEFAULT_TRACK,
-            title=entry.claims.name or "",
-            date=entry.claims.date or "",
-            author=entry.claims.author or "",
-            source=str(against),
-        )
+        return from_folder(Path(against), DEFAULT_TRACK)
     return ledger.load(str(against))
 
 

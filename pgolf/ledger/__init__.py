@@ -21,7 +21,7 @@ from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import OF_THE_RUN, CurvePoint, Run, Sourced, T
 from pgolf.files import write_json
-from pgolf.stats.sample import LN2, Sample, from_seeds
+from pgolf.stats.sample import LN2, Sample, from_seeds, parse_numbers
 
 FOLDER = Path(str(files("pgolf.ledger") / "entries"))  # of the entries that ship with pgolf
 CURVE_POINTS = 60  # of a training curve: enough for a plot
@@ -77,6 +77,7 @@ class StandingRecord:
     """A record to beat.
 
     `source` says where the figures were read; `scored_sha256` is of the tokens that were scored, None for public logs.
+    `summary` is there where no seed is known, but a published mean, std and count: `mean=1.0810,std=0.0002,n=3`.
     """
 
     name: str
@@ -92,9 +93,12 @@ class StandingRecord:
     scored_sha256: ScoredSha256 = None
     hardware: str | None = None
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
+    summary: str | None = None
 
     def sample(self) -> Sample:
         """Its seeds as one side of a comparison."""
+        if self.summary is not None:
+            return parse_numbers(self.summary, self.name, self.bytes_per_token)
         losses = [s.val_loss for s in self.seeds if s.val_loss is not None]
         numbers = [s.seed for s in self.seeds if s.seed is not None]
         return from_seeds(
@@ -151,7 +155,7 @@ def own_folder() -> Path:
 
 def write_standing(path: Path, standing: StandingRecord) -> Path:
     """Write a ledger entry as JSON, atomically."""
-    write_json(path, asdict(standing))
+    write_json(path, {k: v for k, v in asdict(standing).items() if k != "summary" or v})
     return path
 
 
