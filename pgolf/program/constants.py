@@ -12,8 +12,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 HERE = PurePosixPath("/<program>")  # the folder that the program's files lie in
-MOST_STEPS, MOST_CASES, MOST_ITEMS, MOST_CHARS = 2_000_000, 2000, 5000, 1 << 24
-SPEC = re.compile(r"[<>=^]?[-+ ]?#?0?\d{0,2}[,_]?(?:\.\d{1,2})?[a-zA-Z%]?")
+MOST_ITEMS, MOST_CHARS = 5000, 1 << 24
+PERCENT = re.compile(r"(?:[^%]|%%|%[-+ #0]*\d{0,2}(?:\.\d{1,2})?[a-zA-Z])*+")
+FORMAT = r"[<>=^]?[-+ ]?#?0?\d{0,2}[,_]?(?:\.\d{1,2})?[a-zA-Z%]?"
+SPEC = re.compile(FORMAT)
+BRACES = re.compile(rf"(?:[^{{}}]|\{{\{{|\}}\}}|\{{\w*(?:![rs])?(?::{FORMAT})?\}})*+")
 
 
 class NotConstant(Exception):
@@ -26,6 +29,21 @@ class Field:
 
     name: str
     default: Any
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that is open, by its content."""
+
+    content: bytes
+    binary: bool
+    encoding: str = "utf-8"
+
+    def read(self) -> str | bytes:
+        """All of it, as Python reads it in its mode."""
+        if self.binary:
+            return self.content
+        return self.content.decode(self.encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -67,6 +85,10 @@ def _join(*parts: Any) -> str:
     return text
 
 
+def _few(items: Any) -> Any:
+    return items if len(items) <= MOST_ITEMS else _unknown()
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -81,14 +103,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "round": round,
     "min": min,
     "max": max,
-    "list": list,
-    "tuple": tuple,
-    "set": list,
-    "sorted": sorted,
-    "reversed": lambda items: list(items)[::-1],
+    "list": lambda items=(): list(_few(items)),
+    "tuple": lambda items=(): list(_few(items)),
+    "set": lambda items=(): list(_few(items)),
+    "sorted": lambda items: sorted(_few(items)),
+    "reversed": lambda items: list(_few(items))[::-1],
     "dict": dict,
-    "enumerate": lambda items, start=0: list(enumerate(items, start)),
-    "zip": lambda *items: list(zip(*items, strict=False)),
+    "enumerate": lambda items, start=0: list(enumerate(_few(items), start)),
+    "zip": lambda *items: list(zip(*map(_few, items), strict=False)),
     "range": lambda *ends: list(range(*ends)) if len(range(*ends)) <= MOST_ITEMS else _unknown(),
     "os.path.join": _join,
     "os.fspath": str,
@@ -109,7 +131,7 @@ METHODS: dict[type, set[str]] = {
     str: {
         *("upper", "lower", "strip", "lstrip", "rstrip", "replace", "split", "rsplit", "title", "capitalize", "join"),
         *("startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition", "encode", "find"),
-        *("splitlines", "index", "rfind", "rindex", "casefold"),
+        *("splitlines", "index", "rfind", "rindex", "casefold", "format"),
     },
     bytes: {
         *("decode", "strip", "lstrip", "rstrip", "replace", "split", "rsplit", "partition", "rpartition", "find"),
@@ -144,7 +166,9 @@ def binary(op: ast.operator, left: Any, right: Any) -> Any:
     if max(sizes) > 4096 and not isinstance(left, str | bytes):
         raise NotConstant
     if isinstance(op, ast.Mod) and isinstance(left, str | bytes):
-        raise NotConstant
+        if not isinstance(left, str) or not PERCENT.fullmatch(left):
+            raise NotConstant
+        return left % (tuple(right) if isinstance(right, list) else right)
     return BINARY[type(op)](left, right)
 
 
@@ -163,11 +187,25 @@ def method(base: Any, name: str, args: list[Any], keywords: dict[str, Any]) -> A
         return HERE / base
     if isinstance(base, PurePosixPath) and name == "joinpath":
         return _path(base, *args)
+    if isinstance(base, Opened) and name in ("read", "readlines") and not args:
+        return base.read() if name == "read" else method(base.read(), "splitlines", [True], {})
     for kind, allowed in METHODS.items():
-        if isinstance(base, kind) and name in allowed:
+        if isinstance(base, kind) and name in allowed and not _grows(base, name, args):
             found = getattr(base, name)(*args, **keywords)
             return list(found) if isinstance(base, dict) and name != "get" else found
     raise NotConstant
+
+
+def _grows(base: Any, name: str, args: list[Any]) -> bool:
+    """Whether a method of text would make much more of it than there is."""
+    if name in ("split", "rsplit", "splitlines"):
+        explicit = bool(args) and isinstance(args[0], str | bytes)
+        return len(base) > 1 << 20 and (not explicit or base.count(args[0]) > MOST_ITEMS)
+    if name == "replace":
+        return bool(len(base) + base.count(args[0]) * len(args[1]) > MOST_CHARS)
+    if name == "join":
+        return len(args[0]) > MOST_ITEMS or sum(len(a) + len(base) for a in args[0]) > MOST_CHARS
+    return name == "format" and not BRACES.fullmatch(base)
 
 
 def result(function: ast.FunctionDef | ast.Lambda) -> ast.expr | None:

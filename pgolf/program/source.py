@@ -9,10 +9,14 @@ from pathlib import PurePosixPath
 
 from pgolf.errors import BadInput
 from pgolf.program import Need, Variable, needs, opened
+from pgolf.program.cuda import needs_cuda
+from pgolf.program.prints import prints
 from pgolf.program.sources import Sources
 from pgolf.program.syntax import Module, Unreadable, parse
+from pgolf.program.unpacking import layers
 from pgolf.program.variables import variables
 
+MOST_DEPTH = 5  # layers of a script that unpacks itself
 MOST_OWN_BYTES, MOST_MODULES = 8 << 20, 200  # of all source that is read for one program
 
 
@@ -63,6 +67,7 @@ def read_source(files: Mapping[str, bytes], script: str) -> Reading:
     reader.read()
     sources = Sources(reader.modules)
     found = variables(sources)
+    cuda, line = needs_cuda(sources)
     called, unclear = needs.commands(sources)
     return Reading(
         variables=found.variables,
@@ -70,10 +75,10 @@ def read_source(files: Mapping[str, bytes], script: str) -> Reading:
         own=tuple(sorted(reader.own)),
         commands=needs.one_each(called),
         reads=needs.one_each(opened.reads(sources, files, reader.folder)),
-        prints={},
-        cuda=None,
-        cuda_line=None,
-        packed=None,
+        prints=prints(sources),
+        cuda=cuda,
+        cuda_line=line,
+        packed=", then ".join(reader.packed) or None,
         unclear=tuple(dict.fromkeys([*reader.unclear, *found.unclear, *unclear])),
     )
 
@@ -88,13 +93,14 @@ class _Reader:
         self.own: set[str] = set()
         self.foreign: list[Need] = []
         self.unclear: list[str] = []
+        self.packed: list[str] = []  # how, from the outermost layer to the innermost
         self.bytes = 0
 
     def read(self) -> None:
         waiting, seen = [(self.script, True)], {self.script}
         while waiting:
             path, sure = waiting.pop(0)
-            for m in self._parsed(path):
+            for m in self._parsed(path, sure):
                 self.modules.append(m)
                 for needed, needed_sure in self._needed(m):
                     if needed not in seen:
@@ -103,20 +109,35 @@ class _Reader:
                         if needed.endswith(".py"):
                             waiting.append((needed, sure and needed_sure))
 
-    def _parsed(self, path: str) -> list[Module]:
+    def _parsed(self, path: str, sure: bool) -> list[Module]:
         content = self.files[path]
         self.bytes += len(content)
         if path != self.script and (self.bytes > MOST_OWN_BYTES or len(self.modules) >= MOST_MODULES):
             self.unclear.append(f"{path} is not read: the program has more source than is looked at")
             return []
         try:
-            return [Module(path, path, parse(content), main=path == self.script)]
+            return self._unpacked(Module(path, path, parse(content), path == self.script, sure), 0)
         except Unreadable as e:
             where = f"{path}:{e.line}" if e.line else path
             if path == self.script:
                 raise BadInput(f"{where} {e.reason}") from None
             self.unclear.append(f"{where} {e.reason}")
             return []
+
+    def _unpacked(self, m: Module, depth: int) -> list[Module]:
+        """A module and all that it unpacks and runs."""
+        found, unclear = layers(m, self.files)
+        self.unclear += unclear
+        modules = [m]
+        for layer in found:
+            if m.path == self.script and layer.how != "text" and depth == len(self.packed):
+                self.packed.append(layer.how)
+            if depth < MOST_DEPTH:
+                label = f"{m.path} (unpacked)" + (f" {depth + 1}" if depth else "")
+                modules += self._unpacked(Module(m.path, label, layer.tree, m.main, m.imported), depth + 1)
+            else:
+                self.unclear.append(f"{m.label}:{layer.line} unpacks more layers than are looked at")
+        return modules
 
     def _needed(self, m: Module) -> list[tuple[str, bool]]:
         """(path, whether it is certain to be needed) of the program's files that a module needs."""

@@ -24,9 +24,10 @@ from pgolf.program.constants import (
     result,
     unpack,
 )
-from pgolf.program.syntax import Function, Loop, Module, Param, parameters
+from pgolf.program.syntax import Function, Imported, Loop, Module, Param, parameters
 
 MOST_STEPS, MOST_CASES = 2_000_000, 2000
+MOST_WORK = 1 << 29  # characters in all texts that are made on the way
 
 
 class Sources:
@@ -38,7 +39,7 @@ class Sources:
     def __init__(self, modules: Sequence[Module], functions: Mapping[str, Callable[..., Any]] = {}) -> None:
         self.modules = modules
         self.functions = {**FUNCTIONS, **functions}
-        self.steps = 0
+        self.steps = self.work = 0
         self.environment_reads = 0  # how many defaults of variables went into values so far
         self.calls: dict[str, list[tuple[Module, ast.Call]]] = defaultdict(list)
         for module in modules:
@@ -70,8 +71,10 @@ class Sources:
         if self.steps > MOST_STEPS or depth > 60 or node is None:
             raise NotConstant
         value = self._evaluate(module, node, bound, depth + 1)
-        if isinstance(value, str | bytes) and len(value) > MOST_CHARS:
-            raise NotConstant
+        if isinstance(value, str | bytes):
+            self.work += len(value)
+            if len(value) > MOST_CHARS or self.work > MOST_WORK:
+                raise NotConstant
         if isinstance(value, list | tuple | dict) and len(value) > MOST_ITEMS:
             raise NotConstant
         return value
@@ -133,6 +136,8 @@ class Sources:
         if node.id == "__file__":
             return str(HERE / m.path)
         binding = m.value(node.id, node)
+        if isinstance(binding, Imported) and not callable(self.functions.get(binding.name, len)):
+            return self.functions[binding.name]
         if not isinstance(binding, ast.expr):
             raise NotConstant
         return self._value(m, binding, {}, depth)
@@ -166,12 +171,21 @@ class Sources:
                 base = self._value(m, node.func.value, bound, depth)
             except NotConstant:
                 base = None
+            if isinstance(base, PurePosixPath) and node.func.attr in ("read_bytes", "read_text", "open"):
+                return self._read(base, node.func.attr, args, keywords)
             return method(base, node.func.attr, args, keywords)
         function = m.value(node.func.id, node) if isinstance(node.func, ast.Name) else None
         if isinstance(function, ast.FunctionDef | ast.Lambda):
             inner = self.arguments(m, function, m, node, bound)
             return self._value(m, result(function), inner, depth)
         raise NotConstant
+
+    def _read(self, path: PurePosixPath, name: str, args: list[Any], keywords: dict[str, Any]) -> Any:
+        if "open" not in self.functions:
+            raise NotConstant
+        if name == "open":
+            return self.functions["open"](path, *args, **keywords)
+        return self.functions["open"](path, "rb" if name == "read_bytes" else "r", *args[:0], **keywords).read()
 
     def arguments(
         self, m: Module, function: Function, caller: Module, call: ast.Call, bound: Mapping[str, Any]

@@ -73,11 +73,12 @@ class Module:
     """One source file, or one layer of a file that unpacks itself.
 
     `path` is among the program's files; `label` names it in sentences. `sure` says of each node whether it certainly
-    runs once the module is imported (`main`: started as a script); nodes for type checkers only are left out.
+    runs when the program does (`main`: the module is its script; `imported`: it is certain to be imported); nodes for
+    type checkers only are left out.
     """
 
-    def __init__(self, path: str, label: str, tree: ast.Module, main: bool = False) -> None:
-        self.path, self.label, self.tree, self.main = path, label, tree, main
+    def __init__(self, path: str, label: str, tree: ast.Module, main: bool = False, imported: bool = True) -> None:
+        self.path, self.label, self.tree, self.main, self.imported = path, label, tree, main, imported
         self.parents: dict[ast.AST, ast.AST] = {}
         self.sure: dict[ast.AST, bool] = {}
         self._walk()
@@ -88,7 +89,7 @@ class Module:
         for _ in range(20):
             found = set(called)
             self.sure = {}
-            stack: list[tuple[ast.AST, bool]] = [(self.tree, True)]
+            stack: list[tuple[ast.AST, bool]] = [(self.tree, self.imported)]
             while stack:
                 node, sure = stack.pop()
                 self.sure[node] = sure
@@ -180,7 +181,32 @@ class Module:
     def value(self, name: str, at: ast.AST) -> Binding:
         """The only thing that a name stands for where it is used; None if there are several or it is unknown."""
         found = self.lookup(name, at)
-        return found[0] if len(found) == 1 else None
+        return found[0] if len(found) == 1 else self._latest(found, at)
+
+    def _latest(self, found: list[Binding], at: ast.AST) -> Binding:
+        """The last of several values given before `at`, where all are given one after another and unconditionally."""
+        scope, before = self.scope(at), None
+        for binding in found:
+            if not isinstance(binding, ast.expr) or not isinstance(at, ast.expr):
+                return None
+            statement = self.parents[binding]
+            if self.parents.get(statement) is not scope or not isinstance(statement, ast.Assign):
+                return None
+            if (statement.end_lineno, statement.end_col_offset) <= (at.lineno, at.col_offset):
+                before = binding
+        return before
+
+    def added(self, name: str, at: ast.AST) -> list[ast.expr]:
+        """What `name += …` adds to a name in the scope of `at`."""
+        return self._added.get((self.scope(at), name), [])
+
+    @cached_property
+    def _added(self) -> dict[tuple[ast.AST, str], list[ast.expr]]:
+        found: dict[tuple[ast.AST, str], list[ast.expr]] = defaultdict(list)
+        for node in self.nodes:
+            if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                found[self.scope(node), node.target.id].append(node.value)
+        return found
 
     def full_name(self, node: ast.AST, depth: int = 0) -> str:
         """The full name of a function or module in use: 'os.environ.get' of `E` after `E = os.environ.get`.
@@ -197,6 +223,8 @@ class Module:
             if name in ("__import__", "importlib.import_module") and node.args:
                 text = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
                 return text if isinstance(text, str) else ""
+            if name == "getattr" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
+                return f"{self.full_name(node.args[0], depth + 1)}.{node.args[1].value!s}"
             if name == "dict" and node.args:
                 name = self.full_name(node.args[0], depth + 1)
             return "os.environ" if name in ("os.environ", "os.environ.copy") else ""
@@ -249,7 +277,7 @@ def _bound(node: ast.AST) -> Iterator[tuple[str, Binding]]:
     elif isinstance(node, ast.For | ast.AsyncFor):
         yield from ((name, Loop(node.target, node.iter, node)) for name in names(node.target))
     elif isinstance(node, ast.withitem) and node.optional_vars:
-        yield from ((name, None) for name in names(node.optional_vars))
+        yield from _assigned(node.optional_vars, node.context_expr)
     elif isinstance(node, ast.Import):
         for alias in node.names:
             top = alias.name.split(".")[0]
