@@ -51,7 +51,10 @@ class Pod(Protocol):
     folder: Path
 
     def put(self, source: Path, name: str) -> None:
-        """Copy a file into the pod's folder, whole or not at all."""
+        """Copy a file into the pod's folder, whole or not at all, and make it executable if it is a shell script.
+
+        `name` is relative to the pod's folder. BadInput if it leaves that, or if the pod writes a file of this name.
+        """
 
     def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start `command` detached in the pod's folder; RuntimeError if this pod has started one before."""

@@ -19,6 +19,7 @@ import psutil
 
 from pgolf.files import hash_folder, write_atomic
 from pgolf.pods import PYTHON, Status
+from pgolf.pods.names import checked_name
 
 MARK = "PGOLF_POD"  # environment variable that every process of a pod carries: the pod's folder
 START_TIME_SLACK_S = 2.0  # start times count from the kernel's boot time, which wobbles with the clock
@@ -40,8 +41,11 @@ class LocalPod:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, source: Path, name: str) -> None:
-        """Copy a file into the pod's folder, whole or not at all."""
-        write_atomic(self.folder / name, source.read_bytes())
+        """Copy a file into the pod's folder, whole or not at all; a shell script can be executed there."""
+        relative = checked_name(name)
+        write_atomic(self.folder / relative, source.read_bytes())
+        if relative.suffix == ".sh":
+            (self.folder / relative).chmod(0o755)
 
     def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start `command` detached, in its own session, with `env` over a minimal environment.

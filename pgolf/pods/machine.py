@@ -145,7 +145,7 @@ class Machine:
         """Put the agent there."""
         self.put(AGENT, PurePosixPath(AGENT.name))
 
-    def put(self, source: Path, target: PurePosixPath) -> None:
+    def put(self, source: Path, target: PurePosixPath, executable: bool = False) -> None:
         """Copy a file into the work folder, whole or not at all; go on from what a lost connection left."""
         path, sha256 = self.work / target, sha256_file(source)
         part = path.with_name(f".{path.name}.{sha256[:16]}.part")
@@ -165,7 +165,10 @@ class Machine:
         if self.run(check).split()[0] != sha256:
             self.run(f"rm -f {quote(str(part))}")
             raise Gone(f"{self.name}: {target.name} arrived there damaged (its SHA-256 differs)")
-        self.run(f"sync {quote(str(part))} && mv -f {quote(str(part))} {quote(str(path))}")
+        mode = "755" if executable else "644"
+        self.run(
+            f"chmod {mode} {quote(str(part))} && sync {quote(str(part))} && mv -f {quote(str(part))} {quote(str(path))}"
+        )
 
     def read(self, source: PurePosixPath, offset: int) -> bytes:
         """Read a file of the work folder from byte `offset` on; nothing if it is missing."""

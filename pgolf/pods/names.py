@@ -1,8 +1,13 @@
-"""The names of rented pods: `pgolf.<owner>.<record-id>.<slot>.<nonce>`. A name says whose a pod is."""
+"""The names of rented pods, `pgolf.<owner>.<record-id>.<slot>.<nonce>`, and of the files in a pod's folder."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pgolf.errors import BadInput
 
 MAX_NAME_CHARS = 191  # RunPod's limit
+MAX_PATH_BYTES, MAX_PART_BYTES = 1024, 200  # a part gets a suffix while it is copied; file systems allow 255
+TAKEN = ("pod.json", "exit.json", "place.json", "train.log", "supervisor.err")  # files that a pod itself writes
 
 
 @dataclass(frozen=True)
@@ -36,3 +41,35 @@ def read_name(name: str) -> PodName | None:
     if len(parts) < 5 or parts[0] != "pgolf":
         return None
     return PodName(parts[1], ".".join(parts[2:-2]), parts[-2])
+
+
+def checked_name(name: str) -> PurePosixPath:
+    """The path of a file to put into a pod's folder; BadInput if it leaves the folder, or if a pod writes that file.
+
+    >>> checked_name("tokenizers/x.model")
+    PurePosixPath('tokenizers/x.model')
+    """
+    if not stays_inside(name):
+        raise BadInput(f"{name!r}: not the name of a file in a pod's folder; give a relative path without '..'")
+    if name in TAKEN:
+        raise BadInput(f"{name}: a pod writes a file of this name itself; give yours another name")
+    return PurePosixPath(name)
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a name is a plain relative path of a file: no `..`, no control characters, not too long.
+
+    >>> [stays_inside(name) for name in ("logs/a.txt", "../a", "/etc/passwd", "logs//a", "a\\n")]
+    [True, False, False, False, False]
+    """
+    parts = name.split("/")
+    try:
+        sizes = [len(part.encode()) for part in parts]
+    except UnicodeEncodeError:  # bytes that are no UTF-8, as Python keeps them
+        return False
+    return (
+        not {"", ".", ".."} & set(parts)
+        and name.isprintable()
+        and max(sizes) <= MAX_PART_BYTES
+        and sum(sizes) + len(parts) <= MAX_PATH_BYTES
+    )

@@ -26,6 +26,7 @@ from pgolf.files import hash_folder, write_json
 from pgolf.pods import PYTHON, Gone, Pod, Status
 from pgolf.pods.local import PLACE, LocalPod
 from pgolf.pods.machine import Machine
+from pgolf.pods.names import checked_name
 
 log = logging.getLogger(__name__)
 PLACE_FILE = "place.json"
@@ -74,10 +75,11 @@ class RemotePlace:
     ----------
     record : the record's folder.
     runs : how many seeds have yet to run.
+    root : the dataset's folder here.
     """
 
-    def __init__(self, record: Path, slots: Slots, stop: threading.Event, runs: int) -> None:
-        self.record, self.slots, self.stop = record, slots, stop
+    def __init__(self, record: Path, slots: Slots, stop: threading.Event, runs: int, root: Path) -> None:
+        self.record, self.slots, self.stop, self.root = record, slots, stop, root
         self.changed = threading.Condition()
         self.held: dict[Path, Slot] = {}
         before = {slot.name: slot for slot in slots.before()}
@@ -176,10 +178,13 @@ class RemotePod:
 
     def put(self, source: Path, name: str) -> None:
         """Copy a file into the pod's folder; the first one takes a machine."""
-        self.place.take(self.folder).machine().put(source, self.remote / name)
+        relative = checked_name(name)
+        self.place.take(self.folder).machine().put(source, self.remote / relative, executable=relative.suffix == ".sh")
 
     def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        """Start `command` there, with `env` over a minimal environment; DATA_DIR becomes the dataset there.
+        """Start `command` there, with `env` over a minimal environment.
+
+        A value of `env` that is the dataset's folder here, or a path in it, becomes the same path there.
 
         Raises
         ------
@@ -192,12 +197,12 @@ class RemotePod:
         machine = slot.machine()
         if command[0] == PYTHON:
             command = [machine.python, *command[1:]]
-        there = {"DATA_DIR": f"{machine.root}/{DATA}"} if "DATA_DIR" in env else {}
+        there = {name: moved(value, self.place.root, machine.root / DATA) for name, value in env.items()}
         # written first: a start whose reply is lost must count as an attempt
         write_json(
             self.folder / "pod.json", {PLACE: slot.name, "started": round(time.time(), 3), "command": list(command)}
         )
-        machine.agent("start", self.remote, {"command": list(command), "env": {**env, **there}})
+        machine.agent("start", self.remote, {"command": list(command), "env": there})
 
     def status(self) -> Status:
         """Whether the command runs, and how it ended; from the files here if its machine is lost."""
@@ -280,6 +285,21 @@ class RemotePod:
                 self.kill()
         finally:
             self.place.give_back(self.folder, self.broken)
+
+
+def moved(value: str, root: Path, target: PurePosixPath) -> str:
+    """`value` with `target` in place of the folder `root`, where it is that folder or begins with a path in it.
+
+    Examples
+    --------
+    >>> moved("/here/datasets/x/fineweb_train_*.bin", Path("/here"), PurePosixPath("/there"))
+    '/there/datasets/x/fineweb_train_*.bin'
+    >>> moved("/here2/datasets", Path("/here"), PurePosixPath("/there"))
+    '/here2/datasets'
+    """
+    if value == str(root) or value.startswith(f"{root}/"):
+        return str(target) + value.removeprefix(str(root))
+    return value
 
 
 def read_slot(path: Path) -> dict[str, object]:

@@ -47,6 +47,15 @@ def test_life_of_a_pod(tmp_path: Path) -> None:
         pod.start(["true"], {})
 
 
+def test_files_of_a_program_may_lie_in_folders(tmp_path: Path) -> None:
+    (tmp_path / "hello.sh").write_text("#!/bin/sh\necho hello\n")
+    pod = LocalPod(tmp_path / "pod")
+    pod.put(tmp_path / "hello.sh", "tools/hello.sh")
+    pod.start(["tools/hello.sh"], {})
+    assert ended(pod) == 0
+    assert pod.output(0)[0] == "hello\n"
+
+
 def test_command_gets_no_knob_and_no_secret_of_the_shell(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("TTT_EPOCHS", "99")
     monkeypatch.setenv("WANDB_API_KEY", "secret")

@@ -77,7 +77,7 @@ def open_place(account: FakeRunpod, tmp_path: Path, runs: int = 1, budget: Budge
     api = Runpod(settings.api, account.key, patience_s=20.0)
     budget = budget or Budget(record, stop)
     rentals = Rentals(api, settings, settings.rent, 1, record, Data(tmp_path, {}), budget)
-    opened = RemotePlace(record, rentals, budget.stop, runs)
+    opened = RemotePlace(record, rentals, budget.stop, runs, tmp_path)
     rentals.runs = opened.runs
     return opened
 

@@ -23,6 +23,7 @@ from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
 from pgolf.pack import pack
 from pgolf.pods import Gone
+from pgolf.pods.local import LocalPod
 from pgolf.pods.machine import Address, Machine, Refused, ensure_key
 from pgolf.pods.remote import RemotePlace, RemotePod, Unfit
 from pgolf.pods.settings import Checks, Inventoried, Settings, Ssh, read_settings
@@ -76,8 +77,9 @@ def settings(sshd: Sshd, key: Path, port: int | None = None, checks: Checks = LO
 
 def place(tmp_path: Path, ssh: Ssh, data: Data | None = None, runs: int = 1) -> RemotePlace:
     stop = threading.Event()
-    inventory = Inventory(ssh, tmp_path / "record/pods", data or Data(tmp_path, {}), stop)
-    return RemotePlace((tmp_path / "record").resolve(), inventory, stop, runs)
+    data = data or Data(tmp_path / "data", {})
+    inventory = Inventory(ssh, tmp_path / "record/pods", data, stop)
+    return RemotePlace((tmp_path / "record").resolve(), inventory, stop, runs, data.root)
 
 
 def job(tmp_path: Path, program: str, **options) -> Job:
@@ -103,6 +105,49 @@ def test_seed_runs_there_and_its_files_come_home(tmp_path: Path, sshd: Sshd, key
     (attempt,) = attempts(tmp_path / "record", [42])
     assert attempt.outcome == "finished"
     assert {p.name for p in done.folder.iterdir() if p.name.startswith(".")} <= {".lock"}
+
+
+def test_data_and_files_of_a_program_are_found_there_by_any_name(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    root = tmp_path / "data"
+    (root / "datasets/x").mkdir(parents=True)
+    (root / "datasets/x/fineweb_train_0.bin").write_bytes(b"shard")
+    files = {"datasets/x/fineweb_train_0.bin": hashlib.sha256(b"shard").hexdigest()}
+    environment = {
+        "DATA_PATH": f"{root}/datasets/x",
+        "TRAIN_FILES": f"{root}/datasets/x/fineweb_train_*.bin",
+        "DATA_DIR": str(root),
+        "OTHER": f"{root}2/datasets",
+        "ARGUMENTS": f"--data={root}",
+    }
+    this = job(
+        tmp_path,
+        "import glob, json, os, subprocess\n"
+        "assert subprocess.run(['tools/hello.sh'], capture_output=True).stdout == b'hello\\n'\n"
+        "assert len(glob.glob(os.environ['TRAIN_FILES'])) == len(os.listdir(os.environ['DATA_PATH'])) == 1\n"
+        f"print(json.dumps([os.environ[name] for name in {list(environment)}]))",
+        environment=environment,
+        given={"tools/hello.sh": tmp_path / "hello.sh"},
+    )
+    (tmp_path / "hello.sh").write_text("#!/bin/sh\necho hello\n")
+    done = run_seed(this, 42, threading.Event(), place=place(tmp_path, settings(sshd, key), Data(root, files)))
+    there = sshd.home / "work/data"
+    assert json.loads((done.folder / "train.log").read_text()) == [
+        f"{there}/datasets/x",
+        f"{there}/datasets/x/fineweb_train_*.bin",
+        str(there),
+        environment["OTHER"],
+        environment["ARGUMENTS"],
+    ]
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc/x", "a/../../b", "a\nb", "pod.json"])
+def test_name_that_leaves_a_pods_folder_is_refused(tmp_path: Path, sshd: Sshd, key: Path, name: str) -> None:
+    (tmp_path / "source").touch()
+    for pod in (place(tmp_path, settings(sshd, key)).open(tmp_path / "record/a"), LocalPod(tmp_path / "b")):
+        with pytest.raises(BadInput, match="name"):
+            pod.put(tmp_path / "source", name)
+        assert pod.status().state == "fresh"
+    assert not (sshd.home / "work").exists()
 
 
 def test_host_key_is_pinned_at_first_contact_and_another_is_refused(
