@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EXAMPLES = $(shell grep -rl '^from examples import' tests)  # tests that try examples
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: setup record test check lint bench faults pictures docs clean
 
@@ -20,10 +20,10 @@ record: $(STAMP)
 	@$(BIN)/pgolf record --track cpu_smoke
 
 test: $(STAMP) lint
-	$(PYTEST) --dist loadfile --no-loadscope-reorder  # files share records and servers
+	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder  # files share records; one in three waits
 
 check: $(STAMP) lint
-	HYPOTHESIS_PROFILE=quick $(PYTEST) --dist worksteal -m "not record and not training"
+	HYPOTHESIS_PROFILE=quick $(PYTEST) --numprocesses 2 --dist worksteal -m "not record and not training"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -35,9 +35,9 @@ MAKER = "flows/test_record.py"  # makes the record that all have
 
 @pytest.hookimpl(tryfirst=True)  # before pytest picks by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their fixtures, and put long files first: two workers that take file after file end together.
+    """Mark tests by their fixtures, and put long files first: workers that take file after file end together.
 
-    While the first of them makes the record that many need, the other one trains.
+    While the first of them makes the record that many need, the others train.
     """
     kinds: dict[Path, int] = {}
     for item in items:

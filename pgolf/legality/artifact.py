@@ -32,7 +32,7 @@ from pgolf.legality.stream_probe import Progress
 from pgolf.legality.subject import Subject
 from pgolf.legality.watch import Evaluator
 from pgolf.pack import unpack
-from pgolf.pack.kept import packed
+from pgolf.pack.kept import is_kept, packed
 from pgolf.presets import as_env
 from pgolf.stages import BY_MODE, BY_NAME, SWITCHES, modes_of
 from pgolf.trainer.caseops import SideCar, side_cars
@@ -207,7 +207,7 @@ def _knobs_of(opened: Artifact) -> dict[str, Knob]:
 def _origin(code: bytes) -> str:
     """How the packed file relates to the evaluators that were probed, apart from giving the same scores."""
     try:
-        ours = "same program" in unpack(code).partition("\n")[0]
+        ours = is_kept(code) or "same program" in unpack(code).partition("\n")[0]
     except BadInput:
         return "The file is no trainer packed by pgolf: the other probes ran other code, which gives the same scores."
     if not ours:

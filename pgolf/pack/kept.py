@@ -54,8 +54,17 @@ def cache_folder() -> Path:
     return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "pgolf"
 
 
+def is_kept(code: bytes) -> bool:
+    """Whether these bytes are a file that these sources were packed into, with some knobs, and that is still kept."""
+    return any(_read(path) == code for path in (cache_folder() / "packed").glob(f"{_sources()}-*.py"))
+
+
 def _name(knobs: Mapping[str, Knob]) -> str:
-    return _digest((MADE_BY, sorted(knobs.items())), Path(trainer.__path__[0]).glob("*.py")) + ".py"
+    return f"{_sources()}-{hashlib.sha256(repr(sorted(knobs.items())).encode()).hexdigest()[:32]}.py"
+
+
+def _sources() -> str:
+    return _digest((MADE_BY,), Path(trainer.__path__[0]).glob("*.py"))[:32]
 
 
 def _read(path: Path) -> bytes | None:

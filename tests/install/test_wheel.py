@@ -192,12 +192,15 @@ def test_full_environment_makes_a_record_here(full: Path, track: Path, tiny_data
 
 @pytest.mark.record
 @pytest.mark.skipif(SSHD is None or not OPENAPI.exists(), reason=f"{NO_SSHD}, or {NO_API}")
-def test_full_environment_makes_a_record_on_pods(full: Path, track: Path, tiny_data: Dataset, tmp_path: Path) -> None:
+def test_full_environment_makes_a_record_on_pods(
+    full: Path, track: Path, tiny_data: Dataset, tmp_path: Path, prefect_server: str
+) -> None:
+    """On a server that runs already: the record made here has one of its own."""
     account = FakeRunpod(tmp_path / "account")
     try:
         pods = ("--pods", "runpod", "--pods-file", str(account.pods_file(tmp_path / "pods.toml")), "--no-probe")
         _, *arguments = record_command(track, tiny_data, tmp_path / "runs", *pods)
-        made_by(full, arguments, tmp_path, RUNPOD_API_KEY=account.key)
+        made_by(full, arguments, tmp_path, RUNPOD_API_KEY=account.key, PREFECT_API_URL=prefect_server)
         assert not account.alive()
     finally:
         account.close()

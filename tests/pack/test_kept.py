@@ -76,6 +76,14 @@ def test_the_files_used_last_are_kept(folder: Path, quick: list[dict], monkeypat
     assert quick[-1] == {"seed": 2}
 
 
+def test_it_is_known_whether_a_file_was_packed_here(folder: Path, quick: list[dict]) -> None:
+    code = packed({"seed": 1})
+    assert kept.is_kept(code) and not kept.is_kept(code + b"\n")
+    (file,) = folder.iterdir()
+    file.rename(folder / f"{'0' * 32}-{file.name.partition('-')[2]}")  # of other sources
+    assert not kept.is_kept(code)
+
+
 def test_without_a_place_nothing_is_kept(tmp_path: Path, quick: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
