@@ -36,7 +36,7 @@ def run_probes(
     settings = [word for name, value in as_env(given).items() for word in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "pgolf.cli", "probe", str(artifact), "--json", "--train-gpt", str(train_gpt)]
     command += ["--data-dir", str(data_dir), "--positions", str(POSITIONS), *settings]
-    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")}
+    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")}
     done = subprocess.run(command, env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     if done.returncode not in (0, 1) or not done.stdout:
         raise RunFailed(f"probes of {artifact.name} of seed {seed}: {(done.stderr.strip() or 'no result')[-500:]}")
