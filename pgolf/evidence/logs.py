@@ -45,7 +45,7 @@ def read_seeds(path: Path, relative_to: Path | None = None) -> list[Run]:
         return [events] if events else []
     real: list[Run] = []
     longest = 0
-    for run in _runs(path, relative_to):
+    for run in read_runs(path, relative_to):
         before = real[-1] if real else None
         if before and before.trained and not run.trained:
             if run.final and _may_be_one_seed(before, run):
@@ -79,16 +79,6 @@ def _with_events(run: Run, relative_to: Path | None) -> Run:
     return run
 
 
-def read_runs(path: Path, relative_to: Path | None = None) -> list[Run]:
-    """All runs of a log, in order: preflights, restarts and separate evaluations too.
-
-    Raises
-    ------
-    BadInput : the file cannot be read.
-    """
-    return list(_runs(path, relative_to))
-
-
 def rescored(run: Run, evaluation: Run) -> Run:
     """`run` with the score of a later evaluation of its artifact, whose passes replace those of the same kind."""
     again = {s.kind for s in evaluation.stages}
@@ -101,7 +91,13 @@ def rescored(run: Run, evaluation: Run) -> Run:
     return run
 
 
-def _runs(path: Path, relative_to: Path | None) -> Iterator[Run]:
+def read_runs(path: Path, relative_to: Path | None = None) -> Iterator[Run]:
+    """All runs of a log, in order and one at a time: preflights, restarts and separate evaluations too.
+
+    Raises
+    ------
+    BadInput : the file cannot be read.
+    """
     name = path.relative_to(relative_to).as_posix() if relative_to else path.name
     parser = Parser(path, printable(name))
     try:

@@ -199,4 +199,4 @@ def test_no_log(tmp_path):
     with pytest.raises(BadInput, match="missing"):
         read_run(tmp_path / "missing.log")
     (tmp_path / "notes.log").write_text("nothing of a run\n")
-    assert read_runs(tmp_path / "notes.log") == []
+    assert list(read_runs(tmp_path / "notes.log")) == []
