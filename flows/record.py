@@ -7,145 +7,70 @@ The result of a finished step is persisted as JSON in the record's own folder, k
 second run, or one after a kill, repeats nothing.
 """
 
-import hashlib
 import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from prefect import flow, task
-from prefect.client.schemas.objects import State
+from prefect import flow
 from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.tasks import Task
 
 from pgolf import __version__
 from pgolf.audit.measures import Measure
-from pgolf.data.dataset import Dataset, check_case, open_dataset
-from pgolf.data.pydocs import build
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.logs import read_run
-from pgolf.evidence.manifest import check_files, list_files
+from pgolf.evidence.manifest import check_files
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.probes import read_probes
-from pgolf.files import hash_folder, sha256_file, write_atomic
 from pgolf.flows.pods import api_key, claim, end_pods, pods_of, settle
-from pgolf.flows.show import Outcome, publish, show, tell_seed
+from pgolf.flows.show import Outcome, publish
+from pgolf.flows.tasks import (
+    pack_trainer,
+    persisted,
+    preflight,
+    prepare_data,
+    probe_evaluation,
+    reach_verdict,
+    train_seed,
+    write_submission,
+)
 from pgolf.ledger import StandingRecord, seed_score, write_standing
 from pgolf.ledger.choosing import ledger_entry, measured_here
 from pgolf.notify import flush, notify
-from pgolf.pack.kept import packed
-from pgolf.pods import Place
 from pgolf.pods.money import spent
 from pgolf.pods.places import Wanted, check_key, check_rented, check_wanted
 from pgolf.pods.ssh import Data
 from pgolf.presets import config_of
 from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge, incomparable
-from pgolf.record.folder import Record, describe_record, gather, scored_sha256, with_rules, working_on
-from pgolf.record.preflight import check_disk, check_size, trial_environment
-from pgolf.record.probing import known_probes, run_probes
-from pgolf.record.request import Request, check_request
-from pgolf.record.seeds import ARTIFACT, PROGRAM, EndedEarly, Job, TakenDown, attempts, has_ended, run_seed, share_cores
-from pgolf.report.inputs import RecordInputs
-from pgolf.report.submission import judge, write, write_unfinished
-from pgolf.report.verdict import Verdict
-from pgolf.requirements import packages_of
-from pgolf.trainer.config import Knob
+from pgolf.record.folder import (
+    Record,
+    baseline_job,
+    describe_record,
+    gather,
+    scored_sha256,
+    seed_job,
+    with_rules,
+    working_on,
+)
+from pgolf.record.preflight import check_disk, check_here
+from pgolf.record.probing import known_probes
+from pgolf.record.programs import (
+    PACKED,
+    dataset_config,
+    environment_of,
+    own_program,
+)
+from pgolf.record.request import check_request
+from pgolf.record.seeds import Job, attempts, has_ended, share_cores
+from pgolf.report.submission import write_unfinished
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
-
-
-@task(name="prepare data", task_run_name="prepare {request.track.corpus}")
-def prepare_data(request: Request, data_dir: Path) -> Dataset:
-    """Make or find the track's text as shards, and check it whole."""
-    cfg = config_of(request.knobs)
-    if request.track.corpus != "pydocs":
-        return check_case(open_dataset(data_dir, cfg.vocab_size), cfg.caseops_enabled)
-
-    def tell(what: str, done: int, total: int) -> None:
-        if done == 0:
-            log.info("data: %s", what)
-
-    dataset = check_case(build(data_dir, tell, vocab_size=cfg.vocab_size), cfg.caseops_enabled)
-    log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
-    return dataset
-
-
-@task(name="pack trainer", task_run_name="pack trainer")
-def pack_trainer(knobs: Mapping[str, Knob]) -> bytes:
-    """Pack the trainer into one file whose defaults are these knobs."""
-    return packed(knobs)
-
-
-@task(name="preflight", task_run_name="preflight")
-def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> int:
-    """Project the size, and run the packed file end to end on little text; return the projected bytes.
-
-    If seeds will run elsewhere, the trial is here on two ranks; with `rehearse`, on the small pod of the settings.
-    """
-    request, folder, track = record.request, record.folder / "preflight", record.request.track
-    projected = check_size(request, len(record.program))
-    elsewhere = wanted if wanted.rehearse else check_wanted()
-    ranks = min(2, track.nproc) if wanted.remote else track.nproc
-    if wanted.rehearse:
-        ranks = wanted.settings.runpod.rehearse.gpu_count or 1
-    tiny = trial_environment(request.knobs, environment, ranks, folder / "data")
-    trial = Job("preflight, seed", folder, record.folder / PROGRAM, tiny, ranks, retry_failed=True)
-    data = Data(folder / "data", hash_folder(folder / "data"), packages_of(request.knobs))
-    stop = threading.Event()
-    with pods_of(record, elsewhere, data, stop, ranks, runs=1, rehearsal=True) as opened:
-        run_seed(trial, request.seeds[0], stop, place=opened.place)
-    return projected
-
-
-def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """Whether a failed seed may be started again."""
-    return isinstance(state.data, TakenDown)
-
-
-@task(name="train seed", task_run_name="{job.name} {seed}", retries=2, retry_condition_fn=was_taken_down)
-def train_seed(
-    record: Record, job: Job, seed: int, board: Board, stop: threading.Event, place: Place, judge: Judge
-) -> str:
-    """Run one seed to its end on a pod; return the folder of the attempt, relative to the record's."""
-    try:
-        finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"), place, judge)
-    except EndedEarly as e:
-        notify(f"{record.id}: {e}")
-        raise
-    list_files(record.folder, finished.folder, finished.files)
-    if job.name == "seed":
-        tell_seed(record, finished.folder)
-    return finished.folder.relative_to(record.folder).as_posix()
-
-
-@task(name="probe evaluation", task_run_name="probe evaluation of seed {seed}")
-def probe_evaluation(record: Record, seed: int, folder: Path) -> str:
-    """Probe whether a finished artifact's evaluation is legal; return the file of results, relative to the record's."""
-    program, data = record.folder / PROGRAM, record.dataset.data_dir
-    path = run_probes(record.folder, seed, folder / ARTIFACT, program, data, record.request.knobs)
-    list_files(record.folder, record.folder, {path.name: sha256_file(path)})
-    return path.relative_to(record.folder).as_posix()
-
-
-@task(name="verdict", task_run_name="verdict")
-def reach_verdict(inputs: RecordInputs) -> Verdict:
-    """Audit the logs as a reviewer would, and test the result against the standing record."""
-    return judge(inputs)
-
-
-@task(name="write submission", task_run_name="write submission")
-def write_submission(record: Record, inputs: RecordInputs, verdict: Verdict) -> str:
-    """Write the submission, or the report; return its folder, relative to the record's."""
-    path = write(inputs, verdict, record.folder)
-    list_files(record.folder, path, hash_folder(path))
-    return path.relative_to(record.folder).as_posix()
 
 
 @flow(
@@ -177,6 +102,11 @@ def record_3seed(
     probe: bool = True,
     stop_early: bool | None = None,
     stop_hopeless: bool | None = None,
+    program: str | None = None,
+    env: dict[str, str] | None = None,
+    pack_script: bool = False,
+    evaluator: str | None = None,
+    against: str | None = None,
 ) -> Outcome:
     """Train the seeds of a record, test them against the standing record, and write the submission.
 
@@ -204,16 +134,37 @@ def record_3seed(
         probe: Probe here whether the evaluation is legal, on the first finished artifact.
         stop_early: End a seed that misses a hard limit, or is bound to; it is not replaced. Default: on rented pods.
         stop_hopeless: End a seed whose loss is hopelessly above the standing record's; it is not replaced. Default: no.
+        program: A trainer of your own: a script, its folder, or a record's folder. Default: pgolf's.
+        env: Environment variables for the program, beside those of `knobs`, which it must read: {"NCCL_DEBUG": "WARN"}.
+        pack_script: Pack the program's script into one small file first.
+        evaluator: The program's evaluation for the legality probes, as FILE:make_evaluator.
+        against: The record to beat: a ledger entry, a record folder, or numbers. Default: the track's.
     """
-    who = {"author": author, "github_id": github_id}
-    request = check_request(track, preset, seeds, knobs, name=name, summary=summary, probe=probe, **who)
+    request = check_request(
+        track,
+        preset,
+        seeds,
+        knobs,
+        name=name,
+        author=author,
+        github_id=github_id,
+        summary=summary,
+        probe=probe,
+        program=program,
+        env=env,
+        packed=pack_script,
+        evaluator=evaluator,
+        against=against,
+    )
     check_disk(request, Path(runs_dir))
     wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, Path(pods_file) if pods_file else None)
     if wanted.kind == "runpod":
         check_key(api_key())
+    check_here(request, wanted)
     dataset = prepare_data(request, Path(data_dir))
-    program = pack_trainer(request.knobs)
-    record = describe_record(Path(runs_dir), request, dataset, program, record_id)
+    runs = request.theirs or own_program(pack_trainer(request.knobs), Path(request.preset).stem, request.knobs)
+    record = describe_record(Path(runs_dir), request, dataset, runs, record_id)
+    record = with_yardstick(record, Path(data_dir), wanted)
     record = with_rules(record, stop_early, stop_hopeless, rented=wanted.kind == "runpod")
     with working_on(record):
         log.info("record: %s", record.folder)
@@ -228,28 +179,45 @@ def record_3seed(
             flush()
 
 
+def with_yardstick(record: Record, data_dir: Path, wanted: Wanted) -> Record:
+    """The record with the text in the vocabulary of the track's baseline, where its program has another one.
+
+    Raises
+    ------
+    BadInput : that text would have to be on pods elsewhere, which have the program's.
+    """
+    request = record.request
+    if request.against or not request.baseline or request.baseline["vocab_size"] == record.dataset.vocab_size:
+        return record
+    if wanted.remote:
+        raise BadInput(
+            f"track {request.track.name} measures its standing record with another vocabulary than that of "
+            f"{record.program.name}, which is done on this machine only; name the record to beat with --against"
+        )
+    return replace(record, yardstick=prepare_data(replace(request, theirs=None, knobs=request.baseline), data_dir))
+
+
 def make(record: Record, parallel: int | None, wanted: Wanted) -> Outcome:
     """Do all that happens in a record's folder."""
     check_rented(record.folder, wanted)
     track, seeds = record.request.track, record.request.seeds
-    standing = ledger_entry(track, scored_sha256(record))
+    standing = record.request.against or ledger_entry(track, scored_sha256(record))
     if torch.cuda.is_available():
         parallel = parallel or 1  # a run has all GPUs
     at_once, threads = share_cores(len(seeds) * (1 if standing else 2), track.nproc, parallel)
     if wanted.remote:
         at_once, threads = wanted.at_once or len(seeds), 1
-    environment = {"DATA_DIR": str(record.dataset.data_dir), "OMP_NUM_THREADS": str(threads)}
+    environment = environment_of(record.program, dataset_config(record.dataset), threads)
 
     rehearsed = ["rehearsed"] if wanted.rehearse else []
     checked = persisted(preflight, record, "preflight", *rehearsed)(record, environment, wanted, return_state=True)
-    sizes = f"about {checked.result():,} of {track.limits.artifact_bytes:,} bytes"
-    log.info("preflight: runs end to end, %s%s", sizes, " (reused)" if checked.name == "Cached" else "")
-    jobs = [Job("seed", record.folder / "seeds", record.folder / PROGRAM, environment, track.nproc)]
+    for finding in checked.result():
+        log.info("preflight: %s%s", finding, " (reused)" if checked.name == "Cached" else "")
+    jobs = [seed_job(record, environment)]
     if standing is None:
         assert record.request.baseline is not None  # `ledger_entry` has refused a track without a baseline
-        program = record.folder / "baseline" / PROGRAM
-        write_atomic(program, pack_trainer(record.request.baseline))
-        jobs.insert(0, Job("baseline", program.parent, program, environment, track.nproc))
+        code = pack_trainer(record.request.baseline)
+        jobs.insert(0, baseline_job(record, code, threads))
     finished = train(record, jobs, at_once, standing, wanted)
     if standing is None:
         standing = measured_here(track, list(finished["baseline"].values()), read_plans(record.folder)[0].created[:10])
@@ -268,8 +236,7 @@ def train(
     stop = threading.Event()
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
     labels = [f"{job.name} {seed}" for job, seed in runs]
-    knobs = {"seed": record.request.knobs, "baseline": record.request.baseline or {}}
-    packages = packages_of(*(knobs[job.name] for job in jobs))
+    packages = tuple(dict.fromkeys(name for job in jobs for name in job.program.requires.packages))
     data = Data(record.dataset.data_dir, record.dataset.files, packages)
     place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
     track, per_token = record.request.track, record.dataset.val_bytes / record.dataset.val_tokens
@@ -286,7 +253,7 @@ def train(
         try:
             futures: list[PrefectFuture[str]] = []
             for job, seed in runs:
-                this = persisted(train_seed, record, f"{job.name}-{seed}", sha256_file(job.program), str(seed))
+                this = persisted(train_seed, record, f"{job.name}-{seed}", job.program.sha256, str(seed))
                 given = {"record": record, "job": job, "seed": seed, "board": board, "stop": stop}
                 given |= {"place": opened.place, "judge": judges[job.name]}
                 futures.append(pool.submit(this, parameters=given))
@@ -318,7 +285,7 @@ def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
 def probed(record: Record, seed: int, folder: Path) -> Path | None:
     """The file of probe results that the record has, else probe this attempt. None, and a warning, if the probes failed
     to run: what nobody has tested is unknown, and the submission says so."""
-    known = known_probes(record.folder, record.folder / PROGRAM)
+    known = known_probes(record.folder, record.folder / PACKED)
     if known:
         return known
     log.info("seed %s: probing the evaluation of its artifact", seed)
@@ -380,14 +347,3 @@ def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRec
     outcome = Outcome(record.id, record.folder, scores, verdict, path)
     publish(outcome)
     return outcome
-
-
-def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) -> Any:
-    """`work`, its result kept as JSON in the record's folder under a hash of the record's inputs and `depends`."""
-    key = hashlib.sha256(json.dumps([dict(record.inputs), *depends], sort_keys=True).encode()).hexdigest()[:16]
-    return work.with_options(
-        persist_result=True,
-        result_storage=record.folder / "results",
-        result_serializer="json",
-        cache_key_fn=lambda context, parameters: f"{name}-{key}",
-    )

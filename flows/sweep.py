@@ -21,14 +21,16 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pgolf import presets
 from pgolf.errors import RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
-from pgolf.flows.record import pack_trainer, prepare_data, record_3seed, was_taken_down
+from pgolf.flows.record import record_3seed
 from pgolf.flows.show import Outcome, artifact_key, show
+from pgolf.flows.tasks import pack_trainer, prepare_data, was_taken_down
 from pgolf.ledger import names
 from pgolf.ledger.choosing import ledger_entry
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
+from pgolf.record.programs import own_program
 from pgolf.record.request import Request
-from pgolf.record.seeds import PROGRAM, share_cores
+from pgolf.record.seeds import share_cores
 from pgolf.sweep.attribution import Effect, attribute
 from pgolf.sweep.candidates import Candidate, Needs
 from pgolf.sweep.choice import Bounds, Choice, Luck, bounds, choose, luck
@@ -188,7 +190,7 @@ def prepare(
 ) -> Record:
     """Prepare data and program, and describe the record; `name` has a place for the name made of the inputs."""
     dataset = prepare_data(request, Path(data_dir))
-    program = pack_trainer(request.knobs)
+    program = own_program(pack_trainer(request.knobs), Path(request.preset).stem, request.knobs)
     record = describe_record(Path(runs_dir), request, dataset, program, own_id)
     hashes: dict[str, str] = {what: sha256_file(path) for what, path in given.items()}
     if own_id is None:
@@ -211,7 +213,7 @@ def set_up(
         parallel = parallel or 1  # a run has all GPUs
     at_once, threads = share_cores(1000, nproc, parallel)  # of any number of runs the same, so that times compare
     environment = {"DATA_DIR": str(record.dataset.data_dir), "OMP_NUM_THREADS": str(threads)}
-    bench = Bench(record.folder, record.folder / PROGRAM, environment, nproc, eval_limit, given)
+    bench = Bench(record.folder, record.program, environment, nproc, eval_limit, given)
     return bench, at_once
 
 

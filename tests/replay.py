@@ -44,7 +44,7 @@ def program(runs: Path, pace_s: float = PACE_S, edit: str = "pass", seed: str = 
 
 def install(runs: Path, setattr: Any = setattr, **how: Any) -> None:
     """Have records of this process run the program, whatever they would pack; `setattr` may be a monkeypatch's."""
-    import pgolf.flows.record as flow
+    import pgolf.flows.tasks as flow
 
     replaying = program(runs, **how)
     setattr(flow, "packed", lambda knobs: replaying)

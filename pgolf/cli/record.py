@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,8 +21,9 @@ from pgolf.cli.options import (
     Track,
     TrackPreset,
     examples,
+    ledger_entries,
 )
-from pgolf.cli.output import run_flow, stderr
+from pgolf.cli.output import run_flow, show_rows, stderr
 
 if TYPE_CHECKING:
     from pgolf.flows.show import Outcome
@@ -35,6 +36,7 @@ app = typer.Typer()
         "pgolf record --track cpu_smoke",
         "pgolf record --set TTT_EPOCHS=5 --seeds 1,2,3",
         "pgolf record --track 10min_16mb --pods runpod --max-cost 100 --max-hours 4",
+        "pgolf record --program mine/train_gpt.py --set TTT_EPOCHS=4 --plan",
     )
 )
 def record(
@@ -79,6 +81,25 @@ def record(
         bool | None,
         typer.Option(help="End a seed whose loss is hopelessly above the standing record's; default: no."),
     ] = None,
+    program: Annotated[
+        str | None, typer.Option(help="A trainer of your own: a script, its folder, or a record's; default: pgolf's.")
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME=VALUE", help="Set a variable that the program does not read; repeatable."),
+    ] = None,
+    pack: Annotated[bool, typer.Option("--pack", help="Pack the program's script into one small file first.")] = False,
+    evaluator: Annotated[
+        str | None, typer.Option(help="The program's evaluation for the probes, as in their_eval.py:make_evaluator.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="The record to beat: a ledger entry, a record folder, or numbers; default: the track's.",
+            autocompletion=ledger_entries,
+        ),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would happen, and its cost; start nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a record's seeds, test them, write the submission.
@@ -90,12 +111,28 @@ def record(
     Exit 0: a record; 1: no record (the report says why), or a run failed; 2: bad input, and nothing was started.
     """
     from pgolf.pods.places import check_wanted
-    from pgolf.record.request import check_request, parse_overrides, parse_seeds
+    from pgolf.record.request import check_request, parse_overrides, parse_seeds, parse_variables
 
     named = list(parse_seeds(seeds)) if seeds is not None else None
-    knobs = parse_overrides(settings or [])
-    check_request(track, preset, named, knobs)  # before anything is started
-    check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file)
+    knobs = parse_variables(settings or []) if program else parse_overrides(settings or [])
+    runs: dict[str, Any] = {
+        "program": program,
+        "env": parse_variables(env or [], "--env"),
+        "evaluator": evaluator,
+        "against": against,
+    }
+    about: dict[str, Any] = {"name": name, "author": author, "github_id": github_id, "summary": summary, "probe": probe}
+    request = check_request(track, preset, named, knobs, packed=pack, **runs, **about)  # before anything is started
+    wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file)
+    if plan:
+        from pgolf.record.planned import plan_record
+
+        planned = plan_record(request, wanted, stop_early, stop_hopeless)
+        if as_json:
+            typer.echo(json.dumps(planned.as_json(), indent=2, allow_nan=False))
+        else:
+            show_rows([*planned.rows()])
+        return
     outcome: Outcome = run_flow(
         "pgolf.flows.record",
         "record_3seed",
@@ -104,10 +141,6 @@ def record(
         seeds=named,
         knobs=knobs,
         record_id=record_id,
-        name=name,
-        author=author,
-        github_id=github_id,
-        summary=summary,
         runs_dir=str(runs_dir),
         data_dir=str(data_dir),
         parallel=parallel,
@@ -117,9 +150,11 @@ def record(
         max_cost=max_cost,
         max_hours=max_hours,
         pods_file=str(pods_file) if pods_file else None,
-        probe=probe,
         stop_early=stop_early,
         stop_hopeless=stop_hopeless,
+        pack_script=pack,
+        **runs,
+        **about,
     )
     if as_json:
         typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))

@@ -5,6 +5,7 @@ about it is either known here or None, and what is None is unknown to everyone w
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,11 +127,10 @@ class Program:
         plain = ("python", "{script}") if self.ours and nproc == 1 else TORCHRUN
         return [word.replace("{nproc}", str(nproc)).replace("{script}", self.script) for word in self.command or plain]
 
-    def settings(self, run_id: str, data_dir: str, shards: str, tokenizer: str) -> dict[str, str]:
-        """The environment of a run, but for its seed: where the data is, and all that the user has set."""
+    def settings(self, data_dir: str, shards: str, tokenizer: str) -> dict[str, str]:
+        """The environment of its runs, but for seed and name of a run: where the data is, and all that is set."""
         places = {"{data}": data_dir, "{shards}": shards, "{tokenizer}": tokenizer}
-        found = {name: _filled(text, places) for name, text in self.data.items()}
-        return {**found, "RUN_ID": run_id, **self.environment}
+        return {**{name: _filled(text, places) for name, text in self.data.items()}, **self.environment}
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -141,6 +141,13 @@ class Program:
     def code_bytes(self) -> int:
         """Bytes of all files that count as code."""
         return sum(len(self.files[name]) for name in self.code)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that its runs depend on."""
+        facts = self.as_json()
+        content = {k: v for k, v in facts.items() if k not in ("name", "code_bytes", "eval_only", "evaluator")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
         """What a plan, a report or another process needs to know of it: hashes in place of the files' content."""

@@ -17,13 +17,24 @@ from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
 from pgolf.evidence.manifest import list_files
 from pgolf.evidence.plan import Rule, make_plan, read_plans, write_plan
-from pgolf.files import sha256_file, write_atomic
+from pgolf.files import sha256_file
 from pgolf.ledger import StandingRecord
 from pgolf.presets import config_of
 from pgolf.program import Program
+from pgolf.record.programs import (
+    ARTIFACT,
+    dataset_config,
+    environment_of,
+    folder_of,
+    own_program,
+    settings_on,
+    write_files,
+)
 from pgolf.record.request import Request
-from pgolf.record.seeds import ARTIFACT, EVENTS, LOG, PROGRAM, attempts
+from pgolf.record.results import read_result
+from pgolf.record.seeds import EVENTS, LOG, Job, attempts
 from pgolf.report.inputs import RecordInputs, SeedRun
+from pgolf.trainer.config import Config
 from pgolf.trainer.data import load_validation, tokens_sha256
 
 LOOK_S = 5.0  # the reaper holds a record's lock while it looks, and while it ends a pod
@@ -37,24 +48,31 @@ class Record:
     folder: Path
     request: Request
     dataset: Dataset
-    program: bytes  # the packed trainer that all seeds run
+    program: Program  # that all seeds run
     inputs: Mapping[str, str]
     early_stop: tuple[Rule, ...] = ()  # by which running seeds are given up
+    yardstick: Dataset | None = None  # that the standing record is measured on, if its vocabulary is another
+
+    @property
+    def source(self) -> Path:
+        """The folder that holds the program's files."""
+        return folder_of(self.program, self.folder)
 
 
 def describe_record(
-    runs_dir: Path, request: Request, dataset: Dataset, program: bytes, record_id: str | None = None
+    runs_dir: Path, request: Request, dataset: Dataset, program: Program, record_id: str | None = None
 ) -> Record:
     """Name a record by what it depends on, unless it has a name. Writes nothing; BadInput for an id that is no name."""
     inputs = {
-        PROGRAM: hashlib.sha256(program).hexdigest(),
+        **(program.hashes | {"knobs": _hash(dict(request.knobs))} if program.ours else {"program": program.sha256}),
         "dataset": _hash(dataset.files),
-        "knobs": _hash(dict(request.knobs)),
         "track": _hash(asdict(request.track)),
     }
     if record_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", record_id):
         raise BadInput(f"--id {record_id!r}: give letters, digits, '.', '_' and '-', up to 100 of them")
-    name = record_id or f"{request.track.name}-{Path(request.preset).stem}-{_hash(inputs)[:8]}"
+    label = request.preset if request.theirs else Path(request.preset).stem
+    label = re.sub(r"[^A-Za-z0-9._-]+", "_", label)[:60]
+    name = record_id or f"{request.track.name}-{label}-{_hash(inputs)[:8]}"
     return Record(name, runs_dir.resolve() / name, request, dataset, program, inputs)
 
 
@@ -80,13 +98,14 @@ def working_on(record: Record) -> Iterator[None]:
         ) from None
     try:
         request = record.request
-        preset = Path(request.preset).stem
+        preset = request.preset if request.theirs else Path(request.preset).stem
         plan = make_plan(
             record.id, request.track.name, preset, request.seeds, record.inputs, early_stop=record.early_stop
         )
         path = write_plan(record.folder, plan)
-        write_atomic(record.folder / PROGRAM, record.program)
-        list_files(record.folder, record.folder, {p.name: sha256_file(p) for p in (path, record.folder / PROGRAM)})
+        files = [path, *write_files(record.program, record.source)]
+        hashes = {p.relative_to(record.folder).as_posix(): sha256_file(p) for p in files}
+        list_files(record.folder, record.folder, hashes)
         yield
     finally:
         lock.release()
@@ -95,29 +114,56 @@ def working_on(record: Record) -> Iterator[None]:
 def with_rules(record: Record, limits: bool | None, loss: bool | None, rented: bool) -> Record:
     """The record with the rules that were asked for; by default those of its plan, else `limits` where time is paid."""
     plans = read_plans(record.folder)
-    before: tuple[Rule, ...] = plans[0].early_stop if plans else ("limits",) if rented else ()
+    default: tuple[Rule, ...] = ("limits",) if rented else ()
+    return replace(record, early_stop=rules_of(plans[0].early_stop if plans else default, limits, loss))
+
+
+def rules_of(before: tuple[Rule, ...], limits: bool | None, loss: bool | None) -> tuple[Rule, ...]:
+    """The rules that are asked for; those of `before` where nothing is."""
     asked: dict[Rule, bool | None] = {"limits": limits, "loss": loss}
-    rules = tuple(rule for rule, wish in asked.items() if (rule in before if wish is None else wish))
-    return replace(record, early_stop=rules)
+    return tuple(rule for rule, wish in asked.items() if (rule in before if wish is None else wish))
+
+
+def seed_job(record: Record, environment: Mapping[str, str]) -> Job:
+    """The job of the record's own seeds."""
+    track, program = record.request.track, record.program
+    most = None if program.ours else track.limits.most_seconds
+    folder = record.folder / "seeds"
+    return Job("seed", folder, program, record.source, environment, track.nproc, most_seconds=most)
+
+
+def baseline_job(record: Record, code: bytes, threads: int) -> Job:
+    """The job of the standing record's seeds, with the packed trainer that measures it here."""
+    request, folder = record.request, record.folder / "baseline"
+    program = own_program(code, Path(str(request.track.baseline_preset)).stem, request.baseline or {})
+    write_files(program, folder)
+    environment = environment_of(program, dataset_config(record.yardstick or record.dataset), threads)
+    return Job("baseline", folder, program, folder, environment, request.track.nproc)
 
 
 def scored_sha256(record: Record) -> str:
-    """SHA-256 of the validation tokens that this record's runs score: what its standing record must have scored."""
-    config = config_of({**record.request.knobs, "data_dir": str(record.dataset.data_dir)})
+    """SHA-256 of the validation tokens that the standing record must have scored: of those that this record's runs
+    score, or, with a program of the user's, of those that the track's own baseline would score of this text."""
+    request, dataset = record.request, record.yardstick or record.dataset
+    knobs = request.baseline if request.theirs and request.baseline else request.knobs
+    config = config_of({**knobs, "vocab_size": dataset.vocab_size, "data_dir": str(dataset.data_dir)})
     return tokens_sha256(load_validation(config))
+
+
+def _seed_run(record: Record, seed: int, folder: Path) -> SeedRun:
+    result = read_result(folder)
+    log, artifact = (result.log, result.artifact) if result else (LOG, ARTIFACT)
+    events = folder / EVENTS if record.program.events else None
+    return SeedRun(seed, folder / log, events, folder / str(artifact), attempts(record.folder, [seed]))
 
 
 def gather(record: Record, finished: Mapping[int, Path], standing: StandingRecord) -> RecordInputs:
     """Gather the inputs of a verdict: the finished attempts' folders by seed, in the plan's order."""
     request, plans = record.request, tuple(read_plans(record.folder))
     made = request.track.corpus == "pydocs"
-    program = Program(
-        request.name, True, {PROGRAM: record.program}, PROGRAM, (PROGRAM,), data={"DATA_DIR": "{data}"}, events=True
-    )
-    runs = [
-        SeedRun(seed, folder / LOG, folder / EVENTS, folder / ARTIFACT, attempts(record.folder, [seed]))
-        for seed, folder in finished.items()
-    ]
+    # the reader's place, not ours
+    there = Config(data_dir=f"data/{record.dataset.name}" if made else "data", vocab_size=record.dataset.vocab_size)
+    runs = [_seed_run(record, seed, folder) for seed, folder in finished.items()]
     return RecordInputs(
         record_id=record.id,
         name=request.name,
@@ -128,12 +174,12 @@ def gather(record: Record, finished: Mapping[int, Path], standing: StandingRecor
         preset=request.preset,
         plans=plans,
         runs=tuple(runs),
-        program=program,
-        source=record.folder,
+        program=record.program,
+        source=record.source,
         standing=standing,
         summary=request.summary,
         nproc=request.track.nproc,
-        environment={"DATA_DIR": f"data/{record.dataset.name}" if made else "data"},  # the reader's, not ours
+        environment=settings_on(record.program, there),
         prepare="pgolf data pydocs" if made else None,
         unfinished=attempts(record.folder, [s for s in request.seeds if s not in finished]),
         dataset=record.dataset.facts(),

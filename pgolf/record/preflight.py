@@ -1,22 +1,76 @@
 """Before a record spends hours: will it fit its limits and this disk, and does the packed file work end to end?"""
 
+import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from pgolf.audit.measures import Measure
 from pgolf.data.shards import write_shard
 from pgolf.describe import describe
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import write_atomic
+from pgolf.pods.places import Wanted
 from pgolf.presets import as_env, config_of
+from pgolf.program.check import missing_here
+from pgolf.record.folder import Record
+from pgolf.record.programs import dataset_config, environment_of
 from pgolf.record.request import Request
-from pgolf.trainer.config import Knob
+from pgolf.record.results import read_result, report_of_trial
+from pgolf.record.seeds import Job
+from pgolf.record.short import shortened, tokens_to_score
+from pgolf.trainer.caseops import side_cars
+from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import load_validation, open_shard, shards
 
 LOG_BYTES = 20_000_000  # logs and events of a seed, generously
 TRIAL_TOKENS = 2_000_000  # of each training shard, for a trial
 SPARE_BYTES = 200_000_000  # left free for everything else on this disk
+
+
+def trial_of(record: Record, environment: Mapping[str, str], ranks: int) -> Job:
+    """The job of a trial: the program end to end on little text, which is put into the record's folder."""
+    program, folder = record.program, record.folder / "preflight"
+    if program.ours:
+        check_size(record.request, program.code_bytes)
+        tiny = trial_environment(record.request.knobs, environment, ranks, folder / "data")
+        return Job("preflight, seed", folder, program, record.source, tiny, ranks, retry_failed=True)
+    cut = cut_dataset(dataset_config(record.dataset), folder / "data", tokens_to_score(program), ranks)
+    tiny = environment_of(program, cut, int(environment["OMP_NUM_THREADS"])) | shortened(program)
+    most = record.request.track.limits.most_seconds
+    trial = Job("preflight, seed", folder, program, record.source, tiny, ranks, retry_failed=True)
+    return replace(trial, most_seconds=most)
+
+
+def untried(record: Record, wanted: Wanted) -> str | None:
+    """Why a program whose seeds run elsewhere is not tried here; None if it is."""
+    lacks = missing_here(record.program, torch.cuda.is_available()) if wanted.remote and not record.program.ours else []
+    return f"not tried on this machine: {'; '.join(lacks)}. --rehearse tries it on a small pod" if lacks else None
+
+
+def wants_gpu(record: Record, wanted: Wanted, failure: str) -> str | None:
+    """What a failed trial says of a program that seems to want a GPU, as its seeds will have; None: it failed."""
+    here = torch.cuda.is_available() or wanted.rehearse or not wanted.remote or record.program.ours
+    if here or not re.search(r"cuda|nccl|nvidia", failure, re.I):
+        return None
+    return f"not tried to its end, as this machine has no GPU ({failure}). --rehearse tries it on a small pod"
+
+
+def findings_of(record: Record, attempt: Path) -> list[str]:
+    """What a trial that came to its end has shown, a sentence each; of a program of the user's also what the log reader
+    did not find in its log."""
+    program, cap = record.program, record.request.track.limits.artifact_bytes
+    if program.ours:
+        projected = check_size(record.request, program.code_bytes)
+        return [f"runs end to end, about {projected:,} of {cap:,} bytes"]
+    result = read_result(attempt)
+    artifact = attempt / str(result.artifact if result else None)
+    size = program.code_bytes + (artifact.stat().st_size if artifact.is_file() else 0)
+    return [f"runs end to end, {size:,} of {cap:,} bytes after a few steps", *report_of_trial(attempt, program)]
 
 
 def check_size(request: Request, code_bytes: int) -> int:
@@ -32,11 +86,24 @@ def check_size(request: Request, code_bytes: int) -> int:
     return total
 
 
+def check_here(request: Request, wanted: Wanted) -> None:
+    """BadInput if seeds are to run here and this machine lacks what the user's program needs."""
+    lacks = missing_here(request.theirs, torch.cuda.is_available()) if request.theirs else []
+    if lacks and not wanted.remote:
+        raise BadInput(f"{'; '.join(lacks)}. Install what is missing, or run the seeds elsewhere with --pods")
+
+
 def check_disk(request: Request, folder: Path) -> None:
-    """BadInput if the disk of `folder` (which need not exist) has no room for what the seeds leave behind."""
+    """BadInput if the disk of `folder` (which need not exist) has no room for what the seeds leave behind.
+
+    The weights of a program of the user's are not known; they are taken to be as many as fit into the artifact with 4
+    bits each.
+    """
     existing = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
-    weights, seeds = 4 * describe(request.knobs).parameters, len(request.seeds)
-    checkpoints = 10 * weights if request.knobs.get("checkpoint_every") else 0  # weights, average, momenta; old and new
+    seeds = len(request.seeds)
+    parameters = 2 * request.track.limits.artifact_bytes if request.theirs else describe(request.knobs).parameters
+    weights, kept = 4 * parameters, not request.theirs and request.knobs.get("checkpoint_every")
+    checkpoints = 10 * weights if kept else 0  # weights, average, momenta; old and new
     needed = seeds * (2 * weights + checkpoints + LOG_BYTES) + SPARE_BYTES
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -55,14 +122,8 @@ def trial_environment(
     DATA_DIR's place.
     """
     config = config_of({**knobs, "data_dir": environment["DATA_DIR"]})
-    cut = config_of({**knobs, "data_dir": str(folder.resolve())})
     sequence = config.eval_seq_len
-    write_atomic(Path(cut.tokenizer_path), Path(config.tokenizer_path).read_bytes())
-    shards_folder = Path(cut.datasets_dir)
-    shards_folder.mkdir(parents=True, exist_ok=True)
-    write_shard(shards_folder / "fineweb_val_000000.bin", load_validation(config)[: 2 * sequence + 1].numpy())
-    for shard in shards(config, "train")[:nproc]:
-        write_shard(shards_folder / shard.name, open_shard(shard)[:TRIAL_TOKENS])
+    cut_dataset(config, folder, 2 * sequence + 1, nproc)
     accumulated = config.grad_accum_steps or 8 // nproc
     tiny: dict[str, Knob] = {
         "iterations": 4,
@@ -77,3 +138,21 @@ def trial_environment(
         "ttt_chunk_size": sequence,
     }
     return {**environment, "DATA_DIR": str(folder.resolve()), **as_env(tiny)}
+
+
+def cut_dataset(config: Config, folder: Path, val_tokens: int, nproc: int) -> Config:
+    """Put the beginning of a dataset into `folder`, complete in itself; the configuration that names it."""
+    cut = replace(config, data_dir=str(folder.resolve()), datasets_dir="", tokenizer_path="")
+    write_atomic(Path(cut.tokenizer_path), Path(config.tokenizer_path).read_bytes())
+    vocabulary = Path(config.tokenizer_path).with_suffix(".vocab")
+    if vocabulary.is_file():
+        write_atomic(Path(cut.tokenizer_path).with_suffix(".vocab"), vocabulary.read_bytes())
+    Path(cut.datasets_dir).mkdir(parents=True, exist_ok=True)
+    whole = replace(config, eval_seq_len=1)  # a program of the user's cuts it as it likes
+    write_shard(Path(cut.datasets_dir) / "fineweb_val_000000.bin", load_validation(whole)[:val_tokens].numpy())
+    if cars := [path for path in side_cars(config) if path.exists()]:
+        sizes = np.concatenate([open_shard(path) for path in cars])[:val_tokens]
+        write_shard(Path(cut.datasets_dir) / "fineweb_val_bytes_000000.bin", sizes)
+    for shard in shards(config, "train")[:nproc]:
+        write_shard(Path(cut.datasets_dir) / shard.name, open_shard(shard)[:TRIAL_TOKENS])
+    return cut

@@ -16,8 +16,9 @@ from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.logs import read_run
 from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.files import sha256_file
+from pgolf.record.programs import PACKED, own_program
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import LOG, PROGRAM, Job, run_seed
+from pgolf.record.seeds import LOG, Job, run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
 
@@ -79,9 +80,9 @@ def reproduce(
     """
     entry = read_entry(folder)
     number, score, logged = _logged(entry, seed)
-    program = folder / PROGRAM
+    program = folder / PACKED
     if not program.is_file():
-        raise BadInput(f"{folder} has no {PROGRAM} to run")
+        raise BadInput(f"{folder} has no {PACKED} to run")
     if not data_dir.is_dir():
         raise BadInput(f"no data in {data_dir}: give --data-dir, the folder with datasets/ and tokenizers/")
     knobs = {k: v.value for k, v in logged.hyperparameters.items()}
@@ -90,7 +91,9 @@ def reproduce(
         _check_artifact(entry, number, artifact)
         environment["EVAL_ONLY"] = str(artifact.resolve())
     world = 1 if logged.world_size is None else logged.world_size.value
-    job = Job("reproduction of seed", out / ("scored" if artifact else "trained"), program, environment, nproc=world)
+    theirs = own_program(program.read_bytes(), entry.path.name, {})
+    where = out / ("scored" if artifact else "trained")
+    job = Job("reproduction of seed", where, theirs, folder, environment, nproc=world)
     finished = run_seed(job, number, threading.Event(), watch)
     final = read_run(finished.folder / LOG).final
     if final is None:

@@ -1,26 +1,35 @@
 """The record that a user asks for, checked before anything is started or written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pgolf import presets, tracks
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import check_seeds
+from pgolf.files import write_atomic
 from pgolf.knobs import RESERVED
+from pgolf.ledger import StandingRecord
+from pgolf.ledger.against import standing_of
+from pgolf.pack import pack
+from pgolf.program import Program
+from pgolf.program.find import open_program
+from pgolf.record.short import shortened
 from pgolf.tracks import Track
 from pgolf.trainer.config import Knob
 
 
 @dataclass(frozen=True)
 class Request:
-    """A record to make: the rules, the knobs, the seeds, named before the first run, and what it is to be called.
+    """A record to make: the rules, what runs, the seeds, named before the first run, and what it is to be called.
 
-    Presets are read once, here: whoever needs knobs later takes these, so that what is recorded is what ran.
+    Presets are read once, here: whoever needs knobs later takes these, so that what is recorded is what ran. With a
+    program of the user's the knobs are those of the track's preset, and only those of the dataset say anything of it.
     """
 
     track: Track
-    preset: str
+    preset: str  # with a program of the user's its name
     overrides: Mapping[str, str]  # knobs set on top of the preset, as text
     knobs: Mapping[str, Knob]  # those of the preset with the overrides on top
     baseline: Mapping[str, Knob] | None  # those that measure the standing record here; None: the track names no preset
@@ -30,6 +39,8 @@ class Request:
     github_id: str
     summary: str
     probe: bool = True  # whether the evaluation of the first finished seed is to be probed
+    theirs: Program | None = None  # the user's program; None: pgolf's trainer with these knobs
+    against: StandingRecord | None = None  # the record to beat; None: the track's
 
 
 def check_request(
@@ -43,8 +54,16 @@ def check_request(
     github_id: str = "",
     summary: str = "",
     probe: bool = True,
+    program: str | None = None,
+    env: Mapping[str, str] | None = None,
+    packed: bool = False,
+    evaluator: str | None = None,
+    against: str | None = None,
 ) -> Request:
-    """The record that is asked for; what is None comes from the track, the name from the preset.
+    """The record that is asked for; what is None comes from the track, the name from the preset or the program.
+
+    With a `program`, the path of a user's, `overrides` are of variables that it reads and `env` of any others; `packed`
+    packs its script first.
 
     Raises
     ------
@@ -52,9 +71,12 @@ def check_request(
         repeated seeds, or fewer than the track asks for.
     """
     rules = tracks.load(track)
-    preset = preset or rules.preset
-    settings = {name: str(value) for name, value in (overrides or {}).items()}
-    knobs = presets.load(preset, settings)
+    settings = {name: as_text(value) for name, value in (overrides or {}).items()}
+    theirs = read_program(program, preset, settings, env or {}, packed, evaluator)
+    knobs = presets.load(preset or rules.preset, {} if theirs else settings)
+    if theirs and theirs.vocab_size:
+        knobs["vocab_size"] = presets.parse("vocab_size", str(theirs.vocab_size), where=theirs.name)
+    preset = theirs.name if theirs else preset or rules.preset
     if reserved := sorted(RESERVED & knobs.keys()):
         raise BadInput(f"{', '.join(reserved)}: a record sets this itself for each seed; leave it out of the preset")
     named = check_seeds(rules.seeds if seeds is None else seeds)
@@ -75,7 +97,70 @@ def check_request(
         github_id=github_id,
         summary=summary,
         probe=probe,
+        theirs=theirs and with_vocabulary(theirs, int(knobs["vocab_size"])),
+        against=standing_of(against, rules) if against else None,
     )
+
+
+def as_text(value: Knob) -> str:
+    """A value as an environment variable has it: 1 or 0 for true or false."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def read_program(
+    path: str | None,
+    preset: str | None,
+    settings: Mapping[str, str],
+    env: Mapping[str, str],
+    packed: bool,
+    evaluator: str | None,
+) -> Program | None:
+    """The user's program, checked; None without a path.
+
+    Raises
+    ------
+    BadInput : an option that goes only with a program, or not with one; a program that cannot be read, packed, or made
+        short for a trial.
+    """
+    if path is None:
+        given = {"--env": env, "--pack": packed, "--evaluator": evaluator}
+        if lonely := [option for option, value in given.items() if value]:
+            raise BadInput(f"{lonely[0]} is for a program of your own; name it with --program")
+        return None
+    if preset:
+        raise BadInput("a preset is of pgolf's own trainer; with --program, --set names the program's variables")
+    program = open_program(Path(path), settings, env, evaluator)
+    shortened(program)  # refuses one that cannot be tried
+    return with_packed_script(program) if packed else program
+
+
+def with_packed_script(program: Program) -> Program:
+    """The program with its script, and the modules of its own that it imports, packed into one file.
+
+    Raises
+    ------
+    BadInput : a line that cannot be packed.
+    """
+    modules = [name for name in program.code if name.endswith(".py") and "/" not in name and name != program.script]
+    with TemporaryDirectory() as folder:
+        for name in (program.script, *modules):
+            write_atomic(Path(folder) / name, program.files[name])
+        extra = [Path(folder) / name for name in modules]
+        code = pack(source=Path(folder) / program.script, extra=extra).code
+    files = {name: content for name, content in program.files.items() if name not in modules}
+    return replace(
+        program,
+        files=files | {program.script: code},
+        code=tuple(name for name in program.code if name not in modules),
+    )
+
+
+def with_vocabulary(program: Program, vocab_size: int) -> Program:
+    """The program, told its vocabulary's size where it reads VOCAB_SIZE and has no default for it."""
+    variable = (program.variables or {}).get("VOCAB_SIZE")
+    if variable is None or variable.default is not None or "VOCAB_SIZE" in program.environment:
+        return program
+    return replace(program, environment={**program.environment, "VOCAB_SIZE": str(vocab_size)})
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -95,12 +180,17 @@ def parse_seed(text: str) -> int:
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
     """['TTT_EPOCHS=5', …] by knob name in lower case; BadInput for one without '=' or given twice."""
-    overrides: dict[str, str] = {}
+    return {name.lower(): value for name, value in parse_variables(settings, word="KNOB").items()}
+
+
+def parse_variables(settings: Sequence[str], option: str = "--set", word: str = "NAME") -> dict[str, str]:
+    """['TTT_EPOCHS=5', …] by name; BadInput for one without '=' or given twice, in whatever case."""
+    variables: dict[str, str] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
-        if not equals:
-            raise BadInput(f"--set {setting}: write KNOB=VALUE, such as --set TTT_EPOCHS=5")
-        if name.lower() in overrides:
-            raise BadInput(f"--set {name} is given twice")
-        overrides[name.lower()] = value
-    return overrides
+        if not equals or not name:
+            raise BadInput(f"{option} {setting}: write {word}=VALUE, such as {option} TTT_EPOCHS=5")
+        if name.lower() in map(str.lower, variables):
+            raise BadInput(f"{option} {name} is given twice")
+        variables[name] = value
+    return variables

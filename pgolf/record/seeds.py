@@ -8,6 +8,7 @@ machine) is started anew; one that failed by itself stays failed.
 
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -19,15 +20,21 @@ from pathlib import Path
 from typing import Literal
 
 from pgolf.errors import RunFailed
+from pgolf.evidence.lines import printable, without_prefix
 from pgolf.evidence.plan import Attempt
-from pgolf.pods import PYTHON, Gone, Place, Pod, Status
+from pgolf.files import sha256_file
+from pgolf.pods import Gone, Place, Pod, Status
 from pgolf.pods.local import LocalPod, ThisMachine
+from pgolf.program import Program
 from pgolf.record.early_stop import Decision, read_decision, write_decision
 from pgolf.record.progress import Progress
+from pgolf.record.results import LOG_MOST, RESULT, read_result, refuse, settle
 
 log = logging.getLogger(__name__)
-PROGRAM, LOG, EVENTS, ARTIFACT = "train_gpt.py", "train.log", "events.jsonl", "final_model.int6.ptz"
+LOG, EVENTS = "train.log", "events.jsonl"
 POLL_S = 0.5
+LAST_BYTES = 1 << 16  # of a log, that its last words are looked for in
+LAUNCHERS = re.compile(r"torch\.distributed\.\S*(?:ChildFailedError|SignalException)")
 
 
 class TakenDown(RunFailed):
@@ -46,25 +53,21 @@ class Stopped(RunFailed):
 class Job:
     """The program and settings that every seed of one kind runs.
 
-    `name` is what one of them is called before its number; `folder` holds a folder a seed; `program` is the packed
-    trainer; `environment` is handed to it besides its seed; `nproc` ranks; `retry_failed` is for trial runs, which
-    are no attempts at a record; `given` are files put beside the program, by the name that they get there.
+    `name` is what one of them is called before its number; `folder` holds a folder a seed; `program` is what runs, and
+    `source` the folder that its files lie in; `environment` is handed to it besides its seed; `nproc` ranks;
+    `retry_failed` is for trial runs, which are no attempts at a record; `given` are files put beside the program, by
+    the name that they get there; `most_seconds` is when a run that has not ended by itself is ended (None: never).
     """
 
     name: str
     folder: Path
-    program: Path
+    program: Program
+    source: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     nproc: int = 1
     retry_failed: bool = False
     given: Mapping[str, Path] = field(default_factory=dict)
-
-    def command(self) -> list[str]:
-        """How a pod starts the program: plainly, or by torchrun where it takes several ranks."""
-        if self.nproc == 1:
-            return [PYTHON, PROGRAM]
-        torchrun = [PYTHON, "-m", "torch.distributed.run", "--standalone"]
-        return [*torchrun, f"--nproc_per_node={self.nproc}", PROGRAM]
+    most_seconds: float | None = None
 
 
 def share_cores(runs: int, nproc: int, parallel: int | None = None) -> tuple[int, int]:
@@ -114,9 +117,11 @@ def run_seed(
     pod = _attempt(job, seed, place or ThisMachine())
     try:
         _start(pod, job, seed, stop)
-        _follow(pod, label, stop, watch, judge)
+        _follow(pod, job, label, stop, watch, judge)
         files = pod.fetch() if pod.status().state == "ended" else {}
         _check_ending(pod, label, stop)
+        if not job.program.ours:
+            files = {**files, **_check_result(pod, job, seed, label)}
         return Finished(pod.folder, files)
     except Gone as e:
         _check_decision(pod, label)
@@ -131,7 +136,11 @@ def _attempt(job: Job, seed: int, place: Place) -> Pod:
     if folders:
         pod = place.open(folders[-1])
         status = pod.status()
-        if read_decision(pod.folder) or not (status.infrastructure or (job.retry_failed and status.exit_code)):
+        result = read_result(pod.folder)
+        failed = status.exit_code or (result and result.refused)
+        if not job.retry_failed and (read_decision(pod.folder) or (result and result.refused)):
+            return pod
+        if not (status.infrastructure or (job.retry_failed and failed)):
             return pod
         with suppress(Gone):
             if status.state == "ended":
@@ -147,35 +156,67 @@ def _start(pod: Pod, job: Job, seed: int, stop: threading.Event) -> None:
     if state == "fresh":
         if stop.is_set():
             raise Stopped(f"{job.name} {seed}: not started, the record is being stopped")
-        for name, source in {PROGRAM: job.program, **job.given}.items():
+        for name, source in {**{name: job.source / name for name in job.program.files}, **job.given}.items():
             pod.put(source, name)
-        pod.start(job.command(), {**job.environment, "SEED": str(seed), "RUN_ID": f"seed{seed}"})
+        run = {job.program.seed: str(seed), "RUN_ID": f"seed{seed}"}
+        pod.start(job.program.start(job.nproc), {**job.environment, **run})
     how = {"fresh": "started", "running": "still running since before, taken up"}.get(state, "ended before")
     log.info("%s %s: %s (%s)", job.name, seed, how, pod.folder.name)
 
 
 def _follow(
     pod: Pod,
+    job: Job,
     label: str,
     stop: threading.Event,
     watch: Callable[[Progress], None],
     judge: Callable[[Progress], Decision | None],
 ) -> None:
-    """Watch a pod until its command has ended; `stop` ends it, and so does what `judge` decides."""
+    """Watch a pod until its command has ended; `stop` ends it, and so does what `judge` decides, and a program that
+    prints or works without end."""
     progress, offset, log_offset = Progress(), 0, 0
-    decision = read_decision(pod.folder)
+    decision, refused = read_decision(pod.folder), False
     while True:
         status = pod.status()  # asked before reading, so that nothing of its last words is missed
         text, offset = pod.output(offset, EVENTS)
         progress.feed(text)
-        _, log_offset = pod.output(log_offset, LOG)  # a pod elsewhere is mirrored as it is read
+        printed, log_offset = pod.output(log_offset, LOG)  # a pod elsewhere is mirrored as it is read
         progress.elapsed = (status.ended or time.time()) - (status.started or time.time())
+        if not job.program.ours:
+            progress.feed_log(printed)
         watch(progress)
         if status.state != "running":
+            if text or printed:
+                continue  # there may be more: a pod gives it in parts
             return
+        refused = refused or _refuse_endless(pod, job, progress.elapsed)
         decision = decision or _decide(pod, label, judge(progress))
-        if decision or stop.wait(POLL_S):
+        if decision or refused or stop.wait(POLL_S):
             pod.kill()
+
+
+def _refuse_endless(pod: Pod, job: Job, elapsed: float) -> bool:
+    """Refuse a run that prints or works without end, written down before it is ended; whether it was."""
+    log_file, most = pod.folder / LOG, job.most_seconds
+    reason = None
+    if log_file.exists() and log_file.stat().st_size > LOG_MOST:
+        reason = f"its log has more than {LOG_MOST:,} bytes"
+    elif most is not None and elapsed > most:
+        reason = (
+            f"it has not ended {most:,.0f} s after its start, the track's limits and all that is granted beside them"
+        )
+    if reason and not job.program.ours:
+        refuse(pod.folder, reason)
+        return True
+    return False
+
+
+def _check_result(pod: Pod, job: Job, seed: int, label: str) -> dict[str, str]:
+    """RunFailed unless a program that has ended well has left a result; the hash of the file that says so, by name."""
+    result = settle(pod.folder, job.program, seed)
+    if result.refused:
+        raise RunFailed(f"{label}, {pod.folder.name}: no result: {result.refused} (log: {pod.folder / result.log})")
+    return {RESULT: sha256_file(pod.folder / RESULT)}
 
 
 def _decide(pod: Pod, label: str, decision: Decision | None) -> Decision | None:
@@ -197,6 +238,9 @@ def _check_ending(pod: Pod, label: str, stop: threading.Event) -> None:
         return
     _check_decision(pod, label)
     where = f"{label}, {pod.folder.name}"
+    result = read_result(pod.folder)
+    if result and result.refused:
+        raise RunFailed(f"{where}: no result: {result.refused} (log: {pod.folder / LOG})")
     if status.infrastructure:
         raise (Stopped if stop.is_set() else TakenDown)(f"{where}: {describe(status)}")
     raise RunFailed(f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / LOG})")
@@ -219,11 +263,28 @@ def describe(status: Status) -> str:
 
 
 def last_words(pod: Pod) -> str:
-    """The last line that a pod's command printed: the trainer's reason, where it failed."""
-    text, _ = pod.output(0, LOG)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    return (errors or lines or ["it printed nothing"])[-1][:300]
+    """The last line that a pod's command printed: the trainer's reason, where it failed.
+
+    A line that begins with 'error', or else the end of Python's last traceback, is preferred to what a launcher says of
+    it afterwards.
+    """
+    path = pod.folder / LOG
+    text, _ = pod.output(max(0, path.stat().st_size - LAST_BYTES) if path.exists() else 0, LOG)
+    lines = [line for line in map(without_prefix, text.splitlines()) if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error")] or [*ends_of_tracebacks(lines)]
+    return printable((errors or lines or ["it printed nothing"])[-1], 300)
+
+
+def ends_of_tracebacks(lines: Sequence[str]) -> Iterator[str]:
+    """The last line of each of Python's tracebacks, which names the exception; a launcher's own are left out."""
+    inside = False
+    for line in lines:
+        if line.startswith("Traceback (most recent call last)"):
+            inside = True
+        elif inside and not line.startswith((" ", "\t")):
+            inside = False
+            if not LAUNCHERS.match(line):
+                yield line
 
 
 def attempt_folders(folder: Path) -> list[Path]:
@@ -242,9 +303,10 @@ def _attempts_at(record: Path, seed: int) -> Iterator[Attempt]:
         status = pod.status()
         if status.state in ("fresh", "running"):
             continue
-        decision = read_decision(folder)
-        outcome = _outcome(status, decision)
-        why = decision.reason if decision else f"{describe(status)}: {last_words(pod)}"
+        decision, result = read_decision(folder), read_result(folder)
+        refused = result.refused if result else None
+        outcome = "failed" if refused else _outcome(status, decision)
+        why = refused or (decision.reason if decision else f"{describe(status)}: {last_words(pod)}")
         yield Attempt(
             seed=seed,
             number=number,
@@ -261,7 +323,9 @@ def has_ended(job: Job, seed: int) -> bool:
     """Whether a seed's last attempt has come to its end here, and nothing is left to be done for it."""
     folders = attempt_folders(job.folder / str(seed))
     status = LocalPod(folders[-1]).status() if folders else Status("fresh")
-    return status.state == "ended" and (not status.infrastructure or read_decision(folders[-1]) is not None)
+    if status.state != "ended":
+        return False
+    return not status.infrastructure or read_decision(folders[-1]) is not None or read_result(folders[-1]) is not None
 
 
 def _outcome(

@@ -21,8 +21,10 @@ from pgolf.files import write_json
 from pgolf.ledger import ScoredSha256, seed_score
 from pgolf.pace import projected_end
 from pgolf.pods import Place
+from pgolf.program import Program
+from pgolf.record.programs import ARTIFACT
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import ARTIFACT, LOG, Job, Stopped, TakenDown, run_seed
+from pgolf.record.seeds import LOG, Job, Stopped, TakenDown, run_seed
 from pgolf.stages import OF_THE_ARTIFACT
 from pgolf.sweep.candidates import Candidate, Needs
 
@@ -58,14 +60,15 @@ class Trial:
 
 @dataclass
 class Bench:
-    """Where candidates are tried: a folder, the program and environment that all share, a place for pods.
+    """Where candidates are tried: a folder, which holds the program's files, too; the program and environment that all
+    share; a place for pods.
 
     `given`: a finished artifact or checkpoint instead of a training here. `eval_limit`: seconds of evaluation over
     which a candidate is stopped; None for no limit.
     """
 
     folder: Path
-    program: Path
+    program: Program
     environment: Mapping[str, str]
     nproc: int
     eval_limit: float | None = None
@@ -123,7 +126,9 @@ class Bench:
     def _job(self, candidate: Candidate, seed: int) -> Job:
         """The job of a pod: the whole run, or the part from the base's checkpoint or artifact on."""
         environment = {**self.environment, **{name.upper(): text for name, text in candidate.settings}}
-        job = Job(candidate.label, self.folder / "trials" / candidate.key, self.program, environment, self.nproc)
+        job = Job(
+            candidate.label, self.folder / "trials" / candidate.key, self.program, self.folder, environment, self.nproc
+        )
         needs = candidate.needs
         if not candidate.settings and not self.given:
             # a checkpoint of the end is what candidates of quantisation start from
@@ -151,7 +156,7 @@ class Bench:
         score = seed_score(run)
         size = score.artifact_bytes
         if size is None and "artifact" in self.given:
-            size = self.given["artifact"].stat().st_size + self.program.stat().st_size
+            size = self.given["artifact"].stat().st_size + self.program.code_bytes
         elif size is None and (base := self.known(Candidate(), seed)):
             size = base.artifact_bytes  # it was only evaluated
         return self._trial(

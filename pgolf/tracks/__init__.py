@@ -14,12 +14,22 @@ MOST_SHARED = 0.01
 
 @dataclass(frozen=True)
 class Limits:
-    """Hard limits (bytes, seconds) and the grace inside which crossing one is a warning, not a failure."""
+    """Hard limits (bytes, seconds) and the grace inside which crossing one is a warning, not a failure.
+
+    A program of a user's has `overhead_seconds` more for what is not limited: starting, compiling, quantising. If it
+    has not ended by then, it is ended.
+    """
 
     artifact_bytes: int
     train_seconds: float
     eval_seconds: float
     grace_seconds: float
+    overhead_seconds: float = 900.0
+
+    @property
+    def most_seconds(self) -> float:
+        """The time after which a program that has not ended by itself is ended."""
+        return self.train_seconds + self.eval_seconds + self.overhead_seconds
 
 
 @dataclass(frozen=True)

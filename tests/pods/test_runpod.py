@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import jobs
 import pytest
 from fakes.account import MISSING, OPENAPI, FakeRunpod
 from fakes.programs import TOO_BIG
@@ -83,9 +84,7 @@ def open_place(account: FakeRunpod, tmp_path: Path, runs: int = 1, budget: Budge
 
 
 def job(tmp_path: Path, program: str = "print('→ done')") -> Job:
-    path = tmp_path / "program.py"
-    path.write_text(program)
-    return Job("seed", (tmp_path / "record/seeds").resolve(), path)
+    return jobs.job((tmp_path / "record/seeds").resolve(), program)
 
 
 def run(tmp_path: Path, place: RemotePlace, seed: int = 42, program: str = "print('→ done')"):
@@ -201,8 +200,8 @@ def test_seed_that_misses_a_limit_is_ended_with_its_pod_also_by_the_next_process
     )
     this = job(tmp_path, TOO_BIG)
     pod = place.open(this.folder / "42/attempt-1")
-    pod.put(this.program, "train_gpt.py")
-    pod.start(this.command(), {})
+    pod.put(this.source / "train_gpt.py", "train_gpt.py")
+    pod.start(this.program.start(this.nproc), {})
     decision, progress, offset = None, Progress(), 0
     while decision is None:
         text, offset = pod.output(offset, "events.jsonl")
@@ -259,8 +258,8 @@ def test_pod_whose_orchestrator_died_waits_for_its_seed_to_be_fetched_and_ends_i
     place = open_place(account, tmp_path, lease_s=3, fetch_grace_s=8, heartbeat_s=1.0)
     this = job(tmp_path)
     pod = place.open(this.folder / "42/attempt-1")
-    pod.put(this.program, "train_gpt.py")
-    pod.start(this.command(), {})
+    pod.put(this.source / "train_gpt.py", "train_gpt.py")
+    pod.start(this.program.start(this.nproc), {})
     (slot,) = place.held.values()
     assert isinstance(slot, Rental)
     time.sleep(5)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import jobs
 import psutil
 import pytest
 from fakes.network import Wire
@@ -83,9 +84,7 @@ def place(tmp_path: Path, ssh: Ssh, data: Data | None = None, runs: int = 1) -> 
 
 
 def job(tmp_path: Path, program: str, **options) -> Job:
-    path = tmp_path / "program.py"
-    path.write_text(program)
-    return Job("seed", (tmp_path / "record/seeds").resolve(), path, **options)
+    return jobs.job((tmp_path / "record/seeds").resolve(), program, **options)
 
 
 def test_seed_runs_there_and_its_files_come_home(tmp_path: Path, sshd: Sshd, key: Path) -> None:
@@ -228,8 +227,8 @@ def test_running_seed_is_taken_up_by_the_next_process(tmp_path: Path, sshd: Sshd
     )
     here = place(tmp_path, settings(sshd, key))
     pod = here.open(this.folder / "42/attempt-1")
-    pod.put(this.program, "train_gpt.py")
-    pod.start(this.command(), {"SEED": "42"})
+    pod.put(this.source / "train_gpt.py", "train_gpt.py")
+    pod.start(this.program.start(this.nproc), {"SEED": "42"})
     assert isinstance(pod, RemotePod)
     (sshd.home / "work" / pod.remote / "go").touch()  # and the process that started it is no more
     done = run_seed(this, 42, threading.Event(), place=place(tmp_path, settings(sshd, key)))
@@ -350,10 +349,8 @@ def test_settings_without_a_file_rent_what_the_contest_asks_for(tmp_path: Path, 
 @pytest.mark.training
 def test_two_gloo_ranks_train_there(tmp_path: Path, sshd: Sshd, key: Path, tiny_data: Dataset) -> None:
     knobs = presets.load(str(TINY / "tiny.toml"), {"iterations": "4", "grad_accum_steps": "1"})
-    program = tmp_path / "packed.py"
-    program.write_bytes(pack(knobs).code)
     environment = {"DATA_DIR": str(tiny_data.data_dir), "OMP_NUM_THREADS": "1", **as_env({"ttt_enabled": False})}
-    this = Job("seed", (tmp_path / "record/seeds").resolve(), program, environment, nproc=2)
+    this = jobs.job((tmp_path / "record/seeds").resolve(), pack(knobs).code, environment, nproc=2)
     here = place(tmp_path, settings(sshd, key), Data(tiny_data.data_dir, tiny_data.files))
     done = run_seed(this, 42, threading.Event(), place=here)
     events = [json.loads(line) for line in (done.folder / "events.jsonl").read_text().splitlines()]

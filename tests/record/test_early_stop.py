@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
+import jobs
 import pytest
 from fakes.programs import TOO_BIG
 
@@ -132,9 +133,7 @@ def test_policy_is_data_of_the_track(tmp_path: Path) -> None:
 
 
 def job(tmp_path: Path, program: str) -> Job:
-    path = tmp_path / "program.py"
-    path.write_text(program)
-    return Job("seed", (tmp_path / "record/seeds").resolve(), path)
+    return jobs.job((tmp_path / "record/seeds").resolve(), program)
 
 
 def test_seed_is_ended_and_never_replaced(tmp_path: Path) -> None:
@@ -153,7 +152,7 @@ def test_seed_is_ended_and_never_replaced(tmp_path: Path) -> None:
 def test_decision_outlives_an_orchestrator_that_was_killed_before_it_ended_the_run(tmp_path: Path) -> None:
     this = job(tmp_path, TOO_BIG)
     pod = LocalPod(this.folder / "42/attempt-1")
-    pod.put(this.program, "train_gpt.py")
+    pod.put(this.source / "train_gpt.py", "train_gpt.py")
     pod.start([sys.executable, "train_gpt.py"], {})
     pod_json = (pod.folder / "pod.json").read_text()
     decision = None
@@ -183,9 +182,8 @@ def test_run_that_came_to_its_end_all_the_same_counts_as_finished(tmp_path: Path
 
 @pytest.mark.training
 def test_real_trainer_is_ended_when_its_artifact_is_too_big(tmp_path: Path, tiny_data) -> None:
-    program = tmp_path / "packed.py"
-    program.write_bytes(pack(presets.load(str(TINY / "tiny.toml"), {"iterations": "2", "ttt_epochs": "200"})).code)
-    this = Job("seed", (tmp_path / "seeds").resolve(), program, {"DATA_DIR": str(tiny_data.data_dir)})
+    code = pack(presets.load(str(TINY / "tiny.toml"), {"iterations": "2", "ttt_epochs": "200"})).code
+    this = jobs.job((tmp_path / "seeds").resolve(), code, {"DATA_DIR": str(tiny_data.data_dir)})
     limits = Limits(artifact_bytes=10_000, train_seconds=600.0, eval_seconds=600.0, grace_seconds=1.0)
     with pytest.raises(EndedEarly, match="over the limit of 10,000"):
         run_seed(this, 42, threading.Event(), judge=Judge(("limits",), limits, RULES.early_stop))

@@ -12,9 +12,10 @@ from pgolf import cli
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import write_atomic
-from pgolf.flows.record import pack_trainer
+from pgolf.flows.tasks import pack_trainer
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.preflight import check_disk, check_size
+from pgolf.record.programs import own_program
 from pgolf.record.request import check_request
 
 TRACK = str(TINY / "tiny_track.toml")
@@ -58,7 +59,8 @@ def test_missing_dataset_is_exit_2_and_no_record(tiny_data: Dataset, tmp_path: P
 
 
 def described(data: Dataset, runs_dir: Path, record_id: str | None = None, **overrides: str) -> Record:
-    return describe_record(runs_dir, check_request(TRACK, overrides=overrides), data, b"program", record_id)
+    request = check_request(TRACK, overrides=overrides)
+    return describe_record(runs_dir, request, data, own_program(b"program", "tiny", {}), record_id)
 
 
 def test_record_is_named_after_its_inputs(tiny_data: Dataset, tmp_path: Path) -> None:
@@ -116,7 +118,8 @@ def test_presets_are_read_once_and_an_edit_afterwards_changes_nothing(tiny_data:
     def recorded() -> tuple[object, ...]:
         program, baseline = pack_trainer.fn(request.knobs), pack_trainer.fn(request.baseline)
         check_disk(request, tmp_path)
-        return program, baseline, check_size(request, 15_000), describe_record(tmp_path, request, tiny_data, program)
+        described = describe_record(tmp_path, request, tiny_data, own_program(program, "tiny", request.knobs))
+        return program, baseline, check_size(request, 15_000), described
 
     before = recorded()
     (tmp_path / "tiny.toml").write_text("[knobs]\nnum_layers = 3\n")

@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import jobs
 import pytest
 
 from pgolf.errors import RunFailed
@@ -23,9 +24,7 @@ SLEEPS = "import time; open('up', 'w'); time.sleep(300)"
 
 
 def job(tmp_path: Path, program: str, **options) -> Job:
-    path = tmp_path / "program.py"
-    path.write_text(program)
-    return Job("seed", tmp_path / "seeds", path, **options)
+    return jobs.job(tmp_path / "seeds", program, **options)
 
 
 def wait_for(path: Path) -> None:
@@ -90,8 +89,8 @@ def test_running_seed_is_taken_up_not_doubled(tmp_path: Path) -> None:
     this = job(tmp_path, waits)
     folder = tmp_path / "seeds" / "42" / "attempt-1"
     other = LocalPod(folder)
-    other.put(this.program, "train_gpt.py")
-    other.start(this.command(), {"SEED": "42"})
+    other.put(this.source / "train_gpt.py", "train_gpt.py")
+    other.start(this.program.start(this.nproc), {"SEED": "42"})
     pod_before = json.loads((folder / "pod.json").read_text())
     (folder / "go").touch()
     assert run_seed(this, 42, threading.Event()).folder == folder
@@ -107,7 +106,13 @@ def test_trial_that_failed_may_be_tried_again(tmp_path: Path) -> None:
 
 def test_several_ranks_are_started_by_torchrun(tmp_path: Path) -> None:
     this = job(tmp_path, FINISHES, nproc=8)
-    assert this.command()[1:] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=8", "train_gpt.py"]
+    assert this.program.start(this.nproc)[1:] == [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=8",
+        "train_gpt.py",
+    ]
 
 
 def test_time_left_comes_from_a_finished_run() -> None:

@@ -10,6 +10,7 @@ from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifa
 from pgolf.errors import RunFailed
 from pgolf.pack import pack
 from pgolf.presets import load
+from pgolf.record.programs import own_program, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.seeds import Job, Stopped, run_seed
 from pgolf.sweep.candidates import Candidate
@@ -26,8 +27,8 @@ def knobs(**settings):
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory, tiny_data):
     folder = tmp_path_factory.mktemp("sweep")
-    program = folder / "train_gpt.py"
-    program.write_bytes(pack(load(str(TINY / "tiny.toml"))).code)
+    program = own_program(pack(load(str(TINY / "tiny.toml"))).code, "tiny", {})
+    write_files(program, folder)
     environment = {"DATA_DIR": str(tiny_data.data_dir), "OMP_NUM_THREADS": "1"}
     bench = Bench(folder, program, environment, nproc=1, eval_limit=20.0)
     bench.run(Candidate(), SEED)
@@ -37,7 +38,7 @@ def bench(tmp_path_factory, tiny_data):
 def whole_run(bench, candidate):
     """(val_bpb, bytes) of the same knobs in a run of its own, from nothing."""
     environment = {**bench.environment, **{k.upper(): v for k, v in candidate.settings}}
-    job = Job("whole", bench.folder / "whole" / candidate.key, bench.program, environment)
+    job = Job("whole", bench.folder / "whole" / candidate.key, bench.program, bench.folder, environment)
     folder = run_seed(job, SEED, threading.Event()).folder
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     size = next(e["total_bytes"] for e in events if e["event"] == "artifact")
@@ -83,6 +84,7 @@ def test_a_candidate_that_fails_is_kept_with_its_reason(bench):
 
 
 def test_a_base_that_fails_is_no_result(bench, tmp_path):
+    write_files(bench.program, tmp_path)
     other = Bench(tmp_path, bench.program, {**bench.environment, "DATA_DIR": "/nowhere"}, nproc=1)
     with pytest.raises(RunFailed, match="/nowhere"):
         other.run(Candidate(), SEED)

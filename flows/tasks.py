@@ -1,0 +1,150 @@
+"""The steps of a record as Prefect's tasks.
+
+The result of a finished step is persisted as JSON in the record's own folder, keyed by the hashes of its inputs: a
+second run, or one after a kill, repeats nothing.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.client.schemas.objects import State
+from prefect.tasks import Task
+
+from pgolf.data.dataset import Dataset, check_case, open_dataset
+from pgolf.data.pydocs import build
+from pgolf.errors import RunFailed
+from pgolf.evidence.manifest import list_files
+from pgolf.files import hash_folder, sha256_file
+from pgolf.flows.pods import pods_of
+from pgolf.flows.show import show, tell_seed
+from pgolf.notify import notify
+from pgolf.pack.kept import packed
+from pgolf.pods import Place
+from pgolf.pods.places import Wanted, check_wanted
+from pgolf.pods.ssh import Data
+from pgolf.presets import config_of
+from pgolf.record.board import Board
+from pgolf.record.early_stop import Judge
+from pgolf.record.folder import Record
+from pgolf.record.preflight import findings_of, trial_of, untried, wants_gpu
+from pgolf.record.probing import run_probes
+from pgolf.record.programs import ARTIFACT, PACKED
+from pgolf.record.request import Request
+from pgolf.record.seeds import EndedEarly, Job, TakenDown, run_seed
+from pgolf.report.inputs import RecordInputs
+from pgolf.report.submission import judge, write
+from pgolf.report.verdict import Verdict
+from pgolf.trainer.config import Knob
+
+log = logging.getLogger("pgolf.record")
+
+
+@task(name="prepare data", task_run_name="prepare {request.track.corpus}")
+def prepare_data(request: Request, data_dir: Path) -> Dataset:
+    """Make or find the track's text as shards, and check it whole."""
+    cfg = config_of(request.knobs)
+    if request.track.corpus != "pydocs":
+        dataset = open_dataset(data_dir, cfg.vocab_size)
+        return dataset if request.theirs else check_case(dataset, cfg.caseops_enabled)
+
+    def tell(what: str, done: int, total: int) -> None:
+        if done == 0:
+            log.info("data: %s", what)
+
+    dataset = check_case(build(data_dir, tell, vocab_size=cfg.vocab_size), cfg.caseops_enabled)
+    log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
+    return dataset
+
+
+@task(name="pack trainer", task_run_name="pack trainer")
+def pack_trainer(knobs: Mapping[str, Knob]) -> bytes:
+    """Pack the trainer into one file whose defaults are these knobs."""
+    return packed(knobs)
+
+
+@task(name="preflight", task_run_name="preflight")
+def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> list[str]:
+    """Project the size, and run the program end to end on little text; return what was found, a sentence each.
+
+    If seeds will run elsewhere, the trial is here on two ranks, if the program can run here; with `rehearse`, on the
+    small pod of the settings.
+    """
+    track, folder = record.request.track, record.folder / "preflight"
+    elsewhere = wanted if wanted.rehearse else check_wanted()
+    ranks = min(2, track.nproc) if wanted.remote else track.nproc
+    if wanted.rehearse:
+        ranks = wanted.settings.runpod.rehearse.gpu_count or 1
+    elif why := untried(record, wanted):
+        return [why]
+    trial, seed = trial_of(record, environment, ranks), record.request.seeds[0]
+    data = Data(folder / "data", hash_folder(folder / "data"), record.program.requires.packages)
+    stop = threading.Event()
+    with pods_of(record, elsewhere, data, stop, ranks, runs=1, rehearsal=True) as opened:
+        try:
+            finished = run_seed(trial, seed, stop, place=opened.place)
+        except RunFailed as e:
+            if why := wants_gpu(record, wanted, str(e)):
+                return [why]
+            raise
+    return findings_of(record, finished.folder)
+
+
+def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Whether a failed seed may be started again."""
+    return isinstance(state.data, TakenDown)
+
+
+@task(name="train seed", task_run_name="{job.name} {seed}", retries=2, retry_condition_fn=was_taken_down)
+def train_seed(
+    record: Record, job: Job, seed: int, board: Board, stop: threading.Event, place: Place, judge: Judge
+) -> str:
+    """Run one seed to its end on a pod; return the folder of the attempt, relative to the record's."""
+    try:
+        finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"), place, judge)
+    except EndedEarly as e:
+        notify(f"{record.id}: {e}")
+        raise
+    list_files(record.folder, finished.folder, finished.files)
+    if job.name == "seed":
+        tell_seed(record, finished.folder)
+    return finished.folder.relative_to(record.folder).as_posix()
+
+
+@task(name="probe evaluation", task_run_name="probe evaluation of seed {seed}")
+def probe_evaluation(record: Record, seed: int, folder: Path) -> str:
+    """Probe whether a finished artifact's evaluation is legal; return the file of results, relative to the record's."""
+    program, data = record.folder / PACKED, record.dataset.data_dir
+    path = run_probes(record.folder, seed, folder / ARTIFACT, program, data, record.request.knobs)
+    list_files(record.folder, record.folder, {path.name: sha256_file(path)})
+    return path.relative_to(record.folder).as_posix()
+
+
+@task(name="verdict", task_run_name="verdict")
+def reach_verdict(inputs: RecordInputs) -> Verdict:
+    """Audit the logs as a reviewer would, and test the result against the standing record."""
+    return judge(inputs)
+
+
+@task(name="write submission", task_run_name="write submission")
+def write_submission(record: Record, inputs: RecordInputs, verdict: Verdict) -> str:
+    """Write the submission, or the report; return its folder, relative to the record's."""
+    path = write(inputs, verdict, record.folder)
+    list_files(record.folder, path, hash_folder(path))
+    return path.relative_to(record.folder).as_posix()
+
+
+def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) -> Any:
+    """`work`, its result kept as JSON in the record's folder under a hash of the record's inputs and `depends`."""
+    key = hashlib.sha256(json.dumps([dict(record.inputs), *depends], sort_keys=True).encode()).hexdigest()[:16]
+    return work.with_options(
+        persist_result=True,
+        result_storage=record.folder / "results",
+        result_serializer="json",
+        cache_key_fn=lambda context, parameters: f"{name}-{key}",
+    )

@@ -1,0 +1,56 @@
+"""How a program of a user's is made short for its trial: by the variables that it reads."""
+
+from pgolf.errors import BadInput
+from pgolf.program import Program
+
+STEPS = ("ITERATIONS", "NUM_ITERATIONS", "MAX_ITERATIONS", "MAX_ITERS", "MAX_STEPS", "NUM_STEPS", "TRAIN_STEPS")
+CLOCKS = ("MAX_WALLCLOCK_SECONDS", "MAX_TRAIN_SECONDS", "TRAIN_SECONDS", "TIME_LIMIT_SECONDS")
+FEW = {  # at most so much of these, whatever their defaults
+    "WARMUP_STEPS": 1,
+    "TRAIN_LOG_EVERY": 1,
+    "VAL_LOSS_EVERY": 0,
+    "GPTQ_CALIBRATION_BATCHES": 2,
+    "TTT_EPOCHS": 1,
+}
+TRIAL_STEPS, TRIAL_SECONDS, MICRO_BATCHES = 4, 10, 8
+SEQUENCE, TOKENS = 2048, 16384  # where the program does not say how long its sequences are; least text to score
+
+
+def shortened(program: Program) -> dict[str, str]:
+    """The variables that make a trial of the program take seconds.
+
+    Raises
+    ------
+    BadInput : it reads none that is known to.
+    """
+    if program.trial is not None:
+        return dict(program.trial)
+    read = program.variables or {}
+    steps = {name: str(TRIAL_STEPS) for name in STEPS if name in read}
+    clocks = {name: str(TRIAL_SECONDS) for name in CLOCKS if name in read}
+    if not (steps or clocks):
+        raise BadInput(
+            f"{program.script} reads none of {', '.join((*STEPS, *CLOCKS))}, so it cannot be made short for a trial; "
+            "name variables that do under [trial] in program.toml"
+        )
+    few = {name: str(most) for name, most in FEW.items() if name in read}
+    batch = whole(program, "TRAIN_BATCH_TOKENS")
+    least = MICRO_BATCHES * (whole(program, "TRAIN_SEQ_LEN") or SEQUENCE)
+    smaller = {"TRAIN_BATCH_TOKENS": str(least)} if batch and batch > least else {}
+    return few | smaller | (steps or clocks)
+
+
+def tokens_to_score(program: Program) -> int:
+    """Tokens of validation text for a trial: a few of the program's sequences."""
+    longest = max(whole(program, name) or SEQUENCE for name in ("TRAIN_SEQ_LEN", "EVAL_SEQ_LEN"))
+    return max(TOKENS, 4 * longest) + 1
+
+
+def whole(program: Program, name: str) -> int | None:
+    """The whole number that a variable of the program has, as set or by default; None: unknown."""
+    variable = (program.variables or {}).get(name)
+    text = program.environment.get(name, variable.default if variable else None)
+    try:
+        return int(str(text).replace("_", ""))
+    except ValueError:
+        return None
