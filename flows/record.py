@@ -285,12 +285,14 @@ def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
 def probed(record: Record, seed: int, folder: Path) -> Path | None:
     """The file of probe results that the record has, else probe this attempt. None, and a warning, if the probes failed
     to run: what nobody has tested is unknown, and the submission says so."""
+    if not record.program.ours:
+        return None
     known = known_probes(record.folder, record.folder / PACKED)
     if known:
         return known
     log.info("seed %s: probing the evaluation of its artifact", seed)
     try:
-        path = record.folder / probe_evaluation(record, seed, folder)
+        path: Path = record.folder / probe_evaluation(record, seed, folder)
     except RunFailed as e:
         log.warning("%s", e)
         return None

@@ -11,7 +11,6 @@ import torch
 
 from pgolf.evidence.plan import Rule
 from pgolf.pack.kept import packed
-from pgolf.pods.money import OVERHEAD_S, Estimate, estimate
 from pgolf.pods.places import Wanted
 from pgolf.program import Program
 from pgolf.program.check import missing_here
@@ -31,7 +30,6 @@ class Planned:
     program: Program
     wanted: Wanted
     rules: tuple[Rule, ...]
-    costs: Estimate | None
     lacks: tuple[str, ...] = ()
 
     @property
@@ -64,7 +62,6 @@ class Planned:
             "limits": asdict(request.track.limits) | {"most_seconds": request.track.limits.most_seconds},
             "early_stop": list(self.rules),
             "pods": self.wanted.kind,
-            "costs": self.costs.as_json() if self.costs else None,
             "notes": list(program.notes),
         }
 
@@ -87,8 +84,6 @@ class Planned:
         if not program.ours:
             yield "", f"ended {limits.most_seconds:,.0f} s after its start, if it has not ended by itself"
         yield "ended early", ", ".join(self.rules) or "no rule"
-        for number, line in enumerate(self.costs.lines() if self.costs else [f"on this machine ({self.wanted.kind})"]):
-            yield "" if number else "pods", line
         for number, note in enumerate(program.notes):
             yield "" if number else "notes", note
         for number, lack in enumerate(self.lacks):
@@ -98,7 +93,8 @@ class Planned:
         """What is required, and what would be run on every machine to get it."""
         needs = self.program.requires
         modules = [need.name for need in needs.modules if not need.optional]
-        yield "requires", ", ".join(["torch", *modules, *needs.packages, *(n.name for n in needs.commands)])
+        commands = [need.name for need in needs.commands if not need.optional]
+        yield "requires", ", ".join(dict.fromkeys(["torch", *needs.packages, *modules, *commands]))
         for word, name in (("pip install -r", needs.requirements), ("bash", needs.setup)):
             if name:
                 yield "on each pod" if self.wanted.remote else "by you", f"{word} {name}"
@@ -112,7 +108,4 @@ def plan_record(request: Request, wanted: Wanted, limits_rule: bool | None, loss
     rules = rules_of(("limits",) if wanted.kind == "runpod" else (), limits_rule, loss_rule)
     lacks = tuple(missing_here(request.theirs, torch.cuda.is_available())) if request.theirs else ()
     program = request.theirs or own_program(packed(request.knobs), Path(request.preset).stem, request.knobs)
-    limits, track = request.track.limits, request.track
-    hours = (limits.train_seconds + (program.eval_seconds or limits.eval_seconds) + OVERHEAD_S) / 3600
-    costs = estimate(wanted, len(request.seeds), hours, track.nproc) if wanted.remote else None
-    return Planned(request, program, wanted, rules, costs, lacks)
+    return Planned(request, program, wanted, rules, lacks)

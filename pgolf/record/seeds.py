@@ -182,8 +182,6 @@ def _follow(
         progress.feed(text)
         printed, log_offset = pod.output(log_offset, LOG)  # a pod elsewhere is mirrored as it is read
         progress.elapsed = (status.ended or time.time()) - (status.started or time.time())
-        if not job.program.ours:
-            progress.feed_log(printed)
         watch(progress)
         if status.state != "running":
             if text or printed:
