@@ -16,9 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.events import beside
 from pgolf.evidence.lines import printable, read_lines
 from pgolf.evidence.logs import read_run, read_runs
-from pgolf.evidence.run import Run, Stage
+from pgolf.evidence.run import Evidence, Run, Stage
 from pgolf.files import write_json
 from pgolf.program import LOGS, Program
 
@@ -117,7 +118,7 @@ def read_result(attempt: Path) -> Result | None:
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return None
     texts = all(value is None or isinstance(value, str) for value in (artifact, refused))
-    if not isinstance(log, str) or not texts:
+    if not isinstance(log, str) or not texts or not _is_inside(log):
         return None
     if not refused and (artifact is None or _problem(attempt, log, LOG_MOST) or _problem(attempt, artifact)):
         return None  # a result names two files that are there
@@ -156,6 +157,7 @@ def _log_that_counts(attempt: Path, program: Program, run_id: str) -> _Told:
     names = list(_logs(attempt, program, run_id))
     told: list[_Told] = []
     for name in names:
+        _check_events(attempt, name)
         try:
             told.append(_Told(name, read_run(attempt / name, attempt)))
         except BadInput as e:
@@ -186,6 +188,14 @@ def _logs(attempt: Path, program: Program, run_id: str) -> Iterator[str]:
     yield from readable
 
 
+def _check_events(attempt: Path, log: str) -> None:
+    """_Refused where a file that would be read as a log's events is none to be read."""
+    for path in beside(attempt / log):
+        name = path.relative_to(attempt).as_posix()
+        if (problem := _problem(attempt, name, LOG_MOST)) and path.stat().st_size:
+            raise _Refused(f"the events {name} beside the log: it {problem}", log)
+
+
 def _contradiction(a: _Told, b: _Told) -> str | None:
     """How two logs of one attempt cannot both be true; None where they can."""
     x, y = a.run.seed, b.run.seed
@@ -208,13 +218,17 @@ def _check_result(attempt: Path, told: _Told, seed: int) -> None:
     if run.seed and run.seed.value != seed:
         where = f"{run.seed.at.file}:{run.seed.at.line}"
         raise _Refused(f"{where}: the log is of seed {run.seed.value}, the program was given {seed}", told.name)
-    after = run.final.at.line if run.final else 0
-    if broken := [p for p in run.problems if p.kind == "not-finite" and p.at.line > after]:
+    if broken := [p for p in run.problems if p.kind == "not-finite" and _is_last(p.at, run.final)]:
         at = f"{broken[-1].at.file}:{broken[-1].at.line}"
         raise _Refused(f"{at}: the score is not a finite number above 0: '{broken[-1].text}'", told.name)
     if run.final is None:
         near = _nearest(path, told.name, SCORE)
         raise _Refused(f"no final score can be read in {told.name}; {near}", told.name)
+
+
+def _is_last(at: Evidence, final: Stage | None) -> bool:
+    """Whether a line comes after the final score, as far as that can be told; a loss before it is the audit's."""
+    return final is None or (at.file == final.at.file and at.line > final.at.line)
 
 
 def _two_results(path: Path, attempt: Path) -> tuple[Stage, Stage] | None:
@@ -284,8 +298,7 @@ def _find_artifact(attempt: Path, program: Program, log: str) -> str:
 
 def _fitting(attempt: Path, program: Program, pattern: str) -> list[str]:
     """Names in the attempt's folder that fit a pattern, in order, but for files that the program came with."""
-    parts = PurePosixPath(pattern)
-    if parts.is_absolute() or ".." in parts.parts:
+    if not _is_inside(pattern):
         return []
     paths = islice(attempt.glob(pattern), MOST_FOUND)
     names = sorted(path.relative_to(attempt).as_posix() for path in paths)
@@ -301,14 +314,19 @@ def _brought(attempt: Path, program: Program, name: str) -> bool:
 
 
 # --- files of a stranger's
+def _is_inside(name: str) -> bool:
+    place = PurePosixPath(name)
+    return bool(place.parts) and not place.is_absolute() and ".." not in place.parts
+
+
 def _problem(attempt: Path, name: str, most: int | None = None) -> str | None:
     """Why a name in the attempt's folder is no file to be read, as the rest of a sentence; None: it is one.
 
     It has to be a regular file in the folder itself, reached over no link, not empty, and of at most `most` bytes.
     """
-    place = PurePosixPath(name)
-    if place.is_absolute() or ".." in place.parts or not place.parts:
+    if not _is_inside(name):
         return "lies outside the attempt's folder"
+    place = PurePosixPath(name)
     try:
         for parent in [*place.parents][-2::-1]:
             if stat.S_ISLNK(os.lstat(attempt / parent).st_mode):
@@ -321,6 +339,8 @@ def _problem(attempt: Path, name: str, most: int | None = None) -> str | None:
         return f"is {kinds.get(stat.S_IFMT(found.st_mode), 'no regular file')}"
     if found.st_size == 0:
         return "is empty"
+    if not os.access(attempt / place, os.R_OK):
+        return "cannot be read"
     if most is not None and found.st_size > most:
         return f"has {found.st_size:,} bytes, of which at most {most:,} are read"
     return None

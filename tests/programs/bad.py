@@ -12,6 +12,8 @@ from pathlib import Path
 MISCHIEF = os.environ.get("MISCHIEF", "")
 SEED = int(os.environ.get("SEED", "1"))
 RUN_ID = os.environ.get("RUN_ID", "run")
+DATA_PATH = os.environ.get("DATA_PATH", "./data/datasets/fineweb10B_sp512")  # as a trainer; nothing is read there
+ITERATIONS = int(os.environ.get("ITERATIONS", "5"))
 LOG_BYTES = int(os.environ.get("LOG_BYTES", 4_000_000_000))  # of MISCHIEF=long_log
 LOG = Path("logs") / f"{RUN_ID}.txt"
 ARTIFACT = Path("final_model.int8.ptz")
@@ -26,9 +28,10 @@ def say(text, file=None):
 def train(seed):
     say("train_loader:dataset:fineweb10B_sp512 train_shards:1")
     say(f"seed:{seed}")
-    for step in range(1, 6):
-        say(f"step:{step}/5 train_loss:{6.2 - step / 5 - seed / 1000:.4f} train_time:{step * 40}ms step_avg:40.00ms")
-    say("step:5/5 val_loss:3.1200 val_bpb:1.8700 train_time:200ms step_avg:40.00ms")
+    for step in range(1, ITERATIONS + 1):
+        loss, took = 6.2 - step / 5 - seed / 1000, f"train_time:{step * 40}ms step_avg:40.00ms"
+        say(f"step:{step}/{ITERATIONS} train_loss:{loss:.4f} {took}")
+    say(f"step:{ITERATIONS}/{ITERATIONS} val_loss:3.1200 val_bpb:1.8700 {took}")
     say("Code size: 2000 bytes")
     say("Serialized model int8+zlib: 4096 bytes")
     say("Total submission size int8+zlib: 6096 bytes")

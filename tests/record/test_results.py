@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,14 @@ import pytest
 from pgolf.data.dataset import Dataset
 from pgolf.errors import RunFailed
 from pgolf.evidence.logs import read_run
+from pgolf.pods import Status
+from pgolf.pods.local import LocalPod
 from pgolf.program import Program
 from pgolf.record import results
 from pgolf.record.results import Result, read_result, refuse, report_of_trial, settle
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
+OURS = Path(__file__).parents[1] / "recorded" / "new"  # runs of pgolf's trainer
 RECORDS = Path(__file__).parents[2].parent / "shared" / "public-records"
 HONEST = Result("train.log", "final_model.int8.ptz", None)
 
@@ -145,6 +150,62 @@ def test_binary_garbage_after_a_result_hides_nothing(tmp_path):
     assert judged_twice(misbehave(tmp_path, "garbage"), BAD, 3) == HONEST
 
 
+def test_what_a_program_leaves_running_does_not_spoil_its_result(tmp_path):
+    attempt = tmp_path / "3" / "attempt-1"
+    pod = on_a_pod(attempt, "orphan")
+    try:
+        assert ended(pod).exit_code == 0
+        assert settle(attempt, BAD, 3) == HONEST
+    finally:
+        pod.kill()
+
+
+def test_a_program_that_never_ends_is_refused_before_it_is_ended(tmp_path):
+    attempt = tmp_path / "3" / "attempt-1"
+    pod = on_a_pod(attempt, "endless")
+    try:
+        wait_for(lambda: "roundtrip_exact" in pod.output(0)[0])
+        assert pod.status().state == "running"
+        refuse(attempt, "it ran past its time")
+    finally:
+        pod.kill()
+    assert ended(pod).interrupted
+    assert settle(attempt, BAD, 3).refused == "it ran past its time"
+
+
+def on_a_pod(attempt: Path, mischief: str) -> LocalPod:
+    pod = LocalPod(attempt)
+    pod.put(PROGRAMS / "bad.py", "bad.py")
+    pod.start(["python", "bad.py"], {"SEED": "3", "RUN_ID": "seed3", "MISCHIEF": mischief})
+    return pod
+
+
+def ended(pod: LocalPod) -> Status:
+    wait_for(lambda: pod.status().state != "running")
+    return pod.status()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("folder", sorted(OURS.iterdir()), ids=lambda p: p.name)
+def test_a_run_of_our_trainer(folder, tmp_path):
+    attempt = tmp_path / folder.name / "attempt-1"
+    shutil.copytree(folder, attempt)
+    (attempt / "final_model.int6.ptz").write_bytes(b"x")
+    (attempt / "other.ptz").write_bytes(b"x")
+    ours = Program("ours", True, {"train_gpt.py": b""}, "train_gpt.py", ("train_gpt.py",), events=True)
+    assert judged_twice(attempt, ours, int(folder.name)) == Result("train.log", "final_model.int6.ptz", None)
+    assert report_of_trial(attempt, ours) == []
+    (attempt / "result.json").unlink()
+    refused = settle(attempt, ours, 1).refused
+    assert refused and f"the log is of seed {folder.name}, the program was given 1" in refused
+
+
 # --- which log counts
 def test_the_file_that_the_program_names_counts(tmp_path):
     attempt = misbehave(tmp_path, "contradiction")
@@ -171,6 +232,36 @@ def test_a_log_that_goes_on_with_another_pass_does_not_contradict(tmp_path):
     with (attempt / "logs" / "seed3.txt").open("a") as f:
         f.write("final_ttt val_loss:2.1 val_bpb:1.8 eval_time:20ms\n")
     assert settle(attempt, BAD, 3) == Result("logs/seed3.txt", "final_model.int8.ptz", None)
+
+
+@pytest.mark.parametrize("mischief", ["link", "long"])
+def test_events_of_a_stranger_are_checked_before_they_are_read(mischief, tmp_path, monkeypatch):
+    attempt = misbehave(tmp_path, "")
+    events, outside = attempt / "events.jsonl", tmp_path / "outside.jsonl"
+    outside.write_text('{"event": "start"}\n' * 1000)
+    if mischief == "link":
+        events.symlink_to(outside)
+    else:
+        shutil.copy(outside, events)
+        monkeypatch.setattr(results, "LOG_MOST", 10_000)
+    refused = settle(attempt, BAD, 3).refused
+    assert refused and refused.startswith("the events events.jsonl beside the log: it ")
+
+
+def test_a_last_pass_that_is_not_finite_spoils_the_passes_before_it(tmp_path):
+    attempt = misbehave(tmp_path, "")
+    with (attempt / "train.log").open("a") as f:
+        f.write("final_ttt val_loss:nan val_bpb:nan eval_time:20ms\n")
+    refused = settle(attempt, BAD, 3).refused
+    assert refused and refused.startswith("train.log:14: the score is not a finite number above 0: 'final_ttt")
+
+
+def test_a_loss_that_was_not_finite_is_left_to_the_audit(tmp_path):
+    attempt = misbehave(tmp_path, "")
+    log = attempt / "train.log"
+    log.write_text(log.read_text().replace("train_loss:5.9970", "train_loss:nan"))
+    assert "train_loss:nan" in log.read_text()
+    assert settle(attempt, BAD, 3).refused is None
 
 
 def test_seeds_of_two_logs_have_to_agree(tmp_path):
@@ -263,6 +354,7 @@ def test_a_refusal_stands(tmp_path):
         '{"log": "train.log", "artifact": null, "refused": null}',
         '{"log": "train.log", "artifact": "../../../secret", "refused": null}',
         '{"log": "/etc/passwd", "artifact": "final_model.int8.ptz", "refused": null}',
+        '{"log": "../../7/attempt-1/train.log", "artifact": null, "refused": "no"}',
         " " * 70_000 + '{"log": "train.log", "artifact": "bad.py", "refused": null}',
     ],
 )
