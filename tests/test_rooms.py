@@ -55,9 +55,9 @@ HOUSE = {
     # what puts both together
     "record": Room(
         {"audit", "report", "program", "artifact", "describe", "legality", *FACTS, *TRAINING},
-        {"numpy", "filelock", "rich"},
+        {"numpy", "torch", "filelock", "rich"},
     ),
-    "sweep": Room({"record", "audit", "report", "artifact", *FACTS, *TRAINING}, {"numpy", "pydantic"}),
+    "sweep": Room({"record", "program", "audit", "report", "artifact", *FACTS, *TRAINING}, {"numpy", "pydantic"}),
     "train": Room({"record", "presets", "data"}),
     "doctor": Room({"ledger", "notify", "pods", "presets", "trainer"}, {"torch", "httpx", "packaging"}),
 }
