@@ -31,6 +31,7 @@ OTHERS_SCORE = re.compile(
 EVALUATING = re.compile(
     r"(?:ttp|ttpp|ttpr|tttg|sliding_eval|ttt_chunk)\b|beginning ttt\b|\w*(?:ttt|sliding)\w*:(?:start|warming)"
 )
+PHASED = re.compile(r"ttp[pr]?\b")  # lines of adaptation in phases
 
 # times and sizes
 STOPPED = re.compile(r"stopping[_ ]early\b|training[_ ](?:done|complete|completed|finished)\b")

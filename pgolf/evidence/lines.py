@@ -23,28 +23,47 @@ PREFIX = re.compile(
 )
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text) of each line; '\\r' redraws count as lines of the same number.
+class Lines:
+    """Lines of a text that comes in pieces, cut anywhere; at most MAX_LINE_CHARS of it are kept."""
 
-    Colours are removed, a line is cut after 64 Ki characters, undecodable bytes become '\\ufffd'.
-    """
+    def __init__(self) -> None:
+        self.number, self.rest = 1, ""  # of the line that has not ended yet, and its beginning
+
+    def feed(self, piece: str) -> Iterator[tuple[int, str]]:
+        """(line number from 1, text) of each line that has ended; '\\r' redraws count as lines of the same number.
+
+        Colours are removed, a line is cut after 64 Ki characters.
+        """
+        *ended, rest = piece.split("\n")
+        for text in ended:
+            text, self.rest = self.rest + text, ""
+            yield from self._parts(text[:MAX_LINE_CHARS])
+            self.number += 1
+        self.rest = (self.rest + rest)[:MAX_LINE_CHARS]
+
+    def finish(self) -> Iterator[tuple[int, str]]:
+        """The last line, where no newline ends it."""
+        text, self.rest = self.rest, ""
+        if text:
+            yield from self._parts(text)
+
+    def _parts(self, text: str) -> Iterator[tuple[int, str]]:
+        text = text.rstrip("\r")
+        if "\x1b" in text:
+            text = ESCAPE.sub("", text)
+        for part in text.split("\r"):
+            yield self.number, part
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file, as `Lines` gives them; undecodable bytes become '\\ufffd'."""
     with path.open("rb") as f:
         encoding = "utf-16" if f.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     with path.open(encoding=encoding, errors="replace", newline="\n") as f:
-        number, inside = 1, False  # inside: this piece continues a line that was cut
-        while piece := f.readline(MAX_LINE_CHARS):
-            ends = piece.endswith("\n")
-            if not inside:
-                text = piece.rstrip("\r\n")
-                if "\x1b" in text:
-                    text = ESCAPE.sub("", text)
-                if "\r" in text:
-                    for part in text.split("\r"):
-                        yield number, part
-                else:
-                    yield number, text
-            inside = not ends
-            number += ends
+        lines = Lines()
+        while piece := f.read(MAX_LINE_CHARS):
+            yield from lines.feed(piece)
+        yield from lines.finish()
 
 
 def without_prefix(text: str) -> str:

@@ -48,7 +48,7 @@ def read_seeds(path: Path, relative_to: Path | None = None) -> list[Run]:
     for run in read_runs(path, relative_to):
         before = real[-1] if real else None
         if before and before.trained and not run.trained:
-            if run.final and _may_be_one_seed(before, run):
+            if rescores(before, run):
                 real[-1] = rescored(before, run)
             continue
         longest = max(longest, _steps(run))
@@ -77,6 +77,11 @@ def _with_events(run: Run, relative_to: Path | None) -> Run:
             text = f"{path.name} tells of another run than {run.log.name}: seed, steps or scores differ"
             run.problems.append(Problem("events", printable(text), at))
     return run
+
+
+def rescores(run: Run, later: Run) -> bool:
+    """Whether a later run of the same log is an evaluation of this one's artifact."""
+    return run.trained and not later.trained and later.final is not None and _may_be_one_seed(run, later)
 
 
 def rescored(run: Run, evaluation: Run) -> Run:

@@ -11,18 +11,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from pgolf.evidence import dialect as say
 from pgolf.evidence import dumps
 from pgolf.evidence.lines import printable, without_prefix
 from pgolf.evidence.run import CurvePoint, Evidence, Problem, ProblemKind, Run, Sourced, Stage, T, stage_kind
+from pgolf.stages import StageKind
 
 LOOKED_AT = 2048  # characters of a line that the patterns see; only dumps of knobs are longer
-MOST_KNOBS, MOST_STAGES, MOST_PROBLEMS, MOST_POINTS = 4000, 1000, 50, 4096
+MOST_KNOBS, MOST_STAGES, MOST_PROBLEMS, MOST_POINTS, MOST_GPUS = 4000, 1000, 50, 4096, 1024
 FIRST_POINTS = 64  # never thinned out: they are a run's fingerprint
 
 
-class _Curve:
+class Curve:
     """Logged losses in bounded memory: all of the beginning, then ever fewer of the rest, and the last."""
 
     def __init__(self, name: str) -> None:
@@ -43,27 +45,36 @@ class _Curve:
         step, loss, seconds, line = latest
         return CurvePoint(step, loss, seconds, Evidence(self.name, line))
 
-    def finish(self) -> list[CurvePoint]:
+    def so_far(self) -> list[CurvePoint]:
         """The points, with the last one among them."""
-        if self.latest and self.seen % self.stride:
-            self.points.append(self._point(self.latest))
-        return self.points
+        last = [self._point(self.latest)] if self.latest and self.seen % self.stride else []
+        return self.points + last
+
+
+# What a line states: 'pass' is a sign of an evaluation that runs, 'size' of the compressed model or of all.
+Said = Literal["step", "stop", "calibration", "pass", "score", "size", "error"]
 
 
 class Parser:
-    """The run that a log is telling of right now, fed a line at a time."""
+    """The run that a log is telling of right now, fed a line at a time.
+
+    Who watches a run reads `run`, which has all but the curves, and `train` and `val`, which have those; `said` is what
+    the last line stated, None where it was nothing of these, and `kind` what the last pass or score measures.
+    """
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name, self.number = path, name, 0
+        self.said: Said | None = None
         self._fresh()
 
     def _fresh(self) -> None:
         self.run = Run(log=self.path)
-        self.train, self.val = _Curve(self.name), _Curve(self.name)
+        self.train, self.val = Curve(self.name), Curve(self.name)
         self.facts = False  # whether the log has said anything of a run
         self.begun = False  # whether it is past its knobs: a step or a score came
         self.in_knobs = self.flat_knobs = False  # inside a dump of knobs; one without indentation
         self.in_source = False
+        self.kind: StageKind = "other"
         self.evaluating: Evidence | None = None  # where an evaluation began whose score is still to come
         self.planned = -1  # steps, by the line of the last one
         self.gpus: set[str] = set()
@@ -78,6 +89,7 @@ class Parser:
 
     def feed(self, number: int, line: str) -> Run | None:
         """Take in a line; the run before it, if this line begins another."""
+        self.said = None
         line = without_prefix(line)
         text = line[:LOOKED_AT].strip()
         low = text.lower()
@@ -100,8 +112,9 @@ class Parser:
     def finish(self) -> Run | None:
         """The run so far, if there is one; the parser is ready for the next."""
         run, facts = self.run, self.facts
-        run.train_curve, run.val_curve = self.train.finish(), self.val.finish()
-        last = max((c[-1] for c in (run.train_curve, run.val_curve) if c), key=lambda p: p.step, default=None)
+        run.train_curve, run.val_curve = self.train.so_far(), self.val.so_far()
+        ends = [curve[-1] for curve in (run.train_curve, run.val_curve) if curve]
+        last = max(ends, key=lambda p: (p.step, p.seconds is not None), default=None)
         if last and not run.steps:
             run.steps = Sourced(last.step, last.at)
         if last and last.step == self.planned and not run.train_seconds and last.seconds is not None:
@@ -142,6 +155,7 @@ class Parser:
         took = say.seconds(time[2], time[3], time[1]) if time else None
         (self.val if loss[1] == "val" else self.train).add(int(found[1] or found[3]), value, took, self.number)
         self.planned = int(found[2] or found[4] or -1)
+        self.said = "step"
         return True
 
     # --- knobs
@@ -184,28 +198,36 @@ class Parser:
         if found := say.BPB.search(low):
             self._stage(text, low, found)
         elif "running_bpb" in low or say.EVALUATING.match(low):
-            self.evaluating = self.at
+            self._passing(low)
         elif say.ERROR.match(low):
             self._problem("error", text)
+            self.said = "error"
         elif say.STOPPED.match(low) or (self.begun and say.TRAIN_TIME.match(low)):
             self._stopped(low)
         elif found := say.CALIBRATED.match(low):
             took = say.seconds(found[1], found[2])
             run.calibration_seconds = self._here(took) if took is not None else run.calibration_seconds
             run.calibration = run.calibration or self.at
+            self.said = "calibration"
         elif say.CALIBRATES.match(low):
             run.calibration = self.at
+            self.said = "calibration"
         elif found := say.TOTAL_EVAL.match(low):
             total = say.seconds(found[2], found[3], found[1])
             run.total_eval_seconds = self._here(total) if total is not None else None
         elif not self._size(low):
             self._about(text, low)
 
+    def _passing(self, words: str) -> None:
+        """An evaluation runs, of which these lower-cased words tell."""
+        self.evaluating, self.said = self.at, "pass"
+        self.kind = "ttt" if say.PHASED.match(words) else stage_kind(words.strip(" [(").partition(" ")[0])
+
     def _stage(self, text: str, low: str, bpb: re.Match[str]) -> None:
         """A score of the finished model, unless the line says that it is something else."""
         head = text[: bpb.start()]
         if say.PROGRESS.search(head.lower()):
-            self.evaluating = self.at
+            self._passing(head.lower())
             return
         words = say.PAIR.sub(" ", say.VAL_LOSS.sub(" ", head.lower())) if "=" in head or ":" in head else head
         name = _own_words(head, words)
@@ -220,6 +242,7 @@ class Parser:
         kind = stage_kind(name)
         if kind != "pre-quant":
             self.evaluating = None
+        self.said, self.kind = "score", kind
         stage = Stage(
             name=name or "val_bpb",
             kind=kind,
@@ -238,7 +261,7 @@ class Parser:
             self.run.train_seconds = self._here(took)
         if step and (steps := say.whole(step[1])) is not None:
             self.run.steps = self._here(steps)
-        self.facts = True
+        self.facts, self.said = True, "stop"
 
     def _size(self, low: str) -> bool:
         """Whether the line gives a size. A model without a word for its compression is the uncompressed one."""
@@ -269,6 +292,7 @@ class Parser:
         else:
             return False
         self.facts = True
+        self.said = "size" if self.at in (s.at for s in (run.model_bytes, run.artifact_bytes) if s) else None
         return True
 
     def _about(self, text: str, low: str) -> None:
@@ -282,7 +306,8 @@ class Parser:
                 setattr(self.run, name, Sourced(printable(text[found.start(1) : found.end(1)]), self.at))
         if found := say.GPU.match(low):
             group = 1 if found[1] else 3
-            self.gpus.add(found[group])
+            if len(self.gpus) < MOST_GPUS:
+                self.gpus.add(found[group])
             self.run.hardware = Sourced(printable(text[found.start(group + 1) : found.end(group + 1)]), self.at)
             self.run.device_count = self._here(len(self.gpus))
 

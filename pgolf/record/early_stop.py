@@ -103,11 +103,17 @@ class Judge:
 
 def training_end(p: Progress, policy: EarlyStop) -> float | None:
     """Seconds that all steps will have taken, at the pace of the last half of those that were logged; None while that
-    is too early to say. A trainer's layer loops only make later steps slower."""
+    is too early to say. A trainer's layer loops only make later steps slower.
+
+    Most public programs plan more steps than their own clock lets them take: of a log alone, nothing is said unless the
+    program's clock is known, and no more than it allows."""
     if p.stage != "train" or len(p.curve) < 3 or p.curve[-1][0] < policy.after_share * p.total:
         return None
     half, last = p.curve[len(p.curve) // 2 - 1], p.curve[-1]
-    return projected_end((half[2], half[0]), (last[2], last[0]), p.total)
+    end = projected_end((half[2], half[0]), (last[2], last[0]), p.total)
+    if p.by_events or end is None or p.clock == 0:
+        return end
+    return None if p.clock is None else min(end, p.clock)
 
 
 def evaluation_end(p: Progress, policy: EarlyStop) -> float | None:
