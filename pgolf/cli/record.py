@@ -111,7 +111,8 @@ def record(
     Exit 0: a record; 1: no record (the report says why), or a run failed; 2: bad input, and nothing was started.
     """
     from pgolf.pods.places import check_wanted
-    from pgolf.record.request import check_request, parse_overrides, parse_seeds, parse_variables
+    from pgolf.program.environment import parse_variables
+    from pgolf.record.request import check_request, parse_overrides, parse_seeds
 
     named = list(parse_seeds(seeds)) if seeds is not None else None
     knobs = parse_variables(settings or []) if program else parse_overrides(settings or [])

@@ -1,12 +1,91 @@
-"""What a program lacks to be run here. Nothing of it is run or imported."""
+"""What is told of a program by reading it, and what it lacks to be run here. Nothing of it is run or imported."""
 
 import importlib.util
 import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from pgolf.program import Need, Program
+from pgolf.program import TORCHRUN, Need, Program
 from pgolf.program.environment import OF_THE_MACHINE, RANKS
 from pgolf.program.requires import PACKAGES
+from pgolf.program.source import Reading
+
+# What the log reader looks for, and what follows where no print states it
+FACTS = {
+    "final score": "a run has no result without one",
+    "seed": "no log confirms that a run had the seed that it was given",
+    "size": "only the files say how large the artifact is",
+    "time": "nothing in the log says whether training and evaluation kept their limits",
+    "step": "there is no curve, and no run can be ended early",
+    "hyperparameters": "settings are compared with another record's only as far as they were set",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A program with all that its source says; `trial` are the variables that make it short, None: none is known."""
+
+    program: Program
+    reading: Reading
+    trial: Mapping[str, str] | None
+    cuda_here: bool
+
+    @property
+    def lacks(self) -> list[str]:
+        """Why it cannot be recorded on this machine as it is, a sentence without its full stop each."""
+        said = missing_here(self.program, self.cuda_here) + not_set(self.program)
+        if "final score" not in self.reading.prints:
+            said.append("None of its prints states a final score to the log reader, as 'val_bpb:1.2345' does")
+        if self.trial is None:
+            said.append("It reads no variable that makes it short for a trial: name some by `trial` in program.toml")
+        return said
+
+    @property
+    def unstated(self) -> dict[str, str]:
+        """Facts that none of its prints states to the log reader, and what follows."""
+        return {fact: so for fact, so in FACTS.items() if fact not in self.reading.prints}
+
+    @property
+    def start(self) -> list[str]:
+        """The words that start it, with {nproc} for the number of ranks."""
+        return [word.replace("{script}", self.program.script) for word in self.program.command or TORCHRUN]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for another program to read."""
+        program, reading, needs = self.program, self.reading, self.program.requires
+        files = {
+            name: {"bytes": len(program.files[name]), "sha256": sha256, "code": name in program.code}
+            for name, sha256 in program.hashes.items()
+        }
+        variables = {
+            name: {"default": v.default, "file": v.file, "line": v.line, "required": v.required}
+            for name, v in (program.variables or {}).items()
+        }
+        return {
+            **program.as_json(),
+            "files": files,
+            "start": self.start,
+            "variables": variables,
+            "vocab_size": program.vocab_size,
+            "modules": [asdict(need) | {"here": is_here(need.name)} for need in needs.modules],
+            "commands": [asdict(need) | {"here": shutil.which(need.name) is not None} for need in needs.commands],
+            "packages": list(needs.packages),
+            "requirements": needs.requirements,
+            "setup": needs.setup,
+            "cuda": needs.cuda,
+            "cuda_line": reading.cuda_line,
+            "reads": [asdict(need) for need in reading.reads],
+            "packed": reading.packed,
+            "prints": dict(reading.prints),
+            "unstated": self.unstated,
+            "trial": None if self.trial is None else dict(self.trial),
+            "eval_seconds": program.eval_seconds,
+            "notes": list(program.notes),
+            "unclear": list(reading.unclear),
+            "lacks": self.lacks,
+        }
 
 
 def is_here(module: str) -> bool:
@@ -60,3 +139,8 @@ def _where(need: Need) -> str:
 def _how(module: str) -> str:
     first = module.partition(".")[0]
     return f": pip install {PACKAGES[first]}" if first in PACKAGES else ""
+
+
+def gpu_here() -> bool:
+    """Whether this machine shows an NVIDIA GPU; torch is not asked."""
+    return any(Path("/dev").glob("nvidia[0-9]*"))

@@ -1,7 +1,7 @@
 """The environment variables that a user or a log may set for a program, and those that are not theirs to set."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.run import OF_THE_RUN
@@ -24,6 +24,19 @@ NOT_HANDED_ON = OF_THE_RUN | {name.lower() for name in RANKS | OF_THE_MACHINE}
 def as_text(value: object) -> str:
     """A setting as an environment variable has it: True and False as 1 and 0."""
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def parse_variables(settings: Sequence[str], option: str = "--set", word: str = "NAME") -> dict[str, str]:
+    """['TTT_EPOCHS=5', …] by name; BadInput for one without '=' or given twice, in whatever case."""
+    variables: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise BadInput(f"{option} {setting}: write {word}=VALUE, such as {option} TTT_EPOCHS=5")
+        if name.lower() in map(str.lower, variables):
+            raise BadInput(f"{option} {name} is given twice")
+        variables[name] = value
+    return variables
 
 
 def name_problem(name: str) -> str | None:

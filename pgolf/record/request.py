@@ -14,6 +14,7 @@ from pgolf.ledger import StandingRecord
 from pgolf.ledger.against import standing_of
 from pgolf.pack import pack
 from pgolf.program import Program
+from pgolf.program.environment import parse_variables
 from pgolf.program.find import open_program
 from pgolf.record.short import shortened
 from pgolf.tracks import Track
@@ -181,16 +182,3 @@ def parse_seed(text: str) -> int:
 def parse_overrides(settings: Sequence[str]) -> dict[str, str]:
     """['TTT_EPOCHS=5', …] by knob name in lower case; BadInput for one without '=' or given twice."""
     return {name.lower(): value for name, value in parse_variables(settings, word="KNOB").items()}
-
-
-def parse_variables(settings: Sequence[str], option: str = "--set", word: str = "NAME") -> dict[str, str]:
-    """['TTT_EPOCHS=5', …] by name; BadInput for one without '=' or given twice, in whatever case."""
-    variables: dict[str, str] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name:
-            raise BadInput(f"{option} {setting}: write {word}=VALUE, such as {option} TTT_EPOCHS=5")
-        if name.lower() in map(str.lower, variables):
-            raise BadInput(f"{option} {name} is given twice")
-        variables[name] = value
-    return variables

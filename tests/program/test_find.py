@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from pgolf.errors import BadInput
+from pgolf.program import ARTIFACTS
 from pgolf.program.find import open_program
 from pgolf.program.folder import MOST_FILE_BYTES
 
@@ -268,7 +269,7 @@ def test_the_march_dialect_needs_no_settings(mine):
     assert program.data == {"DATA_PATH": "{shards}", "TOKENIZER_PATH": "{tokenizer}"}
     assert program.seed == "SEED" and program.vocab_size == 1024 and program.environment == {}
     assert set(program.requires.packages) == {"numpy", "sentencepiece"}
-    assert program.artifact == ("final_model.*.ptz", "*.ptz") and program.log is None and not program.ours
+    assert program.artifact == ARTIFACTS and program.log is None and not program.ours
     env = program.settings("seed1", "/d", "/d/datasets/s", "/d/tokenizers/t.model")
     assert env == {"DATA_PATH": "/d/datasets/s", "TOKENIZER_PATH": "/d/tokenizers/t.model", "RUN_ID": "seed1"}
 

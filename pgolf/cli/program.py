@@ -1,0 +1,171 @@
+"""`pgolf program …`."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pgolf.cli.options import AsJson, examples
+
+if TYPE_CHECKING:
+    from pgolf.program import Need
+    from pgolf.program.check import Check
+
+MOST_CHARACTERS = 500  # of a stranger's text in a cell
+
+app = typer.Typer(no_args_is_help=True, help="Look into programs of your own before they run.")
+
+ProgramPath = Annotated[Path, typer.Argument(help="A train_gpt.py, the folder that it is in, or a record folder.")]
+ProgramSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a variable that the source reads; repeatable."),
+]
+ProgramEnv = Annotated[
+    list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="Set any other variable; repeatable.")
+]
+
+
+@app.callback()
+def group() -> None:
+    """Keep `check` a command of its own, also while there is no other."""
+
+
+@app.command(
+    epilog=examples(
+        "pgolf program check mine/train_gpt.py",
+        "pgolf program check records/track_10min_16mb/2026-04-09_Theirs --set TTT_EPOCHS=4",
+    )
+)
+def check(
+    path: ProgramPath,
+    settings: ProgramSettings = None,
+    env: ProgramEnv = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what pgolf reads in a program: files, variables, needs, prints. Nothing of it is run.
+
+    Exit 0: it can be recorded on this machine; 1: it lacks something, which is said; 2: it cannot be read, or is no
+    program.
+    """
+    from pgolf.errors import BadInput
+    from pgolf.program.check import Check, gpu_here
+    from pgolf.program.environment import parse_variables
+    from pgolf.program.find import read_program
+    from pgolf.record.short import shortened
+
+    program, reading = read_program(path, parse_variables(settings or []), parse_variables(env or [], "--env"))
+    try:
+        short = shortened(program)
+    except BadInput:
+        short = None  # which is one of the things that it lacks
+    found = Check(program, reading, short, gpu_here())
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        Console().print(*_tables(found))
+    raise typer.Exit(1 if found.lacks else 0)
+
+
+def _tables(check: "Check") -> Iterator[Table | Text]:
+    """All that was found, for people. Words of the program are shown, never interpreted."""
+    yield Text(f"{check.program.name}: {check.program.script}", style="bold")
+    yield _files(check)
+    yield _variables(check)
+    about = Table(box=box.SIMPLE, show_header=False)
+    about.add_column(no_wrap=True)
+    about.add_column(overflow="fold")
+    for name, text in _about(check):
+        about.add_row(name, Text(_shown(text)))
+    yield about
+    for heading, sentences in (
+        ("Notes", check.program.notes),
+        ("Could not be told by reading", check.reading.unclear),
+        ("What no print states to the log reader", [f"{fact}: {so}" for fact, so in check.unstated.items()]),
+        ("It cannot be recorded here as it is", check.lacks),
+    ):
+        if sentences:
+            yield Text(heading, style="bold")
+            yield Text("".join(f"- {_shown(sentence)}\n" for sentence in sentences))
+
+
+def _files(check: "Check") -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=f"{check.program.code_bytes:,} bytes of code", title_justify="left")
+    table.add_column("file", overflow="fold")
+    table.add_column("bytes", justify="right")
+    table.add_column("sha256")
+    table.add_column("counts as")
+    for name, sha256 in check.program.hashes.items():
+        counts = "code" if name in check.program.code else ""
+        table.add_row(Text(_shown(name)), f"{len(check.program.files[name]):,}", sha256[:12], counts)
+    return table
+
+
+def _variables(check: "Check") -> Table:
+    from pgolf.program.environment import RANKS
+
+    program = check.program
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("variable", overflow="fold")
+    table.add_column("default", overflow="fold")
+    table.add_column("in a run", overflow="fold")
+    table.add_column("read in", overflow="fold")
+    ranks = dict.fromkeys(RANKS & (program.variables or {}).keys(), "by torchrun")
+    here = {**ranks, **program.data, "RUN_ID": "seed<seed>", program.seed: "the seed", **program.environment}
+    for name, variable in (program.variables or {}).items():
+        default = "must be set" if variable.required else "none, or no constant"
+        value = default if variable.default is None else variable.default
+        style = "bold" if name in program.environment else ""
+        where = f"{variable.file}:{variable.line}"
+        table.add_row(*(Text(_shown(cell), style) for cell in (name, value, here.get(name, ""), where)))
+    for name in sorted(here.keys() - (program.variables or {}).keys() - {"RUN_ID"}):
+        table.add_row(*(Text(_shown(cell), "bold") for cell in (name, "not read by the source", here[name], "")))
+    return table
+
+
+def _about(check: "Check") -> Iterator[tuple[str, str]]:
+    """(name, text) of what is neither a file nor a variable."""
+    from pgolf.program.check import is_here
+
+    program, reading, needs = check.program, check.reading, check.program.requires
+    yield "started as", " ".join(word.replace("{nproc}", "N") for word in check.start) + " (N: the track's ranks)"
+    vocab = "V" if program.vocab_size is None else str(program.vocab_size)
+    yield "the dataset", f"{vocab} tokens in its vocabulary" if program.vocab_size else "of the track's vocabulary"
+    yield "{data}", "the dataset's folder, --data-dir"
+    yield "{shards}", f"{{data}}/datasets/fineweb10B_sp{vocab}"
+    yield "{tokenizer}", f"{{data}}/tokenizers/fineweb_{vocab}_bpe.model"
+    yield "artifact", " or ".join(program.artifact)
+    yield "log", program.log or "its standard output, or a file of its own that pgolf finds"
+    yield "imports", _needs(needs.modules, is_here) or "nothing but Python and torch"
+    yield "calls", _needs(needs.commands, shutil.which) or "no command"
+    machine = [f"pip install --requirement {needs.requirements}" if needs.requirements else "", needs.setup or ""]
+    packages = f"pip install {' '.join(needs.packages)}, where missing" if needs.packages else ""
+    yield "on a pod first", "; ".join(filter(None, [packages, *machine])) or "nothing"
+    line = f" (line {reading.cuda_line})" if reading.cuda_line else ""
+    yield "needs CUDA", {True: "yes", False: "no", None: "unknown"}[needs.cuda] + line
+    if reading.reads:
+        yield "opens", ", ".join(f"{need.name} ({need.file}:{need.line})" for need in reading.reads)
+    yield "extracts itself", reading.packed or "no"
+    stated = ", ".join(f"{fact} (line {line})" for fact, line in reading.prints.items())
+    yield "prints", stated or "nothing that the log reader would look for"
+    yield "a trial sets", " ".join(f"{k}={v}" for k, v in (check.trial or {}).items()) or "unknown"
+    yield "scores an artifact", " ".join(f"{k}={v}" for k, v in (program.eval_only or {}).items()) or "unknown how"
+
+
+def _shown(text: str) -> str:
+    from pgolf.evidence.lines import printable
+
+    return printable(text, MOST_CHARACTERS)
+
+
+def _needs(needs: "Sequence[Need]", is_here: Callable[[str], object]) -> str:
+    return ", ".join(
+        f"{need.name} ({'here' if is_here(need.name) else 'not here'}{', optional' if need.optional else ''})"
+        for need in needs
+    )
