@@ -93,7 +93,7 @@ def commands(sources: Sources) -> tuple[list[Need], list[str]]:
                 continue
             first = [*node.args, *(k.value for k in node.keywords if k.arg in ("args", "cmd")), None][0]
             words = [w for bound in sources.cases(m, [first]) for w in _words(sources, m, first, bound)]
-            if not words:
+            if not words and name in RUNS:
                 unclear.append(f"{m.label}:{node.lineno} calls a command whose name is computed")
             optional = not sure or name == "shutil.which"
             found += [Need(w, m.label, node.lineno, optional) for w in words if w and _command(w)]

@@ -137,5 +137,5 @@ def _opened(sources: Sources, m: Module, node: ast.Call) -> Iterator[tuple[str, 
     name = sources.known(m, first)
     if isinstance(name, str | PurePosixPath) and sources.environment_reads == before:
         text = str(name).removeprefix(f"{HERE}/")
-        if text and not text.startswith(MACHINE) and len(text) < 500:
+        if text.strip("./") and not text.startswith(MACHINE) and len(text) < 500:
             yield text, any(c in str(mode) for c in "wxa+")

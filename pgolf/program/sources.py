@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from pgolf.program.classes import class_of, fields_of, self_attribute
 from pgolf.program.constants import (
     FUNCTIONS,
     HERE,
@@ -27,6 +28,11 @@ from pgolf.program.constants import (
 from pgolf.program.syntax import Function, Imported, Loop, Module, Param, parameters
 
 MOST_STEPS, MOST_CASES = 2_000_000, 2000
+REFLECTION = {
+    *("dataclasses.fields", "dataclasses.asdict", "vars", "dir", "globals", "locals"),
+    *("typing.get_type_hints", "inspect.get_annotations"),
+}
+UNKNOWN = object()  # an element of a list that is known only when the program runs
 MOST_WORK = 1 << 29  # characters in all texts that are made on the way
 
 
@@ -45,7 +51,8 @@ class Sources:
         for module in modules:
             for node in module.nodes:
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
-                    name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                    own = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                    name = module.full_name(node.func).rpartition(".")[2] or own
                     self.calls[name].append((module, node))
 
     def value(self, module: Module, node: ast.AST | None, bound: Mapping[str, Any] = {}) -> Any:
@@ -71,6 +78,8 @@ class Sources:
         if self.steps > MOST_STEPS or depth > 60 or node is None:
             raise NotConstant
         value = self._evaluate(module, node, bound, depth + 1)
+        if value is UNKNOWN:
+            raise NotConstant
         if isinstance(value, str | bytes):
             self.work += len(value)
             if len(value) > MOST_CHARS or self.work > MOST_WORK:
@@ -99,10 +108,15 @@ class Sources:
             case ast.FormattedValue():
                 return formatted(value(node.value), value(node.format_spec) if node.format_spec else "")
             case ast.Tuple() | ast.List() | ast.Set():
-                return [value(n) for n in node.elts]
+                return [self._or(UNKNOWN, m, n, bound, depth) for n in node.elts]
+            case ast.IfExp():
+                return value(node.body if value(node.test) else node.orelse)
+            case ast.DictComp():
+                rounds = self._rounds(m, node.generators, bound, depth)
+                return {self._value(m, node.key, b, depth): self._or(None, m, node.value, b, depth) for b in rounds}
             case ast.Dict():
                 items = zip(node.keys, node.values, strict=True)
-                return {value(k): self._or_none(m, v, bound, depth) for k, v in items}
+                return {value(k): self._or(None, m, v, bound, depth) for k, v in items}
             case ast.Subscript():
                 return value(node.value)[value(node.slice)]
             case ast.Slice():
@@ -115,11 +129,11 @@ class Sources:
                 return [self._value(m, node.elt, b, depth) for b in self._rounds(m, node.generators, bound, depth)]
         raise NotConstant
 
-    def _or_none(self, m: Module, node: ast.AST, bound: Mapping[str, Any], depth: int) -> Any:
+    def _or(self, other: Any, m: Module, node: ast.AST, bound: Mapping[str, Any], depth: int) -> Any:
         try:
             return self._value(m, node, bound, depth)
         except NotConstant:
-            return None
+            return other
 
     def _rounds(
         self, m: Module, generators: list[ast.comprehension], bound: Mapping[str, Any], depth: int
@@ -138,11 +152,26 @@ class Sources:
         binding = m.value(node.id, node)
         if isinstance(binding, Imported) and not callable(self.functions.get(binding.name, len)):
             return self.functions[binding.name]
+        if isinstance(binding, Imported):
+            return self._imported(binding.name, depth)
         if not isinstance(binding, ast.expr):
             raise NotConstant
         return self._value(m, binding, {}, depth)
 
+    def _imported(self, name: str, depth: int) -> Any:
+        module, _, name = name.rpartition(".")
+        for other in self.modules:
+            if other.path.removesuffix(".py").endswith(module.replace(".", "/")) and module:
+                binding = other.bindings.get(other.tree, {}).get(name, [None])
+                if len(binding) == 1 and isinstance(binding[0], ast.expr):
+                    return self._value(other, binding[0], {}, depth)
+        raise NotConstant
+
     def _attribute(self, m: Module, node: ast.Attribute, bound: Mapping[str, Any], depth: int) -> Any:
+        if node.attr in ("__dict__", "__annotations__", "__dataclass_fields__", "_fields"):
+            return self._reflected(m, node.attr, node.value, depth)
+        if made := self_attribute(m, node):
+            return self._value(m, made, bound, depth)
         try:
             base = self._value(m, node.value, bound, depth)
         except NotConstant:
@@ -161,9 +190,11 @@ class Sources:
         if read:
             self.environment_reads += 1
             return self._value(m, read[1], bound, depth)
+        name = m.full_name(node.func)
+        if name in REFLECTION or (isinstance(node.func, ast.Attribute) and node.func.attr == "_asdict"):
+            return self._reflected(m, name, [*node.args, getattr(node.func, "value", node)][0], depth)
         args = [self._value(m, a, bound, depth) for a in node.args]
         keywords = {str(k.arg): self._value(m, k.value, bound, depth) for k in node.keywords}
-        name = m.full_name(node.func)
         if name in self.functions:
             return self.functions[name](*args, **keywords)
         if isinstance(node.func, ast.Attribute):
@@ -179,6 +210,33 @@ class Sources:
             inner = self.arguments(m, function, m, node, bound)
             return self._value(m, result(function), inner, depth)
         raise NotConstant
+
+    def _reflected(self, m: Module, name: str, of: ast.expr, depth: int) -> Any:
+        """Of a class: its fields by name, as `vars`, `dataclasses.fields` and the like give them."""
+        if name in ("globals", "locals"):
+            bound = {k: b[0] for k, b in m.bindings.get(m.tree, {}).items() if not k.startswith("_")}
+            simple = ast.Constant | ast.UnaryOp | ast.BinOp
+            plain = {k: self._or(None, m, b, {}, depth) for k, b in bound.items() if isinstance(b, simple)}
+            return {k: v for k, v in plain.items() if isinstance(v, int | float | str)}
+        where, made = self._class(m, of)
+        if made is None:
+            raise NotConstant
+        fields = dict(fields_of(where, made, annotated=name not in ("vars", "__dict__", "dir")))
+        values = {k: self._or(None, where, v, {}, depth) if v else None for k, v in fields.items()}
+        if name in ("dataclasses.fields", "__dataclass_fields__"):
+            found = {k: Field(k, v) for k, v in values.items()}
+            return found if name == "__dataclass_fields__" else list(found.values())
+        return list(values) if name in ("dir", "_fields") else values
+
+    def _class(self, m: Module, of: ast.expr) -> tuple[Module, ast.ClassDef | None]:
+        if found := class_of(m, of):
+            return m, found
+        name = m.full_name(of.func if isinstance(of, ast.Call) else of).rpartition(".")[2]
+        for other in self.modules:
+            for binding in other.bindings.get(other.tree, {}).get(name, ()):
+                if isinstance(binding, ast.ClassDef):
+                    return other, binding
+        return m, None
 
     def _read(self, path: PurePosixPath, name: str, args: list[Any], keywords: dict[str, Any]) -> Any:
         if "open" not in self.functions:
@@ -229,9 +287,10 @@ class Sources:
             yield from self._cases(m, nodes, {**values, **bound}, depth + 1)
 
     def _binder(self, m: Module, nodes: list[ast.AST], bound: Mapping[str, Any]) -> Loop | Param | None:
-        for top in nodes:
+        made = [expr for top in nodes for node in ast.walk(top) if (expr := self_attribute(m, node))]
+        for top in [*nodes, *made]:
             for node in ast.walk(top):
-                if isinstance(node, ast.Name) and node.id not in bound:
+                if isinstance(node, ast.Name) and node.id not in bound and node.id not in ("self", "cls"):
                     binding = m.lookup(node.id, node)
                     if binding and isinstance(binding[0], Loop | Param):
                         return binding[0]
@@ -243,7 +302,10 @@ class Sources:
                 for item in self.known(m, binder.iterable, outer) or []:
                     yield {**outer, **unpack(binder.target, item)}
             return
-        for caller, call in self.calls_of(m, binder.function):
+        calls = self.calls_of(m, binder.function)
+        if not calls:
+            yield dict.fromkeys(parameters(binder.function))
+        for caller, call in calls:
             for outer in self.cases(caller, [*call.args, *(k.value for k in call.keywords)], depth + 1):
                 found = self.arguments(m, binder.function, caller, call, outer)
                 yield {**dict.fromkeys(parameters(binder.function), None), **found}

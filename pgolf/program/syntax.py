@@ -211,7 +211,8 @@ class Module:
     def full_name(self, node: ast.AST, depth: int = 0) -> str:
         """The full name of a function or module in use: 'os.environ.get' of `E` after `E = os.environ.get`.
 
-        '' for other expressions; a name that the module does not bind (`open`) stands for itself.
+        '' for other expressions; a name that the module does not bind (`open`) stands for itself, and one that it
+        defines begins with a dot.
         """
         if depth > MOST_DEPTH:
             return ""
@@ -236,6 +237,10 @@ class Module:
         for binding in found[:3]:
             if isinstance(binding, Imported):
                 return binding.name
+            if isinstance(binding, ast.FunctionDef | ast.ClassDef):
+                return f".{binding.name}"
+            if isinstance(binding, Param):
+                binding = parameter_default(binding.function, node.id)
             if isinstance(binding, ast.Name | ast.Attribute | ast.Call) and binding is not node:
                 same = isinstance(binding, ast.Name) and binding.id == node.id
                 if not same and (name := self.full_name(binding, depth + 1)):
@@ -256,6 +261,13 @@ def parameters(function: Function) -> list[str]:
     a = function.args
     rest = [p for p in (a.vararg, a.kwarg) if p]
     return [p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, *rest)]
+
+
+def parameter_default(function: Function, name: str) -> ast.expr | None:
+    """The default of a function's parameter, if it has one."""
+    a = function.args
+    positional = zip(reversed([*a.posonlyargs, *a.args]), reversed(a.defaults), strict=False)
+    return next((d for p, d in [*positional, *zip(a.kwonlyargs, a.kw_defaults, strict=True)] if p.arg == name), None)
 
 
 def names(target: ast.expr) -> list[str]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from pgolf.program import Variable
 from pgolf.program.constants import HERE, Field
-from pgolf.program.sources import Sources, environment_read
-from pgolf.program.syntax import Module, Param
+from pgolf.program.sources import Sources, class_attribute, environment_read
+from pgolf.program.syntax import Module, Param, names
 
 WHOLE = ("items", "keys", "values")  # ways to read all of the environment
 
@@ -53,8 +53,7 @@ def default_text(value: Any) -> str | None:
         return str(int(value))
     if isinstance(value, str | PurePosixPath):
         text = str(value)
-        inside = text.removeprefix(str(HERE)).lstrip("/") if text.startswith(str(HERE)) else text
-        return inside or "."
+        return (text.removeprefix(str(HERE)).lstrip("/") or ".") if text.startswith(str(HERE)) else text
     return str(value) if isinstance(value, int | float) else None
 
 
@@ -69,7 +68,7 @@ def variables(sources: Sources) -> Found:
                 _subscripted(sources, m, node, found)
             elif isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn):
                 if m.full_name(node.comparators[0]) == "os.environ":
-                    _read(sources, m, node, node.left, None, found)
+                    _read(sources, m, node, node.left, _otherwise(m, node), found)
             elif isinstance(node, ast.For | ast.comprehension) and m.full_name(node.iter) == "os.environ":
                 found.unclear.append(_sentence(m, node.iter, "goes through all environment variables"))
     for name in found.optional:
@@ -81,7 +80,8 @@ def variables(sources: Sources) -> Found:
 def _called(sources: Sources, m: Module, node: ast.Call, found: Found) -> None:
     read = environment_read(m, node)
     if read:
-        _read(sources, m, node, read[0], read[1] or _alternative(m, node), found)
+        given = sources.known(m, read[1]) if isinstance(read[1], ast.Constant) else read[1]
+        _read(sources, m, node, read[0], read[1] if given else _alternative(m, node) or read[1], found)
         return
     name = m.full_name(node.func)
     if name.startswith("os.environ.") and name.rpartition(".")[2] in WHOLE:
@@ -114,6 +114,14 @@ def _alternative(m: Module, node: ast.Call) -> ast.expr | None:
     return None
 
 
+def _otherwise(m: Module, node: ast.Compare) -> ast.expr | None:
+    """The last of `os.environ["X"] if "X" in os.environ else "1024"`."""
+    parent = m.parents.get(node)
+    if isinstance(parent, ast.IfExp) and parent.test is node:
+        return parent.orelse if isinstance(node.ops[0], ast.In) else parent.body
+    return None
+
+
 def _read(
     sources: Sources,
     m: Module,
@@ -128,20 +136,26 @@ def _read(
     for bound in sources.cases(m, [name]):
         value = sources.known(m, default, bound)
         if default is None or value is None:
-            value = _beside(bound, sources.known(m, name, bound))
+            value = _beside(sources, m, name, bound)
         clear |= found.add(sources.known(m, name, bound), value, m, node.lineno, required)
     if not clear and not _uncalled(sources, m, name):
         said = f"reads an environment variable whose name is computed: {_short(name)}"
         found.unclear.append(_sentence(m, node, said))
 
 
-def _beside(bound: Mapping[str, Any], name: Any) -> Any:
-    """The default that a wrapper or a loop has beside the name: `def env(name, default)`, a field's own."""
-    for _, value in sorted(bound.items(), key=lambda kv: "def" not in kv[0]):
+def _beside(sources: Sources, m: Module, name: ast.expr, bound: Mapping[str, Any]) -> Any:
+    """The default that a wrapper or a loop has beside the name: `def env(name, default)`, a field's own value."""
+    used = set(names(name))
+    for key, value in sorted(bound.items(), key=lambda kv: "def" not in kv[0]):
         if isinstance(value, Field):
             return value.default
-        if value != name and isinstance(value, str | int | float):
+        if key not in used and isinstance(value, str | int | float):
             return value
+    for value in (bound.get(key) for key in used):
+        if isinstance(value, str):
+            of_module = m.bindings.get(m.tree, {}).get(value, [None])[0]
+            same = class_attribute(m, value) or of_module
+            return sources.known(m, same) if isinstance(same, ast.expr) else None
     return None
 
 
