@@ -18,6 +18,7 @@ from pgolf.evidence.run import Evidence
 MAX_CLAIMS_BYTES = 1 << 18  # bytes of a submission.json or a README that are read
 DEEPEST = 6  # nested objects that are looked into
 MOST_SEEDS = 50
+MOST_FILES = 1000  # files of code that are listed
 
 MEAN_BPB = ("val_bpb", "mean_val_bpb", "val_bpb_mean", "mean_bpb", "val_bpb_sliding", "final_val_bpb")
 MEAN_LOSS = ("val_loss", "mean_val_loss", "val_loss_mean", "mean_val_loss_nats", "val_loss_sliding", "final_val_loss")
@@ -79,6 +80,8 @@ class Claims:
     date: str | None = None
     hardware: str | None = None
     previous_record: str | None = None
+    program: str | None = None  # the script that ran, if it is not called train_gpt.py
+    code: tuple[str, ...] = ()  # the files that it counts as code
     val_bpb: Claim | None = None
     val_loss: Claim | None = None
     val_bpb_std: Claim | None = None
@@ -150,7 +153,7 @@ class _Reader:
 
     def read(self, content: dict[str, Any]) -> None:
         c = self.claims
-        for key in ("track", "name", "author", "date", "hardware", "previous_record"):
+        for key in ("track", "name", "author", "date", "hardware", "previous_record", "program"):
             value = content.get(key)
             setattr(c, key, printable(value) if isinstance(value, str) and value.strip() else None)
         for key, names in (
@@ -165,6 +168,8 @@ class _Reader:
         for level in _objects(content):
             c.t = c.t or self._first(level, T_STATISTIC)
             c.p = c.p or self._first(level, P_VALUE)
+        code = content.get("code")
+        c.code = tuple(n for n in code[:MOST_FILES] if isinstance(n, str)) if isinstance(code, list) else ()
         self._seeds(content)
 
     def _seeds(self, content: dict[str, Any]) -> None:

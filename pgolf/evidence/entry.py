@@ -5,7 +5,7 @@ run of its seed. A log that nobody claims (a try, an ablation) is kept apart and
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Entry:
     """A record folder.
 
     `runs` holds one run a seed, in the order of the seeds; `extras` the runs that the record does not claim;
-    `sizes` the bytes of each file at its top.
+    `sizes` the bytes of each file at its top; `code_sizes` those of the files that submission.json lists as code.
     """
 
     path: Path
@@ -46,10 +46,13 @@ class Entry:
     copies: list[Copy] = field(default_factory=list)
     extras: list[Run] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    code_sizes: dict[str, int] = field(default_factory=dict)
 
     @property
     def program(self) -> str | None:
-        """The trainer in the folder: train_gpt.py, or the one train_gpt_*.py."""
+        """The trainer in the folder: the one that submission.json names, train_gpt.py, or the one train_gpt_*.py."""
+        if self.claims.program in self.code_sizes:
+            return self.claims.program
         names = [n for n in self.sizes if re.fullmatch(r"train_gpt.*\.py", n)]
         return "train_gpt.py" if "train_gpt.py" in names else names[0] if len(names) == 1 else None
 
@@ -75,7 +78,9 @@ def read_entry(path: Path) -> Entry:
     try:
         sizes = {p.name: p.stat().st_size for p in sorted(path.iterdir()) if p.is_file()}
         readme = next((n for n in sizes if n.lower() in ("readme.md", "readme")), "README.md")
-        entry = Entry(path, read_claims(path), read_text(path / readme), sizes=sizes)
+        claims = read_claims(path)
+        code = _listed(path, [*claims.code, *([claims.program] if claims.program else [])])
+        entry = Entry(path, claims, read_text(path / readme), sizes=sizes, code_sizes=code)
         runs = [r for p in _logs(path) for r in read_seeds(p, path) if r.trained or r.final]
     except OSError as e:
         raise BadInput(f"cannot read {path}: {e.strerror}") from None
@@ -84,6 +89,16 @@ def read_entry(path: Path) -> Entry:
     runs = _claimed(entry, _with_evaluations(entry, _without_copies(entry, runs)))
     entry.runs = sorted(runs, key=lambda r: (r.seed.value if r.seed else -1, entry.name_of(r)))
     return entry
+
+
+def _listed(path: Path, names: Iterable[str]) -> dict[str, int]:
+    """Bytes of the files that are called so, but of none that is a link, or lies out of the folder."""
+    root, found = path.resolve(), {}
+    for name in names:
+        file = root / name
+        if "\0" not in name and file.resolve() == file and file.is_relative_to(root) and file.is_file():
+            found[name] = file.stat().st_size
+    return found
 
 
 def _logs(path: Path) -> list[Path]:

@@ -95,6 +95,11 @@ class StandingRecord:
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     summary: str | None = None
 
+    @property
+    def has_logs(self) -> bool:
+        """Whether it was read from logs; else it is only numbers that somebody gave."""
+        return any(score.stages for score in self.seeds)
+
     def sample(self) -> Sample:
         """Its seeds as one side of a comparison."""
         if self.summary is not None:

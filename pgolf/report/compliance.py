@@ -1,24 +1,30 @@
 """The compliance statement of a submission, in the sections that this contest's reviewers expect.
 
 Every statement says yes, no or unknown, and names the log lines or hashes that it rests on. A statement that nobody
-has tested is unknown, whatever its author believes.
+has tested is unknown, whatever its author believes. pgolf knows what its own trainer does; of another program it knows
+what the logs say and what the files weigh, and a log that does not speak of something shows nothing.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from pgolf.audit.differences import KnobDifference, StageDifference, before_adaptation
+from pgolf.audit.differences import StageDifference, before_adaptation
 from pgolf.audit.measures import Measure, artifact_size, calibrated_training, evaluation, worst
 from pgolf.evidence.plan import Attempt, Plan
 from pgolf.evidence.probes import Answer, Probed
 from pgolf.evidence.run import Evidence, Run
 from pgolf.ledger import StandingRecord
+from pgolf.program import Program
+from pgolf.report.knobs import KnobTable
 from pgolf.stages import BY_MODE, LEARNING, STAGES
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
 SCORE_FIRST = ("causal", "score before update")
+SAME_RATIO, OTHER_RATIO = 1e-3, 1e-2  # relative differences in bytes per token: cut differently, other bytes
+MOST_NAMED = 6  # files that a sentence names
 ADAPTING = tuple(mode for mode, stage in BY_MODE.items() if stage.learns)
 
 
@@ -33,7 +39,11 @@ class Statement:
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts that the statements are made from."""
+    """The facts that the statements are made from.
+
+    `counted` is the size as pgolf counts the files, where the logs' figures are not its own; `dataset` the manifest of
+    what was scored.
+    """
 
     track: Track
     runs: Sequence[Run]
@@ -41,10 +51,22 @@ class Facts:
     comparison: Comparison | None
     plans: Sequence[Plan]
     attempts: Sequence[Attempt]
-    knobs: Sequence[KnobDifference]
+    knobs: KnobTable
     stages: Sequence[StageDifference]
-    program_bytes: int
+    program: Program
+    counted: Measure | None = None
+    dataset: Mapping[str, Any] = field(default_factory=dict)
     probed: Probed | None = None
+
+    @property
+    def sizes(self) -> list[Measure]:
+        """Code and model as the logs give them, and as pgolf counts them; the larger one decides."""
+        return [worst(artifact_size, self.runs, self.track.limits), *([self.counted] if self.counted else [])]
+
+    @property
+    def size(self) -> Measure:
+        """The larger of `sizes` that is known."""
+        return max(self.sizes, key=lambda m: m.value or 0.0)
 
 
 def sections(facts: Facts) -> list[tuple[str, list[Statement]]]:
@@ -68,22 +90,28 @@ def flags(facts: Facts) -> dict[str, bool | None]:
     pass, but `train_under_600s_plus_1s_grace: true`.
     """
     limits, runs = facts.track.limits, facts.runs
-    size, training, scoring = (worst(m, runs, limits) for m in (artifact_size, calibrated_training, evaluation))
-    knobs = [k for r in runs for k in r.hyperparameters]
+    training, scoring = (worst(m, runs, limits) for m in (calibrated_training, evaluation))
     megabytes = f"{limits.artifact_bytes / 1e6:g}".replace(".", "_")
     return {
         **_limit_flag(f"train_under_{limits.train_seconds:g}s", training),
-        **_limit_flag(f"artifact_under_{megabytes}mb", size),
+        **_limit_flag(f"artifact_under_{megabytes}mb", facts.size),
         **_limit_flag(f"eval_under_{limits.eval_seconds:g}s", scoring),
         "three_seeds": len(runs) >= 3,
-        "no_pre_quant_ttt": _adapts_artifact_only(runs),
-        **{f"no_{word}": _no_knob(knobs, word) for word in ("slot", "etlb", "ngram")},
-        "score_first_ttt": _probes(facts, *SCORE_FIRST, evaluator=ADAPTING).holds,
+        "no_pre_quant_ttt": _by_absence(facts, _adapts_artifact_only(runs)),
+        **{f"no_{word}": _no_knob(facts, word) for word in ("slot", "etlb", "ngram")},
+        "score_first_ttt": _score_first(facts).holds,
     }
 
 
-def _no_knob(knobs: Sequence[str], word: str) -> bool | None:
-    return not any(word in k for k in knobs) if knobs else None
+def _no_knob(facts: Facts, word: str) -> bool | None:
+    """Whether no knob has the word. Ours does nothing without a knob; names of another program's show nothing."""
+    knobs = [k for r in facts.runs for k in r.hyperparameters]
+    return not any(word in k for k in knobs) if knobs and facts.program.ours else None
+
+
+def _by_absence(facts: Facts, holds: bool | None) -> bool | None:
+    """An answer that is yes because a log does not speak of something: known of our trainer only."""
+    return None if holds and not facts.program.ours else holds
 
 
 def _limit_flag(name: str, measure: Measure) -> dict[str, bool | None]:
@@ -117,33 +145,53 @@ def _probes(facts: Facts, *names: str, evaluator: str | tuple[str, ...] = "") ->
     return facts.probed.answer(*names, evaluator=evaluator) if facts.probed else Answer(None, (), 0, 0)
 
 
+def _score_first(facts: Facts) -> Answer:
+    """Of the evaluators that adapt; of a program that is not ours, of all that were probed."""
+    return _probes(facts, *SCORE_FIRST, evaluator=ADAPTING if facts.program.ours else "")
+
+
 def _tried(facts: Facts, answer: Answer) -> str:
     """How much the probes tried, for the end of a sentence."""
     if not facts.probed:
+        if not facts.program.ours and not facts.program.evaluator:
+            return "no evaluator of this program was given to probe"
         return "it can be probed (pgolf probe), and nobody has"
+    if not answer.evidence:
+        return "no probe has tried it"
     tried = f"at {answer.positions} positions or more, at least {answer.borders} of them at borders, "
     return f"tested {tried if answer.borders else ''}by {_whose(facts)}"
 
 
 def _whose(facts: Facts) -> str:
+    if facts.probed and facts.program.evaluator:
+        return f"the probes of {facts.program.evaluator}, which the author gives as the evaluation"
     return f"the probes of seed {facts.probed.seed}'s artifact" if facts.probed else "no probe"
 
 
 def _adaptation(facts: Facts) -> Iterator[Statement]:
-    finals = [r.final for r in facts.runs]
+    finals, ours = [r.final for r in facts.runs], facts.program.ours
     if all(final and final.kind in LEARNING for final in finals):
         stages = {final.name for final in finals if final}
         names = dict.fromkeys(knob for stage in STAGES if stage.name in stages for knob in stage.told)
         knobs = ", ".join(f"{name} {_knob(facts, name)}" for name in names)
-        told = f" ({knobs})" if knobs else ""
-        yield Statement(f"Every claimed score is the adapted pass over the artifact{told}.", True, _finals(facts))
+        told = f" ({knobs})" if knobs and ours else ""
+        text = f"Every claimed score is the adapted pass over the artifact{told}"
+        by_name = f", by the name that the logs give it: {', '.join(sorted(stages))}"
+        yield Statement(f"{text}{'' if ours else by_name}.", _by_absence(facts, True), _finals(facts))
     elif not any(s.kind in LEARNING for r in facts.runs for s in r.stages):
-        yield Statement("Nothing is adapted at test time: no log has an adapted stage.", True, _finals(facts))
-    yield Statement("No stage adapts before quantisation.", _adapts_artifact_only(facts.runs), _finals(facts))
-    answer = _probes(facts, *SCORE_FIRST, evaluator=ADAPTING)
+        text = f"Nothing is adapted at test time: no log has an adapted stage{_shows_nothing(facts)}."
+        yield Statement(text, _by_absence(facts, True), _finals(facts))
+    only = _adapts_artifact_only(facts.runs)
+    seen = f": the logs have no such stage{_shows_nothing(facts)}" if only and not ours else ""
+    yield Statement(f"No stage adapts before quantisation{seen}.", _by_absence(facts, only), _finals(facts))
+    answer = _score_first(facts)
     yield Statement(
         f"Each token is scored before any update on it: {_tried(facts, answer)}.", answer.holds, answer.evidence
     )
+
+
+def _shows_nothing(facts: Facts) -> str:
+    return "" if facts.program.ours else ", which does not show that there is none"
 
 
 def _tokenizer(facts: Facts) -> Iterator[Statement]:
@@ -155,33 +203,59 @@ def _tokenizer(facts: Facts) -> Iterator[Statement]:
         text = f"Tokenizer and validation text are those of {name}: the validation tokens have the same SHA-256."
     else:
         note = facts.comparison.notes[0] if facts.comparison else "nothing to compare them by"
-        text = f"Tokenizer and validation text are those of {name}: its logs give no hash of them; {note}."
+        whose = "the logs here give" if facts.standing.scored_sha256 else "its logs give"
+        whose = whose if facts.standing.has_logs else "they come with"
+        text = f"Tokenizer and validation text are those of {name}: {whose} no hash of them; {note}."
     yield Statement(text, True if same else None, at)
+    yield _bytes_counted(facts)
+    if not facts.program.ours:
+        yield _ratio(facts)
+    answer = _probes(facts, "byte-exact")
+    counted = f"counted again, document by document, by {_whose(facts)}"
+    documents = counted if facts.probed and answer.evidence else _tried(facts, answer)
+    yield Statement(f"A document's bytes are the UTF-8 length of its text: {documents}.", answer.holds, answer.evidence)
+
+
+def _bytes_counted(facts: Facts) -> Statement:
     counted = tuple(r.val_bytes.at for r in facts.runs if r.val_bytes)
-    yield Statement(
-        "The bytes that bpb divides by are those of the text: the trainer adds up its bytes per token, decodes the "
-        "validation tokens, and stops if the two differ.",
+    text = "The bytes that bpb divides by are those of the text"
+    if not facts.program.ours:
+        return Statement(f"{text}, token by token: pgolf has not seen how this program counts them.", None, counted)
+    return Statement(
+        f"{text}: the trainer adds up its bytes per token, decodes the validation tokens, and stops if the two differ.",
         True if facts.runs and len(counted) == len(facts.runs) else None,
         counted,
     )
-    answer = _probes(facts, "byte-exact")
-    documents = f"counted again, document by document, by {_whose(facts)}" if facts.probed else _tried(facts, answer)
-    yield Statement(f"A document's bytes are the UTF-8 length of its text: {documents}.", answer.holds, answer.evidence)
+
+
+def _ratio(facts: Facts) -> Statement:
+    """Whether each log's own loss and score divide by as many bytes as the text that was scored has."""
+    size, tokens = facts.dataset.get("val_bytes"), facts.dataset.get("val_tokens")
+    text = "Loss and score of each log fit together by the bytes per token of this validation text"
+    found = [r.bytes_per_token for r in facts.runs if r.bytes_per_token]
+    if not size or not tokens or not found or len(found) < len(facts.runs):
+        return Statement(f"{text}: one of them is unknown.", None, _finals(facts))
+    here = size / tokens
+    furthest = max(found, key=lambda b: abs(b / here - 1))
+    difference = abs(furthest / here - 1)
+    holds = True if difference <= SAME_RATIO else False if difference > OTHER_RATIO else None
+    said = f"{furthest:.4f} by the log that is furthest, {here:.4f} in the dataset"
+    return Statement(f"{text}: {said}.", holds, _finals(facts))
 
 
 def _artifact(facts: Facts) -> Iterator[Statement]:
     limit = facts.track.limits.artifact_bytes
-    size = worst(artifact_size, facts.runs, facts.track.limits)
     at = tuple(r.artifact_bytes.at for r in facts.runs if r.artifact_bytes)
-    yield Statement(f"Code and compressed model are at most {limit:,} bytes together.", _kept(size), at)
-    codes = [r.code_bytes for r in facts.runs if r.code_bytes]
-    yield Statement(
-        f"The code that was counted is train_gpt.py in this folder ({facts.program_bytes:,} bytes).",
-        all(c.value == facts.program_bytes for c in codes) if codes else None,
-        tuple(c.at for c in codes),
-    )
+    text = f"Code and compressed model are at most {limit:,} bytes together"
+    if facts.counted:
+        logged, counted = (f"{m.value:,.0f}" if m.value is not None else "unknown" for m in facts.sizes)
+        text += f": at most {counted} as pgolf counts the files, {logged} by the logs; the larger one decides"
+    yield Statement(f"{text}.", _kept(facts.size), at)
+    yield _code_counted(facts)
     answer = _probes(facts, "sealed")
-    sealed = f"train_gpt.py gave the same score sealed off, in {_whose(facts)}" if answer.holds else "not shown"
+    sealed = (
+        f"{facts.program.script} gave the same score sealed off, in {_whose(facts)}" if answer.holds else "not shown"
+    )
     yield Statement(
         "Evaluation reads nothing but the artifact, the validation shards and the tokenizer, and uses no network: "
         f"{sealed}.",
@@ -190,10 +264,30 @@ def _artifact(facts: Facts) -> Iterator[Statement]:
     )
 
 
+def _code_counted(facts: Facts) -> Statement:
+    """Our trainer's log counts the packed file; another one may count compressed code, or one file of several."""
+    program, size = facts.program, facts.program.code_bytes
+    codes = [r.code_bytes for r in facts.runs if r.code_bytes]
+    at = tuple(c.at for c in codes)
+    if program.ours:
+        text = f"The code that was counted is {program.script} in this folder ({size:,} bytes)."
+        return Statement(text, all(c.value == size for c in codes) if codes else None, at)
+    names = ", ".join(program.code[:MOST_NAMED]) + (", …" if len(program.code) > MOST_NAMED else "")
+    text = f"The logs count the code that pgolf counts, {names} in this folder ({size:,} bytes)"
+    if not codes:
+        return Statement(f"{text}: they give no size of the code.", None)
+    same = all(size in (c.value, r.source_bytes and r.source_bytes.value) for r in facts.runs if (c := r.code_bytes))
+    logged = ", ".join(f"{n:,}" for n in sorted({c.value for c in codes}))
+    return Statement(f"{text}{'' if same else f': they count {logged}'}.", same, at)
+
+
 def _time(facts: Facts) -> Iterator[Statement]:
     """A limit that is crossed inside the grace is kept with the grace, and the sentence says so."""
+    ours = facts.program.ours
+    calibrating = "Training, with the pass over training data that calibrates the quantisation, takes"
+    timed = ours or any(r.calibration_seconds for r in facts.runs)
     for what, measure in (
-        ("Training, with the pass over training data that calibrates the quantisation, takes", calibrated_training),
+        (calibrating if timed else "Training takes", calibrated_training),
         ("The passes over the artifact that are scored take", evaluation),
     ):
         m = worst(measure, facts.runs, facts.track.limits)
@@ -201,7 +295,14 @@ def _time(facts: Facts) -> Iterator[Statement]:
         seed = f" (seed {m.seed})" if m.seed is not None else ""
         took = "an unknown time" if m.counted is None else f"{m.counted:.3f} s{apart}{seed}"
         grace = f", over the limit, inside the track's grace of {m.grace:g} s" if m.in_grace else ""
-        yield Statement(f"{what} at most {m.limit:g} s: the longest took {took}{grace}.", _kept(m), m.evidence)
+        clock = "" if ours else " by the logs' own clocks"
+        yield Statement(f"{what} at most {m.limit:g} s{clock}: the longest took {took}{grace}.", _kept(m), m.evidence)
+    if not ours and not any(r.calibration or r.calibration_seconds for r in facts.runs):
+        yield Statement(
+            "No pass over training data that calibrates the quantisation takes time outside that clock: the logs tell "
+            "of none, which does not show that there is none.",
+            None,
+        )
 
 
 def _reproducibility(facts: Facts) -> Iterator[Statement]:
@@ -219,8 +320,9 @@ def _reproducibility(facts: Facts) -> Iterator[Statement]:
         finished == set(plan.seeds) and {a.seed for a in facts.attempts} >= finished,
     )
     prints = [r.weights_fingerprint for r in facts.runs if r.weights_fingerprint]
+    silent = ": the logs give no fingerprint of them" if not prints and not facts.program.ours else ""
     yield Statement(
-        "The seeds are different runs: each began with other weights.",
+        f"The seeds are different runs: each began with other weights{silent}.",
         len({p.value for p in prints}) == len(prints) if len(prints) == len(facts.runs) else None,
         tuple(p.at for p in prints),
     )
@@ -228,20 +330,24 @@ def _reproducibility(facts: Facts) -> Iterator[Statement]:
 
 def _delta(facts: Facts) -> Iterator[Statement]:
     known = bool(facts.standing.hyperparameters) and all(r.hyperparameters for r in facts.runs)
-    yield Statement(
-        f"The list of knobs above is the whole difference between the two dumps of hyperparameters ({len(facts.knobs)} "
-        "knobs); left out are only seeds, paths, ranks and names of a run.",
-        True if known else None,
-    )
+    if facts.knobs.beside == "default":
+        text = "The variables above are all knobs that differ: without a dump of them on both sides, nobody knows."
+        yield Statement(text, None)
+    else:
+        yield Statement(
+            "The list of knobs above is the whole difference between the two dumps of hyperparameters "
+            f"({len(facts.knobs.rows)} knobs); left out are only seeds, paths, ranks and names of a run.",
+            True if known else None,
+        )
     if row := before_adaptation(facts.stages):
         total = facts.stages[-1].gain or 0.0
         yield Statement(
             f"The gain is not adaptation's alone: {row.gain:+.8f} bpb before it ({row.label}), {total:+.8f} after.",
             (row.gain or 0.0) > 0 if total > 0 else False,
         )
-    yield Statement(
-        f"Apart from these knobs the code is that of {facts.standing.name}; a dump of knobs cannot show that.", None
-    )
+    text = f"Apart from these knobs the code is that of {facts.standing.name}"
+    untold = "a dump of knobs cannot show that" if facts.program.ours else "pgolf has not compared the two"
+    yield Statement(f"{text}; {untold}.", None)
 
 
 def _limits_of_this(facts: Facts) -> Iterator[Statement]:

@@ -92,6 +92,10 @@ class RecordInputs:
         """All attempts at all seeds."""
         return [*(a for r in self.runs for a in r.attempts), *self.unfinished]
 
+    def counted_bytes(self, run: SeedRun) -> int:
+        """Bytes of a seed's artifact and of all of the program's files that count as code."""
+        return run.artifact.stat().st_size + self.program.code_bytes
+
     def depends(self) -> dict[str, Any]:
         """All that a submission depends on, for JSON (paths as text); of the program's files their hashes."""
         facts = asdict(self)

@@ -12,21 +12,20 @@ from pgolf import __version__
 from pgolf.audit.audit import Audit
 from pgolf.audit.checks import Check, Status
 from pgolf.audit.differences import (
-    KnobDifference,
     StageDifference,
     before_adaptation,
-    knob_differences,
     stage_differences,
 )
 from pgolf.audit.measures import Measure, worst_measures
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt, Plan, read_plans
 from pgolf.evidence.probes import PROBES, Probed, read_probes
-from pgolf.evidence.run import Run
+from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.files import sha256_file, write_atomic
 from pgolf.ledger import SeedScore, StandingRecord, bytes_per_token, seed_score, value
 from pgolf.report import figures
 from pgolf.report.compliance import Statement
+from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.render import render
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
@@ -47,6 +46,8 @@ class Report:
     files : (name, bytes, SHA-256) of what the folder holds.
     artifacts : SHA-256 of each seed's model.
     probed : what the legality probes found.
+    knobs : every knob that differs from the standing record's.
+    counted, counted_bytes : sizes as pgolf counts the files, the largest and by seed; beside those of the logs.
     """
 
     title: str
@@ -67,6 +68,9 @@ class Report:
     files: Sequence[tuple[str, int, str]] = ()
     artifacts: Mapping[int, str] = field(default_factory=dict)
     probed: Probed | None = None
+    knobs: KnobTable | None = None
+    counted: Measure | None = None
+    counted_bytes: Mapping[int | None, int] = field(default_factory=dict)
 
     @cached_property
     def scores(self) -> list[SeedScore]:
@@ -124,15 +128,10 @@ class Report:
         return before_adaptation(self.stages)
 
     @property
-    def knobs(self) -> list[KnobDifference]:
-        """Every knob that differs from the standing record's."""
-        ours = {k: v.value for k, v in self.runs[0].hyperparameters.items()} if self.runs else {}
-        return knob_differences(ours, self.standing.hyperparameters) if self.standing else []
-
-    @property
     def limits(self) -> list[Measure]:
         """The track's limits, each beside the seed that decides."""
-        return worst_measures(self.runs, self.track.limits)
+        size, *times = worst_measures(self.runs, self.track.limits)
+        return [size, *([self.counted] if self.counted else []), *times]
 
     @property
     def hashes(self) -> list[tuple[str, int | None, str]]:
@@ -217,6 +216,7 @@ def report_of_audit(audit: Audit) -> Report:
     BadInput : a file of the folder cannot be read, or is not what its name says (plan.json, probes.jsonl).
     """
     claims = audit.entry.claims
+    dump = {k: v.value for r in audit.runs[:1] for k, v in r.hyperparameters.items() if k not in OF_THE_RUN}
     try:
         files = tuple((n, size, sha256_file(audit.folder / n)) for n, size in audit.entry.sizes.items() if n != NAME)
     except OSError as e:
@@ -236,6 +236,7 @@ def report_of_audit(audit: Audit) -> Report:
         files=files,
         probed=read_probes(audit.folder / PROBES) if PROBES in audit.entry.sizes else None,
         artifacts={r.seed.value: r.artifact_sha256.value for r in audit.runs if r.seed and r.artifact_sha256},
+        knobs=knob_table(dump, audit.previous) if audit.previous else None,
     )
 
 

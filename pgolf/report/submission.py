@@ -16,6 +16,7 @@ from pgolf.evidence.plan import Attempt, Plan, write_plan
 from pgolf.evidence.probes import PROBES
 from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.ledger import SeedScore, value
+from pgolf.program import Program
 from pgolf.report.figures import loss_curves, save_png, stage_waterfall
 from pgolf.report.inputs import RecordInputs, check_names
 from pgolf.report.page import NAME, Report, page
@@ -82,7 +83,8 @@ def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = 
         _copy(inputs, evidence)
         draft = describe(inputs, evidence, verdict)
     if verdict:
-        save_png(loss_curves(draft.scores, inputs.standing), folder / CURVES, "Training loss")
+        if draft.has_curves:
+            save_png(loss_curves(draft.scores, inputs.standing), folder / CURVES, "Training loss")
         stages = stage_waterfall(draft.stages, inputs.name, inputs.standing.name)
         save_png(stages, folder / WATERFALL, "Score by stage")
     if not negative:
@@ -116,6 +118,9 @@ def _report(draft: Draft, verdict: Verdict, files: Sequence[tuple[str, int, str]
         files=files,
         artifacts=draft.artifacts,
         probed=draft.probed,
+        knobs=draft.knobs,
+        counted=draft.counted,
+        counted_bytes=draft.counted_bytes,
     )
 
 
@@ -167,11 +172,19 @@ def as_json(draft: Draft) -> dict[str, Any]:
         "technique_summary": inputs.summary,
         "previous_record": inputs.standing.name,
         "significance": draft.comparison.as_json() if draft.comparison else None,
-        "knob_delta": {k.knob: {"previous": k.old, "here": k.new} for k in draft.knobs},
+        "knob_delta": {k.knob: {draft.knobs.beside: k.old, "here": k.new} for k in draft.knobs.rows},
+        **_program_json(inputs.program),
         "compliance": draft.flags,
         "plans": [p.sha256 for p in inputs.plans],
         "attempts": [asdict(a) for a in inputs.attempts],
     }
+
+
+def _program_json(program: Program) -> dict[str, Any]:
+    """The files of a program of the user's; our own is train_gpt.py."""
+    if program.ours:
+        return {}
+    return {"program": program.script, "code": list(program.code), "code_bytes": program.code_bytes}
 
 
 def _seed_json(score: SeedScore, draft: Draft) -> dict[str, Any]:
@@ -180,6 +193,7 @@ def _seed_json(score: SeedScore, draft: Draft) -> dict[str, Any]:
         "val_loss": None if score.val_loss is None else round(score.val_loss, 8),
         "artifact_bytes": score.artifact_bytes,
         "code_bytes": score.code_bytes,
+        **({"counted_bytes": draft.counted_bytes.get(score.seed)} if draft.counted else {}),
         "artifact_sha256": draft.artifacts.get(score.seed) if score.seed is not None else None,
         "steps": score.steps,
         "train_seconds": score.train_seconds,

@@ -3,7 +3,6 @@
 Every sentence of it is made from a log line, a check or a hash, and what is not known is said to be unknown.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,10 +10,8 @@ from pathlib import Path
 
 from pgolf.audit.checks import Check
 from pgolf.audit.differences import (
-    KnobDifference,
     StageDifference,
     before_adaptation,
-    knob_differences,
     stage_differences,
 )
 from pgolf.audit.measures import Measure, worst_measures
@@ -25,10 +22,11 @@ from pgolf.evidence.run import Run
 from pgolf.files import sha256_file
 from pgolf.ledger import SeedScore, from_runs, spreads, val_bytes, value
 from pgolf.report import compliance
+from pgolf.report.commands import to_reproduce
 from pgolf.report.compliance import Facts, Statement
 from pgolf.report.inputs import RecordInputs
+from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.page import hardware_of
-from pgolf.requirements import packages_of
 from pgolf.stages import LABELS
 from pgolf.stats.comparison import Comparison, compare
 
@@ -59,10 +57,10 @@ class Draft:
     std: float
     comparison: Comparison | None
     no_comparison: str
-    knobs: list[KnobDifference]
+    knobs: KnobTable
     stages: list[StageDifference]
     unadapted: StageDifference | None
-    limits: list[Measure]
+    counted: Measure | None  # code and model as pgolf counts them; None: the log's figures are its own
     sections: list[tuple[str, list[Statement]]]
     flags: dict[str, bool | None]
     artifacts: dict[int, str]  # SHA-256 by seed
@@ -71,17 +69,24 @@ class Draft:
 
     @property
     def commands(self) -> list[str]:
-        """How one seed is run inside the folder; the knobs are in the program already."""
-        inputs, torch = self.inputs, value(self.runs[0].torch_version)
-        version = f"=={torch.split('+')[0]}" if torch else ""
-        settings = {"SEED": str(inputs.plans[-1].seeds[0]), **inputs.environment}
-        start = "python" if inputs.nproc == 1 else f"torchrun --standalone --nproc_per_node={inputs.nproc}"
-        packages = packages_of({name: knob.value for name, knob in self.runs[0].hyperparameters.items()})
-        return [
-            shlex.join(["pip", "install", f"torch{version}", *packages]),
-            *([inputs.prepare] if inputs.prepare else []),
-            " ".join([*(f"{k}={shlex.quote(v)}" for k, v in settings.items()), start, inputs.program.script]),
-        ]
+        """How one seed is run inside the folder."""
+        return to_reproduce(self.inputs, self.runs[0])
+
+    @property
+    def counted_bytes(self) -> dict[int | None, int]:
+        """Code and model of each seed as pgolf counts the files; empty for pgolf's own trainer."""
+        return {run.seed: self.inputs.counted_bytes(run) for run in self.inputs.runs if self.counted}
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether a log holds training losses."""
+        return any(s.curve for s in self.scores)
+
+    @property
+    def limits(self) -> list[Measure]:
+        """The track's limits, each beside the seed that decides; sizes by the logs, and as pgolf counts them."""
+        size, *times = worst_measures(self.runs, self.inputs.track.limits)
+        return [size, *([self.counted] if self.counted else []), *times]
 
     @property
     def final_label(self) -> str:
@@ -117,7 +122,8 @@ class Draft:
 
 def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
     """Read the logs in `folder` and work out all that is to be said of them; BadInput if a final score is missing."""
-    runs = read_entry(folder).runs
+    logs = {folder / f"train_seed{run.seed}.log" for run in inputs.runs}
+    runs = [r for r in read_entry(folder).runs if r.log in logs]  # a program may bring logs of its own
     sample_of = from_runs(
         runs,
         name=inputs.name,
@@ -135,7 +141,8 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
     except BadInput as e:
         no_comparison = str(e)
     scores = list(sample_of.seeds)
-    knobs = knob_differences(sample_of.hyperparameters, inputs.standing.hyperparameters)
+    program = inputs.program
+    knobs = knob_table(sample_of.hyperparameters, inputs.standing, program)
     stages = stage_differences(scores, inputs.standing.seeds)
     probed = read_probes(inputs.probes) if inputs.probes else None
     facts = Facts(
@@ -147,7 +154,9 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         attempts=inputs.attempts,
         knobs=knobs,
         stages=stages,
-        program_bytes=inputs.program.code_bytes,
+        program=program,
+        counted=counted_size(inputs),
+        dataset=inputs.dataset,
         probed=probed,
     )
     return Draft(
@@ -161,12 +170,26 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         knobs=knobs,
         stages=stages,
         unadapted=before_adaptation(stages),
-        limits=worst_measures(runs, inputs.track.limits),
+        counted=facts.counted,
         sections=compliance.sections(facts),
         flags=compliance.flags(facts),
         artifacts={r.seed: sha256_file(r.artifact) for r in inputs.runs},
         verdict=verdict,
         probed=probed,
+    )
+
+
+def counted_size(inputs: RecordInputs) -> Measure | None:
+    """The largest sum of a seed's artifact and the program's code, from the files themselves.
+
+    None for pgolf's own trainer, whose log gives the same sum.
+    """
+    if inputs.program.ours:
+        return None
+    sizes = {run.seed: inputs.counted_bytes(run) for run in inputs.runs}
+    seed = max(sizes, key=lambda s: sizes[s])
+    return Measure(
+        "code and model, as pgolf counts the files", "bytes", inputs.track.limits.artifact_bytes, sizes[seed], seed=seed
     )
 
 
@@ -177,6 +200,8 @@ def verdict_of(draft: Draft, checks: Sequence[Check]) -> Verdict:
     if not (comparison and comparison.clears):
         reasons.append(comparison.verdict if comparison else draft.no_comparison)
     reasons += [f"{c.id}: {c.message}" for c in checks if c.status == "fail"]
+    if draft.counted and draft.counted.status == "fail" and not any(r.startswith("artifact-bytes") for r in reasons):
+        reasons.append(f"{draft.counted.what} of seed {draft.counted.seed}: {draft.counted.said}")
     return Verdict(not reasons, comparison, tuple(checks), tuple(reasons))
 
 

@@ -420,7 +420,7 @@ def test_the_flag_of_a_limit_that_only_diagnostic_passes_cross_is_false(inputs, 
         attempts=inputs.attempts,
         knobs=draft.knobs,
         stages=draft.stages,
-        program_bytes=CODE_BYTES,
+        program=inputs.program,
     )
     assert {m.counted for m in (evaluation(run, inputs.track.limits) for run in runs)} == {500.0}
     assert flags(facts)["eval_under_600s"] is False  # the passes took 750 s

@@ -67,10 +67,11 @@ def code_bytes(review: Review, findings: Findings) -> str:
             "no log gives the size of its code" if main else "there is no train_gpt.py to compare the logs with"
         )
         return ""
-    here = {programs[main], sum(programs.values()), _size_with_unix_newlines(review, main)}
+    size = programs.get(main) or review.entry.code_sizes[main]
+    here = {size, sum(programs.values()), sum(review.entry.code_sizes.values()), _size_with_unix_newlines(review, main)}
     same = [r for r in review.runs if here & {x.value for x in (r.code_bytes, r.source_bytes) if x}]
     others = [r for r in review.runs if r not in same and (r.code_bytes or r.source_bytes)]
-    text = f"{main} has {programs[main]:,} bytes"
+    text = f"{main} has {size:,} bytes"
     if not same:
         findings.fail(f"{text}, the code that the logs ran has {_sizes(logged)}: it is not the code that ran", *logged)
     elif others:
@@ -85,8 +86,9 @@ def _sizes(values: Sequence[Sourced[int]]) -> str:
 
 
 def _size_with_unix_newlines(review: Review, name: str) -> int:
-    if review.entry.sizes[name] > 1 << 24:
-        return review.entry.sizes[name]
+    size = review.entry.sizes.get(name) or review.entry.code_sizes[name]
+    if size > 1 << 24:
+        return size
     return len((review.entry.path / name).read_bytes().replace(b"\r\n", b"\n"))
 
 
