@@ -46,7 +46,7 @@ from pgolf.pods.places import Wanted, check_key, check_rented, check_wanted
 from pgolf.pods.ssh import Data
 from pgolf.presets import config_of
 from pgolf.record.board import Board
-from pgolf.record.early_stop import Judge, incomparable
+from pgolf.record.early_stop import SAME_KNOBS, Judge, incomparable
 from pgolf.record.folder import (
     Record,
     baseline_job,
@@ -274,7 +274,8 @@ def train(
 def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
     """The rules of the record's plan; no loss ends a seed if it does not compare with the standing record's."""
     track, config = record.request.track, config_of(record.request.knobs)
-    why = incomparable(standing, config, record.dataset.val_bytes / record.dataset.val_tokens)
+    knobs = {name: str(getattr(config, name)) for name in SAME_KNOBS}
+    why = incomparable(standing, knobs, record.dataset.val_bytes / record.dataset.val_tokens)
     if why and "loss" in record.early_stop:
         log.warning("no seed is ended for a hopeless loss: %s", why)
     limits, clock = track.limits, config.max_wallclock_seconds

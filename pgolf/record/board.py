@@ -104,6 +104,7 @@ class Board:
         words += [f"loss {progress.loss:.4f}"] if progress.loss is not None else []
         words += [f"({signed(gap)} against {self.standing.name})"] if self.standing and gap is not None else []
         words += [f"val_bpb {progress.val_bpb:.4f}"] if progress.val_bpb is not None else []
+        words += [f"error: {progress.error}"] if progress.error else []
         words += [clock(progress.elapsed), f"({left} left)" if left else ""]
         return "  ".join(word for word in words if word)
 

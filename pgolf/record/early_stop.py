@@ -21,9 +21,9 @@ from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.pace import projected_end
 from pgolf.record.progress import Progress
 from pgolf.tracks import EarlyStop, Limits
-from pgolf.trainer.config import Config
 
 DECISION = "ended_early.json"
+SAME_KNOBS = ("train_batch_tokens", "train_seq_len")  # that losses at a step compare by
 POINTS = 3  # logged losses that are averaged at a checkpoint: one alone is mostly its batch
 
 
@@ -128,15 +128,23 @@ def evaluation_end(p: Progress, policy: EarlyStop) -> float | None:
     return None if end is None else sum(p.passes.values()) + end - first[0]
 
 
-def incomparable(standing: StandingRecord | None, config: Config, bytes_per_token: float) -> str | None:
-    """Why losses at a step say nothing beside the standing record's; None where they compare."""
+def incomparable(
+    standing: StandingRecord | None, knobs: Mapping[str, str | None], bytes_per_token: float
+) -> str | None:
+    """Why losses at a step say nothing beside the standing record's; None where they compare.
+
+    `knobs` has the program's train_batch_tokens and train_seq_len as text; one that is missing or None is unknown.
+    """
     if standing is None:
         return "the standing record is measured with this one"
     theirs = standing.bytes_per_token
     if theirs is None or abs(bytes_per_token / theirs - 1) > SAME_TOKENS:
         return f"tokens of {standing.name} are of another length"
-    for knob in ("train_batch_tokens", "train_seq_len"):
-        if standing.hyperparameters.get(knob) != str(getattr(config, knob)):
+    for knob in SAME_KNOBS:
+        ours = knobs.get(knob)
+        if ours is None:
+            return f"the program's {knob} is unknown"
+        if standing.hyperparameters.get(knob) != ours:
             return f"{standing.name} had another {knob}"
     if not all(seed.curve and seed.steps for seed in standing.seeds):
         return f"the ledger has no curves of {standing.name}"

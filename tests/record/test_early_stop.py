@@ -17,7 +17,6 @@ from pgolf.errors import BadInput
 from pgolf.ledger import SeedScore, StandingRecord
 from pgolf.pack import pack
 from pgolf.pods.local import LocalPod
-from pgolf.presets import config_of
 from pgolf.record.early_stop import Judge, incomparable, read_decision, write_decision
 from pgolf.record.progress import Progress
 from pgolf.record.seeds import EndedEarly, Job, attempts, has_ended, run_seed
@@ -94,8 +93,7 @@ def test_no_seed_of_the_archive_that_beat_an_older_record_would_have_been_ended(
     entries = [e for e in map(ledger.load, ledger.names()) if e.track == "10min_16mb"]
     compared = 0
     for old, new in permutations(entries, 2):
-        config = config_of({k: new.hyperparameters[k] for k in ("train_batch_tokens", "train_seq_len")})
-        if new.sample().mean >= old.sample().mean or incomparable(old, config, new.bytes_per_token or 0.0):
+        if new.sample().mean >= old.sample().mean or incomparable(old, new.hyperparameters, new.bytes_per_token or 0.0):
             continue
         for seed in (s for s in new.seeds if s.curve_seconds):
             compared += 1
@@ -114,12 +112,14 @@ def test_hopeless_loss_is_said_with_its_figures() -> None:
 
 
 def test_losses_that_do_not_compare_end_nothing() -> None:
-    standing, same = ledger.load("pr1493"), config_of({"train_batch_tokens": 786432, "train_seq_len": 2048})
+    standing, same = ledger.load("pr1493"), {"train_batch_tokens": "786432", "train_seq_len": "2048"}
     assert incomparable(standing, same, 3.7266) is None
     assert "another length" in (incomparable(standing, same, 3.157) or "")
-    assert "train_batch_tokens" in (incomparable(standing, replace(same, train_batch_tokens=524288), 3.7266) or "")
+    assert "train_batch_tokens" in (incomparable(standing, same | {"train_batch_tokens": "524288"}, 3.7266) or "")
     assert "no curves" in (incomparable(ledger.load("pr1855"), same, 3.157) or "")
     assert incomparable(None, same, 3.7266)
+    for unknown in ({"train_batch_tokens": "786432"}, same | {"train_seq_len": None}):
+        assert incomparable(standing, unknown, 3.7266) == "the program's train_seq_len is unknown"
 
 
 def test_policy_is_data_of_the_track(tmp_path: Path) -> None:

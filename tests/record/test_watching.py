@@ -14,6 +14,7 @@ from pgolf.audit.measures import artifact_bytes, measures_of
 from pgolf.evidence.lines import MAX_LINE_CHARS
 from pgolf.evidence.logs import read_run, read_runs
 from pgolf.evidence.run import Run
+from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge, training_end
 from pgolf.record.progress import Progress
 
@@ -199,6 +200,7 @@ def test_error_is_the_first_one_and_is_gone_once_the_run_goes_on() -> None:
     )
     progress = fed(upto(MARCH, "step:200") + crash)
     assert progress.error == "KeyError: 'lr'"
+    assert "error: KeyError: 'lr'" in Board(["seed 1"]).line("seed 1", progress)
     progress.feed_log("step:201/20000 train_loss:2.4 train_time:20200ms\n")
     assert progress.error is None
 
