@@ -125,7 +125,7 @@ def _first(part: str) -> list[str]:
         words = shlex.split(part)
     except ValueError:
         words = part.split()
-    return [w for w in words if not re.match(r"\w+=", w)][:1]
+    return [w.rpartition("/")[2] if w.startswith("/") else w for w in words if not re.match(r"\w+=", w)][:1]
 
 
 def _command(word: str) -> bool:

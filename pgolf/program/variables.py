@@ -5,6 +5,7 @@ A default is the text that the environment would hold to the same effect: a numb
 """
 
 import ast
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -15,6 +16,7 @@ from pgolf.program.constants import HERE, Field
 from pgolf.program.sources import Sources, class_attribute, environment_read
 from pgolf.program.syntax import Module, Param, names
 
+MOST_NAMES = 2000  # of variables that one expression names
 WHOLE = ("items", "keys", "values")  # ways to read all of the environment
 
 
@@ -133,7 +135,7 @@ def _read(
 ) -> None:
     """Add the variable, or the variables where its name is a parameter or comes from a loop."""
     clear = False
-    for bound in sources.cases(m, [name]):
+    for bound in itertools.islice(sources.cases(m, [name]), MOST_NAMES):
         value = sources.known(m, default, bound)
         if default is None or value is None:
             value = _beside(sources, m, name, bound)
