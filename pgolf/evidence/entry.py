@@ -6,6 +6,7 @@ run of its seed. A log that nobody claims (a try, an ablation) is kept apart and
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,8 +97,9 @@ def _listed(path: Path, names: Iterable[str]) -> dict[str, int]:
     root, found = path.resolve(), {}
     for name in names:
         file = root / name
-        if "\0" not in name and file.resolve() == file and file.is_relative_to(root) and file.is_file():
-            found[name] = file.stat().st_size
+        with suppress(OSError, ValueError):  # a name that no file can have
+            if file.resolve() == file and file.is_relative_to(root) and file.is_file():
+                found[name] = file.stat().st_size
     return found
 
 

@@ -96,6 +96,7 @@ def stage_waterfall(stages: Sequence[StageDifference], new_name: str, standing_n
     above both is the difference of the means (negative: the new one is better).
     """
     figure, axes = _blank("bits per byte (lower is better)")
+    standing_name = standing_name if any(s.old for s in stages) else None  # it may be known by its final scores only
     sides = [(-WIDTH / 2, [s.old for s in stages], STANDING, standing_name or "")] if standing_name else []
     sides += [(WIDTH / 2 if standing_name else 0.0, [s.new for s in stages], SEEDS[0], new_name)]
     tops: dict[int, float] = {}

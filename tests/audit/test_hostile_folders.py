@@ -55,3 +55,46 @@ def test_links_out_of_the_folder_are_not_followed(folder, tmp_path):
     secret.write_text(log_text(42, 1.0).replace("seed: 42", "seed: 5"))
     (folder.path / "train_seed5.log").symlink_to(secret)
     assert [r.seed.value for r in audit(folder.path).runs] == sorted(SEEDS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.py",
+        "{tmp}/secret.py",
+        "link.py",
+        "sub/../train_gpt.py",
+        "x" * 5000,
+        "\0",
+        "\ud800",
+        "sub",
+        "",
+        "/",
+        "gone.py",
+    ],
+)
+def test_a_program_that_is_no_file_of_the_folder_is_not_looked_at(folder, tmp_path, name):
+    (tmp_path / "secret.py").write_text("secret")
+    (folder.path / "sub").mkdir()
+    (folder.path / "link.py").symlink_to(tmp_path / "secret.py")
+    named = name.replace("{tmp}", str(tmp_path))
+    folder.claim(program=named, code=[named, 7, None, [named]])
+    found = audit(folder.path)
+    assert found.entry.program == "train_gpt.py" and found.entry.code_sizes == {}
+    assert found.check("code-bytes").status == "pass"
+
+
+def test_a_program_of_another_name_is_the_one_that_submission_json_names(folder):
+    code = (folder.path / "train_gpt.py").read_bytes()
+    (folder.path / "lib").mkdir()
+    (folder.path / "lib" / "model.py").write_bytes(code[:5000])
+    (folder.path / "train_gpt.py").rename(folder.path / "run.py")
+    (folder.path / "run.py").write_bytes(code[5000:])
+    assert audit(folder.path).check("required-files").status == "fail"
+    folder.claim(program="run.py", code=["run.py", "lib/model.py"])
+    found = audit(folder.path)
+    both = found.check("code-bytes")
+    assert (both.status, both.message) == ("pass", "run.py and the code beside it have 15,000 bytes, as in the logs")
+    assert found.check("required-files").message == "run.py should be called train_gpt.py"
+    (folder.path / "lib" / "model.py").write_bytes(code[:4000])
+    assert audit(folder.path).check("code-bytes").status == "fail"

@@ -68,7 +68,9 @@ def code_bytes(review: Review, findings: Findings) -> str:
         )
         return ""
     size = programs.get(main) or review.entry.code_sizes[main]
-    here = {size, sum(programs.values()), sum(review.entry.code_sizes.values()), _size_with_unix_newlines(review, main)}
+    alone = {size, _size_with_unix_newlines(review, main)}
+    together = {sum(programs.values()), sum(review.entry.code_sizes.values())}
+    here = alone | together
     same = [r for r in review.runs if here & {x.value for x in (r.code_bytes, r.source_bytes) if x}]
     others = [r for r in review.runs if r not in same and (r.code_bytes or r.source_bytes)]
     text = f"{main} has {size:,} bytes"
@@ -78,6 +80,9 @@ def code_bytes(review: Review, findings: Findings) -> str:
         ran = [r.code_bytes or r.source_bytes for r in others]
         findings.warn(f"{text}, but {', '.join(map(review.name_of, others))} ran {_sizes([x for x in ran if x])}", *ran)
     findings.show(*logged)
+    values = {x.value for x in logged}
+    if together & values and not alone & values:
+        text = f"{main} and the code beside it have {min(together & values):,} bytes"
     return f"{text}, as in the logs"
 
 
