@@ -270,8 +270,8 @@ def test_the_march_dialect_needs_no_settings(mine):
     assert program.seed == "SEED" and program.vocab_size == 1024 and program.environment == {}
     assert set(program.requires.packages) == {"numpy", "sentencepiece"}
     assert program.artifact == ARTIFACTS and program.log is None and not program.ours
-    env = program.settings("seed1", "/d", "/d/datasets/s", "/d/tokenizers/t.model")
-    assert env == {"DATA_PATH": "/d/datasets/s", "TOKENIZER_PATH": "/d/tokenizers/t.model", "RUN_ID": "seed1"}
+    env = program.settings("/d", "/d/datasets/s", "/d/tokenizers/t.model")
+    assert env == {"DATA_PATH": "/d/datasets/s", "TOKENIZER_PATH": "/d/tokenizers/t.model"}
 
 
 def test_the_april_dialect_needs_no_settings(mine):
