@@ -104,7 +104,7 @@ def _nccl(m: Module, node: ast.Call) -> bool:
 
 def _mentions(m: Module) -> bool:
     """Whether a source has any word that has to do with a GPU."""
-    return any(word in text.lower() for text in _words(m) for word in ("cuda", "nccl", "gpu", "triton"))
+    return any(word in text.lower() for text in _words(m) for word in ("cuda", "nccl", "gpu", "triton", ".cu"))
 
 
 def _words(m: Module) -> Iterator[str]:
@@ -113,5 +113,7 @@ def _words(m: Module) -> Iterator[str]:
             yield node.id
         elif isinstance(node, ast.Attribute):
             yield node.attr
+        elif isinstance(node, ast.keyword):
+            yield node.arg or ""
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 1000:
             yield node.value

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pgolf.program import Need
+from pgolf.program.constants import HERE
 from pgolf.program.sources import Sources
 from pgolf.program.syntax import Module
 
@@ -21,6 +22,7 @@ RUNS |= {"asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"}
 RUNS |= {f"os.{name}" for name in ("execv", "execve", "execvp", "execvpe", "execl", "execlp", "posix_spawn")}
 SHELLS = {"cd", "echo", "export", "set", "source", ".", "true", "false", "exit", "exec", "test", "[", "ulimit", "wait"}
 PYTHON = ("python", "python3", "torchrun")  # there wherever a program runs
+PATH_CHANGES = ("sys.path.insert", "sys.path.append")
 IMPORTERS = ("__import__", "importlib.import_module", "importlib.util.find_spec", "pytest.importorskip")
 
 
@@ -68,6 +70,21 @@ def own_modules(m: Module, found: Import, files: Mapping[str, bytes], folders: S
         if paths:
             return list(dict.fromkeys(paths))
     return []
+
+
+def search_folders(sources: Sources, m: Module) -> list[str]:
+    """Folders of the program that a module adds to `sys.path`."""
+    found = []
+    for node in m.nodes:
+        if (
+            isinstance(node, ast.Call)
+            and m.full_name(node.func) in ("sys.path.insert", "sys.path.append")
+            and node.args
+        ):
+            place = sources.known(m, node.args[-1])
+            if isinstance(place, str | PurePosixPath) and (HERE / place).is_relative_to(HERE):
+                found.append(str((HERE / place).relative_to(HERE)).removeprefix("."))
+    return found
 
 
 def _module_files(name: str, files: Mapping[str, bytes], folder: str) -> list[str]:

@@ -68,6 +68,8 @@ def read_source(files: Mapping[str, bytes], script: str) -> Reading:
     sources = Sources(reader.modules)
     found = variables(sources)
     cuda, line = needs_cuda(sources)
+    if cuda is False and line is None and reader.unclear:
+        cuda = None  # nothing speaks of a GPU in what could be read
     called, unclear = needs.commands(sources)
     return Reading(
         variables=found.variables,
@@ -89,6 +91,7 @@ class _Reader:
     def __init__(self, files: Mapping[str, bytes], script: str) -> None:
         self.files, self.script = files, script
         self.folder = str(PurePosixPath(script).parent).removeprefix(".")
+        self.folders = [self.folder]  # in which Python looks for modules
         self.modules: list[Module] = []
         self.own: set[str] = set()
         self.foreign: list[Need] = []
@@ -142,8 +145,9 @@ class _Reader:
     def _needed(self, m: Module) -> list[tuple[str, bool]]:
         """(path, whether it is certain to be needed) of the program's files that a module needs."""
         found = []
+        self.folders += [f for f in needs.search_folders(Sources([m]), m) if f not in self.folders][:20]
         for imported in needs.imports(m):
-            paths = needs.own_modules(m, imported, self.files, [self.folder])
+            paths = needs.own_modules(m, imported, self.files, self.folders)
             found += [(path, imported.sure) for path in paths]
             top = imported.name.partition(".")[0]
             if not paths and not imported.relative and top not in needs.PYTHONS | {"torch"}:

@@ -350,3 +350,11 @@ def test_a_script_that_cannot_be_read(content, said):
 def test_a_source_that_would_take_for_ever(source):
     found = read(HEAD + source).variables
     assert found["X"].default is None and len(found) < 5000
+
+
+def test_folders_that_it_adds_to_the_path():
+    source = (
+        "import os, sys\nsys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))\nimport helper, other\n"
+    )
+    found = read(source, **{"lib/helper.py": "import regex\n"})
+    assert found.own == ("lib/helper.py",) and [need.name for need in found.modules] == ["other", "regex"]

@@ -2,6 +2,7 @@
 
 import base64
 import bz2
+import dataclasses
 import gzip
 import lzma
 import zlib
@@ -9,8 +10,10 @@ import zlib
 import brotli
 import pytest
 
+from pgolf.pack import pack
 from pgolf.pack.wrapper import COMPRESSORS, wrap
 from pgolf.program.source import read_source
+from pgolf.trainer.config import KNOB_TYPES, Config
 
 INNER = 'import os\nimport torch, regex\nseed = int(os.environ.get("SEED", 1337))\ncode = open(__file__).read()\n'
 RAW = lzma.compress(INNER.encode(), format=lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 9}])
@@ -132,6 +135,24 @@ def test_files_that_pgolf_packed(compressor, ascii_only):
 def test_what_cannot_be_unpacked_is_said_with_its_line(source, said):
     found = read(source)
     assert len(found.unclear) == 1 and said in found.unclear[0] and found.packed is None
+
+
+def test_the_knobs_of_pgolfs_own_trainer():
+    found = read(pack().code)
+    assert found.unclear == () and set(found.prints) >= {
+        "step",
+        "seed",
+        "size",
+        "time",
+        "final score",
+        "hyperparameters",
+    }
+    left_out = {"run_id", "cpu_kernels"}  # a new one each time; switched off by packing
+    kept = [f for f in dataclasses.fields(Config) if f.name.upper() in found.variables and f.name not in left_out]
+    assert len(kept) > 70  # packing leaves out the knobs of mechanisms that are off
+    for field in kept:
+        text, kind = found.variables[field.name.upper()].default, KNOB_TYPES[field.name]
+        assert text is not None and kind(int(text) if kind is bool else text) == field.default, field.name
 
 
 def test_nothing_is_run(tmp_path):
