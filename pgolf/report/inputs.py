@@ -14,7 +14,7 @@ from pgolf.tracks import Track
 
 OWN_FILES = re.compile(  # of a submission, which a program cannot have, too; some file systems know no case
     r"readme\.md|submission\.json|report\.html|plan(?:-\d+)?\.json|dataset\.json|probes\.jsonl|loss_curves\.png"
-    r"|stages\.png|train_seed\d+\.(?:log|events\.jsonl)",
+    r"|stages\.png|train_seed\d+\.(?:log|events\.jsonl)|events(?:_seed\d+)?\.jsonl",
     re.I,
 )
 

@@ -67,7 +67,9 @@ def test_every_file_of_the_program_is_there_as_it_ran(dialect, tmp_path):
     assert not list(folder.glob("*events*"))
 
 
-@pytest.mark.parametrize("name", ["README.md", "readme.MD", "plan-2.json", "train_seed42.log", "submission.json/x.py"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "readme.MD", "plan-2.json", "train_seed42.log", "submission.json/x.py", "events.jsonl"]
+)
 def test_a_file_called_like_one_of_the_submission_is_refused(name, tmp_path):
     inputs = record_of("march", tmp_path)
     program = replace(MARCH, files={**MARCH.files, name: b"theirs"})
@@ -171,6 +173,19 @@ def test_the_larger_size_is_held_against_the_cap(tmp_path):
     assert verdict.reasons == ("code and model, as pgolf counts the files of seed 314: 84,027 bytes of 80,000, over",)
     draft = describe(inputs, write(inputs, replace(verdict, positive=True), tmp_path / "out"))
     assert draft.flags["artifact_under_0_08mb"] is False
+
+
+def test_a_log_that_counts_compressed_code_is_told_from_the_files(tmp_path):
+    inputs = record_of("march", tmp_path)
+    larger = replace(MARCH, files={"train_gpt.py": b"#" * 40_000})
+    inputs = with_program(inputs, larger)
+    folder = written(inputs, tmp_path / "out")
+    assert answer(inputs, folder, "(40,000 bytes): they count 13,838") is False
+    found = audit(folder)
+    assert not [c for c in found.checks if c.status == "fail"]
+    assert "the files that submission.json counts have 40,000 bytes" in found.check("code-bytes").message
+    smaller = with_program(inputs, replace(MARCH, files={"train_gpt.py": b"#" * 13_000}))
+    assert any(r.startswith("code-bytes") for r in judge(smaller).reasons)  # more code ran than is here
 
 
 def test_a_log_without_sizes_leaves_pgolfs_count(tmp_path):
