@@ -17,6 +17,7 @@ from pgolf.program import Program
 from pgolf.program.environment import parse_variables
 from pgolf.program.find import open_program
 from pgolf.record.short import shortened
+from pgolf.report.inputs import check_names
 from pgolf.tracks import Track
 from pgolf.trainer.config import Knob
 
@@ -121,7 +122,7 @@ def read_program(
     Raises
     ------
     BadInput : an option that goes only with a program, or not with one; a program that cannot be read, packed, or made
-        short for a trial.
+        short for a trial; a file of it that a submission has no place for.
     """
     if path is None:
         given = {"--env": env, "--pack": packed, "--evaluator": evaluator}
@@ -131,6 +132,7 @@ def read_program(
     if preset:
         raise BadInput("a preset is of pgolf's own trainer; with --program, --set names the program's variables")
     program = open_program(Path(path), settings, env, evaluator)
+    check_names(program)
     shortened(program)  # refuses one that cannot be tried
     return with_packed_script(program) if packed else program
 

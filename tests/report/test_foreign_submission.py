@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pgolf.evidence.probes import ProbeResult
 from pgolf.files import sha256_file
 from pgolf.ledger import load
 from pgolf.program import Requires
+from pgolf.record.request import read_program
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.submission import judge, write
 from pgolf.report.verdict import describe
@@ -75,6 +77,14 @@ def test_a_file_called_like_one_of_the_submission_is_refused(name, tmp_path):
     program = replace(MARCH, files={**MARCH.files, name: b"theirs"})
     with pytest.raises(BadInput, match="called like a file of the submission"):
         judge(replace(inputs, program=program))
+
+
+def test_such_a_file_is_refused_before_anything_is_started(tmp_path):
+    shutil.copytree(RECORDED.parent / "programs" / "april", tmp_path / "april")
+    (tmp_path / "april" / "README.md").write_text("theirs")
+    (tmp_path / "april" / "program.toml").write_text('files = ["README.md"]')
+    with pytest.raises(BadInput, match="called like a file of the submission"):
+        read_program(str(tmp_path / "april"), None, {}, {}, False, None)
 
 
 @pytest.mark.parametrize("name", ["../train.py", "/etc/train.py", "a//b.py", "a\\b.py", "./x.py"])
