@@ -12,11 +12,14 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 
-from pgolf.evidence.manifest import list_pods
+from pgolf.evidence.manifest import list_machines, list_pods
 from pgolf.pods.money import OVERHEAD_S, bills
+from pgolf.pods.needs import Needs
 from pgolf.pods.places import Opened, Wanted, key_of_environment, open_place, wind_up
+from pgolf.pods.remote import machine_facts
 from pgolf.pods.settings import read_settings
 from pgolf.pods.ssh import Data
+from pgolf.program import Program
 
 if TYPE_CHECKING:
     from pgolf.record.folder import Record
@@ -63,8 +66,24 @@ def pods_of(
     )
 
 
+def needs_of(program: Program, source: Path) -> Needs:
+    """What a program needs on a pod's machine; its files lie in `source`."""
+    wanted = program.requires
+    return Needs(
+        modules=tuple(need.name for need in wanted.modules if not need.optional),
+        optional=tuple(need.name for need in wanted.modules if need.optional),
+        commands=tuple(need.name for need in wanted.commands if not need.optional),
+        requirements=wanted.requirements,
+        setup=wanted.setup,
+        source=source,
+        files=program.hashes,
+    )
+
+
 def settle(record: "Record") -> None:
-    """Put what pods have cost into the manifest."""
+    """Put what machines have run, and what rented ones have cost, into the manifest."""
+    if found := machine_facts(record.folder):
+        list_machines(record.folder, found)
     if rows := bills(record.folder):
         list_pods(record.folder, rows)
         log.info("pods: $%.2f for %d of them", sum(row["cost"] for row in rows), len(rows))

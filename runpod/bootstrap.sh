@@ -1,16 +1,26 @@
 #!/usr/bin/env bash
-# Checks that this machine is what was paid for: GPUs, driver, NCCL, disk and torch. Installs the trainer's small
-# packages where one is missing; a second run only looks. The last line is JSON: what was found.
+# Checks that this machine is what was paid for: GPUs, driver, NCCL, disk and torch. Runs the program's own setup once,
+# and installs its requirements and the trainer's small packages where one is missing; a second run only looks.
+# The last line is JSON: what was found.
 # Exit 1: the machine is not fit; the last line says why.
 #
 #   PYTHON           the interpreter that trainers run with
 #   GPUS, GPU_TYPES  how many, and of which types ('a|b'; empty: any); 0: none are needed
 #   PACKAGES         what trainers import beside torch, as pip takes it ('numpy constriction>=0.5,<0.6')
+#   PROGRAM          the folder of the program's files, for its setup
+#   SETUP            its shell script that makes a machine ready; empty: it has none
+#   REQUIREMENTS     its file for pip; empty: it has none
+#   SETUP_S          seconds that each of the two may take
+#   MODULES, COMMANDS  what must be importable, and on PATH, for it
 #   MIN_FREE_GB, MIN_DISK_MB_S, MIN_TORCH
 #   CUDA             1: torch has to see these GPUs, and to sum over all of them by NCCL
 set -euo pipefail
 
 unfit() { echo "unfit: $*"; exit 1; }
+last() { tail -c 600 "$1" | tail -n 5 | tr -d '\000-\010\013-\037\177' | paste -sd '/'; } # on one line, it is shown
+
+# what a program brings along sees no secret of this machine
+while read -r name; do unset "$name"; done < <(compgen -e | grep -iE 'key|token|secret|passw|credential')
 
 command -v "$PYTHON" >/dev/null || unfit "no $PYTHON"
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || unfit "$("$PYTHON" --version) is too old, 3.11 is needed"
@@ -39,6 +49,49 @@ dd if=/dev/zero of="$probe" bs=1M count=32 conv=fsync status=none || unfit "cann
 disk=$((32 * 1048576 * 1000 / ($(date +%s%N) - began)))
 awk "BEGIN { exit !($disk >= $MIN_DISK_MB_S) }" || unfit "the disk writes $disk MB/s, $MIN_DISK_MB_S are needed"
 
+if [[ -n $SETUP || -n $REQUIREMENTS ]]; then
+    exec 9>"$PROGRAM.lock" # a look whose connection was lost may still be at it
+    flock -w "$SETUP_S" 9 || unfit "an earlier setup of the program still runs"
+fi
+if [[ -n $SETUP && ! -e $PROGRAM.done ]]; then
+    # nothing that it leaves running may hold this script's output or its lock
+    (cd "$PROGRAM" && exec timeout --kill-after=10 "$SETUP_S" bash "./$SETUP") >"$PROGRAM.log" 2>&1 </dev/null 9>&- || {
+        code=$?
+        ((code != 124 && code != 137)) || unfit "$SETUP did not end in $SETUP_S s: $(last "$PROGRAM.log")"
+        unfit "$SETUP: exit code $code: $(last "$PROGRAM.log")"
+    }
+    touch "$PROGRAM.done"
+fi
+if [[ -n $REQUIREMENTS ]]; then
+    met() {
+        "$PYTHON" - "$PROGRAM/$REQUIREMENTS" <<'PY'
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+
+for line in open(sys.argv[1], encoding="utf-8", errors="replace").read().replace("\\\n", " ").splitlines():
+    line = re.sub(r"(^|\s)#.*", "", line).strip()
+    if not line or re.match(r"--?(i|f|index-url|extra-index-url|find-links|pre|prefer-binary|no-index)\b", line):
+        continue
+    try:
+        wanted = Requirement(line.split(" --")[0])
+        if wanted.marker and not wanted.marker.evaluate():
+            continue
+        if wanted.url or not wanted.specifier.contains(version(wanted.name), prereleases=True):
+            sys.exit(1)
+    except (InvalidRequirement, PackageNotFoundError):  # pip decides
+        sys.exit(1)
+PY
+    }
+    if ! met; then
+        pip=("$PYTHON" -m pip install --quiet --no-input --disable-pip-version-check --requirement "$REQUIREMENTS")
+        (cd "$PROGRAM" && exec timeout --kill-after=10 "$SETUP_S" "${pip[@]}") >"$PROGRAM.pip.log" 2>&1 </dev/null 9>&- ||
+            unfit "cannot install $REQUIREMENTS: $(last "$PROGRAM.pip.log")"
+    fi
+fi
+
 has() { "$PYTHON" -c "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1:])))" "$@"; }
 has torch || unfit "$PYTHON has no torch"
 read -ra packages <<<"$PACKAGES"
@@ -49,6 +102,19 @@ done
 if ((${#lacking[@]} > 0)); then
     "$PYTHON" -m pip install --quiet "${lacking[@]}" && has "${lacking[@]%%[<>=~!]*}" || unfit "cannot install ${lacking[*]}"
 fi
+
+read -ra modules <<<"$MODULES"
+read -ra commands <<<"$COMMANDS"
+lacking=()
+for module in "${modules[@]}"; do
+    # imported, since an extension that was built for another torch is found and fails; -P: not from this folder
+    said=$(timeout 300 "$PYTHON" -P -c 'import importlib, sys; importlib.import_module(sys.argv[1])' "$module" \
+        2>&1 </dev/null | tail -c 300 | tail -n 1) || lacking+=("module $module ($said)")
+done
+for command in "${commands[@]}"; do
+    command -v -- "$command" >/dev/null || lacking+=("command $command")
+done
+((${#lacking[@]} == 0)) || unfit "the program needs what is not there: $(printf '%s; ' "${lacking[@]}")"
 
 "$PYTHON" - "$((CUDA ? GPUS : 0))" "$MIN_TORCH" "$driver" "$free_gb" "$disk" <<'PY'
 import json
@@ -78,6 +144,7 @@ if gpus:
         sys.exit("unfit: NCCL sums wrong")
 found = {
     "torch": torch.__version__,
+    "cuda": torch.version.cuda,
     "nccl": nccl,
     "driver": driver,
     "free_gb": float(sys.argv[4]),

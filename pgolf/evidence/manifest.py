@@ -39,6 +39,13 @@ def list_pods(record: Path, bills: Sequence[Mapping[str, Any]]) -> None:
         write_json(record / MANIFEST, {**_read(record), "pods": list(bills), "cost": cost})
 
 
+def list_machines(record: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put what machines are and which versions ran there into the manifest, by the name that a seed's pod.json has."""
+    with _writing:
+        kept = _read(record)
+        write_json(record / MANIFEST, {**kept, "machines": {**kept.get("machines", {}), **found}})
+
+
 def check_files(record: Path, folder: Path) -> None:
     """RunFailed if a file that the manifest lists under `folder` is missing or was changed since."""
     prefix = folder.relative_to(record).as_posix() + "/"

@@ -1,52 +1,69 @@
-"""Make a machine ready for trainers: check it by `runpod/bootstrap.sh`, put the agent and the dataset on it.
+"""Make a machine ready for a program: check it by `runpod/bootstrap.sh`, put the agent and the dataset on it.
 
 A second call only looks. A machine that fails a check raises Unfit, which says what is wrong with it.
 """
 
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
+from pgolf.pods import versions
 from pgolf.pods.machine import Machine, Refused, stage
-from pgolf.pods.remote import DATA, Unfit
+from pgolf.pods.needs import Needs, digest
+from pgolf.pods.remote import Unfit
 from pgolf.pods.settings import Checks
 
 log = logging.getLogger(__name__)
 INSTALLED, CHECKOUT = Path(__file__).with_name("scripts"), Path(__file__).parents[2] / "runpod"  # see setup.py
 SCRIPTS = INSTALLED if INSTALLED.is_dir() else CHECKOUT
-SCRIPT = PurePosixPath("bootstrap.sh")
-TIMEOUT_S = 900.0  # it may install packages
+SCRIPT, VERSIONS = PurePosixPath("bootstrap.sh"), Path(versions.__file__)
+TIMEOUT_S = 900.0  # it may install packages; a program's own setup has its time beside that
 
 
 @dataclass(frozen=True)
 class MachineSpec:
     """The machine that a seed needs: `gpus` of one of `gpu_types`, by the names that RunPod gives them ('' is any).
 
-    `packages` are what trainers import there, as pip takes them; a machine that lacks one is given it.
+    `packages` are what trainers import there, as pip takes them; a machine that lacks one is given it. `needs` are the
+    program's own.
     """
 
     checks: Checks
     packages: tuple[str, ...]
     gpus: int = 0
     gpu_types: tuple[str, ...] = ()
+    needs: Needs = field(default_factory=Needs)
+
+    def key(self, files: Mapping[str, str]) -> str:
+        """Another one for a machine that is asked for something else, or for another dataset."""
+        needs = [self.needs.modules, self.needs.commands, str(self.needs.folder)]
+        return digest([self.packages, self.gpus, self.gpu_types, needs, dict(files)])
 
 
-def prepare(machine: Machine, wanted: MachineSpec, root: Path, files: Mapping[str, str]) -> dict[str, Any]:
-    """Check a machine and put the agent and the dataset on it; return what bootstrap.sh found, by name.
+def prepare(
+    machine: Machine, wanted: MachineSpec, root: Path, files: Mapping[str, str], target: PurePosixPath
+) -> dict[str, Any]:
+    """Check a machine and put the agent and the dataset on it, the latter into folder `target` of its work folder.
+
+    Returns what bootstrap.sh found, by name, with the `versions` of what the program runs with.
 
     Raises
     ------
     Unfit : it is not what was asked for.
     Gone : it does not answer.
     """
-    checks = wanted.checks
+    checks, needs = wanted.checks, wanted.needs
     machine.install()
     machine.put(SCRIPTS / SCRIPT, SCRIPT)
+    machine.put(VERSIONS, PurePosixPath(VERSIONS.name))
+    if needs.installs and needs.source:
+        stage(machine, needs.source, needs.files, needs.folder)
     settings = {
         "PYTHON": machine.python,
         "GPUS": str(wanted.gpus),
@@ -56,16 +73,31 @@ def prepare(machine: Machine, wanted: MachineSpec, root: Path, files: Mapping[st
         "MIN_DISK_MB_S": str(checks.min_disk_mb_s),
         "MIN_TORCH": checks.min_torch,
         "CUDA": "1" if checks.cuda else "0",
+        "PROGRAM": str(needs.folder),
+        "SETUP": needs.setup or "",
+        "REQUIREMENTS": needs.requirements or "",
+        "MODULES": " ".join(needs.modules),
+        "COMMANDS": " ".join(needs.commands),
+        "SETUP_S": str(checks.max_setup_s),
     }
     words = " ".join(f"{name}={quote(value)}" for name, value in settings.items())
     try:
-        said = machine.run(f"cd {quote(str(machine.work))} && {words} bash {SCRIPT}", timeout_s=TIMEOUT_S)
+        timeout_s = TIMEOUT_S + 2 * checks.max_setup_s * needs.installs
+        said = machine.run(f"cd {quote(str(machine.work))} && {words} bash {SCRIPT}", timeout_s=timeout_s)
+        modules = [*map(_name, wanted.packages), *needs.modules, *needs.optional]
+        asked = " ".join(map(quote, dict.fromkeys(modules)))
+        told = machine.run(f"{quote(machine.python)} {quote(str(machine.work / VERSIONS.name))} {asked}")
     except Refused as e:
         raise Unfit(str(e)) from None
-    facts: dict[str, Any] = json.loads(said.splitlines()[-1])
+    facts: dict[str, Any] = {**json.loads(said.splitlines()[-1]), "versions": json.loads(told)}
     began = time.time()
     skew = float(machine.run("date +%s.%N")) - began
     if not -checks.max_clock_skew_s < skew < time.time() - began + checks.max_clock_skew_s:
         raise Unfit(f"{machine.name}: its clock is {skew:.0f} s off")
-    stage(machine, root, files, DATA)
+    stage(machine, root, files, target)
     return facts
+
+
+def _name(package: str) -> str:
+    """The name of a package, without its version."""
+    return re.split(r"[<>=~!\[; ]", package, maxsplit=1)[0]

@@ -311,7 +311,7 @@ def stage(machine: Machine, root: Path, files: Mapping[str, str], target: PurePo
     missing = [name for name, sha256 in files.items() if there.get(name, [""])[0] != sha256]
     for number, name in enumerate(missing, start=1):
         log.info("%s: sending %s (%d of %d)", machine.name, name, number, len(missing))
-        machine.put(root / name, target / name)
+        machine.put(root / name, target / name, executable=name.endswith(".sh"))
 
 
 def ensure_key(key: Path) -> str:

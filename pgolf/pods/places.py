@@ -127,13 +127,13 @@ def open_place(
         return
     if wanted.kind == "ssh":
         inventory = Inventory(wanted.settings.ssh, record / "pods", data, stop)
-        place, budget = RemotePlace(record, inventory, stop, runs, data.root), None
+        place, budget = RemotePlace(record, inventory, stop, runs, data), None
     else:
         settings = wanted.settings.runpod
         budget = Budget(record, stop, wanted.max_cost, wanted.max_hours, seed_hours)
         api = Runpod(settings.api, check_key(key))
         rentals = Rentals(api, settings, rent or settings.rent, ranks, record, data, budget)
-        place = RemotePlace(record, rentals, stop, runs, data.root)
+        place = RemotePlace(record, rentals, stop, runs, data)
         rentals.runs = place.runs
     try:
         yield Opened(place, budget)

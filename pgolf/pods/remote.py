@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pgolf.errors import RunFailed
 from pgolf.files import hash_folder, write_json
@@ -28,9 +28,11 @@ from pgolf.pods.local import PLACE, LocalPod
 from pgolf.pods.machine import Machine
 from pgolf.pods.names import checked_name
 
+if TYPE_CHECKING:
+    from pgolf.pods.ssh import Data
+
 log = logging.getLogger(__name__)
 PLACE_FILE = "place.json"
-DATA = PurePosixPath("data")  # datasets, in a machine's work folder
 DISK_PAUSE_S = 2.0  # between looks at a full disk here
 DISK_PATIENCE_S = 1200.0  # for room on it; a finished seed waits meanwhile
 MACHINES_TRIED = 8  # after so many unfit machines in a row a seed is given up
@@ -47,6 +49,9 @@ class Slot(Protocol):
 
     def machine(self) -> Machine:
         """The machine, ready to work; takes minutes the first time. Raises Gone if it can't be had or is unfit."""
+
+    def reach(self) -> Machine:
+        """The machine of a seed that was started there: connected, and not checked again. Raises Gone."""
 
     def gone(self) -> bool:
         """Whether it is certain that the machine does not exist any more."""
@@ -75,11 +80,11 @@ class RemotePlace:
     ----------
     record : the record's folder.
     runs : how many seeds have yet to run.
-    root : the dataset's folder here.
+    data : the dataset that seeds find on every machine.
     """
 
-    def __init__(self, record: Path, slots: Slots, stop: threading.Event, runs: int, root: Path) -> None:
-        self.record, self.slots, self.stop, self.root = record, slots, stop, root
+    def __init__(self, record: Path, slots: Slots, stop: threading.Event, runs: int, data: "Data") -> None:
+        self.record, self.slots, self.stop, self.data = record, slots, stop, data
         self.changed = threading.Condition()
         self.held: dict[Path, Slot] = {}
         before = {slot.name: slot for slot in slots.before()}
@@ -174,7 +179,7 @@ class RemotePod:
     def _machine(self) -> Machine | None:
         """The machine of an attempt that has one; None once that is lost."""
         slot = self.place.held.get(self.folder)
-        return slot.machine() if slot and not self.broken else None
+        return slot.reach() if slot and not self.broken else None
 
     def put(self, source: Path, name: str) -> None:
         """Copy a file into the pod's folder; the first one takes a machine."""
@@ -193,11 +198,11 @@ class RemotePod:
         """
         if self.status().state != "fresh":
             raise RuntimeError(f"{self.folder}: has run a command already; a pod runs one")
-        slot = self.place.take(self.folder)
+        slot, data = self.place.take(self.folder), self.place.data
         machine = slot.machine()
         if command[0] == PYTHON:
             command = [machine.python, *command[1:]]
-        there = {name: moved(value, self.place.root, machine.root / DATA) for name, value in env.items()}
+        there = {name: moved(value, data.root, machine.root / data.folder) for name, value in env.items()}
         # written first: a start whose reply is lost must count as an attempt
         write_json(
             self.folder / "pod.json", {PLACE: slot.name, "started": round(time.time(), 3), "command": list(command)}
@@ -207,7 +212,7 @@ class RemotePod:
     def status(self) -> Status:
         """Whether the command runs, and how it ended; from the files here if its machine is lost."""
         known = self.home.status()
-        if known.state == "ended":
+        if known.state in ("ended", "fresh"):
             return known
         try:
             machine = self._machine()
@@ -302,11 +307,17 @@ def moved(value: str, root: Path, target: PurePosixPath) -> str:
     return value
 
 
-def read_slot(path: Path) -> dict[str, object]:
+def read_slot(path: Path) -> dict[str, Any]:
     """The content of a slot's file; {} if it is missing."""
     with suppress(FileNotFoundError):
         return dict(json.loads(path.read_text()))
     return {}
+
+
+def machine_facts(record: Path) -> dict[str, dict[str, Any]]:
+    """What was found on each machine that was made ready for a record, by the machine's name in it."""
+    slots = {path.stem: read_slot(path) for path in slot_files(record)}
+    return {name: slot["facts"] for name, slot in slots.items() if "facts" in slot}
 
 
 def slot_files(record: Path) -> list[Path]:

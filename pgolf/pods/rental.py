@@ -112,21 +112,34 @@ class Rental:
 
     def machine(self) -> Machine:
         """Rent the machine, reach it and make it ready, as far as that is not done yet; return it."""
+        rentals, data = self.rentals, self.rentals.data
+        wanted = MachineSpec(rentals.settings.checks, data.packages, rentals.gpus, rentals.rent.gpu_types, data.needs)
+        ready = wanted.key(data.files)
         with self.lock:
-            if "ended" in self.known:
-                raise Gone(f"{self.name}: it was given back")
-            if "pod_id" not in self.known:
-                self._rent()
-            if self.reached is None:
-                self.reached = self._reach()
-                threading.Thread(target=self._heartbeat, name=f"lease of {self.name}", daemon=True).start()
-            if not self.known.get("ready"):
-                rentals, data = self.rentals, self.rentals.data
-                wanted = MachineSpec(rentals.settings.checks, data.packages, rentals.gpus, rentals.rent.gpu_types)
-                facts = prepare(self.reached, wanted, data.root, data.files)
-                self._note(ready=True, facts=facts)
-                log.info("%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in facts.items()))
-            return self.reached
+            machine = self._connected()
+            if self.known.get("ready") != ready:
+                facts = prepare(machine, wanted, data.root, data.files, data.folder)
+                self._note(ready=ready, facts=facts)
+                shown = {**facts, **facts["versions"]}
+                log.info(
+                    "%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in shown.items() if k != "versions")
+                )
+            return machine
+
+    def reach(self) -> Machine:
+        """The machine, rented and reached, and else as it is."""
+        with self.lock:
+            return self._connected()
+
+    def _connected(self) -> Machine:
+        if "ended" in self.known:
+            raise Gone(f"{self.name}: it was given back")
+        if "pod_id" not in self.known:
+            self._rent()
+        if self.reached is None:
+            self.reached = self._reach()
+            threading.Thread(target=self._heartbeat, name=f"lease of {self.name}", daemon=True).start()
+        return self.reached
 
     def gone(self) -> bool:
         """Whether the API says that the pod does not run any more; False if the API does not answer."""

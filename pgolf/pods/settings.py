@@ -31,6 +31,7 @@ class Checks(_Entry):
     max_clock_skew_s: float = 60.0
     min_torch: str = "2.6"
     cuda: bool = True  # torch there must see every GPU
+    max_setup_s: int = Field(default=1800, ge=1)  # for a program's setup script, and as much for its requirements
 
 
 class Inventoried(_Entry):

@@ -4,13 +4,14 @@ import getpass
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from pgolf.errors import BadInput
 from pgolf.files import write_atomic, write_json
 from pgolf.pods.bootstrap import MachineSpec, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
+from pgolf.pods.needs import Needs, digest
 from pgolf.pods.remote import Slot, read_slot
 from pgolf.pods.settings import Inventoried, Ssh
 from pgolf.requirements import ALWAYS
@@ -20,11 +21,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Data:
-    """Seeds find this on every machine: a dataset (SHA-256 by path relative to `root`) and Python packages."""
+    """Seeds find this on every machine: a dataset (SHA-256 by path relative to `root`), Python packages, and what
+    their program needs beside those."""
 
     root: Path
     files: Mapping[str, str]
     packages: tuple[str, ...] = ALWAYS
+    needs: Needs = field(default_factory=Needs)
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """Where the dataset lies, in a machine's work folder; another one for other files, so that none are mixed."""
+        return PurePosixPath("data") / digest(dict(self.files))[:16]
 
 
 class Inventory:
@@ -67,16 +75,21 @@ class InventorySlot:
         self.lock = threading.Lock()
 
     def machine(self) -> Machine:
-        """The machine; checked, and given the dataset, once per record."""
+        """The machine; checked, and given the dataset, once per record and program."""
+        data, gpu_types = self.data, (self.listed.gpu,) if self.listed.gpu else ()
+        wanted = MachineSpec(self.settings.checks, data.packages, self.listed.gpus, gpu_types, data.needs)
+        ready = wanted.key(data.files)
         with self.lock:
-            if not read_slot(self.path).get("ready"):
+            if read_slot(self.path).get("ready") != ready:
                 at = self.reached.address
                 if self.listed.host_key:
                     write_atomic(at.pins, f"[{at.host}]:{at.port} {self.listed.host_key}\n")
-                gpu_types = (self.listed.gpu,) if self.listed.gpu else ()
-                wanted = MachineSpec(self.settings.checks, self.data.packages, self.listed.gpus, gpu_types)
-                facts = prepare(self.reached, wanted, self.data.root, self.data.files)
-                write_json(self.path, {"name": self.name, "ready": True, "facts": facts})
+                facts = prepare(self.reached, wanted, data.root, data.files, data.folder)
+                write_json(self.path, {"name": self.name, "ready": ready, "facts": facts})
+        return self.reached
+
+    def reach(self) -> Machine:
+        """The machine, as it is."""
         return self.reached
 
     def gone(self) -> bool:

@@ -77,8 +77,9 @@ def open_place(account: FakeRunpod, tmp_path: Path, runs: int = 1, budget: Budge
     record = (tmp_path / "record").resolve()
     api = Runpod(settings.api, account.key, patience_s=20.0)
     budget = budget or Budget(record, stop)
-    rentals = Rentals(api, settings, settings.rent, 1, record, Data(tmp_path, {}), budget)
-    opened = RemotePlace(record, rentals, budget.stop, runs, tmp_path)
+    data = Data(tmp_path, {})
+    rentals = Rentals(api, settings, settings.rent, 1, record, data, budget)
+    opened = RemotePlace(record, rentals, budget.stop, runs, data)
     rentals.runs = opened.runs
     return opened
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import jobs
@@ -22,13 +23,16 @@ from fakes.sshd import MISSING, SSHD, USER, Sshd
 from pgolf import presets, tracks
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
+from pgolf.files import hash_folder, sha256_file
 from pgolf.pack import pack
 from pgolf.pods import Gone
 from pgolf.pods.local import LocalPod
 from pgolf.pods.machine import Address, Machine, Refused, ensure_key
-from pgolf.pods.remote import RemotePlace, RemotePod, Unfit
+from pgolf.pods.needs import Needs
+from pgolf.pods.remote import RemotePlace, RemotePod, Unfit, machine_facts
 from pgolf.pods.settings import Checks, Inventoried, Settings, Ssh, read_settings
 from pgolf.pods.ssh import Data, Inventory
+from pgolf.pods.versions import versions_here
 from pgolf.presets import as_env
 from pgolf.record.early_stop import Judge
 from pgolf.record.seeds import EndedEarly, Job, TakenDown, attempts, run_seed
@@ -80,7 +84,7 @@ def place(tmp_path: Path, ssh: Ssh, data: Data | None = None, runs: int = 1) -> 
     stop = threading.Event()
     data = data or Data(tmp_path / "data", {})
     inventory = Inventory(ssh, tmp_path / "record/pods", data, stop)
-    return RemotePlace((tmp_path / "record").resolve(), inventory, stop, runs, data.root)
+    return RemotePlace((tmp_path / "record").resolve(), inventory, stop, runs, data)
 
 
 def job(tmp_path: Path, program: str, **options) -> Job:
@@ -129,7 +133,7 @@ def test_data_and_files_of_a_program_are_found_there_by_any_name(tmp_path: Path,
     )
     (tmp_path / "hello.sh").write_text("#!/bin/sh\necho hello\n")
     done = run_seed(this, 42, threading.Event(), place=place(tmp_path, settings(sshd, key), Data(root, files)))
-    there = sshd.home / "work/data"
+    there = sshd.home / "work" / Data(root, files).folder
     assert json.loads((done.folder / "train.log").read_text()) == [
         f"{there}/datasets/x",
         f"{there}/datasets/x/fineweb_train_*.bin",
@@ -323,6 +327,43 @@ def test_machine_that_lacks_the_codec_of_the_record_is_refused_before_a_seed_sta
                 slot.machine()
 
 
+def test_machine_is_made_ready_for_each_program_and_each_dataset(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    source, there = tmp_path / "program", sshd.home / "work"
+    source.mkdir()
+    (source / "setup.sh").write_text("echo x >>../../ran; cat tools/greeting\n")
+    (source / "tools").mkdir()
+    (source / "tools/greeting").write_text("hello")
+    needs = Needs(setup="setup.sh", source=source, files=hash_folder(source))
+    datasets = [Data(tmp_path, {}, ()), Data(source, {"tools/greeting": sha256_file(source / "tools/greeting")}, ())]
+
+    def ready(data: Data, needs: Needs) -> None:
+        data = replace(data, needs=needs)
+        Inventory(settings(sshd, key), tmp_path / "pods", data, threading.Event()).slots[0].machine()
+
+    with pytest.raises(Unfit, match=r"module flash_attn_of_a_test .ModuleNotFoundError"):
+        ready(datasets[0], replace(needs, modules=("flash_attn_of_a_test",)))
+    ready(datasets[0], replace(needs, optional=("numpy", "flash_attn_of_a_test")))
+    assert (there / "ran").read_text() == "x\n"
+    assert not (there / datasets[1].folder).exists()
+    ready(datasets[1], needs)
+    assert (there / datasets[1].folder / "tools/greeting").read_text() == "hello"
+    (facts,) = machine_facts(tmp_path).values()
+    assert facts["versions"] == versions_here([])
+    (there / "agent.py").unlink()
+    ready(datasets[1], needs)  # it is, and nobody looks again
+    assert not (there / "agent.py").exists()
+    (source / "setup.sh").write_text("echo the wheel is missing >&2; exit 1")
+    with pytest.raises(Unfit, match=r"setup\.sh: exit code 1: the wheel is missing"):
+        ready(datasets[1], replace(needs, files=hash_folder(source)))
+
+
+def test_children_that_a_program_leaves_are_ended(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    leaves = "import subprocess\nprint(subprocess.Popen(['sleep', '300'], start_new_session=True).pid)\n"
+    done = run_seed(job(tmp_path, leaves), 42, threading.Event(), place=place(tmp_path, settings(sshd, key)))
+    pid = int((done.folder / "train.log").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -351,11 +392,12 @@ def test_two_gloo_ranks_train_there(tmp_path: Path, sshd: Sshd, key: Path, tiny_
     knobs = presets.load(str(TINY / "tiny.toml"), {"iterations": "4", "grad_accum_steps": "1"})
     environment = {"DATA_DIR": str(tiny_data.data_dir), "OMP_NUM_THREADS": "1", **as_env({"ttt_enabled": False})}
     this = jobs.job((tmp_path / "record/seeds").resolve(), pack(knobs).code, environment, nproc=2)
-    here = place(tmp_path, settings(sshd, key), Data(tiny_data.data_dir, tiny_data.files))
+    data = Data(tiny_data.data_dir, tiny_data.files)
+    here = place(tmp_path, settings(sshd, key), data)
     done = run_seed(this, 42, threading.Event(), place=here)
     events = [json.loads(line) for line in (done.folder / "events.jsonl").read_text().splitlines()]
     assert events[0]["world_size"] == 2
-    assert events[0]["config"]["data_dir"] == str(sshd.home / "work/data")
+    assert events[0]["config"]["data_dir"] == str(sshd.home / "work" / data.folder)
     (artifact,) = (e for e in events if e["event"] == "artifact")
     assert artifact["sha256"] == done.files["final_model.int6.ptz"]
     assert subprocess.run(["pgrep", "-f", str(sshd.home / "work/record")], capture_output=True).stdout == b""
