@@ -186,15 +186,21 @@ def _show_outcome(outcome: "Outcome") -> None:
     )
 )
 def reproduce(
-    folder: Annotated[Path, typer.Argument(help="A record folder; its train_gpt.py is run.")],
+    folder: Annotated[Path, typer.Argument(help="A record folder, of pgolf's or anyone's; its program is run.")],
     seed: Annotated[int | None, typer.Option(help="One of the record's seeds; default: its first.")] = None,
     artifact: Annotated[
-        Path | None, typer.Option(help="Score this artifact of the seed instead of training one.")
+        Path | None,
+        typer.Option(
+            help="Score this artifact of the seed instead of training one; a program not of pgolf needs `eval_only`."
+        ),
     ] = None,
     data_dir: DatasetDir = Path("data"),
     out: Annotated[Path | None, typer.Option(help="Folder to run in; default: runs/reproduce-<folder>.")] = None,
 ) -> None:
-    """Run a record's train_gpt.py again, and compare the results.
+    """Run a record's program again, and compare the results.
+
+    Runs the code that lies in the folder: only do it with code that you would run anyway. Takes knobs from the
+    record's logs, and the dataset from --data-dir.
 
     Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input.
     """

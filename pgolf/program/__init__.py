@@ -12,6 +12,7 @@ from typing import Any
 
 TORCHRUN = ("python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node={nproc}", "{script}")
 ARTIFACTS = ("final_model.*.ptz", "*.ptz")  # patterns of an artifact's name; the first that fits one file decides
+SETTINGS = "program.toml"  # beside the script: what differs from how such programs are run
 LOGS = ("logs/{run_id}.txt", "{run_id}.txt")  # files in which programs keep what they print, and often more
 
 
@@ -144,9 +145,10 @@ class Program:
 
     @property
     def sha256(self) -> str:
-        """Hash of all that its runs depend on."""
+        """Hash of all that its runs depend on; of program.toml that are the facts that it gives, not its own bytes."""
         facts = self.as_json()
         content = {k: v for k, v in facts.items() if k not in ("name", "code_bytes", "eval_only", "evaluator")}
+        content["files"] = {name: sha256 for name, sha256 in self.hashes.items() if name != SETTINGS}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:

@@ -149,20 +149,21 @@ def _beside(path: Path) -> _Found:
             folder.take(name)
     reading, name = _with_needed(folder, script), _name(path.parent, script)
     alone = [n for n in folder.files if n.endswith(".py")] == [script]
-    if script == SCRIPT or not alone or settings.files or _names_itself(folder.files[script], script):
+    named = settings.script or settings.files or script in (settings.command or ())
+    if script == SCRIPT or not alone or named or _names_itself(folder.files[script], script):
         return _Found(folder, script, reading, settings, None, name)
     folder.files = {SCRIPT if n == script else n: content for n, content in folder.files.items()}
     return _Found(folder, SCRIPT, read_source(folder.files, SCRIPT), settings, None, name, renamed=script)
 
 
 def _take_script(folder: Folder, script: str, settings: Settings) -> None:
-    """Take the script, what program.toml names, and what makes a machine ready."""
+    """Take the script, program.toml, so that a submission has it, what it names, and what makes a machine ready."""
     if script.startswith("-"):
         raise BadInput(f"{folder.root}: {script} would be taken for an option; rename it")
     folder.take(script)
     if settings.files:
         folder.take_matching(settings.files)
-    for name in (*FILES, *filter(None, (settings.setup,))):
+    for name in (NAME, *FILES, *filter(None, (settings.setup,))):
         if name == settings.setup or folder.has(name):
             folder.take(name)
 

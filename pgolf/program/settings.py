@@ -11,9 +11,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pgolf.errors import BadInput, did_you_mean
+from pgolf.program import SETTINGS
 from pgolf.program.environment import VARIABLE, as_text, name_problem, value_problem
 
-NAME = "program.toml"
+NAME = SETTINGS
 MOST_BYTES = 1 << 20
 MOST_EVAL_SECONDS = 24 * 3600.0
 

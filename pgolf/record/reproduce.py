@@ -3,29 +3,43 @@
 This runs the program that lies in the folder: only do it with folders whose code you would run anyway.
 """
 
+import fnmatch
 import json
 import math
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.logs import read_run
 from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.files import sha256_file
-from pgolf.record.programs import PACKED, own_program
+from pgolf.pack.wrapper import unwrap
+from pgolf.program import SETTINGS, Program
+from pgolf.program.check import missing_here
+from pgolf.program.find import open_program
+from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
+from pgolf.record.request import with_vocabulary
+from pgolf.record.results import read_result
 from pgolf.record.seeds import LOG, Job, run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
+from pgolf.trainer.config import Config
+from pgolf.trainer.data import DataError, shards
 
 # Set by the launcher, or no knobs at all; a log must not reach the loader or the interpreter either.
 NOT_HANDED_ON = OF_THE_RUN | {"world_size", "local_world_size", "master_addr", "master_port", "path", "home"}
 LOADERS = re.compile(r"ld_|dyld_|python|pgolf_", re.I)
 LEVEL = 0.95
+OURS = ("events.jsonl", "weights_fingerprint")  # words of our trainer; `pgolf pack --source` packs any program
+MOST_PACKED = 1 << 20  # bytes of a packed trainer
+MOST_SECONDS = 24 * 3600.0  # after which a stranger's program that has not ended is ended
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ def reproduce(
     artifact: Path | None = None,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Reproduction:
-    """Run the folder's train_gpt.py with its logged knobs, or score `artifact`, in a folder of its own below `out`.
+    """Run the folder's program with its logged knobs, or score `artifact`, in a folder of its own below `out`.
 
     Parameters
     ----------
@@ -75,30 +89,98 @@ def reproduce(
 
     Raises
     ------
-    BadInput : no such folder, program, seed or data, or an artifact with another hash.
-    RunFailed : the program failed, or left no final score.
+    BadInput : no such folder, program, seed or data, a program that this machine lacks something for or that nothing
+        says how to score an artifact with, or an artifact with another hash.
+    RunFailed : the program failed, or left no result.
     """
     entry = read_entry(folder)
     number, score, logged = _logged(entry, seed)
-    program = folder / PACKED
-    if not program.is_file():
-        raise BadInput(f"{folder} has no {PACKED} to run")
     if not data_dir.is_dir():
         raise BadInput(f"no data in {data_dir}: give --data-dir, the folder with datasets/ and tokenizers/")
-    knobs = {k: v.value for k, v in logged.hyperparameters.items()}
-    environment = knob_environment(knobs) | {"DATA_DIR": str(data_dir.resolve())}
     if artifact:
         _check_artifact(entry, number, artifact)
-        environment["EVAL_ONLY"] = str(artifact.resolve())
-    world = 1 if logged.world_size is None else logged.world_size.value
-    theirs = own_program(program.read_bytes(), entry.path.name, {})
     where = out / ("scored" if artifact else "trained")
-    job = Job("reproduction of seed", where, theirs, folder, environment, nproc=world)
-    finished = run_seed(job, number, threading.Event(), watch)
-    final = read_run(finished.folder / LOG).final
+    world = 1 if logged.world_size is None else logged.world_size.value
+    job = (_own_job if is_ours(folder) else _their_job)(folder, where, data_dir.resolve(), logged, artifact)
+    finished = run_seed(replace(job, nproc=world), number, threading.Event(), watch)
+    result = read_result(finished.folder)
+    log = finished.folder / (result.log if result else LOG)
+    final = read_run(log, finished.folder).final
     if final is None:
-        raise RunFailed(f"{finished.folder / LOG}: the program ended without a final score")
+        raise RunFailed(f"{log}: the program ended without a final score")
     return Reproduction(number, final.val_bpb, score, *spread(_sample(entry)))
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder's train_gpt.py is pgolf's trainer as pgolf packs it; it is unpacked, and not run."""
+    try:
+        with (folder / PACKED).open("rb") as f:
+            _, source = unwrap(f.read(MOST_PACKED))
+    except (OSError, BadInput, RecursionError, MemoryError):
+        return False
+    return all(word in source for word in OURS)
+
+
+def _own_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:
+    knobs = {k: v.value for k, v in logged.hyperparameters.items()}
+    environment = knob_environment(knobs) | {"DATA_DIR": str(data_dir)}
+    if artifact:
+        environment["EVAL_ONLY"] = str(artifact.resolve())
+    program = own_program((folder / PACKED).read_bytes(), folder.resolve().name, {})
+    return Job("reproduction of seed", where, program, folder, environment)
+
+
+def _their_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:
+    """The job of a program that is not ours; all that can be wrong with it is said before anything is written."""
+    program = open_program(folder)
+    if lacks := missing_here(program, torch.cuda.is_available()):
+        raise BadInput(f"{'; '.join(lacks)}. Install what is missing, or reproduce the record where it is")
+    config = _dataset(program, logged, data_dir, trains=artifact is None)
+    environment = settings_on(with_vocabulary(program, config.vocab_size), config)
+    given = {}
+    if artifact:
+        if program.eval_only is None:
+            raise BadInput(
+                f"nothing says how {program.script} scores an artifact: write in {folder / SETTINGS} the variables "
+                'that make it score one and train nothing, such as eval_only = { EVAL_ONLY = "{artifact}" }'
+            )
+        name = name_for(program, artifact)
+        given = {name: artifact}
+        environment |= {k: v.replace("{artifact}", name) for k, v in program.eval_only.items()}
+    source = where.parent / "program"
+    write_files(program, source)
+    return Job("reproduction of seed", where, program, source, environment, given=given, most_seconds=MOST_SECONDS)
+
+
+def name_for(program: Program, artifact: Path) -> str:
+    """A name by which an artifact is found again among the files that a program leaves: its own, where that fits."""
+    if any(fnmatch.fnmatchcase(artifact.name, pattern) for pattern in program.artifact):
+        return artifact.name
+    return program.artifact[0].replace("**/", "").replace("*", "given")
+
+
+def _dataset(program: Program, logged: Run, data_dir: Path, trains: bool) -> Config:
+    """The dataset in the vocabulary that the program has, by its source or its log; else the only one that is there."""
+    said = logged.hyperparameters.get("vocab_size")
+    there = [re.fullmatch(r"fineweb10B_sp(\d{1,7})", path.name) for path in data_dir.glob("datasets/fineweb10B_sp*")]
+    sizes = {int(found[1]) for found in there if found}
+    vocab = program.vocab_size or (int(said.value) if said and re.fullmatch(r"\d{1,7}", said.value) else None)
+    if vocab is None and len(sizes) != 1:
+        raise BadInput(
+            f"{data_dir}: has {len(sizes)} datasets, and neither {program.script} nor its log says which vocabulary it "
+            "has; give --data-dir with the right one alone"
+        )
+    config = Config(run_id="-", data_dir=str(data_dir), vocab_size=vocab or sizes.pop())
+    try:
+        for split in ("val", "train") if trains else ("val",):
+            shards(config, split)
+    except DataError as e:
+        raise BadInput(f"{e}; give --data-dir, the folder with datasets/ and tokenizers/") from None
+    if not Path(config.tokenizer_path).is_file():
+        raise BadInput(
+            f"no tokenizer {config.tokenizer_path}: give --data-dir, the folder with datasets/ and tokenizers/"
+        )
+    return config
 
 
 def knob_environment(knobs: Mapping[str, str]) -> dict[str, str]:

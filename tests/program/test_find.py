@@ -100,9 +100,10 @@ def test_a_script_keeps_its_name_where_others_may_know_it(mine, more):
 
 def test_a_folder_takes_all_but_results_pages_and_data(mine):
     kept = ["caps.py", "prepare.py", "run_8gpu.sh", "setup.sh", "kernel.cu", "tokenizers/a.model", "merges.txt"]
+    kept.append("program.toml")  # without which nobody could run the submission
     dropped = [
         *("README.md", "train.log", "final_model.int6.ptz", "final_model.pt", "submission.json", "curve.png", ".env"),
-        *("plan.json", "manifest.json", "events.jsonl", "report.html", "train_seed42.txt", "program.toml"),
+        *("plan.json", "manifest.json", "events.jsonl", "report.html", "train_seed42.txt"),
         *("data/datasets/x/fineweb_train_000000.bin", "logs/1.txt", "__pycache__/caps.pyc", "runs/a/b.py", ".git/HEAD"),
     ]
     for name in kept + dropped:
@@ -131,6 +132,17 @@ def test_program_toml_decides_instead(mine):
     assert program.data == {"DATA_PATH": "{shards}/x"} and program.trial == {"ITERATIONS": "1"}
     assert program.start(2) == ["bash", "go.sh", "a.py"] and program.requires.setup == "go.sh"
     assert program.eval_only == {"LOAD": "{artifact}"} and program.requires.cuda is False
+
+
+def test_program_toml_makes_no_other_program_of_what_it_does_not_change(mine):
+    (mine / "program.toml").write_text("")
+    before = open_program(mine)
+    (mine / "program.toml").write_text("eval_only = { EVAL_ONLY = '{artifact}' }")
+    after = open_program(mine)
+    assert (after.code, after.sha256) == (before.code, before.sha256)  # seeds that have run still count
+    assert after.eval_only and after.files["program.toml"] != before.files["program.toml"]
+    (mine / "program.toml").write_text("artifact = 'a.bin'")
+    assert open_program(mine).sha256 != before.sha256
 
 
 def test_files_of_program_toml_must_be_there(mine):

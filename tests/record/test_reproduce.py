@@ -1,14 +1,24 @@
-"""Running a record again: its knobs come back, and its own spread judges the result. The programs are stand-ins that
-print a log, since any folder's own program is what is run."""
+"""Running a record again: its knobs come back, and its own spread judges the result. Stand-ins for pgolf's trainer are
+packed as it is and print a log; a stranger's program trains on two ranks."""
 
 import json
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
+from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file
+from pgolf.pack.wrapper import COMPRESSORS, wrap
+from pgolf.program.find import open_program
+from pgolf.record.programs import dataset_config, settings_on, write_files
 from pgolf.record.reproduce import reproduce
+from pgolf.record.results import read_result
+from pgolf.record.seeds import Job, run_seed
+
+PROGRAMS = Path(__file__).parents[1] / "programs"
 
 LOG = """Hyperparameters:
   matrix_lr: 0.022
@@ -26,7 +36,12 @@ bpb = {42: 1.0801, 314: 1.0803}[seed] + float(os.environ.get("EVAL_ONLY", "") !=
 print(f"Hyperparameters:\\n  seed: {seed}")
 print(f"1/2 train_loss: 4.5{seed} train_time: 0.0m")
 print(f"quantized_ttt val_loss:2.79 val_bpb:{bpb:.8f} eval_time:100ms")
+"events.jsonl weights_fingerprint"
 """
+
+
+def packed(source: str) -> bytes:
+    return wrap(source, "pgolf test", COMPRESSORS["zlib"])
 
 
 @pytest.fixture
@@ -35,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
     folder.mkdir()
     for seed, bpb in ((42, 1.0801), (314, 1.0803), (999, 1.0802)):
         (folder / f"train_seed{seed}.log").write_text(LOG.format(seed=seed, loss=f"4.5{seed}", bpb=bpb))
-    (folder / "train_gpt.py").write_text(PROGRAM.replace("SHIFT", "0.0001"))
+    (folder / "train_gpt.py").write_bytes(packed(PROGRAM.replace("SHIFT", "0.0001")))
     (tmp_path / "data").mkdir()
     return folder
 
@@ -47,7 +62,7 @@ def test_a_run_inside_the_records_spread(folder, tmp_path):
 
 
 def test_a_run_outside_it(folder, tmp_path):
-    (folder / "train_gpt.py").write_text(PROGRAM.replace("SHIFT", "0.01"))
+    (folder / "train_gpt.py").write_bytes(packed(PROGRAM.replace("SHIFT", "0.01")))
     result = reproduce(folder, tmp_path / "out", tmp_path / "data")
     assert result.inside is False and "NOT inside" in str(result)
 
@@ -71,7 +86,7 @@ def test_an_artifact_must_be_the_one_that_was_claimed(folder, tmp_path):
 
 
 def test_a_program_that_fails_says_why(folder, tmp_path):
-    (folder / "train_gpt.py").write_text("raise SystemExit('error: no GPU')")
+    (folder / "train_gpt.py").write_bytes(packed(f"raise SystemExit('error: no GPU')\n{PROGRAM}"))
     with pytest.raises(RunFailed, match="no GPU"):
         reproduce(folder, tmp_path / "out", tmp_path / "data")
 
@@ -82,4 +97,62 @@ def test_a_program_that_fails_says_why(folder, tmp_path):
 def test_bad_input_starts_nothing(folder, tmp_path, seed, data, said):
     with pytest.raises(BadInput, match=said):
         reproduce(folder, tmp_path / "out", tmp_path / data, seed=seed)
+    assert not (tmp_path / "out").exists()
+
+
+# --- a stranger's folder
+def record_of(program: Path, data: Dataset, folder: Path, *seeds: int, **settings: str) -> Path:
+    """A record folder of a program on two ranks: its files as they ran, a log a seed, the hashes of the artifacts."""
+    theirs = open_program(program, settings)
+    record, results = folder / "2026-05-02_Theirs", {}
+    write_files(theirs, record)
+    environment = settings_on(theirs, dataset_config(data))
+    job = Job("seed", folder / "seeds", theirs, record, environment, nproc=2)
+    for seed in seeds:
+        attempt = run_seed(job, seed, threading.Event()).folder
+        result = read_result(attempt)
+        assert result and result.artifact
+        shutil.copy(attempt / result.log, record / f"train_seed{seed}.log")
+        shutil.copy(attempt / result.artifact, folder / f"seed{seed}.ptz")
+        results[str(seed)] = {"artifact_sha256": sha256_file(attempt / result.artifact)}
+    (record / "submission.json").write_text(json.dumps({"seeds": list(seeds), "seed_results": results}))
+    return record
+
+
+@pytest.mark.training
+def test_a_strangers_record_runs_again_with_its_settings_and_ranks(tiny_data, tmp_path):
+    record = record_of(PROGRAMS / "march", tiny_data, tmp_path, 1, 2, ITERATIONS="20", MODEL_DIM="16")
+    result = reproduce(record, tmp_path / "out", tiny_data.data_dir, seed=2)
+    assert result.val_bpb == result.logged_bpb and result.inside  # the same seed on the same machine
+    attempt = tmp_path / "out" / "trained" / "2" / "attempt-1"
+    assert "world_size:2" in (attempt / "logs" / "seed2.txt").read_text()
+    with pytest.raises(BadInput, match=r"nothing says how train_gpt.py scores an artifact: .*program.toml.*eval_only"):
+        reproduce(record, tmp_path / "out", tiny_data.data_dir, seed=2, artifact=tmp_path / "seed2.ptz")
+    shutil.copytree(tiny_data.data_dir, tmp_path / "data")
+    next((tmp_path / "data" / "tokenizers").glob("*.model")).unlink()
+    with pytest.raises(BadInput, match=r"no tokenizer .*give --data-dir"):
+        reproduce(record, tmp_path / "new", tmp_path / "data")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.training
+def test_a_strangers_artifact_is_scored_as_its_program_toml_says(tiny_data, tmp_path):
+    mine = shutil.copytree(PROGRAMS / "april", tmp_path / "mine")
+    (mine / "program.toml").write_text('eval_only = { EVAL_ONLY = "{artifact}" }')
+    record = record_of(mine, tiny_data, tmp_path, 5, ITERATIONS="20", TTT_ENABLED="0")
+    assert (record / "program.toml").is_file()
+    artifact = tmp_path / "seed5.ptz"
+    before = artifact.read_bytes()
+    result = reproduce(record, tmp_path / "out", tiny_data.data_dir, artifact=artifact)
+    assert (result.val_bpb, result.inside) == (result.logged_bpb, None)
+    attempt = tmp_path / "out" / "scored" / "5" / "attempt-1"
+    assert "train_loss" not in (attempt / "train.log").read_text()
+    assert artifact.read_bytes() == before and not (attempt / "final_model.pt").exists()
+
+
+def test_a_program_that_this_machine_lacks_something_for_is_not_started(folder, tmp_path):
+    source = "import os, no_such_module_anywhere\nos.environ['SEED'], os.environ['DATA_DIR']\n"
+    (folder / "train_gpt.py").write_text(source)
+    with pytest.raises(BadInput, match="no_such_module_anywhere cannot be imported here"):
+        reproduce(folder, tmp_path / "out", tmp_path / "data")
     assert not (tmp_path / "out").exists()

@@ -18,6 +18,7 @@ from window_lm import WindowLM, contexts_of, pack, unpack
 class Hyperparameters:
     data_dir = os.environ.get("DATA_DIR", "./data/")
     seed = int(os.environ.get("SEED", 1337))
+    eval_only = os.environ.get("EVAL_ONLY", "")  # an artifact to score, with no training
     run_id = os.environ.get("RUN_ID", str(uuid.uuid4()))
     iterations = int(os.environ.get("ITERATIONS", 60))
     warmdown_frac = float(os.environ.get("WARMDOWN_FRAC", 0.5))
@@ -163,6 +164,18 @@ def train(model, tokens, evaluate):
         log(f"stopping_early: wallclock_cap train_time: {1000 * spent:.0f}ms step: {step}/{h.iterations}")
 
 
+def write_artifact(model):
+    torch.save(model.state_dict(), h.model_path)
+    code = sum(os.path.getsize(f) for f in (__file__, os.path.join(os.path.dirname(__file__), "window_lm.py")))
+    log(f"Serialized model: {os.path.getsize(h.model_path)} bytes")
+    log(f"Code size: {code} bytes")
+    blob = pack(model.state_dict())
+    with open(h.quantized_model_path, "wb") as f:
+        f.write(blob)
+    log(f"Serialized model quantized+brotli: {len(blob)} bytes")
+    log(f"Total submission size quantized+brotli: {len(blob) + code} bytes")
+
+
 def main():
     torch.set_num_threads(1)
     if h.world_size > 1:
@@ -174,9 +187,7 @@ def main():
     for name in sorted(n for n in vars(Hyperparameters) if not n.startswith("_")):
         log(f"  {name}: {getattr(h, name)}")
     torch.manual_seed(h.seed)
-    tokens, shards = read_shards(h.train_files)
     val, _ = read_shards(h.val_files)
-    log(f"train_shards: {shards}")
     log(f"val_tokens: {len(val) - 1}")
     val_bytes = bytes_per_token(val).sum().item()
     contexts, targets = contexts_of(val[:-1], h.context_width), val[1:]
@@ -195,20 +206,15 @@ def main():
 
     model = WindowLM(h.vocab_size, h.embedding_dim, h.hidden_dim, h.context_width)
     log(f"model_params:{sum(p.numel() for p in model.parameters())}")
-    train(model, tokens, evaluate)
-    timed("pre-quantization", lambda: evaluate(model))
-    if h.is_main_process:
-        torch.save(model.state_dict(), h.model_path)
-        code = sum(os.path.getsize(f) for f in (__file__, os.path.join(os.path.dirname(__file__), "window_lm.py")))
-        log(f"Serialized model: {os.path.getsize(h.model_path)} bytes")
-        log(f"Code size: {code} bytes")
-        blob = pack(model.state_dict())
-        with open(h.quantized_model_path, "wb") as f:
-            f.write(blob)
-        log(f"Serialized model quantized+brotli: {len(blob)} bytes")
-        log(f"Total submission size quantized+brotli: {len(blob) + code} bytes")
-    total(torch.zeros(1))  # a barrier: all ranks read what the first has written
-    with open(h.quantized_model_path, "rb") as f:
+    if not h.eval_only:
+        tokens, shards = read_shards(h.train_files)
+        log(f"train_shards: {shards}")
+        train(model, tokens, evaluate)
+        timed("pre-quantization", lambda: evaluate(model))
+        if h.is_main_process:
+            write_artifact(model)
+        total(torch.zeros(1))  # a barrier: all ranks read what the first has written
+    with open(h.eval_only or h.quantized_model_path, "rb") as f:
         model.load_state_dict(unpack(f.read()))
     timed("quantized", lambda: evaluate(model))
     if h.ttt_enabled:
