@@ -67,6 +67,7 @@ from pgolf.record.programs import (
 )
 from pgolf.record.request import check_request
 from pgolf.record.seeds import Job, attempts, has_ended, share_cores
+from pgolf.record.short import text_of
 from pgolf.report.submission import write_unfinished
 
 log = logging.getLogger("pgolf.record")
@@ -274,12 +275,16 @@ def train(
 def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
     """The rules of the record's plan; no loss ends a seed if it does not compare with the standing record's."""
     track, config = record.request.track, config_of(record.request.knobs)
-    knobs = {name: str(getattr(config, name)) for name in SAME_KNOBS}
+    if record.program.ours:
+        knobs: dict[str, str | None] = {name: str(getattr(config, name)) for name in SAME_KNOBS}
+    else:
+        knobs = {name: text_of(record.program, name.upper()) for name in SAME_KNOBS}
     why = incomparable(standing, knobs, record.dataset.val_bytes / record.dataset.val_tokens)
     if why and "loss" in record.early_stop:
         log.warning("no seed is ended for a hopeless loss: %s", why)
     limits, clock = track.limits, config.max_wallclock_seconds
-    capped = clock > 0 and Measure("training", "s", limits.train_seconds, clock, limits.grace_seconds).status != "fail"
+    capped = record.program.ours and clock > 0
+    capped = capped and Measure("training", "s", limits.train_seconds, clock, limits.grace_seconds).status != "fail"
     return Judge(record.early_stop, limits, track.early_stop, capped, None if why else standing)
 
 

@@ -33,6 +33,7 @@ from pgolf.record.programs import (
 from pgolf.record.request import Request
 from pgolf.record.results import read_result
 from pgolf.record.seeds import EVENTS, LOG, Job, attempts
+from pgolf.record.short import clock_of
 from pgolf.report.inputs import RecordInputs, SeedRun
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import load_validation, tokens_sha256
@@ -129,7 +130,9 @@ def seed_job(record: Record, environment: Mapping[str, str]) -> Job:
     track, program = record.request.track, record.program
     most = None if program.ours else track.limits.most_seconds
     folder = record.folder / "seeds"
-    return Job("seed", folder, program, record.source, environment, track.nproc, most_seconds=most)
+    return Job(
+        "seed", folder, program, record.source, environment, track.nproc, most_seconds=most, clock=clock_of(program)
+    )
 
 
 def baseline_job(record: Record, code: bytes, threads: int) -> Job:

@@ -56,7 +56,8 @@ class Job:
     `name` is what one of them is called before its number; `folder` holds a folder a seed; `program` is what runs, and
     `source` the folder that its files lie in; `environment` is handed to it besides its seed; `nproc` ranks;
     `retry_failed` is for trial runs, which are no attempts at a record; `given` are files put beside the program, by
-    the name that they get there; `most_seconds` is when a run that has not ended by itself is ended (None: never).
+    the name that they get there; `most_seconds` is when a run that has not ended by itself is ended (None: never);
+    `clock` is when the program ends training by itself, in seconds of training (None: unknown).
     """
 
     name: str
@@ -68,6 +69,7 @@ class Job:
     retry_failed: bool = False
     given: Mapping[str, Path] = field(default_factory=dict)
     most_seconds: float | None = None
+    clock: float | None = None
 
 
 def share_cores(runs: int, nproc: int, parallel: int | None = None) -> tuple[int, int]:
@@ -174,7 +176,7 @@ def _follow(
 ) -> None:
     """Watch a pod until its command has ended; `stop` ends it, and so does what `judge` decides, and a program that
     prints or works without end."""
-    progress, offset, log_offset = Progress(), 0, 0
+    progress, offset, log_offset = Progress(clock=job.clock), 0, 0
     decision, refused = read_decision(pod.folder), False
     while True:
         status = pod.status()  # asked before reading, so that nothing of its last words is missed
@@ -182,11 +184,16 @@ def _follow(
         progress.feed(text)
         printed, log_offset = pod.output(log_offset, LOG)  # a pod elsewhere is mirrored as it is read
         progress.elapsed = (status.ended or time.time()) - (status.started or time.time())
+        more = bool(text or printed)  # there may be: a pod gives it in parts
+        if not job.program.ours:
+            progress.feed_log(printed)
+            if status.state == "ended" and not more:
+                progress.finish(status.exit_code == 0)
         watch(progress)
-        if status.state != "running":
-            if text or printed:
-                continue  # there may be more: a pod gives it in parts
+        if status.state != "running" and not more:
             return
+        if status.state != "running":
+            continue
         refused = refused or _refuse_endless(pod, job, progress.elapsed)
         decision = decision or _decide(pod, label, judge(progress))
         if decision or refused or stop.wait(POLL_S):

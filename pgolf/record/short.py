@@ -1,5 +1,7 @@
 """How a program of a user's is made short for its trial: by the variables that it reads."""
 
+from contextlib import suppress
+
 from pgolf.errors import BadInput
 from pgolf.program import Program
 
@@ -48,9 +50,21 @@ def tokens_to_score(program: Program) -> int:
 
 def whole(program: Program, name: str) -> int | None:
     """The whole number that a variable of the program has, as set or by default; None: unknown."""
-    variable = (program.variables or {}).get(name)
-    text = program.environment.get(name, variable.default if variable else None)
     try:
-        return int(str(text).replace("_", ""))
+        return int(str(text_of(program, name)).replace("_", ""))
     except ValueError:
         return None
+
+
+def clock_of(program: Program) -> float | None:
+    """Seconds after which the program ends its training, as set or by default; None: unknown."""
+    for name in CLOCKS:
+        with suppress(ValueError, TypeError):
+            return float(str(text_of(program, name)).replace("_", ""))
+    return None
+
+
+def text_of(program: Program, name: str) -> str | None:
+    """The text that a variable of the program has, as set or by default; None: unknown."""
+    variable = (program.variables or {}).get(name)
+    return program.environment.get(name, variable.default if variable else None)
