@@ -23,10 +23,10 @@ from pgolf import __version__
 from pgolf.audit.measures import Measure
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.logs import read_run
-from pgolf.evidence.manifest import check_files
+from pgolf.evidence.manifest import check_files, list_machines
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.probes import read_probes
-from pgolf.flows.pods import api_key, claim, end_pods, pods_of, settle
+from pgolf.flows.pods import api_key, claim, end_pods, needs_of, pods_of, settle
 from pgolf.flows.show import Outcome, publish
 from pgolf.flows.tasks import (
     pack_trainer,
@@ -44,6 +44,7 @@ from pgolf.notify import flush, notify
 from pgolf.pods.money import spent
 from pgolf.pods.places import Wanted, check_key, check_rented, check_wanted
 from pgolf.pods.ssh import Data
+from pgolf.pods.versions import versions_here
 from pgolf.presets import config_of
 from pgolf.record.board import Board
 from pgolf.record.early_stop import SAME_KNOBS, Judge, incomparable
@@ -63,6 +64,7 @@ from pgolf.record.programs import (
     PACKED,
     dataset_config,
     environment_of,
+    modules_of,
     own_program,
 )
 from pgolf.record.request import check_request
@@ -238,7 +240,9 @@ def train(
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
     labels = [f"{job.name} {seed}" for job, seed in runs]
     packages = tuple(dict.fromkeys(name for job in jobs for name in job.program.requires.packages))
-    data = Data(record.dataset.data_dir, record.dataset.files, packages)
+    data = Data(record.dataset.data_dir, record.dataset.files, packages, needs_of(record.program, record.source))
+    if not wanted.remote:
+        list_machines(record.folder, {"here": {"versions": versions_here(modules_of(record.program))}})
     place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
     track, per_token = record.request.track, record.dataset.val_bytes / record.dataset.val_tokens
     limits = track.limits

@@ -21,7 +21,7 @@ from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import list_files
 from pgolf.files import hash_folder, sha256_file
-from pgolf.flows.pods import pods_of
+from pgolf.flows.pods import needs_of, pods_of
 from pgolf.flows.show import show, tell_seed
 from pgolf.notify import notify
 from pgolf.pack.kept import packed
@@ -83,7 +83,10 @@ def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> li
     elif why := untried(record, wanted):
         return [why]
     trial, seed = trial_of(record, environment, ranks), record.request.seeds[0]
-    data = Data(folder / "data", hash_folder(folder / "data"), record.program.requires.packages)
+    program = record.program
+    data = Data(
+        folder / "data", hash_folder(folder / "data"), program.requires.packages, needs_of(program, record.source)
+    )
     stop = threading.Event()
     with pods_of(record, elsewhere, data, stop, ranks, runs=1, rehearsal=True) as opened:
         try:

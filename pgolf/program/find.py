@@ -248,7 +248,8 @@ def _seed(found: _Found) -> str:
         raise BadInput(f"{found.folder.root / NAME}: seed: {found.script} reads no variable {given}{near}")
     like = next((name for name in variables if re.search(r"(^|_)SEED$", name)), None)
     raise BadInput(
-        f"{found.folder.root / found.script}: reads no variable SEED, so all runs would have one seed; "
+        f"{found.folder.root / (found.renamed or found.script)}: reads no variable SEED, so all runs would have one "
+        "seed; "
         + (f"if {like} is its seed, write" if like else "if it reads its seed by another name, write")
         + f' seed = "{like or "NAME"}" in a {NAME} beside it'
     )

@@ -300,7 +300,11 @@ class Sources:
         if isinstance(binder, Loop):
             for outer in self.cases(m, [binder.iterable], depth + 1):
                 for item in self.known(m, binder.iterable, outer) or []:
-                    yield {**outer, **unpack(binder.target, item)}
+                    try:
+                        targets = unpack(binder.target, item)
+                    except NotConstant:  # an item that does not fit its loop's target
+                        continue
+                    yield {**outer, **targets}
             return
         calls = self.calls_of(m, binder.function)
         if not calls:

@@ -11,6 +11,8 @@ import torch
 
 from pgolf.evidence.plan import Rule
 from pgolf.pack.kept import packed
+from pgolf.pods.estimate import Estimate, estimate
+from pgolf.pods.money import OVERHEAD_S
 from pgolf.pods.places import Wanted
 from pgolf.program import Program
 from pgolf.program.check import missing_here
@@ -30,6 +32,7 @@ class Planned:
     program: Program
     wanted: Wanted
     rules: tuple[Rule, ...]
+    costs: Estimate | None = None  # None: seeds run here, which costs nothing
     lacks: tuple[str, ...] = ()
 
     @property
@@ -62,6 +65,7 @@ class Planned:
             "limits": asdict(request.track.limits) | {"most_seconds": request.track.limits.most_seconds},
             "early_stop": list(self.rules),
             "pods": self.wanted.kind,
+            "costs": self.costs.as_json() if self.costs else None,
             "notes": list(program.notes),
         }
 
@@ -84,6 +88,8 @@ class Planned:
         if not program.ours:
             yield "", f"ended {limits.most_seconds:,.0f} s after its start, if it has not ended by itself"
         yield "ended early", ", ".join(self.rules) or "no rule"
+        for number, line in enumerate(self.costs.lines() if self.costs else ["none: the seeds run on this machine"]):
+            yield "" if number else "pods", line
         for number, note in enumerate(program.notes):
             yield "" if number else "notes", note
         for number, lack in enumerate(self.lacks):
@@ -108,4 +114,7 @@ def plan_record(request: Request, wanted: Wanted, limits_rule: bool | None, loss
     rules = rules_of(("limits",) if wanted.kind == "runpod" else (), limits_rule, loss_rule)
     lacks = tuple(missing_here(request.theirs, torch.cuda.is_available())) if request.theirs else ()
     program = request.theirs or own_program(packed(request.knobs), Path(request.preset).stem, request.knobs)
-    return Planned(request, program, wanted, rules, lacks)
+    limits, ranks = request.track.limits, request.track.nproc
+    hours = (limits.train_seconds + (program.eval_seconds or limits.eval_seconds) + OVERHEAD_S) / 3600
+    costs = estimate(wanted, len(request.seeds), hours, ranks) if wanted.remote else None
+    return Planned(request, program, wanted, rules, costs, lacks)

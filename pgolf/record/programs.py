@@ -1,5 +1,6 @@
 """The program of a record: pgolf's trainer as one, where a record keeps its files, and how it finds the data."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def own_program(code: bytes, name: str, knobs: Mapping[str, Knob]) -> Program:
         requires=Requires(packages=packages_of(knobs)),
         events=True,
     )
+
+
+def modules_of(program: Program) -> list[str]:
+    """The modules whose versions say what a program ran with: those that it imports, else its packages'."""
+    named = [need.name for need in program.requires.modules]
+    return named or [re.split(r"[^A-Za-z0-9_.-]", package)[0] for package in program.requires.packages]
 
 
 def folder_of(program: Program, record: Path) -> Path:

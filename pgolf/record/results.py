@@ -80,13 +80,15 @@ class _Told:
 def settle(attempt: Path, program: Program, seed: int) -> Result:
     """The result of an attempt at `seed` whose program has ended with exit code 0.
 
-    Reads result.json; where there is none, or a broken one, judges the attempt's files and writes it.
+    Judges the attempt's files and writes result.json, unless a refusal is there already; any other that is there may
+    be the program's own word.
 
     Raises
     ------
     RunFailed : result.json cannot be written.
     """
-    if kept := read_result(attempt):
+    kept = read_result(attempt)
+    if kept and kept.refused:
         return kept
     try:
         told = _log_that_counts(attempt, program, f"seed{seed}")

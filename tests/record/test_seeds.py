@@ -125,5 +125,5 @@ def test_time_left_comes_from_a_finished_run() -> None:
     half.feed('ress", "stage": "train", "done": 5, "total": 10}\n')
     half.elapsed = 30.0
     assert half.left(done) == pytest.approx(60.0)  # half of training at the finished run's pace, 90 in all
-    assert half.left() == pytest.approx(20.0)  # of this stage alone
+    assert half.left() == pytest.approx(25.0)  # of this stage alone, at the pace of 4 in 20 s
     assert Progress().left(done) is None
