@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pgolf.errors import RunFailed
 from pgolf.files import hash_folder, write_json
 from pgolf.pods import PYTHON, Gone, Pod, Status
+from pgolf.pods.answers import checked_hashes, is_written_here
 from pgolf.pods.local import PLACE, LocalPod
 from pgolf.pods.machine import Machine
 from pgolf.pods.names import checked_name
@@ -262,11 +263,21 @@ class RemotePod:
         machine = self._machine()
         if machine is None:
             raise Gone(f"{self.folder.name}: its machine is lost")
-        there = machine.agent("hashes", self.remote)
-        ending = there.pop("exit.json")
-        started = there.pop("pod.json") and machine.agent("status", self.remote)["started"]
+        try:
+            there = checked_hashes(machine.agent("hashes", self.remote))
+        except RunFailed as e:
+            self.broken = True  # no seed runs there any more
+            raise Gone(f"{self.folder.name}: {machine.name} says of the files there: {e}") from None
+        if not {"exit.json", "pod.json"} <= there.keys():
+            raise Gone(f"{self.folder.name}: exit.json or pod.json is missing on {machine.name}")
+        ending, _ = there.pop("exit.json"), there.pop("pod.json")
+        started = machine.agent("status", self.remote)["started"]
+        left = [name for name in there if is_written_here(name)]
+        if left:
+            log.warning("%s: left on its pod, for pgolf writes these itself: %s", self.folder.name, ", ".join(left[:5]))
         for name, (sha256, _) in sorted(there.items()):
-            machine.get(self.remote / name, self.folder / name, sha256)
+            if name not in left:
+                machine.get(self.remote / name, self.folder / name, sha256)
         for part in self.folder.rglob(".*.part"):  # of a file that has changed since it was begun
             part.unlink()
         written = json.loads((self.folder / "pod.json").read_text())

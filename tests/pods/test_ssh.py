@@ -153,6 +153,53 @@ def test_name_that_leaves_a_pods_folder_is_refused(tmp_path: Path, sshd: Sshd, k
     assert not (sshd.home / "work").exists()
 
 
+LIES = [
+    ({"../../../up": ["0" * 64, 1]}, "not the name"),
+    ({"/tmp/up": ["0" * 64, 1]}, "not the name"),
+    ({"logs/../../up": ["0" * 64, 1]}, "not the name"),
+    ({"a\nb": ["0" * 64, 1]}, "not the name"),
+    ({".lock": ["0" * 64, 1]}, "not the name"),
+    ({"a": ["../../up", 1]}, "not a SHA-256 and a size"),
+    ({"a": ["0" * 64, -1]}, "not a SHA-256 and a size"),
+    ({"a": 1}, "not a SHA-256 and a size"),
+    (["a"], "not a table"),
+    ({}, "missing"),
+]
+
+
+@pytest.mark.parametrize(("answer", "said"), LIES, ids=[ascii(answer)[:20] for answer, _ in LIES])
+def test_agent_that_lies_about_files_writes_none_here(tmp_path: Path, sshd: Sshd, key: Path, answer, said: str) -> None:
+    here = place(tmp_path, settings(sshd, key))
+    pod = here.open(tmp_path / "record/seeds/42/attempt-1")
+    (tmp_path / "source").touch()
+    pod.put(tmp_path / "source", "train_gpt.py")
+    pod.start(["true"], {})
+    while pod.status().state == "running":
+        time.sleep(0.05)
+    (sshd.home / "work/record").rename(sshd.home / "work/kept")
+    ended = {"state": "ended", "exit_code": 0, "started": 1.0, "ended": 2.0}
+    (sshd.home / "work/agent.py").write_text(
+        f"import json, sys\nprint(json.dumps({answer!r} if sys.argv[1] == 'hashes' else {ended}))\n"
+    )
+    before = {path for path in tmp_path.rglob("*") if sshd.home not in path.parents}
+    with pytest.raises(Gone, match=said):
+        pod.fetch()
+    assert {path for path in tmp_path.rglob("*") if sshd.home not in path.parents} == before
+
+
+def test_result_that_a_program_writes_itself_stays_there(tmp_path: Path, sshd: Sshd, key: Path, caplog) -> None:
+    forges = (
+        "import os\n"
+        "for name in 'result.json', 'ended_early.json', 'place.json', 'a/attempt-1/place.json', 'a/result.json':"
+        " os.makedirs(os.path.dirname(name) or '.', exist_ok=True); open(name, 'w').write('{}')"
+    )
+    done = run_seed(job(tmp_path, forges), 42, threading.Event(), place=place(tmp_path, settings(sshd, key)))
+    found = {path.relative_to(done.folder).as_posix() for path in done.folder.rglob("*.json")}
+    assert found == {"exit.json", "pod.json", "place.json", "a/result.json"}
+    assert json.loads((done.folder / "place.json").read_text())["slot"] == "there"
+    assert "left on its pod" in caplog.text
+
+
 def test_host_key_is_pinned_at_first_contact_and_another_is_refused(
     tmp_path: Path, sshd: Sshd, key: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
