@@ -79,6 +79,11 @@ class Planned:
             counted = "code" if name in program.code else "not counted"
             yield "", f"{len(content):>11,} bytes  {hashlib.sha256(content).hexdigest()[:16]}  {name} ({counted})"
         yield "code", f"{program.code_bytes:,} bytes of the {limits.artifact_bytes:,} for code and model"
+        text = "docstrings" if request.track.corpus == "pydocs" else request.track.corpus
+        yield (
+            "dataset",
+            f"{text}, {request.knobs['vocab_size']:,} tokens in its vocabulary; DATASET stands for its folder",
+        )
         yield "seeds", ", ".join(map(str, request.seeds))
         yield "command", self.command(request.seeds[0])
         if not program.ours:
