@@ -61,7 +61,6 @@ from pgolf.record.folder import (
 from pgolf.record.preflight import check_disk, check_here
 from pgolf.record.probing import known_probes
 from pgolf.record.programs import (
-    PACKED,
     dataset_config,
     environment_of,
     modules_of,
@@ -295,15 +294,15 @@ def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
 def probed(record: Record, seed: int, folder: Path) -> Path | None:
     """The file of probe results that the record has, else probe this attempt. None, and a warning, if the probes failed
     to run: what nobody has tested is unknown, and the submission says so."""
-    if not record.program.ours:
+    if not (record.program.ours or record.program.evaluator):
         return None
-    known = known_probes(record.folder, record.folder / PACKED)
-    if known:
-        return known
-    log.info("seed %s: probing the evaluation of its artifact", seed)
     try:
+        known = known_probes(record.folder, record.program)
+        if known:
+            return known
+        log.info("seed %s: probing the evaluation of its artifact", seed)
         path: Path = record.folder / probe_evaluation(record, seed, folder)
-    except RunFailed as e:
+    except (RunFailed, BadInput) as e:  # the evaluator may be gone by now
         log.warning("%s", e)
         return None
     failures = read_probes(path).failures

@@ -33,9 +33,10 @@ from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge
 from pgolf.record.folder import Record
 from pgolf.record.preflight import findings_of, trial_of, untried, wants_gpu
-from pgolf.record.probing import run_probes
-from pgolf.record.programs import ARTIFACT, PACKED
+from pgolf.record.probing import probe_program, run_probes
+from pgolf.record.programs import ARTIFACT, PACKED, dataset_config
 from pgolf.record.request import Request
+from pgolf.record.results import read_result
 from pgolf.record.seeds import EndedEarly, Job, TakenDown, run_seed
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.submission import judge, write
@@ -122,8 +123,14 @@ def train_seed(
 @task(name="probe evaluation", task_run_name="probe evaluation of seed {seed}")
 def probe_evaluation(record: Record, seed: int, folder: Path) -> str:
     """Probe whether a finished artifact's evaluation is legal; return the file of results, relative to the record's."""
-    program, data = record.folder / PACKED, record.dataset.data_dir
-    path = run_probes(record.folder, seed, folder / ARTIFACT, program, data, record.request.knobs)
+    request, program, data = record.request, record.program, record.dataset
+    if program.ours:
+        packed_file = record.folder / PACKED
+        path = run_probes(record.folder, seed, folder / ARTIFACT, packed_file, data.data_dir, request.knobs)
+    else:
+        result = read_result(folder)
+        artifact = folder / str(result.artifact if result else None)
+        path = probe_program(record.folder, seed, artifact, program, record.source, dataset_config(data))
     list_files(record.folder, record.folder, {path.name: sha256_file(path)})
     return path.relative_to(record.folder).as_posix()
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -66,16 +67,21 @@ def evaluate(
 @app.command(
     epilog=examples(
         "pgolf probe final_model.int6.ptz --preset smoke",
-        "pgolf probe their_eval.py:make_evaluator",
+        "pgolf probe their_eval.py:make_evaluator --artifact final_model.int6.ptz",
     )
 )
 def probe(
-    target: Annotated[str, typer.Argument(help="An artifact, or an evaluator as in their_eval.py:make_evaluator.")],
+    target: Annotated[
+        str, typer.Argument(help="An artifact, or an evaluator as in their_eval.py:make_evaluator; that file is run.")
+    ],
     train_gpt: Annotated[Path | None, typer.Option(help="The packed trainer; default: pgolf's, packed now.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="Preset of the record that made the artifact.", autocompletion=presets)
     ] = None,
-    settings: Settings = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a knob; set a variable of an evaluator; repeatable."),
+    ] = None,
     mode: Annotated[
         list[str] | None,
         typer.Option(help="Evaluator to run on the artifact; repeatable; default: those of the record."),
@@ -84,6 +90,10 @@ def probe(
     tokens: Annotated[Path | None, typer.Option(help="Shard to cut the streams from, for an evaluator.")] = None,
     length: Annotated[int | None, typer.Option(min=2, help="Positions in a stream, for an evaluator.")] = None,
     allow: Annotated[list[Path] | None, typer.Option(help="File that an evaluator may read; repeatable.")] = None,
+    to_score: Annotated[
+        Path | None,
+        typer.Option("--artifact", help="File that an evaluator scores; it finds the path in the variable ARTIFACT."),
+    ] = None,
     positions: Annotated[int | None, typer.Option(min=1, help="Number of positions to change a stream at.")] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Seeds of the streams, one stream each; default: 0,1, or 0 for an artifact.")
@@ -101,10 +111,14 @@ def probe(
     from rich.progress import Progress
 
     from pgolf import legality
+    from pgolf.program.environment import check_extra, parse_variables
     from pgolf.record.request import parse_overrides, parse_seeds
 
-    knobs, streams = parse_overrides(settings or []), parse_seeds(seeds) if seeds else None
-    with Progress(console=stderr, transient=True) as bar:
+    given = settings or []
+    knobs = check_extra(parse_variables(given), "", (), "--set") if ".py:" in target else parse_overrides(given)
+    streams = parse_seeds(seeds) if seeds else None
+    # an evaluator may print, and standard output is for results alone
+    with redirect_stdout(sys.stderr), Progress(console=stderr, transient=True) as bar:
         task = bar.add_task("reading", total=None)
 
         def progress(what: str, done: int, of: int) -> None:
@@ -119,6 +133,7 @@ def probe(
             shard=tokens,
             length=length,
             allowed=allow or (),
+            artifact=to_score,
             positions=positions,
             seeds=streams,
             modes=mode,

@@ -90,7 +90,8 @@ def record(
     ] = None,
     pack: Annotated[bool, typer.Option("--pack", help="Pack the program's script into one small file first.")] = False,
     evaluator: Annotated[
-        str | None, typer.Option(help="The program's evaluation for the probes, as in their_eval.py:make_evaluator.")
+        str | None,
+        typer.Option(help="The program's evaluation, run here by the probes, as in their_eval.py:make_evaluator."),
     ] = None,
     against: Annotated[
         str | None,

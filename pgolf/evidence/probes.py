@@ -6,7 +6,8 @@ that a statement can name its line.
 
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,16 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Probed:
-    """The artifact and program that were probed, and the results. `artifact` and `program` are SHA-256."""
+    """The artifact and program that were probed, and the results. `artifact` and `program` (its script) are SHA-256.
+
+    `evaluator` has the SHA-256 of each file of the evaluator that a user gave, by name; empty: of our own trainer.
+    """
 
     seed: int
     artifact: str
     program: str
     results: tuple[ProbeResult, ...]
+    evaluator: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, *probes: str, evaluator: str | tuple[str, ...] = "") -> "Answer":
         """Whether all these probes (of one evaluator, or of any) pass; None where one was not run."""
@@ -103,7 +108,8 @@ def read_probes(path: Path) -> Probed:
     """Read the file that `run_probes` wrote; BadInput if it is anything else."""
     try:
         about, *results = (json.loads(line) for line in path.read_text().splitlines())
-        return Probed(about["seed"], about["artifact"], about["program"], tuple(_result(r) for r in results))
+        found = tuple(_result(r) for r in results)
+        return Probed(about["seed"], about["artifact"], about["program"], found, dict(about.get("evaluator", {})))
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise BadInput(f"{path} holds no results of probes: {e}") from None
 

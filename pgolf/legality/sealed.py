@@ -91,11 +91,13 @@ def run_sealed(
     return Sealed(done.returncode, (done.stdout + done.stderr)[-4000:], means, offences)
 
 
-def sealed_evaluator(spec: str, subject: str, tokens: Tensor, allowed: Sequence[Path]) -> ProbeResult:
+def sealed_evaluator(
+    spec: str, subject: str, tokens: Tensor, allowed: Sequence[Path], environment: Mapping[str, str] | None = None
+) -> ProbeResult:
     """Score `tokens` with the evaluator of `file.py:name`, once as it likes and once sealed.
 
     `allowed`: what it may read, beside Python's libraries and the modules in its own folder: artifact, tokenizer and
-    validation shards.
+    validation shards. `environment`: variables that it has sealed, as it has them here.
     """
     file = Path(spec.rpartition(":")[0]).resolve()
     own = [Path(pgolf.__file__).parent, *file.parent.glob("*.py"), *file.parent.glob("__pycache__/*.pyc")]
@@ -103,7 +105,8 @@ def sealed_evaluator(spec: str, subject: str, tokens: Tensor, allowed: Sequence[
     with tempfile.TemporaryDirectory() as folder:
         stream = Path(folder) / "tokens.npy"
         np.save(stream, tokens.numpy())
-        env = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": ""}
+        own_env = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": ""}
+        env = {**(environment or {}), **own_env}
         argv = [f"{file}:{spec.rpartition(':')[2]}", str(stream)]
         run = run_sealed(Path(__file__).with_name("child.py"), argv, Path(folder), [*allowed, *own], env)
         score = Path(folder) / "score"

@@ -11,7 +11,7 @@ from torch import Tensor
 from pgolf.errors import BadInput
 from pgolf.legality.state import Heap
 from pgolf.legality.streams import synthetic
-from pgolf.legality.watch import Make, watch
+from pgolf.legality.watch import Make, fresh, watch
 
 MAX_POSITIONS = 1 << 15  # of a stream whose length nobody said
 
@@ -41,8 +41,9 @@ def subject_of(name: str, make: Make, length: int | None = None, tokens: Tensor 
     Raises
     ------
     BadInput : a vocabulary of less than two tokens, or one that `tokens` go beyond.
+    RunFailed : the evaluator cannot be made.
     """
-    evaluator = make()
+    evaluator = fresh(make)
     vocab_size = int(getattr(evaluator, "vocab_size", 0))
     if not vocab_size:
         widths: list[int] = []

@@ -1,6 +1,8 @@
 """The target of `pgolf probe`: an artifact of ours, or a Python file with an evaluator."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -28,15 +30,19 @@ def probe_target(
     shard: Path | None = None,
     length: int | None = None,
     allowed: Sequence[Path] = (),
+    artifact: Path | None = None,
     positions: int | None = None,
     seeds: Sequence[int] | None = None,
     modes: Sequence[str] | None = None,
     device: str = "cpu",
     progress: Progress = lambda what, done, total: None,
 ) -> list[ProbeResult]:
-    """`probe_file` of `file.py:name`, `probe_artifact` of anything else; BadInput for options of the other kind."""
-    ours = {"--train-gpt": train_gpt, "--preset": preset, "--set": settings, "--mode": modes}
-    theirs = {"--tokens": shard, "--length": length, "--allow": list(allowed)}
+    """`probe_file` of `file.py:name`, `probe_artifact` of anything else; BadInput for options of the other kind.
+
+    `settings` are knobs of an artifact's record, or environment variables of an evaluator.
+    """
+    ours = {"--train-gpt": train_gpt, "--preset": preset, "--mode": modes}
+    theirs = {"--tokens": shard, "--length": length, "--allow": list(allowed), "--artifact": artifact}
     is_file = ".py:" in target
     if given := [option for option, value in (ours if is_file else theirs).items() if value]:
         kind = "an artifact" if is_file else "an evaluator in a Python file"
@@ -59,6 +65,8 @@ def probe_target(
         length=length,
         tokens=None if shard is None else _tokens(shard),
         allowed=[*allowed, *([shard] if shard else [])],
+        artifact=artifact,
+        environment=settings,
         positions=positions or 32,
         seeds=seeds or (0, 1),
         progress=progress,
@@ -78,6 +86,8 @@ def probe_file(
     length: int | None = None,
     tokens: Tensor | None = None,
     allowed: Sequence[Path] = (),
+    artifact: Path | None = None,
+    environment: Mapping[str, str] | None = None,
     positions: int = 32,
     seeds: Sequence[int] = (0, 1),
     progress: Progress = lambda what, done, total: None,
@@ -87,7 +97,9 @@ def probe_file(
     Parameters
     ----------
     length, tokens : of `probes.subject_of`.
-    allowed : files that the evaluation may read: artifact, tokenizer, validation shards.
+    allowed : files that the evaluation may read: tokenizer, validation shards.
+    artifact : a file that it may read, too, and whose path it finds in the environment variable ARTIFACT.
+    environment : other variables that it is to have; all are gone again afterwards.
     positions, seeds : of `probes.probe`.
 
     Raises
@@ -95,9 +107,29 @@ def probe_file(
     BadInput : no such file or factory, or an evaluator that the streams do not fit.
     RunFailed : the evaluator raises, or does not offer the interface.
     """
-    name = Path(spec.rpartition(":")[0]).name
-    subject = subject_of(name, load_factory(spec), length, tokens)
-    results = probe(subject, positions=positions, seeds=seeds, progress=progress)
-    progress("sealed", 0, 1)
-    allowed = [*allowed, *([subject.tokenizer] if subject.tokenizer else [])]
-    return [*results, sealed_evaluator(spec, subject.name, subject.stream(seeds[0]), allowed)]
+    if artifact and not artifact.is_file():
+        raise BadInput(f"no file {artifact}: --artifact takes the file that the evaluator scores")
+    own = {"ARTIFACT": str(artifact.resolve())} if artifact else {}
+    name, given = Path(spec.rpartition(":")[0]).name, {**(environment or {}), **own}
+    with _environment(given):
+        subject = subject_of(name, load_factory(spec), length, tokens)
+        results = probe(subject, positions=positions, seeds=seeds, progress=progress)
+        progress("sealed", 0, 1)
+        tokenizer = [subject.tokenizer] if subject.tokenizer else []
+        read = [*allowed, *tokenizer, *([artifact.resolve()] if artifact else [])]
+        return [*results, sealed_evaluator(spec, subject.name, subject.stream(seeds[0]), read, given)]
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process, and take them back."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

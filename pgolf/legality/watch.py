@@ -95,6 +95,14 @@ class Watched:
         return self.by_position.get(t, math.nan)
 
 
+def fresh(make: Make) -> Evaluator:
+    """A fresh evaluator; RunFailed if it cannot be made."""
+    try:
+        return make()
+    except Exception as e:
+        raise RunFailed(f"the evaluator cannot be made: {type(e).__name__}: {e}") from e
+
+
 def watch(
     make: Make,
     tokens: Tensor,
@@ -119,10 +127,7 @@ def watch(
     RunFailed : the evaluator raises, or yields anything but pieces.
     """
     seen, given = Watched(), []
-    try:
-        evaluator = make()
-    except Exception as e:
-        raise RunFailed(f"the evaluator cannot be made: {type(e).__name__}: {e}") from e
+    evaluator = fresh(make)
     state = State(evaluator, heap) if heap else None
     pieces = _pieces(evaluator, tokens, want_logp)
     next_position = 1

@@ -86,11 +86,11 @@ def check_settings(
     return found
 
 
-def check_extra(extra: Mapping[str, str], seed: str, data: Iterable[str]) -> dict[str, str]:
-    """The variables of --env; BadInput for one that is not to be set."""
+def check_extra(extra: Mapping[str, str], seed: str, data: Iterable[str], option: str = "--env") -> dict[str, str]:
+    """The variables that an option sets, read or not; BadInput for one that is not to be set."""
     for name, value in extra.items():
         if problem := _not_theirs(name, seed, data) or value_problem(value):
-            raise BadInput(f"--env {name}: {problem}")
+            raise BadInput(f"{option} {name}: {problem}")
     return dict(extra)
 
 

@@ -1,22 +1,30 @@
 """Run the legality probes of a record's first finished artifact, in a process of their own, and keep the results."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.manifest import read_manifest
 from pgolf.evidence.probes import PROBES, read_probes
 from pgolf.files import sha256_file, write_atomic
 from pgolf.knobs import EVALUATION
 from pgolf.presets import as_env
-from pgolf.trainer.config import Knob
+from pgolf.program import Program
+from pgolf.program.folder import Folder
+from pgolf.program.source import read_source
+from pgolf.record.programs import settings_on
+from pgolf.trainer.config import Config, Knob
+from pgolf.trainer.data import shards
 
 WINDOW = 256  # longest window to probe at: a model of full size takes hours on a CPU at its own
 POSITIONS = 4  # positions an evaluator to change the stream at
+MOST_SECONDS = 4 * 3600.0  # after which the probes of a user's evaluator are given up
 
 
 def run_probes(
@@ -34,23 +42,79 @@ def run_probes(
     short = {"eval_seq_len": window, "eval_stride": min(int(knobs["eval_stride"]), window // 2)}
     given = {k: v for k, v in knobs.items() if k in EVALUATION} | short
     settings = [word for name, value in as_env(given).items() for word in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "pgolf.cli", "probe", str(artifact), "--json", "--train-gpt", str(train_gpt)]
-    command += ["--data-dir", str(data_dir), "--positions", str(POSITIONS), *settings]
-    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")}
-    done = subprocess.run(command, env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
-    if done.returncode not in (0, 1) or not done.stdout:
-        raise RunFailed(f"probes of {artifact.name} of seed {seed}: {(done.stderr.strip() or 'no result')[-500:]}")
+    arguments = [str(artifact), "--train-gpt", str(train_gpt), "--data-dir", str(data_dir), *settings]
     about = {"seed": seed, "artifact": sha256_file(artifact), "program": sha256_file(train_gpt)}
-    lines = [json.dumps(entry) for entry in (about, *json.loads(done.stdout))]
+    return _probe(folder, about, arguments)
+
+
+def probe_program(folder: Path, seed: int, artifact: Path, program: Program, source: Path, config: Config) -> Path:
+    """Probe the evaluator that a user gave for a program; writes `folder`/probes.jsonl.
+
+    The evaluator has the variables of the program's runs, ARTIFACT and PROGRAM, the folder of the program's files; it
+    may read these, the tokenizer and the validation shards of the dataset that `config` names.
+
+    Raises
+    ------
+    BadInput : the evaluator is gone.
+    RunFailed : the probes came to no result; the reason is theirs.
+    """
+    evaluator = str(program.evaluator)
+    val = shards(config, "val")
+    variables = {**settings_on(program, config), "PROGRAM": str(source)}
+    arguments = [evaluator, "--artifact", str(artifact), "--tokens", str(val[0]), "--seeds", "0"]
+    arguments += [word for path in (*val[1:], config.tokenizer_path, source) for word in ("--allow", str(path))]
+    arguments += [word for name, value in variables.items() for word in ("--set", f"{name}={value}")]
+    hashes = program.hashes
+    about = {"seed": seed, "artifact": sha256_file(artifact), "program": hashes[program.script]}
+    return _probe(folder, {**about, "evaluator": evaluator_hashes(evaluator)}, arguments, MOST_SECONDS)
+
+
+def _probe(folder: Path, about: Mapping[str, Any], arguments: Sequence[str], most_s: float | None = None) -> Path:
+    command = [sys.executable, "-m", "pgolf.cli", "probe", *arguments, "--json", "--positions", str(POSITIONS)]
+    env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")}
+    name = f"probes of {Path(arguments[0]).name} on the artifact of seed {about['seed']}"
+    try:
+        done = subprocess.run(
+            command, env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=most_s
+        )
+    except subprocess.TimeoutExpired:
+        raise RunFailed(f"{name}: not ended after {most_s:,.0f} s") from None
+    try:
+        results = json.loads(done.stdout)
+    except ValueError:
+        raise RunFailed(f"{name}: {(done.stderr.strip() or 'no result')[-500:]}") from None
+    lines = [json.dumps(entry) for entry in (about, *results)]
     write_atomic(folder / PROBES, "\n".join(lines) + "\n")
     return folder / PROBES
 
 
-def known_probes(folder: Path, train_gpt: Path) -> Path | None:
-    """The results in a record's folder, where they are of this program and of an artifact that the record has made."""
+def check_evaluator(spec: str) -> None:
+    """Raise BadInput unless `spec` is FILE.py:NAME of a file that is there and can be read; nothing of it is run."""
+    path, _, name = spec.rpartition(":")
+    if not path.endswith(".py") or not name.isidentifier():
+        raise BadInput(f"--evaluator {spec}: write path/to/file.py:make_evaluator")
+    if not Path(path).is_file():
+        raise BadInput(f"--evaluator {spec}: no file {path}")
+    evaluator_hashes(spec)
+
+
+def evaluator_hashes(spec: str) -> dict[str, str]:
+    """SHA-256 by name of an evaluator's file, and of the files beside it that it imports or opens; BadInput without."""
+    file = Path(spec.rpartition(":")[0])
+    folder = Folder(file.parent)
+    files = {**folder.peek(), file.name: folder.read(file.name)}
+    names = {file.name, *read_source(files, file.name).own}
+    return {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(names)}
+
+
+def known_probes(folder: Path, program: Program) -> Path | None:
+    """The results in a record's folder, where they are of this program, of an artifact that the record has made, and of
+    the evaluator as it is now."""
     path = folder / PROBES
     if not path.exists():
         return None
     probed = read_probes(path)
-    made = probed.artifact in read_manifest(folder).values() and probed.program == sha256_file(train_gpt)
-    return path if made else None
+    if probed.artifact not in read_manifest(folder).values() or probed.program != program.hashes[program.script]:
+        return None
+    now = evaluator_hashes(program.evaluator) if program.evaluator else {}
+    return path if probed.evaluator == now else None

@@ -16,6 +16,7 @@ from pgolf.pack import pack
 from pgolf.program import Program
 from pgolf.program.environment import parse_variables
 from pgolf.program.find import open_program
+from pgolf.record.probing import check_evaluator
 from pgolf.record.short import shortened
 from pgolf.report.inputs import check_names
 from pgolf.tracks import Track
@@ -131,6 +132,8 @@ def read_program(
         return None
     if preset:
         raise BadInput("a preset is of pgolf's own trainer; with --program, --set names the program's variables")
+    if evaluator:
+        check_evaluator(evaluator)
     program = open_program(Path(path), settings, env, evaluator)
     check_names(program)
     shortened(program)  # refuses one that cannot be tried

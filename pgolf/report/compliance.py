@@ -253,9 +253,8 @@ def _artifact(facts: Facts) -> Iterator[Statement]:
     yield Statement(f"{text}.", _kept(facts.size), at)
     yield _code_counted(facts)
     answer = _probes(facts, "sealed")
-    sealed = (
-        f"{facts.program.script} gave the same score sealed off, in {_whose(facts)}" if answer.holds else "not shown"
-    )
+    ran = facts.program.script if facts.program.ours else "the evaluator"
+    sealed = f"{ran} gave the same score sealed off, in {_whose(facts)}" if answer.holds else "not shown"
     yield Statement(
         "Evaluation reads nothing but the artifact, the validation shards and the tokenizer, and uses no network: "
         f"{sealed}.",
