@@ -177,6 +177,10 @@ def test_same_validation_rule():
         same_validation(*sides({"val_bytes": 151_000_000}, {"val_bytes": 151_078_222}))
     with pytest.raises(BadInput, match="different validation text"):
         compare(*sides({"scored_sha256": "a", "val_bytes": 500_000}, {"scored_sha256": "b", "val_bytes": 501_000}))
+    cut = same_validation(*sides({"val_bytes": 576_625}, {"scored_sha256": "b", "val_bytes": 576_461}))
+    assert "cut differently; worth up to 0.0003073 bpb" in cut, "a small split without its last sequence"
+    with pytest.raises(BadInput, match="different validation text"):
+        same_validation(*sides({"val_bytes": 576_625}, {"scored_sha256": "b", "val_bytes": 567_000}))
 
 
 def test_pooling_is_one_sample_of_all_seeds():
