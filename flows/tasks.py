@@ -34,9 +34,9 @@ from pgolf.record.early_stop import Judge
 from pgolf.record.folder import Record
 from pgolf.record.preflight import findings_of, trial_of, untried, wants_gpu
 from pgolf.record.probing import probe_program, run_probes
-from pgolf.record.programs import ARTIFACT, PACKED, dataset_config
+from pgolf.record.programs import PACKED, dataset_config
 from pgolf.record.request import Request
-from pgolf.record.results import read_result
+from pgolf.record.results import ARTIFACT, read_result
 from pgolf.record.seeds import EndedEarly, Job, TakenDown, run_seed
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.submission import judge, write

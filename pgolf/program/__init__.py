@@ -35,7 +35,8 @@ class Variable:
 class Need:
     """A module that a program imports, or a command that it calls, and the line where.
 
-    `optional`: it is imported or called in a `try`, under an `if` or inside a function: the program may do without.
+    `optional`: it is imported or called in a `try`, under an `if` or in a function that may not be called: the program
+    may do without.
     """
 
     name: str

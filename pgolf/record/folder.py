@@ -22,7 +22,6 @@ from pgolf.ledger import StandingRecord
 from pgolf.presets import config_of
 from pgolf.program import Program
 from pgolf.record.programs import (
-    ARTIFACT,
     dataset_config,
     environment_of,
     folder_of,
@@ -31,8 +30,8 @@ from pgolf.record.programs import (
     write_files,
 )
 from pgolf.record.request import Request
-from pgolf.record.results import read_result
-from pgolf.record.seeds import EVENTS, LOG, Job, attempts
+from pgolf.record.results import ARTIFACT, LOG, read_result
+from pgolf.record.seeds import EVENTS, Job, attempts
 from pgolf.record.short import clock_of
 from pgolf.report.inputs import RecordInputs, SeedRun
 from pgolf.trainer.config import Config

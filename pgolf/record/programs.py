@@ -7,10 +7,11 @@ from pathlib import Path
 from pgolf.data.dataset import Dataset
 from pgolf.files import write_atomic
 from pgolf.program import Program, Requires
+from pgolf.record.results import ARTIFACT
 from pgolf.requirements import packages_of
 from pgolf.trainer.config import Config, Knob
 
-PACKED, ARTIFACT = "train_gpt.py", "final_model.int6.ptz"
+PACKED = "train_gpt.py"
 
 
 def own_program(code: bytes, name: str, knobs: Mapping[str, Knob]) -> Program:

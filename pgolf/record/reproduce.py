@@ -26,8 +26,8 @@ from pgolf.program.find import open_program
 from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.request import with_vocabulary
-from pgolf.record.results import read_result
-from pgolf.record.seeds import LOG, Job, run_seed
+from pgolf.record.results import LOG, read_result
+from pgolf.record.seeds import Job, run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
 from pgolf.trainer.config import Config

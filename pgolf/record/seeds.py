@@ -28,10 +28,10 @@ from pgolf.pods.local import LocalPod, ThisMachine
 from pgolf.program import Program
 from pgolf.record.early_stop import Decision, read_decision, write_decision
 from pgolf.record.progress import Progress
-from pgolf.record.results import LOG_MOST, RESULT, read_result, refuse, settle
+from pgolf.record.results import LOG, LOG_MOST, RESULT, read_result, refuse, settle
 
 log = logging.getLogger(__name__)
-LOG, EVENTS = "train.log", "events.jsonl"
+EVENTS = "events.jsonl"
 POLL_S = 0.5
 LAST_BYTES = 1 << 16  # of a log, that its last words are looked for in
 LAUNCHERS = re.compile(r"torch\.distributed\.\S*(?:ChildFailedError|SignalException)")

@@ -22,9 +22,9 @@ from pgolf.ledger import ScoredSha256, seed_score
 from pgolf.pace import projected_end
 from pgolf.pods import Place
 from pgolf.program import Program
-from pgolf.record.programs import ARTIFACT
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import LOG, Job, Stopped, TakenDown, run_seed
+from pgolf.record.results import ARTIFACT, LOG
+from pgolf.record.seeds import Job, Stopped, TakenDown, run_seed
 from pgolf.stages import OF_THE_ARTIFACT
 from pgolf.sweep.candidates import Candidate, Needs
 
