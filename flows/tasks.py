@@ -32,7 +32,7 @@ from pgolf.presets import config_of
 from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge
 from pgolf.record.folder import Record
-from pgolf.record.preflight import findings_of, trial_of, untried, wants_gpu
+from pgolf.record.preflight import findings_of, longer_trial, trial_of, untried, wants_gpu
 from pgolf.record.probing import probe_program, run_probes
 from pgolf.record.programs import PACKED, dataset_config
 from pgolf.record.request import Request
@@ -95,7 +95,10 @@ def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> li
         except RunFailed as e:
             if why := wants_gpu(record, wanted, str(e)):
                 return [why]
-            raise
+            if not (longer := longer_trial(record, trial, e)):
+                raise
+            log.warning("preflight: failed, now tried again with more steps: %s", e)
+            finished = run_seed(longer, seed, stop, place=opened.place)
     return findings_of(record, finished.folder)
 
 

@@ -47,7 +47,7 @@ CALIBRATED = re.compile(
     rf"(?:\bin|\btook|[:=]|\bdone|\btime)\s*({NUMBER})\s*{UNIT}\b"
 )
 CODE = re.compile(r"code[ _](?:size|bytes)\s*(?:\(([^)]*)\))?\s*[:=]\s*([\d,_]+)(?![\d.])")
-MODEL = re.compile(r"(?:serialized|compressed|quantized) model\s*([^:=]{0,80}?)\s*[:=]\s*([\d,_]+) bytes")
+MODEL = re.compile(r"(?:serialized|compressed|quantized)[ _]model\s*([^:=]{0,80}?)\s*[:=]\s*([\d,_]+) bytes")
 ARTIFACT = re.compile(
     r"(?:total[_ ])?(?:submission|artifact)(?:[ _](?:size|bytes))*\s*([^:=]{0,80}?)\s*[:=]\s*([\d,_]+)(?![\d.])\s*"
     r"(?:bytes|b)?(?:\s|$)"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from pgolf.program import Variable
 
-FOLDER, SHARDS, TOKENIZER = "{data}", "{shards}", "{tokenizer}"
+FOLDER, DATASETS, SHARDS, TOKENIZER = "{data}", "{data}/datasets", "{shards}", "{tokenizer}"
 OF_SHARDS = re.compile(r"(?:^|/)fineweb\d+B\w*/?$", re.I)  # a default that is a folder of shards itself
 A_FILE_OF_SHARDS = re.compile(r"(?:^|/)(fineweb_(?:train|val)\w*[*?\w]*\.bin)$")
 SIZE_IN_NAME = (re.compile(r"(?<![a-z0-9])sp(\d{2,6})(?!\d)"), re.compile(r"fineweb_(\d{2,6})_"))
@@ -44,6 +44,8 @@ def _place(name: str, default: str | None, below: bool) -> str | None:
         return f"{SHARDS}/{file[1]}"
     if OF_SHARDS.search(text) or "datasets/fineweb" in text:
         return SHARDS
+    if re.search(r"DATA", name) and re.search(r"(?:^|/)datasets/?$", text):
+        return DATASETS
     if name == "TOKENIZER_PATH" or (text.endswith(".model") and re.search(r"TOKENIZER|SPM|SENTENCEPIECE|^SP_", name)):
         return TOKENIZER
     if name == "DATA_PATH":

@@ -21,8 +21,8 @@ from pgolf.record.folder import Record
 from pgolf.record.programs import dataset_config, environment_of
 from pgolf.record.request import Request
 from pgolf.record.results import read_result, report_of_trial
-from pgolf.record.seeds import Job
-from pgolf.record.short import shortened, tokens_to_score
+from pgolf.record.seeds import Job, NoResult, Stopped, TakenDown
+from pgolf.record.short import less_shortened, shortened, tokens_to_score
 from pgolf.trainer.caseops import side_cars
 from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import load_validation, open_shard, shards
@@ -44,6 +44,21 @@ def trial_of(record: Record, environment: Mapping[str, str], ranks: int) -> Job:
     most = record.request.track.limits.most_seconds
     trial = Job("preflight, seed", folder, program, record.source, tiny, ranks, retry_failed=True)
     return replace(trial, most_seconds=most)
+
+
+def longer_trial(record: Record, trial: Job, failure: RunFailed) -> Job | None:
+    """A second trial, less short, of a program of the user's that has failed by itself; None: there is to be none.
+
+    Programs have bounds of their own: steps for a warmdown or an average of weights, a batch that can be divided.
+    """
+    if record.program.ours or isinstance(failure, TakenDown | Stopped | NoResult):
+        return None
+    short, longer = shortened(record.program), less_shortened(record.program)
+    if not longer or longer.items() >= short.items():
+        return None
+    own = {name: text for name, text in record.program.environment.items() if name in short}
+    kept = {name: text for name, text in trial.environment.items() if name not in short}
+    return replace(trial, environment={**kept, **own, **longer})
 
 
 def untried(record: Record, wanted: Wanted) -> str | None:

@@ -20,10 +20,11 @@ from pgolf.evidence.events import beside
 from pgolf.evidence.lines import printable, read_lines
 from pgolf.evidence.logs import read_run, read_runs
 from pgolf.evidence.run import Evidence, Run, Stage
-from pgolf.files import write_json
-from pgolf.program import LOGS, Program
+from pgolf.files import sha256_file, write_json
+from pgolf.program import ARTIFACTS, LOGS, Program
 
 LOG, ARTIFACT, RESULT = "train.log", "final_model.int6.ptz", "result.json"
+OTHERS = ("**/*.ptz", "**/*.xz", "**/*.lzma", "**/*.zst", "**/*.br", "**/*.bin")  # artifacts by less usual names
 LOG_MOST = 64 << 20  # bytes of a log that is read
 RESULT_MOST = 64 << 10  # bytes of a result.json
 MOST_FOUND = 1000  # files that a pattern may fit before no more are looked at
@@ -93,7 +94,7 @@ def settle(attempt: Path, program: Program, seed: int) -> Result:
     try:
         told = _log_that_counts(attempt, program, f"seed{seed}")
         _check_result(attempt, told, seed)
-        result = Result(told.name, _find_artifact(attempt, program, told.name), None)
+        result = Result(told.name, _find_artifact(attempt, program, told), None)
     except _Refused as e:
         result = Result(e.log, None, str(e))
     _write(attempt, result)
@@ -281,21 +282,40 @@ def _nearest(path: Path, name: str, words: str) -> str:
 
 
 # --- the artifact
-def _find_artifact(attempt: Path, program: Program, log: str) -> str:
-    """The name of the file that the first fitting pattern gives; _Refused where that is none, or several."""
-    patterns = (ARTIFACT,) if program.ours else program.artifact
+def _find_artifact(attempt: Path, program: Program, told: _Told) -> str:
+    """The name of the file that the first fitting pattern gives; _Refused where that is none, or several.
+
+    Of several files, the one counts whose size the log gives as the compressed model's. Where the user names no pattern
+    and no file has a usual name, that may be a file of any name.
+    """
+    patterns, stated = (ARTIFACT,) if program.ours else program.artifact, told.run.model_bytes
     problems: dict[str, str] = {}
-    for pattern in patterns:
+    for pattern in [*patterns, *(OTHERS if patterns == ARTIFACTS else ())]:
+        if problems and pattern in OTHERS:
+            break  # a file of a usual name that cannot be read is not replaced
         names = _fitting(attempt, program, pattern)
         problems |= {name: problem for name in names if (problem := _problem(attempt, name))}
         good = [name for name in names if name not in problems]
+        if len(good) > 1 and stated and not program.ours:
+            good = _of_size(attempt, good, stated.value) or good
         if len(good) == 1:
             return good[0]
         if good:
             several = ", ".join(good[:5])
-            raise _Refused(f"{len(good)} files fit {pattern}: {several}; say which is the artifact", log)
+            raise _Refused(f"{len(good)} files fit {pattern}: {several}; say which is the artifact", told.name)
+    if patterns == ARTIFACTS and stated and not problems:
+        left = [name for name in _fitting(attempt, program, "**/*") if not _problem(attempt, name)]
+        if len(exact := _of_size(attempt, left, stated.value)) == 1:
+            return exact[0]
     found = "".join(f"; {name} {problem}" for name, problem in islice(problems.items(), 5))
-    raise _Refused(f"the program has left no artifact: no file {' or '.join(patterns)}{found}", log)
+    raise _Refused(f"the program has left no artifact: no file {' or '.join(patterns)}{found}", told.name)
+
+
+def _of_size(attempt: Path, names: list[str], size: int) -> list[str]:
+    """The files of exactly so many bytes; of those with one content, the first."""
+    exact = [name for name in names if (attempt / name).stat().st_size == size]
+    different = {sha256_file(attempt / name): name for name in reversed(exact)}
+    return [name for name in exact if name in different.values()]
 
 
 def _fitting(attempt: Path, program: Program, pattern: str) -> list[str]:

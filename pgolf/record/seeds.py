@@ -45,6 +45,10 @@ class EndedEarly(RunFailed):
     """The run was ended because it could not count any more; its seed is not started again."""
 
 
+class NoResult(RunFailed):
+    """The run was ended, or has ended by itself, without a result."""
+
+
 class Stopped(RunFailed):
     """The record is being stopped, and the run with it."""
 
@@ -220,7 +224,7 @@ def _check_result(pod: Pod, job: Job, seed: int, label: str) -> dict[str, str]:
     """RunFailed unless a program that has ended well has left a result; the hash of the file that says so, by name."""
     result = settle(pod.folder, job.program, seed)
     if result.refused:
-        raise RunFailed(f"{label}, {pod.folder.name}: no result: {result.refused} (log: {pod.folder / result.log})")
+        raise NoResult(f"{label}, {pod.folder.name}: no result: {result.refused} (log: {pod.folder / result.log})")
     return {RESULT: sha256_file(pod.folder / RESULT)}
 
 
@@ -245,7 +249,7 @@ def _check_ending(pod: Pod, label: str, stop: threading.Event) -> None:
     where = f"{label}, {pod.folder.name}"
     result = read_result(pod.folder)
     if result and result.refused:
-        raise RunFailed(f"{where}: no result: {result.refused} (log: {pod.folder / LOG})")
+        raise NoResult(f"{where}: no result: {result.refused} (log: {pod.folder / LOG})")
     if status.infrastructure:
         raise (Stopped if stop.is_set() else TakenDown)(f"{where}: {describe(status)}")
     raise RunFailed(f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / LOG})")

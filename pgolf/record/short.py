@@ -10,11 +10,12 @@ CLOCKS = ("MAX_WALLCLOCK_SECONDS", "MAX_TRAIN_SECONDS", "TRAIN_SECONDS", "TIME_L
 FEW = {  # at most so much of these, whatever their defaults
     "WARMUP_STEPS": 1,
     "TRAIN_LOG_EVERY": 1,
-    "VAL_LOSS_EVERY": 0,
     "GPTQ_CALIBRATION_BATCHES": 2,
     "TTT_EPOCHS": 1,
 }
 TRIAL_STEPS, TRIAL_SECONDS, MICRO_BATCHES = 4, 10, 8
+LONGER_STEPS, LONGER_SECONDS = 100, 60  # of a second trial, for a program that refuses so few
+SELDOM = "1000000"  # steps between validations; not 0, which not every program expects
 SEQUENCE, TOKENS = 2048, 16384  # where the program does not say how long its sequences are; least text to score
 
 
@@ -28,8 +29,7 @@ def shortened(program: Program) -> dict[str, str]:
     if program.trial is not None:
         return dict(program.trial)
     read = program.variables or {}
-    steps = {name: str(TRIAL_STEPS) for name in STEPS if name in read}
-    clocks = {name: str(TRIAL_SECONDS) for name in CLOCKS if name in read}
+    steps, clocks = bounds(program, TRIAL_STEPS, TRIAL_SECONDS)
     if not (steps or clocks):
         raise BadInput(
             f"{program.script} reads none of {', '.join((*STEPS, *CLOCKS))}, so it cannot be made short for a trial; "
@@ -39,13 +39,33 @@ def shortened(program: Program) -> dict[str, str]:
     batch = whole(program, "TRAIN_BATCH_TOKENS")
     least = MICRO_BATCHES * (whole(program, "TRAIN_SEQ_LEN") or SEQUENCE)
     smaller = {"TRAIN_BATCH_TOKENS": str(least)} if batch and batch > least else {}
-    return few | smaller | (steps or clocks)
+    seldom = {"VAL_LOSS_EVERY": SELDOM} if whole(program, "VAL_LOSS_EVERY") else {}
+    return few | seldom | smaller | (steps or clocks)
+
+
+def less_shortened(program: Program) -> dict[str, str] | None:
+    """The variables of a second trial, for a program that fails with those of `shortened`: only its steps and its
+    clock are bounded, as some want more steps, or a larger batch. None: the user said what a trial sets."""
+    if program.trial is not None:
+        return None
+    steps, clocks = bounds(program, LONGER_STEPS, LONGER_SECONDS)
+    return steps | clocks
+
+
+def bounds(program: Program, steps: int, seconds: int) -> tuple[dict[str, str], dict[str, str]]:
+    """The variables that it reads which bound its steps, and those which bound its time; never above what they are."""
+
+    def bounded(names: tuple[str, ...], most: int) -> dict[str, str]:
+        read = [name for name in names if name in (program.variables or {})]
+        return {name: str(min(most, whole(program, name) or most)) for name in read}
+
+    return bounded(STEPS, steps), bounded(CLOCKS, seconds)
 
 
 def tokens_to_score(program: Program) -> int:
-    """Tokens of validation text for a trial: a few of the program's sequences."""
+    """Tokens of validation text for a trial: some of the program's sequences."""
     longest = max(whole(program, name) or SEQUENCE for name in ("TRAIN_SEQ_LEN", "EVAL_SEQ_LEN"))
-    return max(TOKENS, 4 * longest) + 1
+    return max(TOKENS, 16 * longest) + 1
 
 
 def whole(program: Program, name: str) -> int | None:

@@ -155,6 +155,7 @@ def test_training_time(read, lines, seconds):
             (15814468, None, 15872848),
         ),
         ("Submission size int6+zstd: 15,872,848 bytes\n", (None, None, 15872848)),
+        ("serialized_model_int8_zlib:53774 bytes (payload:56285 raw_pickle:56285)\n", (53774, None, None)),  # MLX
         ("artifact_bytes:   15555017\n", (None, None, 15555017)),
         (
             "artifact:15.92MB ternary:64880640(14245920B) code:70853\nbudget:15995705/16000000 (16.00/16.00MB) FITS\n",

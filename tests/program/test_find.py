@@ -297,6 +297,7 @@ def test_the_april_dialect_needs_no_settings(mine):
     ("source", "data", "vocab_size"),
     [
         ("DIR = E('DATA_DIR', './data/datasets/fineweb10B_sp512')", {"DATA_DIR": "{shards}"}, 512),
+        ("DIR = E('DATA_DIR', './data/datasets'); glob(DIR + '/x')", {"DATA_DIR": "{data}/datasets"}, None),
         ("DIR = E('DATA_DIR', './data'); glob(DIR + '/fineweb_train_*.bin')", {"DATA_DIR": "{shards}"}, None),
         ("DIR = E('DATA_DIR', './data'); glob(DIR + '/datasets/x/fineweb_train_*.bin')", {"DATA_DIR": "{data}"}, None),
         ("DIR = E('DATA_PATH', './data'); glob(DIR + '/fineweb_train_*.bin')", {"DATA_PATH": "{shards}"}, None),

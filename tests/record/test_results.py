@@ -318,6 +318,25 @@ def test_a_pattern_of_the_program_decides(tmp_path):
     assert settle(attempt, named, 3).artifact == "final_model.int6.ptz"
 
 
+@pytest.mark.parametrize("name", ["final_model_int6.bin", "logs/seed3_model.int8.ptz", "artifact.bin.xz"])
+def test_an_artifact_of_a_less_usual_name_is_found(name, tmp_path):
+    attempt = misbehave(tmp_path, "honest")
+    (attempt / "logs").mkdir(exist_ok=True)
+    (attempt / "final_model.int8.ptz").rename(attempt / name)
+    assert judged_twice(attempt, BAD, 3).artifact == name
+
+
+@pytest.mark.parametrize("names", [("final_model.int5.ptz", "final_model.int6.ptz"), ("weights.dat", "notes.dat")])
+def test_the_file_of_the_size_that_the_log_states_is_the_artifact(names, tmp_path):
+    attempt = misbehave(tmp_path, "honest")
+    (attempt / "final_model.int8.ptz").unlink()
+    for name, size in zip(names, (900, 1234), strict=True):
+        (attempt / name).write_bytes(bytes(size))
+    with (attempt / "train.log").open("a") as log:
+        log.write("Serialized model int6+zlib: 1234 bytes\n")
+    assert judged_twice(attempt, BAD, 3).artifact == names[1]
+
+
 @pytest.mark.parametrize("pattern", ["../*.ptz", "/etc/host*", "logs/../../*.ptz"])
 def test_no_pattern_leaves_the_folder(pattern, tmp_path):
     attempt = misbehave(tmp_path, "no_artifact")
