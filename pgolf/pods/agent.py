@@ -1,7 +1,8 @@
 """The supervisor of a pod elsewhere: one file that needs nothing but the standard library.
 
     python3 agent.py start FOLDER < {"command": […], "env": {…}}     idempotent: repeat it if the reply is lost
-    python3 agent.py status FOLDER | kill FOLDER | hashes FOLDER | fetched FOLDER
+    python3 agent.py hashes FOLDER < ["name", …]                     of these files; a missing one is left out
+    python3 agent.py status FOLDER | kill FOLDER | sizes FOLDER | fetched FOLDER
 
 It is copied to the pod and answers in JSON. A command leaves the same files in its folder as under `supervisor.py` on
 this machine: pod.json, train.log, exit.json. Every process of a command carries the folder in its environment, and
@@ -13,6 +14,7 @@ import hashlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -27,6 +29,9 @@ START_TIMEOUT_S = 60.0
 GRACE_S = 10.0  # between asking a process to end and ending it
 RESERVE_BYTES = 65536  # kept, so that exit.json can be written on a full disk
 FULL_DISK_BYTES = 1 << 20  # less free than this is a full disk
+LISTED, LISTED_NAME_BYTES = 10_000, 1024  # files that are named in an answer, and how long a name may be
+ENDS = ("train.log", "supervisor.err", "pod.json", "exit.json", "events.jsonl")  # with logs and artifacts: see below
+ENDINGS = (".ptz", ".pt", ".bin", ".txt", ".log")
 
 
 def write_json(path: str, value: Any) -> None:
@@ -40,11 +45,11 @@ def write_json(path: str, value: Any) -> None:
 
 
 def read_json(path: str) -> dict[str, Any]:
-    """A JSON file, or {} where there is none."""
+    """A JSON file, or {} where there is none, or the command has written another thing in its place."""
     try:
         with open(path) as f:
             return dict(json.load(f))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError):
         return {}
 
 
@@ -86,7 +91,7 @@ def status(folder: str) -> dict[str, Any]:
     alive = supervisor(folder)  # asked first: it writes exit.json before it goes
     pod, ending = read_json(os.path.join(folder, "pod.json")), read_json(os.path.join(folder, "exit.json"))
     answer = {"state": "fresh", "started": pod.get("started")}
-    if ending:
+    if ending.keys() >= {"exit_code", "signals", "ended", "disk_free"}:
         full = ending["exit_code"] != 0 and ending["disk_free"] < FULL_DISK_BYTES
         answer.update(state="ended", exit_code=ending["exit_code"], ended=ending["ended"])
         answer.update(interrupted=bool(ending["signals"]), disk_full=full)
@@ -198,20 +203,55 @@ def end(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def hashes(folder: str) -> dict[str, Any]:
-    """[SHA-256, bytes] by relative path of every file; hidden ones and links are left out."""
-    found = {}
+def ends_a_run(name: str) -> bool:
+    """Whether a file is one that tells how a run ended: the supervisor's, a log, an artifact.
+
+    >>> [ends_a_run(name) for name in ("train.log", "final_model.int6.ptz", "logs/seed1.txt", "tb/a.bin", "shard.npy")]
+    [True, True, True, False, False]
+    """
+    place = name.removeprefix("logs/")
+    return name in ENDS or ("/" not in place and place.endswith(ENDINGS))
+
+
+def sizes(folder: str) -> dict[str, Any]:
+    """Bytes by relative path of the files in a folder, at most LISTED of them, and how many `more` there are.
+
+    Hidden files, links and pipes are left out. Files that end a run are named first.
+    """
+    found, more = {}, 0
     for at, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = os.path.join(at, name)
-            if name.startswith(".") or os.path.islink(path):
+            try:
+                known = os.lstat(path)
+            except OSError:  # gone meanwhile
                 continue
-            digest = hashlib.sha256()
+            if name.startswith(".") or not stat.S_ISREG(known.st_mode):
+                continue
+            name = os.path.relpath(path, folder)
+            if len(os.fsencode(name)) > LISTED_NAME_BYTES:
+                more += 1
+            else:
+                found[name] = known.st_size
+    first = sorted(found, key=lambda name: (not ends_a_run(name), name))[:LISTED]
+    return {"files": {name: found[name] for name in first}, "more": more + len(found) - len(first)}
+
+
+def hashes(folder: str, names: list[str]) -> dict[str, Any]:
+    """[SHA-256, bytes] by name of these files of a folder; one that is missing, or is no plain file, is left out."""
+    found = {}
+    for name in names:
+        path = os.path.join(folder, name)
+        digest, size = hashlib.sha256(), 0
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                continue
             with open(path, "rb") as f:
                 while block := f.read(1 << 20):
                     digest.update(block)
-            found[os.path.relpath(path, folder)] = [digest.hexdigest(), os.path.getsize(path)]
+                    size += len(block)
+            found[name] = [digest.hexdigest(), size]
     return found
 
 
@@ -227,7 +267,9 @@ def main(action: str, folder: str) -> None:
     elif action == "kill":
         kill(folder)
     elif action == "hashes":
-        answer = hashes(folder)
+        answer = hashes(folder, json.load(sys.stdin))
+    elif action == "sizes":
+        answer = sizes(folder)
     elif action == "fetched":
         if os.path.exists(unfetched(folder)):
             os.unlink(unfetched(folder))

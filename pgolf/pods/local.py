@@ -5,8 +5,10 @@ a process group is not enough: torchrun gives each worker a session of its own, 
 """
 
 import codecs
+import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ import psutil
 
 from pgolf.files import hash_folder, write_atomic
 from pgolf.pods import PYTHON, Status
+from pgolf.pods.answers import JSON_MOST, status_of_end
 from pgolf.pods.names import checked_name
 
 MARK = "PGOLF_POD"  # environment variable that every process of a pod carries: the pod's folder
@@ -26,7 +29,7 @@ START_TIME_SLACK_S = 2.0  # start times count from the kernel's boot time, which
 START_TIMEOUT_S = 60.0
 GRACE_S = 10.0  # between asking a process to end and ending it
 PLACE = "place"  # key in pod.json: the machine of a pod that is elsewhere
-FULL_DISK_BYTES = 1 << 20  # a command that failed with less free than this failed for want of room
+READ_AT_ONCE = 8 << 20  # bytes that `output` gives in one call
 
 # All that a command gets of the orchestrator's environment: a knob set in someone's shell must not change a
 # record, and no secret comes near a log.
@@ -77,25 +80,23 @@ class LocalPod:
             time.sleep(0.01)
 
     def status(self) -> Status:
-        """Whether the command runs, and how it ended."""
+        """Whether the command runs, and how it ended. An exit.json that no supervisor wrote counts as missing."""
         supervisor = self._supervisor()  # asked first: it writes exit.json before it goes
         started = self._read("pod.json").get("started")
+        started = started if isinstance(started, int | float) else None
         if ending := self._read("exit.json"):
-            interrupted = bool(ending["signals"])
-            full = ending["exit_code"] != 0 and ending.get("disk_free", FULL_DISK_BYTES) < FULL_DISK_BYTES
-            return Status("ended", ending["exit_code"], interrupted, started, ending["ended"], full)
+            with suppress(ValueError):
+                return status_of_end(ending, started)
         if supervisor:
             return Status("running", started=started)
-        return Status("lost" if started else "fresh", started=started)
+        return Status("lost" if (self.folder / "pod.json").exists() else "fresh", started=started)
 
     def output(self, offset: int, name: str = "train.log") -> tuple[str, int]:
-        """Text of file `name` from byte `offset`, cut before an unfinished character; and the next offset."""
-        path = self.folder / name
-        if not path.exists():
-            return "", offset
-        with path.open("rb") as f:
-            f.seek(offset)
-            data = f.read()
+        """Text of file `name` from byte `offset`, cut before an unfinished character; and the next offset.
+
+        At most READ_AT_ONCE bytes: there may be more until a call gives none.
+        """
+        data = read_part(self.folder / name, offset, READ_AT_ONCE)
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         text = decoder.decode(data)
         unfinished, _ = decoder.getstate()
@@ -146,16 +147,39 @@ class LocalPod:
         try:
             if PLACE in written:  # its pid is another machine's
                 return None
+            if not isinstance(written["pid"], int) or not isinstance(written["started"], int | float):
+                return None  # the command has written over it
             process = psutil.Process(written["pid"])
             same = abs(process.create_time() - written["started"]) < START_TIME_SLACK_S
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-        except (KeyError, psutil.NoSuchProcess):
+        except (KeyError, ValueError, OverflowError, psutil.NoSuchProcess):
             return None
 
     def _read(self, name: str) -> dict[str, Any]:
-        """A JSON file of the supervisor's, or {} where it has not written it (yet)."""
-        path = self.folder / name
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        """A JSON file of the supervisor's, or {} where it has not written it (yet), or the command has put another
+        thing in its place."""
+        try:
+            content = json.loads(read_part(self.folder / name, 0, JSON_MOST) or b"{}")
+        except (ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+def read_part(path: Path, offset: int, most: int) -> bytes:
+    """At most `most` bytes of a file from byte `offset` on; none where it is missing, or no regular file.
+
+    A link is not followed, and a pipe that a command has put in the file's place is not waited for.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EACCES):
+            return b""
+        raise
+    try:
+        return os.pread(fd, most, offset) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
 
 
 class ThisMachine:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -25,6 +26,7 @@ import tenacity
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file, write_atomic
 from pgolf.pods import Gone, agent
+from pgolf.pods.answers import checked_hashes
 
 log = logging.getLogger(__name__)
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every channel
@@ -35,7 +37,9 @@ CONNECT_TIMEOUT_S = 20
 COMMAND_TIMEOUT_S = 600.0  # hashing a dataset on a slow disk takes minutes
 KEEPALIVE_S, KEEPALIVES = 5, 3  # a connection that says nothing for so long is lost
 STOPPING_PATIENCE_S = 20.0  # for a machine that does not answer while the record is being stopped
+READ_TIMEOUT_S = 120.0  # for one block of a file
 BLOCK_BYTES = 1 << 22
+REPLY_MOST, LISTING_MOST = 1 << 20, 64 << 20  # characters of a command's reply, and of one that names files
 TRANSIENT = (
     OSError,
     TimeoutError,
@@ -111,30 +115,58 @@ class Machine:
         self._sftp: asyncssh.SFTPClient | None = None
         self._connecting = threading.Lock()
 
-    def run(self, command: str, stdin: str = "", timeout_s: float = COMMAND_TIMEOUT_S) -> str:
+    def run(self, command: str, stdin: str = "", timeout_s: float = COMMAND_TIMEOUT_S, most: int = REPLY_MOST) -> str:
         """Run a shell command in the user's home; its standard output.
 
         Raises
         ------
-        Refused : it exits with another code than 0.
+        Refused : it exits with another code than 0, or prints more than `most` characters.
         Gone : no answer for `patience_s`, or the machine is known to be gone.
         """
 
-        async def work(connection: asyncssh.SSHClientConnection) -> asyncssh.SSHCompletedProcess:
-            return await asyncio.wait_for(connection.run(f"cd && {command}", input=stdin), timeout_s)
+        async def work(connection: asyncssh.SSHClientConnection) -> tuple[int | None, str, str]:
+            process = await connection.create_process(f"cd && {command}", input=stdin, errors="replace")
+            try:
+                out, err = await asyncio.gather(
+                    self._bounded(process.stdout, most), self._bounded(process.stderr, most)
+                )
+                await process.wait_closed()
+            finally:
+                process.close()
+            return process.exit_status, out, err
 
-        done = self._tried(work)
-        if done.exit_status is None:
+        exit_status, out, err = self._tried(lambda connection: asyncio.wait_for(work(connection), timeout_s))
+        if exit_status is None:
             raise Gone(f"{self.name}: the command ended without an exit code")
-        if done.exit_status:
-            said = [line for line in f"{done.stdout!s}\n{done.stderr!s}".splitlines() if line.strip()]
-            raise Refused(f"{self.name}: {' / '.join(said[-5:]) or f'exit code {done.exit_status}'}"[:1000])
-        return str(done.stdout or "")
+        if exit_status:
+            said = [line for line in f"{out}\n{err}".splitlines() if line.strip()]
+            raise Refused(f"{self.name}: {' / '.join(said[-5:]) or f'exit code {exit_status}'}"[:1000])
+        return out
 
-    def agent(self, action: str, folder: PurePosixPath, given: Any = None) -> Any:
-        """Ask the agent there for `action` on a folder of the work folder; return its answer."""
+    async def _bounded(self, stream: asyncssh.SSHReader[str], most: int) -> str:
+        parts, size = [], 0
+        while part := await stream.read(BLOCK_BYTES):
+            size += len(part)
+            if size > most:
+                raise Refused(f"{self.name}: a command's reply has more than {most:,} characters")
+            parts.append(part)
+        return "".join(parts)
+
+    def agent(
+        self, action: str, folder: PurePosixPath, given: Any = None, check: Callable[[Any], T] = lambda answer: answer
+    ) -> T:
+        """Ask the agent there for `action` on a folder of the work folder; return its answer, as `check` gives it.
+
+        Raises
+        ------
+        Refused : the answer is not JSON, too long, or `check` raises ValueError.
+        """
         command = f"{quote(self.python)} {quote(str(self.work / AGENT.name))} {action} {quote(str(self.work / folder))}"
-        return json.loads(self.run(command, json.dumps(given)))
+        most = LISTING_MOST if action in ("sizes", "hashes") else REPLY_MOST
+        try:
+            return check(json.loads(self.run(command, json.dumps(given), most=most)))
+        except (ValueError, RecursionError) as e:
+            raise Refused(f"{self.name}: a wrong answer to '{action}': {e}") from None
 
     @cached_property
     def root(self) -> PurePosixPath:
@@ -171,21 +203,27 @@ class Machine:
         )
 
     def read(self, source: PurePosixPath, offset: int) -> bytes:
-        """Read a file of the work folder from byte `offset` on; nothing if it is missing."""
+        """Read at most BLOCK_BYTES of a file of the work folder from byte `offset` on.
+
+        Nothing if it is missing or no regular file: the server there would wait for a pipe that nobody writes to.
+        """
 
         async def work(connection: asyncssh.SSHClientConnection) -> bytes:
-            sftp = await self._files(connection)
+            sftp, path = await self._files(connection), str(self.work / source)
             try:
-                async with sftp.open(str(self.work / source), "rb") as f:
+                mode = (await sftp.lstat(path)).permissions
+                if mode is not None and not stat.S_ISREG(mode):
+                    return b""
+                async with sftp.open(path, "rb") as f:
                     data = await f.read(BLOCK_BYTES, offset)
-                    return data if isinstance(data, bytes) else data.encode()
+                    return (data if isinstance(data, bytes) else data.encode())[:BLOCK_BYTES]
             except asyncssh.SFTPNoSuchFile:
                 return b""
 
-        return self._tried(work)
+        return self._tried(lambda connection: asyncio.wait_for(work(connection), READ_TIMEOUT_S))
 
-    def get(self, source: PurePosixPath, target: Path, sha256: str) -> None:
-        """Fetch a file whole, with the hash that it has there, or not at all.
+    def get(self, source: PurePosixPath, target: Path, sha256: str, size: int) -> None:
+        """Fetch a file whole, with the hash and the bytes that it has there, or not at all.
 
         Raises
         ------
@@ -195,8 +233,8 @@ class Machine:
         target.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(2):  # what an earlier process left may be damaged
             with part.open("ab") as f:
-                while block := self.read(source, f.tell()):
-                    f.write(block)
+                while f.tell() < size and (block := self.read(source, f.tell())):
+                    f.write(block[: size - f.tell()])
                 f.flush()
                 os.fsync(f.fileno())
             if sha256_file(part) == sha256:
@@ -307,8 +345,8 @@ class Machine:
 
 def stage(machine: Machine, root: Path, files: Mapping[str, str], target: PurePosixPath) -> None:
     """Send `files` (SHA-256 by path relative to `root`) to folder `target` there, but for those already there."""
-    there = machine.agent("hashes", target)
-    missing = [name for name, sha256 in files.items() if there.get(name, [""])[0] != sha256]
+    there = machine.agent("hashes", target, list(files), lambda answer: checked_hashes(answer, files))
+    missing = [name for name, sha256 in files.items() if there.get(name, ("", 0))[0] != sha256]
     for number, name in enumerate(missing, start=1):
         log.info("%s: sending %s (%d of %d)", machine.name, name, number, len(missing))
         machine.put(root / name, target / name, executable=name.endswith(".sh"))

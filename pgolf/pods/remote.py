@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pgolf.errors import RunFailed
 from pgolf.files import hash_folder, write_json
 from pgolf.pods import PYTHON, Gone, Pod, Status
-from pgolf.pods.answers import checked_hashes, is_written_here
-from pgolf.pods.local import PLACE, LocalPod
-from pgolf.pods.machine import Machine
+from pgolf.pods.answers import ALL_MOST, MIRRORED, MIRRORED_MOST, checked_hashes, checked_status, choose
+from pgolf.pods.local import PLACE, READ_AT_ONCE, LocalPod
+from pgolf.pods.machine import Machine, Refused
 from pgolf.pods.names import checked_name
 
 if TYPE_CHECKING:
@@ -217,20 +217,21 @@ class RemotePod:
             return known
         try:
             machine = self._machine()
-            return Status(**machine.agent("status", self.remote)) if machine else known
+            return machine.agent("status", self.remote, check=checked_status) if machine else known
         except Gone as e:
             log.warning("%s: %s", self.folder.name, e)
             self.broken = True
             return self.home.status()
 
     def output(self, offset: int, name: str) -> tuple[str, int]:
-        """Mirror what is new in file `name`, and return its text from byte `offset`, and the next offset."""
+        """Mirror what is new in file `name`, and return its text from byte `offset`, and the next offset.
+
+        At most READ_AT_ONCE bytes in one call: there may be more until a call gives none; MIRRORED_MOST in all.
+        """
         try:
             machine = self._machine()
             if machine and self.home.status().state != "ended":
-                with (self.folder / name).open("ab") as f:
-                    while data := machine.read(self.remote / name, f.tell()):
-                        f.write(data)
+                self._mirror(machine, name)
         except Gone:
             self.broken = True
         except OSError as e:
@@ -239,12 +240,24 @@ class RemotePod:
             log.warning("%s: no room here for %s just now (%s)", self.folder.name, name, e.strerror)
         return self.home.output(offset, name)
 
+    def _mirror(self, machine: Machine, name: str) -> bool:
+        """Mirror the next READ_AT_ONCE bytes of a file; whether there was anything."""
+        with (self.folder / name).open("ab") as f:
+            begin = f.tell()
+            end = min(begin + READ_AT_ONCE, MIRRORED_MOST)
+            while f.tell() < end and (data := machine.read(self.remote / name, f.tell())):
+                f.write(data[: end - f.tell()])
+            return f.tell() > begin
+
     def fetch(self) -> dict[str, str]:
         """Bring the pod's files home; SHA-256 by relative path. Waits while the disk here is full.
 
+        Files that `answers.choose` leaves there are named in the log. Of a train.log or events.jsonl that is too long
+        its first MIRRORED_MOST bytes are kept here, and the hash is of these.
+
         Raises
         ------
-        Gone : the machine is lost before all was home.
+        Gone : the machine is lost before all was home, or what it says of its files is wrong.
         RunFailed : no room here for too long.
         """
         if self.home.status().state == "ended":
@@ -253,6 +266,9 @@ class RemotePod:
         while True:
             try:
                 return self._fetch()
+            except Refused:
+                self.broken = True  # no other seed is to run there
+                raise
             except OSError as e:
                 if e.errno != errno.ENOSPC or time.monotonic() > deadline or self.place.stop.is_set():
                     raise RunFailed(f"{self.folder}: cannot be written: {e.strerror}") from e
@@ -263,26 +279,30 @@ class RemotePod:
         machine = self._machine()
         if machine is None:
             raise Gone(f"{self.folder.name}: its machine is lost")
-        try:
-            there = checked_hashes(machine.agent("hashes", self.remote))
-        except RunFailed as e:
-            self.broken = True  # no seed runs there any more
-            raise Gone(f"{self.folder.name}: {machine.name} says of the files there: {e}") from None
-        if not {"exit.json", "pod.json"} <= there.keys():
-            raise Gone(f"{self.folder.name}: exit.json or pod.json is missing on {machine.name}")
-        ending, _ = there.pop("exit.json"), there.pop("pod.json")
-        started = machine.agent("status", self.remote)["started"]
-        left = [name for name in there if is_written_here(name)]
-        if left:
-            log.warning("%s: left on its pod, for pgolf writes these itself: %s", self.folder.name, ", ".join(left[:5]))
-        for name, (sha256, _) in sorted(there.items()):
-            if name not in left:
-                machine.get(self.remote / name, self.folder / name, sha256)
+        choice = machine.agent("sizes", self.remote, check=choose)
+        if choice.left or choice.more:
+            log.warning(
+                "%s: too much, or of a name that only pgolf writes; left on %s: %s", self.folder, machine.name, choice
+            )
+        asked = [*choice.home, "exit.json"]
+        there = machine.agent("hashes", self.remote, asked, lambda answer: checked_hashes(answer, asked))
+        if sum(size for _, size in there.values()) > ALL_MOST or "exit.json" not in there:
+            raise Refused(f"{machine.name}: its files are not those that it named a moment ago")
+        ending = there.pop("exit.json")
+        for name in set(MIRRORED) & set(choice.left):
+            while self._mirror(machine, name):
+                pass
+        for name, (sha256, size) in there.items():
+            machine.get(self.remote / name, self.folder / name, sha256, size)
         for part in self.folder.rglob(".*.part"):  # of a file that has changed since it was begun
             part.unlink()
         written = json.loads((self.folder / "pod.json").read_text())
+        started = machine.agent("status", self.remote, check=checked_status).started
         write_json(self.folder / "pod.json", {**written, "started": started})
-        machine.get(self.remote / "exit.json", self.folder / "exit.json", ending[0])
+        machine.get(self.remote / "exit.json", self.folder / "exit.json", *ending)
+        if self.home.status().state != "ended":
+            (self.folder / "exit.json").unlink()
+            raise Refused(f"{machine.name}: {self.remote}/exit.json does not say how the command ended")
         machine.agent("fetched", self.remote)
         return hash_folder(self.folder)
 

@@ -81,6 +81,38 @@ def test_output_from_an_offset_never_cuts_a_character(tmp_path: Path) -> None:
     assert offset == len(whole)
 
 
+def test_output_comes_in_parts_that_lose_nothing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("pgolf.pods.local.READ_AT_ONCE", 7)
+    (tmp_path / "train.log").write_text("loss → 3.25 ✓\n" * 5)
+    text, offset = "", 0
+    while part := LocalPod(tmp_path).output(offset):
+        if not part[0]:
+            break
+        assert len(part[0].encode()) <= 7
+        text, offset = text + part[0], part[1]
+    assert text == "loss → 3.25 ✓\n" * 5
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "exit.json", "pod.json"])
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir], ids=["pipe", "link", "dir"]
+)
+def test_thing_in_a_files_place_is_not_waited_for(tmp_path: Path, name: str, put) -> None:
+    put(tmp_path / name)
+    pod = LocalPod(tmp_path)
+    assert pod.output(0, name) == ("", 0)
+    assert pod.status().state == ("lost" if name == "pod.json" else "fresh")
+
+
+@pytest.mark.parametrize(
+    "content", ["[", "[" * 100_000, "[1]", '{"pid": "x", "started": []}', '{"pid": -1, "started": 1}']
+)
+def test_command_that_writes_over_its_pods_files_is_lost(tmp_path: Path, content: str) -> None:
+    for name in ("pod.json", "exit.json"):
+        (tmp_path / name).write_text(content)
+    assert LocalPod(tmp_path).status().state == "lost"
+
+
 def test_command_that_does_not_exist_is_a_failure_with_its_reason(tmp_path: Path) -> None:
     pod = LocalPod(tmp_path)
     pod.start(["/no/such/program"], {})

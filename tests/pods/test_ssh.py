@@ -153,38 +153,115 @@ def test_name_that_leaves_a_pods_folder_is_refused(tmp_path: Path, sshd: Sshd, k
     assert not (sshd.home / "work").exists()
 
 
+ENDED = {"state": "ended", "exit_code": 0, "started": 1.0, "ended": 2.0}
+NAMED = {"pod.json": 1, "exit.json": 1}
 LIES = [
-    ({"../../../up": ["0" * 64, 1]}, "not the name"),
-    ({"/tmp/up": ["0" * 64, 1]}, "not the name"),
-    ({"logs/../../up": ["0" * 64, 1]}, "not the name"),
-    ({"a\nb": ["0" * 64, 1]}, "not the name"),
-    ({".lock": ["0" * 64, 1]}, "not the name"),
-    ({"a": ["../../up", 1]}, "not a SHA-256 and a size"),
-    ({"a": ["0" * 64, -1]}, "not a SHA-256 and a size"),
-    ({"a": 1}, "not a SHA-256 and a size"),
-    (["a"], "not a table"),
-    ({}, "missing"),
+    ({"sizes": {"files": {**NAMED, "../../../up": 1}, "more": 0}}, "not a file in"),
+    ({"sizes": {"files": {**NAMED, "/tmp/up": 1}, "more": 0}}, "not a file in"),
+    ({"sizes": {"files": {**NAMED, "logs/../../up": 1}, "more": 0}}, "not a file in"),
+    ({"sizes": {"files": {**NAMED, ".lock": 1}, "more": 0}}, "not a file in"),
+    ({"sizes": {"files": {**NAMED, "a": -1}, "more": 0}}, "not a size"),
+    ({"sizes": {"files": {**NAMED, "a": [1]}, "more": 0}}, "not a size"),
+    ({"sizes": {"files": {"pod.json": 1}, "more": 0}}, "missing or too large"),
+    ({"sizes": {"files": {**NAMED, "exit.json": 1 << 30}, "more": 0}}, "missing or too large"),
+    ({"sizes": ["a"]}, "no table"),
+    ({"hashes": {"../../../up": ["0" * 64, 1]}}, "not asked for"),
+    ({"hashes": {"exit.json": ["../../up", 1]}}, "not a SHA-256 and a size"),
+    ({"hashes": {"exit.json": ["0" * 64, True]}}, "not a SHA-256 and a size"),
+    ({"hashes": {"exit.json": ["0" * 64, 1 << 60]}}, "not those that it named"),
+    ({"hashes": {}}, "not those that it named"),
+    ({"hashes": ["a"]}, "no table"),
+    ({"status": {**ENDED, "started": "now"}}, "no status"),
+    ({"status": {**ENDED, "state": "fine"}}, "no status"),
+    ({"status": {**ENDED, "exit_code": "0"}}, "no status"),
+    ({"status": {**ENDED, "more": 0}}, "no status"),
 ]
 
 
-@pytest.mark.parametrize(("answer", "said"), LIES, ids=[ascii(answer)[:20] for answer, _ in LIES])
-def test_agent_that_lies_about_files_writes_none_here(tmp_path: Path, sshd: Sshd, key: Path, answer, said: str) -> None:
-    here = place(tmp_path, settings(sshd, key))
-    pod = here.open(tmp_path / "record/seeds/42/attempt-1")
+@pytest.fixture
+def ended(tmp_path: Path, sshd: Sshd, key: Path) -> RemotePod:
+    """A pod whose command has ended; its files are still there."""
+    pod = place(tmp_path, settings(sshd, key)).open(tmp_path / "record/seeds/42/attempt-1")
     (tmp_path / "source").touch()
     pod.put(tmp_path / "source", "train_gpt.py")
     pod.start(["true"], {})
     while pod.status().state == "running":
         time.sleep(0.05)
-    (sshd.home / "work/record").rename(sshd.home / "work/kept")
-    ended = {"state": "ended", "exit_code": 0, "started": 1.0, "ended": 2.0}
-    (sshd.home / "work/agent.py").write_text(
-        f"import json, sys\nprint(json.dumps({answer!r} if sys.argv[1] == 'hashes' else {ended}))\n"
-    )
+    assert isinstance(pod, RemotePod)
+    return pod
+
+
+def test_agent_that_lies_about_files_writes_none_here(tmp_path: Path, sshd: Sshd, ended: RemotePod) -> None:
+    truth = {"sizes": {"files": NAMED, "more": 0}, "hashes": {"exit.json": ["0" * 64, 1]}, "status": ENDED}
     before = {path for path in tmp_path.rglob("*") if sshd.home not in path.parents}
-    with pytest.raises(Gone, match=said):
-        pod.fetch()
-    assert {path for path in tmp_path.rglob("*") if sshd.home not in path.parents} == before
+    for lie, said in LIES:
+        ended.broken = False
+        (sshd.home / "work/agent.py").write_text(f"import json, sys\nprint(json.dumps({truth | lie}[sys.argv[1]]))\n")
+        with pytest.raises(Gone, match=said):
+            ended.fetch()
+        assert ended.broken
+        assert {path for path in tmp_path.rglob("*") if sshd.home not in path.parents} == before
+
+
+def test_machine_that_talks_without_end_is_refused(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    there = machine(sshd, key)
+    for talks in ("yes", "yes >&2"):
+        with pytest.raises(Refused, match="more than 1,048,576"):
+            there.run(talks)
+    there.install()
+    for answer, said in (("[" * 100_000, "recursion"), ("{", "Expecting"), ("\\xff", "Expecting")):
+        (sshd.home / "wörk/agent.py").write_text(f"import os\nos.write(1, b'{answer}')")
+        with pytest.raises(Refused, match=f"wrong answer to 'status': .*{said}"):
+            there.agent("status", PurePosixPath("x"))
+
+
+def test_end_that_is_not_told_as_a_supervisor_does_is_no_end(sshd: Sshd, ended: RemotePod) -> None:
+    (sshd.home / "work" / ended.remote / "exit.json").write_text('{"exit_code": "0", "signals": [], "ended": 1}')
+    with pytest.raises(Gone, match="does not say how the command ended"):
+        ended.fetch()
+    assert not (ended.folder / "exit.json").exists()
+    assert LocalPod(ended.folder).status().state == "lost"
+
+
+def test_file_that_grows_meanwhile_comes_home_as_it_was_hashed(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    there = machine(sshd, key)
+    (sshd.home / "wörk").mkdir()
+    (sshd.home / "wörk/a").write_bytes(b"12345")
+    there.get(PurePosixPath("a"), tmp_path / "a", hashlib.sha256(b"123").hexdigest(), 3)
+    assert (tmp_path / "a").read_bytes() == b"123"
+
+
+def test_too_many_files_and_too_much_of_a_log_stay_there(
+    tmp_path: Path, sshd: Sshd, key: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for module in ("answers", "remote"):
+        monkeypatch.setattr(f"pgolf.pods.{module}.MIRRORED_MOST", 1 << 20)
+    monkeypatch.setattr("pgolf.pods.remote.READ_AT_ONCE", 300_000)
+    monkeypatch.setattr("pgolf.pods.local.READ_AT_ONCE", 200_000)
+    monkeypatch.setattr("pgolf.pods.answers.FILE_MOST", 2 << 20)
+    monkeypatch.setattr("pgolf.pods.answers.FILES_MOST", 50)
+    program = """import os
+os.makedirs("tb"); os.makedirs("logs")
+for i in range(MANY):
+    open(f"tb/{i}.bin", "w").write("x")
+for name in "final_model.ptz", "logs/a.txt", "notes.md", "odd\\n.txt":
+    open(name, "w").write("kept")
+open("huge.bin", "wb").truncate(3 << 20)
+os.mkfifo("pipe"); os.mkfifo("events.jsonl"); os.symlink("/etc/passwd", "link")
+print("abcdefghi\\n" * 300_000)
+"""
+    always = {"train.log", "final_model.ptz", "logs/a.txt", "supervisor.err", "place.json", "pod.json", "exit.json"}
+    for many, more in ((10, {"train_gpt.py", "notes.md", *(f"tb/{i}.bin" for i in range(10))}), (60, set())):
+        this = jobs.job((tmp_path / f"record{many}/seeds").resolve(), program.replace("MANY", str(many)))
+        stop, data = threading.Event(), Data(tmp_path / "data", {})
+        inventory = Inventory(settings(sshd, key), tmp_path / f"record{many}/pods", data, stop)
+        here = RemotePlace((tmp_path / f"record{many}").resolve(), inventory, stop, 1, data)
+        done = run_seed(this, 42, stop, place=here)
+        here.close()
+        assert done.files.keys() - {"events.jsonl"} == always | more
+        assert (done.folder / "train.log").read_bytes() == (b"abcdefghi\n" * 300_000)[: 1 << 20]
+        assert done.files["train.log"] == sha256_file(done.folder / "train.log")
+        assert "huge.bin, odd\\n.txt" in caplog.text
 
 
 def test_result_that_a_program_writes_itself_stays_there(tmp_path: Path, sshd: Sshd, key: Path, caplog) -> None:
@@ -197,7 +274,7 @@ def test_result_that_a_program_writes_itself_stays_there(tmp_path: Path, sshd: S
     found = {path.relative_to(done.folder).as_posix() for path in done.folder.rglob("*.json")}
     assert found == {"exit.json", "pod.json", "place.json", "a/result.json"}
     assert json.loads((done.folder / "place.json").read_text())["slot"] == "there"
-    assert "left on its pod" in caplog.text
+    assert "4 files, a/attempt-1/place.json, ended_early.json, place.json, result.json" in caplog.text
 
 
 def test_host_key_is_pinned_at_first_contact_and_another_is_refused(
