@@ -58,6 +58,7 @@ INLINE_CODE = re.compile(r"artifact:.{0,200}\bcode:(\d{1,12})\b")
 # the data, the model and the machine
 WHOLE_FACTS = {
     "parameters": re.compile(r"(?:model_params|total_params|params|parameters)\s*[:=]\s*([\d,_]+)(?![\d.])"),
+    "seed": re.compile(r"seed\s*[:=]\s*(\d{1,18})(?=\s*[|,;])"),  # 'Seed: 42 | world size: 8'
     "world_size": re.compile(r"world_size\s*[:=]\s*(\d+)"),
     "val_tokens": re.compile(r"(?:val_tokens\s*[:=]|val_loader:.{0,200}?\btokens[:=])\s*([\d,_]+)"),
     "val_bytes": re.compile(r"val_bytes\s*[:=]\s*([\d,_]+)(?![\d.])"),

@@ -214,3 +214,9 @@ def test_source_code_at_the_head_is_not_the_run(read):
     run = read(source + HEAD + TRAIN + STOP + SCORE)
     assert (run.seed.value, run.final.val_bpb, run.code_bytes) == (42, 1.08079352, None)
     assert "ttt_epochs" in run.hyperparameters
+
+
+@pytest.mark.parametrize("line", ["Seed: 42 | world size: 8 | torch 2.9.1", "[08:07:04] seed=42, device=cpu"])
+def test_a_seed_before_other_words_of_its_line(read, line):
+    run = read(line + "\n" + HEAD.replace("seed", "sown") + SCORE)
+    assert run.seed and run.seed.value == 42
