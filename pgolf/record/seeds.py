@@ -265,7 +265,9 @@ def describe(status: Status) -> str:
     if status.state == "lost":
         return "gone without a word (its machine or supervisor was killed)"
     if status.exit_code is not None and status.exit_code < 0:
-        return f"ended by {signal.Signals(-status.exit_code).name}"
+        number = -status.exit_code
+        known = number in set(signal.Signals)  # those of real time have no name
+        return f"ended by {signal.Signals(number).name if known else f'signal {number}'}"
     if status.disk_full:
         return f"exit code {status.exit_code} on a full disk"
     return "stopped when told to" if status.interrupted else f"exit code {status.exit_code}"

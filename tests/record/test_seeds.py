@@ -127,3 +127,8 @@ def test_time_left_comes_from_a_finished_run() -> None:
     assert half.left(done) == pytest.approx(60.0)  # half of training at the finished run's pace, 90 in all
     assert half.left() == pytest.approx(25.0)  # of this stage alone, at the pace of 4 in 20 s
     assert Progress().left(done) is None
+
+
+def test_run_that_ends_by_a_signal_without_a_name_is_described(tmp_path: Path) -> None:
+    with pytest.raises(TakenDown, match="ended by signal 35"):
+        run_seed(job(tmp_path, "import os; os.kill(os.getpid(), 35)"), 42, threading.Event())
