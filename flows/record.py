@@ -354,7 +354,7 @@ def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRec
         path = record.folder / writer.with_options(refresh_cache=True)(record, inputs, verdict)
     elif state.name == "Cached":
         log.info("%s: reused, written before", path.name)
-    scores = tuple(seed_score(read_run(run.log)) for run in inputs.runs)
+    scores = tuple(replace(seed_score(read_run(run.log)), seed=run.seed) for run in inputs.runs)
     outcome = Outcome(record.id, record.folder, scores, verdict, path)
     publish(outcome)
     return outcome

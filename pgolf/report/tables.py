@@ -19,11 +19,12 @@ STYLE: dict[str, Any] = {"box": SIMPLE, "pad_edge": False, "title_justify": "lef
 
 
 def seed_rows(scores: Sequence[SeedScore]) -> list[dict[str, str]]:
-    """One row a seed: bits per byte after each stage, final loss in nats, bytes, seconds."""
+    """One row a seed: bits per byte after each stage and at the end, final loss in nats, bytes, seconds."""
     return [
         {
             "seed": str(score.seed),
             **{title: _bpb(score, kind) for kind, title in TITLES.items()},
+            "val_bpb": f"{score.val_bpb:.5f}",
             "val_loss": "" if score.val_loss is None else f"{score.val_loss:.5f}",
             "bytes": "" if score.artifact_bytes is None else f"{score.artifact_bytes:,}",
             "train s": "" if score.train_seconds is None else f"{score.train_seconds:.1f}",
@@ -52,11 +53,12 @@ def seed_table(scores: Sequence[SeedScore]) -> Table:
 
 
 def _means(scores: Sequence[SeedScore]) -> list[str]:
-    """Of each stage that every seed has."""
+    """Of each stage that every seed has, and of the final scores."""
     kinds = [{s.kind: s.val_bpb for s in score.stages} for score in scores]
-    return [
+    stages = [
         f"{sum(k[kind] for k in kinds) / len(kinds):.5f}" if all(kind in k for k in kinds) else "" for kind in TITLES
     ]
+    return [*stages, f"{sum(score.val_bpb for score in scores) / len(scores):.5f}"]
 
 
 def comparison_table(comparison: Comparison) -> Table:

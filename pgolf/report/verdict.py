@@ -3,10 +3,11 @@
 Every sentence of it is made from a log line, a check or a hash, and what is not known is said to be unknown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pgolf.audit.checks import Check
 from pgolf.audit.differences import (
@@ -122,8 +123,9 @@ class Draft:
 
 def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
     """Read the logs in `folder` and work out all that is to be said of them; BadInput if a final score is missing."""
-    logs = {folder / f"train_seed{run.seed}.log" for run in inputs.runs}
-    runs = [r for r in read_entry(folder).runs if r.log in logs]  # a program may bring logs of its own
+    seeds = {folder / f"train_seed{run.seed}.log": run.seed for run in inputs.runs}
+    found = [r for r in read_entry(folder).runs if r.log in seeds]  # a program may bring logs of its own
+    runs = sorted(found, key=lambda r: seeds[r.log])
     sample_of = from_runs(
         runs,
         name=inputs.name,
@@ -133,14 +135,19 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         author=inputs.author,
         source="",
     )
+    # a log that states no seed is still of the seed that its run was given
+    scores = [
+        replace(s, seed=seeds[r.log]) if s.seed is None else s for s, r in zip(sample_of.seeds, runs, strict=True)
+    ]
     sample = replace(sample_of.sample(), added_seeds=inputs.plans[-1].added_seeds)
+    if sample.bytes_per_token is None:
+        sample = replace(sample, bytes_per_token=dataset_bytes_per_token(inputs.dataset))
     comparison, no_comparison = None, ""
     try:
         policy = inputs.track.policy
         comparison = compare(sample, inputs.standing.sample(), policy.margin_nats, policy.alpha)
     except BadInput as e:
         no_comparison = str(e)
-    scores = list(sample_of.seeds)
     program = inputs.program
     knobs = knob_table(sample_of.hyperparameters, inputs.standing, program)
     stages = stage_differences(scores, inputs.standing.seeds)
@@ -177,6 +184,12 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         verdict=verdict,
         probed=probed,
     )
+
+
+def dataset_bytes_per_token(dataset: Mapping[str, Any]) -> float | None:
+    """Of the validation text that a record's seeds were given; None: unknown."""
+    val_bytes, val_tokens = dataset.get("val_bytes"), dataset.get("val_tokens")
+    return val_bytes / (val_tokens - 1) if val_bytes and val_tokens else None
 
 
 def counted_size(inputs: RecordInputs) -> Measure | None:

@@ -127,7 +127,7 @@ def test_program_toml_decides_instead(mine):
         "data = { DATA_PATH = '{shards}/x' }\neval_only = { LOAD = '{artifact}' }\n[requires]\ncuda = false\n"
     )
     program = open_program(mine)
-    assert sorted(program.files) == ["a.py", "go.sh", "weights.pt"]
+    assert sorted(program.files) == ["a.py", "go.sh", "program.toml", "weights.pt"]  # a submission has it, too
     assert (program.script, program.log, program.artifact, program.name) == ("a.py", "my.txt", ("out.bin",), "other")
     assert program.data == {"DATA_PATH": "{shards}/x"} and program.trial == {"ITERATIONS": "1"}
     assert program.start(2) == ["bash", "go.sh", "a.py"] and program.requires.setup == "go.sh"

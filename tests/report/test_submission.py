@@ -424,3 +424,20 @@ def test_the_flag_of_a_limit_that_only_diagnostic_passes_cross_is_false(inputs, 
     )
     assert {m.counted for m in (evaluation(run, inputs.track.limits) for run in runs)} == {500.0}
     assert flags(facts)["eval_under_600s"] is False  # the passes took 750 s
+
+
+def test_seed_and_text_that_logs_leave_out_are_those_of_the_record(inputs: RecordInputs, tmp_path: Path) -> None:
+    """A stranger's log may state neither its seed nor a loss beside its score."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    runs = []
+    for run, bpb in zip(inputs.runs, (1.31, 1.30, 1.32), strict=True):
+        log = folder / f"train_seed{run.seed}.log"
+        log.write_text(f"step:2/2 train_loss:2.9{run.seed} train_time:200ms\nfinal_int8_zlib_roundtrip val_bpb:{bpb}\n")
+        runs.append(replace(run, log=log, events=None))
+    (folder / "train_gpt.py").write_bytes(inputs.program.files["train_gpt.py"])
+    dataset = {"val_bytes": 3000, "val_tokens": 1001}
+    draft = describe(replace(inputs, runs=tuple(runs), dataset=dataset), folder)
+    assert [(score.seed, score.val_bpb) for score in draft.scores] == [(42, 1.31), (314, 1.30), (999, 1.32)]
+    assert draft.comparison, draft.no_comparison
+    assert draft.comparison.new.bytes_per_token == 3.0

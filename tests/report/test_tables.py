@@ -11,8 +11,8 @@ from rich.console import Console
 from pgolf import tracks
 from pgolf.audit.measures import measures_of
 from pgolf.evidence.logs import read_run
-from pgolf.ledger import load, seed_score
-from pgolf.report.tables import seed_news, seed_table, verdict_markdown, verdict_news
+from pgolf.ledger import SeedScore, StageScore, load, seed_score
+from pgolf.report.tables import seed_news, seed_rows, seed_table, verdict_markdown, verdict_news
 from pgolf.report.verdict import Verdict
 from pgolf.stats.comparison import compare
 
@@ -48,7 +48,7 @@ def test_table_ends_with_the_mean_of_every_stage() -> None:
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(seed_table(seeds))
     last = console.export_text().rstrip().splitlines()[-1].split()
-    assert last == ["mean", "1.08766", "1.09949", "1.08274", "1.08100"]
+    assert last == ["mean", "1.08766", "1.09949", "1.08274", "1.08100", "1.08100"]  # the last one is the claimed
 
 
 def test_news_of_a_seed_names_the_limits_that_it_misses() -> None:
@@ -63,3 +63,8 @@ def test_news_of_a_seed_names_the_limits_that_it_misses() -> None:
 def test_news_of_the_verdict_says_why_not() -> None:
     assert verdict_news(verdict(), load("pr1736").seeds).startswith("A RECORD: val_bpb 1.06549 over 3 seeds, clears")
     assert verdict_news(verdict("too late"), load("pr1736").seeds).endswith("\n- too late")
+
+
+def test_final_score_of_a_stage_without_a_column_is_shown() -> None:
+    (row,) = seed_rows([SeedScore(42, 1.25, None, (StageScore("submission", "other", None, 1.25, None),))])
+    assert row["val_bpb"] == "1.25000"
