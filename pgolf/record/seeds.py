@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 EVENTS = "events.jsonl"
 POLL_S = 0.5
 LAST_BYTES = 1 << 16  # of a log, that its last words are looked for in
+CAUSE = re.compile(r"\s*traceback : (Signal \d.*)")  # by torchrun, the first rank that failed last
 LAUNCHERS = re.compile(r"torch\.distributed\.\S*(?:ChildFailedError|SignalException)")
 
 
@@ -283,7 +284,8 @@ def last_words(pod: Pod) -> str:
     text, _ = pod.output(max(0, path.stat().st_size - LAST_BYTES) if path.exists() else 0, LOG)
     lines = [line for line in map(without_prefix, text.splitlines()) if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")] or [*ends_of_tracebacks(lines)]
-    return printable((errors or lines or ["it printed nothing"])[-1], 300)
+    causes = [found[1] for line in lines if (found := CAUSE.match(line))]
+    return printable((errors or causes or lines or ["it printed nothing"])[-1], 300)
 
 
 def ends_of_tracebacks(lines: Sequence[str]) -> Iterator[str]:

@@ -132,3 +132,9 @@ def test_time_left_comes_from_a_finished_run() -> None:
 def test_run_that_ends_by_a_signal_without_a_name_is_described(tmp_path: Path) -> None:
     with pytest.raises(TakenDown, match="ended by signal 35"):
         run_seed(job(tmp_path, "import os; os.kill(os.getpid(), 35)"), 42, threading.Event())
+
+
+def test_rank_that_a_signal_ended_is_named_in_place_of_the_launchers_frame(tmp_path: Path) -> None:
+    aborts = "import os, time; os.abort() if os.environ['RANK'] == '0' else time.sleep(60)"
+    with pytest.raises(RunFailed, match=r"exit code 1: Signal 6 \(SIGABRT\) received by PID"):
+        run_seed(job(tmp_path, aborts, nproc=2), 42, threading.Event())
