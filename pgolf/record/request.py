@@ -152,7 +152,10 @@ def with_packed_script(program: Program) -> Program:
         for name in (program.script, *modules):
             write_atomic(Path(folder) / name, program.files[name])
         extra = [Path(folder) / name for name in modules]
-        code = pack(source=Path(folder) / program.script, extra=extra).code
+        try:
+            code = pack(source=Path(folder) / program.script, extra=extra).code
+        except BadInput as e:
+            raise BadInput(f"--pack: {str(e).replace(f'{folder}/', '')}") from None  # named as the user has them
     files = {name: content for name, content in program.files.items() if name not in modules}
     return replace(
         program,

@@ -142,3 +142,13 @@ def test_preset_and_track_files_name_others_relative_to_themselves(
     request = check_request(TRACK, preset=str(TINY / "tiny_base.toml"))
     assert (request.knobs["iterations"], request.knobs["model_dim"]) == (2, 64)
     assert check_request(TRACK).preset == str(TINY / "tiny.toml")
+
+
+def test_script_that_cannot_be_packed_is_named_as_the_user_has_it(tmp_path: Path) -> None:
+    text = 'import os\nDATA, SEED, N = (os.environ[name] for name in ("DATA_PATH", "SEED", "ITERATIONS"))\n'
+    (tmp_path / "train_gpt.py").write_text(text + "print(__file__)\n")
+    with pytest.raises(BadInput, match=r"^--pack: train_gpt\.py:3: __file__"):
+        check_request(TRACK, program=str(tmp_path), packed=True)
+    (tmp_path / "train_gpt.py").write_text(text + "print(SEED)\n")
+    theirs = check_request(TRACK, program=str(tmp_path), packed=True).theirs
+    assert theirs and theirs.files["train_gpt.py"].startswith(b"#coding:l1")
