@@ -195,10 +195,10 @@ def _follow(
             if status.state == "ended" and not more:
                 progress.finish(status.exit_code == 0)
         watch(progress)
-        if status.state != "running" and not more:
-            return
         if status.state != "running":
-            continue
+            if more:
+                continue
+            return
         refused = refused or _refuse_endless(pod, job, progress.elapsed)
         decision = decision or _decide(pod, label, judge(progress))
         if decision or refused or stop.wait(POLL_S):

@@ -228,14 +228,19 @@ def _bytes_counted(facts: Facts) -> Statement:
     )
 
 
+def dataset_bytes_per_token(dataset: Mapping[str, Any]) -> float | None:
+    """Of the validation text that a record's seeds were given, whose first token is not scored; None: unknown."""
+    val_bytes, val_tokens = dataset.get("val_bytes"), dataset.get("val_tokens")
+    return val_bytes / (val_tokens - 1) if val_bytes and val_tokens else None
+
+
 def _ratio(facts: Facts) -> Statement:
     """Whether each log's own loss and score divide by as many bytes as the text that was scored has."""
-    size, tokens = facts.dataset.get("val_bytes"), facts.dataset.get("val_tokens")
+    here = dataset_bytes_per_token(facts.dataset)
     text = "Loss and score of each log fit together by the bytes per token of this validation text"
     found = [r.bytes_per_token for r in facts.runs if r.bytes_per_token]
-    if not size or not tokens or not found or len(found) < len(facts.runs):
+    if here is None or not found or len(found) < len(facts.runs):
         return Statement(f"{text}: one of them is unknown.", None, _finals(facts))
-    here = size / tokens
     furthest = max(found, key=lambda b: abs(b / here - 1))
     difference = abs(furthest / here - 1)
     holds = True if difference <= SAME_RATIO else False if difference > OTHER_RATIO else None

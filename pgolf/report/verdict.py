@@ -3,11 +3,10 @@
 Every sentence of it is made from a log line, a check or a hash, and what is not known is said to be unknown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pgolf.audit.checks import Check
 from pgolf.audit.differences import (
@@ -141,7 +140,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
     ]
     sample = replace(sample_of.sample(), added_seeds=inputs.plans[-1].added_seeds)
     if sample.bytes_per_token is None:
-        sample = replace(sample, bytes_per_token=dataset_bytes_per_token(inputs.dataset))
+        sample = replace(sample, bytes_per_token=compliance.dataset_bytes_per_token(inputs.dataset))
     comparison, no_comparison = None, ""
     try:
         policy = inputs.track.policy
@@ -184,12 +183,6 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         verdict=verdict,
         probed=probed,
     )
-
-
-def dataset_bytes_per_token(dataset: Mapping[str, Any]) -> float | None:
-    """Of the validation text that a record's seeds were given; None: unknown."""
-    val_bytes, val_tokens = dataset.get("val_bytes"), dataset.get("val_tokens")
-    return val_bytes / (val_tokens - 1) if val_bytes and val_tokens else None
 
 
 def counted_size(inputs: RecordInputs) -> Measure | None:
