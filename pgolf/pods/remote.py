@@ -241,13 +241,14 @@ class RemotePod:
         return self.home.output(offset, name)
 
     def _mirror(self, machine: Machine, name: str) -> bool:
-        """Mirror the next READ_AT_ONCE bytes of a file; whether there was anything."""
-        with (self.folder / name).open("ab") as f:
-            begin = f.tell()
-            end = min(begin + READ_AT_ONCE, MIRRORED_MOST)
-            while f.tell() < end and (data := machine.read(self.remote / name, f.tell())):
-                f.write(data[: end - f.tell()])
-            return f.tell() > begin
+        """Mirror the next READ_AT_ONCE bytes of a file; whether there was anything. No byte, no file."""
+        here = self.folder / name
+        begin = at = here.stat().st_size if here.exists() else 0
+        end = min(begin + READ_AT_ONCE, MIRRORED_MOST)
+        while at < end and (data := machine.read(self.remote / name, at)):
+            with here.open("ab") as f:
+                at += f.write(data[: end - at])
+        return at > begin
 
     def fetch(self) -> dict[str, str]:
         """Bring the pod's files home; SHA-256 by relative path. Waits while the disk here is full.

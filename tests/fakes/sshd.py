@@ -4,6 +4,7 @@ import getpass
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -67,6 +68,26 @@ class Sshd:
         (home / ".ssh/authorized_keys").write_text(public_key + "\n")
         self.config = write_config(self.home, self.port, path)
         self.start()
+
+    def pods_file(self, path: Path) -> Path:
+        """A pods.toml with this machine, `there`, as its inventory; its key lies beside it."""
+        path.write_text(f"""
+[ssh]
+key = "id_ed25519"
+known_hosts = "known_hosts"
+work = "work"
+python = "{sys.executable}"
+patience_s = 20.0
+[ssh.checks]
+min_free_gb = 0.01
+min_disk_mb_s = 0.1
+[[ssh.machines]]
+name = "there"
+host = "127.0.0.1"
+port = {self.port}
+user = "{USER}"
+""")
+        return path
 
     @property
     def host_key(self) -> str:

@@ -2,16 +2,22 @@
 
 import json
 import os
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import seconds
+from fakes.sshd import MISSING, SSHD, Sshd
 from seconds import Made, here, record_command, record_here
 
 from pgolf import tracks
 from pgolf.audit.audit import audit_folders
 from pgolf.data.dataset import Dataset
+from pgolf.evidence.logs import read_run
+from pgolf.files import sha256_file
+from pgolf.pods.machine import ensure_key
+from pgolf.pods.versions import versions_here
 
 pytestmark = [pytest.mark.usefixtures("shared_server"), pytest.mark.record]
 PROGRAMS = Path(__file__).parent.parent / "programs"
@@ -21,11 +27,30 @@ HOW = ("--program", str(MARCH), "--set", "ITERATIONS=20", "--against", "9.0,9.1,
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory, tiny_data: Dataset, prefect_server: str) -> Made:
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd | None]:
+    """A machine that is reached by SSH; None where there is no sshd."""
+    folder = tmp_path_factory.mktemp("there")
+    server = Sshd(folder / "home", ensure_key(folder / "id_ed25519")) if SSHD else None
+    yield server
+    if server:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def how(there: Sshd | None) -> tuple[str, ...]:
+    """The options of a record of the March program, whose seeds run on that machine; where there is none, here."""
+    pods = there.pods_file(there.home.with_name("pods.toml")) if there else None
+    return (*HOW, *(("--pods", "ssh", "--pods-file", str(pods)) if pods else ()))
+
+
+@pytest.fixture(scope="module")
+def theirs(
+    tmp_path_factory: pytest.TempPathFactory, tiny_data: Dataset, prefect_server: str, how: tuple[str, ...]
+) -> Made:
     """A record of the March program, three seeds on two ranks each."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(seconds, "SERVER", prefect_server)
-        code, made, stderr = record_here(TRACK, tiny_data, tmp_path_factory.mktemp("runs"), *HOW)
+        code, made, stderr = record_here(TRACK, tiny_data, tmp_path_factory.mktemp("runs"), *how)
     assert made, stderr
     assert code == 0, made.outcome["reasons"]
     return made
@@ -52,9 +77,36 @@ def test_nothing_is_claimed_that_was_not_tested(theirs: Made) -> None:
     assert not list(theirs.folder.rglob("events.jsonl"))
 
 
-def test_the_same_command_starts_nothing_again(theirs: Made, tiny_data: Dataset) -> None:
+@pytest.mark.skipif(SSHD is None, reason=MISSING)
+def test_the_seeds_ran_there_with_the_program_its_knobs_and_the_data(theirs: Made, there: Sshd) -> None:
+    (data,) = (there.home / "work/data").iterdir()
+    for seed in SEEDS:
+        attempt = theirs.folder / f"seeds/{seed}/attempt-1"
+        assert json.loads((attempt / "pod.json").read_text())["place"] == "there"
+        remote = there.home / "work" / json.loads((attempt / "place.json").read_text())["folder"]
+        assert (remote / "train_gpt.py").read_bytes() == MARCH.read_bytes()
+        log = attempt / f"logs/seed{seed}.txt"
+        run = read_run(log)
+        assert run.steps and run.steps.value == 20
+        assert run.seed and run.seed.value == seed
+        assert f"val_loader:shards pattern={data}/datasets/" in log.read_text()
+    assert not list((there.home / ".pgolf/unfetched").iterdir())
+
+
+@pytest.mark.skipif(SSHD is None, reason=MISSING)
+def test_the_manifest_lists_what_came_home_and_the_versions_there(theirs: Made) -> None:
+    manifest = json.loads((theirs.folder / "manifest.json").read_text())
+    listed = {f"seeds/{seed}/attempt-1/{name}" for seed in SEEDS for name in ("final_model.int8.ptz", "train.log")}
+    assert listed | {"program/train_gpt.py"} <= manifest["files"].keys()
+    assert all(sha256_file(theirs.folder / name) == sha256 for name, sha256 in manifest["files"].items())
+    versions = manifest["machines"]["there"]["versions"]
+    assert versions == versions_here(["numpy", "sentencepiece", "torch"])
+    assert versions.keys() == {"python", "numpy", "sentencepiece", "torch"}
+
+
+def test_the_same_command_starts_nothing_again(theirs: Made, tiny_data: Dataset, how: tuple[str, ...]) -> None:
     before = written(theirs.folder)
-    code, again, stderr = record_here(TRACK, tiny_data, theirs.runs_dir, *HOW)
+    code, again, stderr = record_here(TRACK, tiny_data, theirs.runs_dir, *how)
     assert again, stderr
     assert code == 0
     assert again.outcome["folder"] == theirs.outcome["folder"]
