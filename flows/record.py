@@ -59,7 +59,7 @@ from pgolf.record.folder import (
     working_on,
 )
 from pgolf.record.preflight import check_disk, check_here
-from pgolf.record.probing import known_probes
+from pgolf.record.probing import can_probe, known_probes
 from pgolf.record.programs import (
     dataset_config,
     environment_of,
@@ -294,7 +294,7 @@ def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
 def probed(record: Record, seed: int, folder: Path) -> Path | None:
     """The file of probe results that the record has, else probe this attempt. None, and a warning, if the probes failed
     to run: what nobody has tested is unknown, and the submission says so."""
-    if not (record.program.ours or record.program.evaluator):
+    if not can_probe(record.program):
         return None
     try:
         known = known_probes(record.folder, record.program)

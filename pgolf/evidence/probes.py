@@ -58,7 +58,8 @@ class ProbeResult:
 class Probed:
     """The artifact and program that were probed, and the results. `artifact` and `program` (its script) are SHA-256.
 
-    `evaluator` has the SHA-256 of each file of the evaluator that a user gave, by name; empty: of our own trainer.
+    `evaluator` has the SHA-256 of each file of the evaluator that a user gave, by name; `eval_only` the variables by
+    which the program itself scored the artifact. Both are empty for our own trainer.
     """
 
     seed: int
@@ -66,6 +67,7 @@ class Probed:
     program: str
     results: tuple[ProbeResult, ...]
     evaluator: Mapping[str, str] = field(default_factory=dict)
+    eval_only: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, *probes: str, evaluator: str | tuple[str, ...] = "") -> "Answer":
         """Whether all these probes (of one evaluator, or of any) pass; None where one was not run."""
@@ -109,7 +111,8 @@ def read_probes(path: Path) -> Probed:
     try:
         about, *results = (json.loads(line) for line in path.read_text().splitlines())
         found = tuple(_result(r) for r in results)
-        return Probed(about["seed"], about["artifact"], about["program"], found, dict(about.get("evaluator", {})))
+        given = (dict(about.get(how, {})) for how in ("evaluator", "eval_only"))
+        return Probed(about["seed"], about["artifact"], about["program"], found, *given)
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise BadInput(f"{path} holds no results of probes: {e}") from None
 

@@ -2,7 +2,8 @@
 
     python -I seal.py SPEC.json
 
-SPEC: {"run": file, "argv": […], "read": [paths], "list": [folders], "write": [paths], "report": file}.
+SPEC: {"run": file, "argv": […], "read": [paths], "list": [folders], "write": [paths], "report": file, "modules": bool}.
+"modules": the file may import those of its own folder, as a script does.
 The seal uses all that the system offers, and its report names it: a network namespace, Landlock, and audit hooks
 always. The hooks hear what Python itself opens, connects and starts; each thing not allowed is a line of the report.
 """
@@ -89,6 +90,8 @@ def main() -> None:
     sys.argv = [spec["run"], *spec["argv"]]
     read, write = ([os.path.realpath(p) for p in spec[k]] for k in ("read", "write"))
     sys.addaudithook(hook(read, write, report, children_too="Landlock" in means))
+    if spec["modules"]:
+        sys.path.insert(0, os.path.dirname(spec["run"]))
     runpy.run_path(spec["run"], run_name="__main__")
 
 

@@ -58,26 +58,27 @@ def run_sealed(
     allowed: Sequence[Path],
     env: Mapping[str, str],
     timeout: float = TIMEOUT_S,
+    modules: bool = False,
 ) -> Sealed:
     """Run `program` in `folder`, the only place it may write to, with `allowed` the only other files it may read.
 
-    It gets `env` and no other environment but PATH. RunFailed if it has not ended after `timeout` seconds.
+    It gets `env` and no other environment but PATH; `modules`: it may import those beside it. RunFailed if it has not
+    ended after `timeout` seconds.
     """
     devices = ["/dev/null", *map(str, Path("/dev").glob("nvidia*"))]
     read = [*libraries(), *SYSTEM, seal.__file__, str(program), *(str(p) for p in allowed)]
     folders = [str(p.parent) for p in (program, *allowed)]
     with tempfile.TemporaryDirectory() as outside:
         report = Path(outside) / "report.jsonl"
-        spec = {"run": str(program), "argv": list(argv), "report": str(report)}
+        spec = {"run": str(program), "argv": list(argv), "report": str(report), "modules": modules}
         spec |= {"read": read, "list": folders, "write": [str(folder), *devices]}
         (Path(outside) / "spec.json").write_text(json.dumps(spec))
-        given = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "TMPDIR": str(folder), **env}
         command = [sys.executable, "-I", seal.__file__, str(Path(outside) / "spec.json")]
         try:
             done = subprocess.run(
                 command,
                 cwd=folder,
-                env=given,
+                env=bare_environment(folder, env),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -89,6 +90,11 @@ def run_sealed(
     means = tuple(lines[0]["means"]) if lines else ()
     offences = tuple(dict.fromkeys(f"{line['event']}: {line['what']}" for line in lines[1:]))
     return Sealed(done.returncode, (done.stdout + done.stderr)[-4000:], means, offences)
+
+
+def bare_environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """`env`, PATH, and a home and a folder for temporary files that hold nothing of the user's."""
+    return {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "TMPDIR": str(folder), **env}
 
 
 def sealed_evaluator(

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pgolf.audit.measures import Measure
-from pgolf.data.shards import write_shard
+from pgolf.data.cut import cut_dataset
 from pgolf.describe import describe
 from pgolf.errors import BadInput, RunFailed
-from pgolf.files import write_atomic
 from pgolf.pods.places import Wanted
 from pgolf.presets import as_env, config_of
 from pgolf.program.check import missing_here
@@ -23,12 +21,9 @@ from pgolf.record.request import Request
 from pgolf.record.results import read_result, report_of_trial
 from pgolf.record.seeds import Job, NoResult, Stopped, TakenDown
 from pgolf.record.short import less_shortened, shortened, tokens_to_score
-from pgolf.trainer.caseops import side_cars
-from pgolf.trainer.config import Config, Knob
-from pgolf.trainer.data import load_validation, open_shard, shards
+from pgolf.trainer.config import Knob
 
 LOG_BYTES = 20_000_000  # logs and events of a seed, generously
-TRIAL_TOKENS = 2_000_000  # of each training shard, for a trial
 SPARE_BYTES = 200_000_000  # left free for everything else on this disk
 
 
@@ -153,21 +148,3 @@ def trial_environment(
         "ttt_chunk_size": sequence,
     }
     return {**environment, "DATA_DIR": str(folder.resolve()), **as_env(tiny)}
-
-
-def cut_dataset(config: Config, folder: Path, val_tokens: int, nproc: int) -> Config:
-    """Put the beginning of a dataset into `folder`, complete in itself; the configuration that names it."""
-    cut = replace(config, data_dir=str(folder.resolve()), datasets_dir="", tokenizer_path="")
-    write_atomic(Path(cut.tokenizer_path), Path(config.tokenizer_path).read_bytes())
-    vocabulary = Path(config.tokenizer_path).with_suffix(".vocab")
-    if vocabulary.is_file():
-        write_atomic(Path(cut.tokenizer_path).with_suffix(".vocab"), vocabulary.read_bytes())
-    Path(cut.datasets_dir).mkdir(parents=True, exist_ok=True)
-    whole = replace(config, eval_seq_len=1)  # a program of the user's cuts it as it likes
-    write_shard(Path(cut.datasets_dir) / "fineweb_val_000000.bin", load_validation(whole)[:val_tokens].numpy())
-    if cars := [path for path in side_cars(config) if path.exists()]:
-        sizes = np.concatenate([open_shard(path) for path in cars])[:val_tokens]
-        write_shard(Path(cut.datasets_dir) / "fineweb_val_bytes_000000.bin", sizes)
-    for shard in shards(config, "train")[:nproc]:
-        write_shard(Path(cut.datasets_dir) / shard.name, open_shard(shard)[:TRIAL_TOKENS])
-    return cut

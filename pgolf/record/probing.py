@@ -19,6 +19,7 @@ from pgolf.program import Program
 from pgolf.program.folder import Folder
 from pgolf.program.source import read_source
 from pgolf.record.programs import settings_on
+from pgolf.record.sealing import seal_program
 from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import shards
 
@@ -44,11 +45,12 @@ def run_probes(
     settings = [word for name, value in as_env(given).items() for word in ("--set", f"{name}={value}")]
     arguments = [str(artifact), "--train-gpt", str(train_gpt), "--data-dir", str(data_dir), *settings]
     about = {"seed": seed, "artifact": sha256_file(artifact), "program": sha256_file(train_gpt)}
-    return _probe(folder, about, arguments)
+    return _write(folder, about, _probe(seed, arguments))
 
 
 def probe_program(folder: Path, seed: int, artifact: Path, program: Program, source: Path, config: Config) -> Path:
-    """Probe the evaluator that a user gave for a program; writes `folder`/probes.jsonl.
+    """Probe the evaluator that a user gave for a program, and let the program score its artifact sealed off, where it
+    can; writes `folder`/probes.jsonl.
 
     The evaluator has the variables of the program's runs, ARTIFACT and PROGRAM, the folder of the program's files; it
     may read these, the tokenizer and the validation shards of the dataset that `config` names.
@@ -58,21 +60,27 @@ def probe_program(folder: Path, seed: int, artifact: Path, program: Program, sou
     BadInput : the evaluator is gone.
     RunFailed : the probes came to no result; the reason is theirs.
     """
-    evaluator = str(program.evaluator)
-    val = shards(config, "val")
-    variables = {**settings_on(program, config), "PROGRAM": str(source)}
-    arguments = [evaluator, "--artifact", str(artifact), "--tokens", str(val[0]), "--seeds", "0"]
-    arguments += [word for path in (*val[1:], config.tokenizer_path, source) for word in ("--allow", str(path))]
-    arguments += [word for name, value in variables.items() for word in ("--set", f"{name}={value}")]
     hashes = program.hashes
     about = {"seed": seed, "artifact": sha256_file(artifact), "program": hashes[program.script]}
-    return _probe(folder, {**about, "evaluator": evaluator_hashes(evaluator)}, arguments, MOST_SECONDS)
+    results: list[dict[str, Any]] = []
+    if program.evaluator:
+        about |= {"evaluator": evaluator_hashes(program.evaluator)}
+        val = shards(config, "val")
+        variables = {**settings_on(program, config), "PROGRAM": str(source)}
+        arguments = [program.evaluator, "--artifact", str(artifact), "--tokens", str(val[0]), "--seeds", "0"]
+        arguments += [word for path in (*val[1:], config.tokenizer_path, source) for word in ("--allow", str(path))]
+        arguments += [word for name, value in variables.items() for word in ("--set", f"{name}={value}")]
+        results += _probe(seed, arguments, MOST_SECONDS)
+    if program.eval_only is not None:
+        about |= {"eval_only": dict(program.eval_only)}
+        results.append(seal_program(seed, artifact, program, config).as_json())
+    return _write(folder, about, results)
 
 
-def _probe(folder: Path, about: Mapping[str, Any], arguments: Sequence[str], most_s: float | None = None) -> Path:
+def _probe(seed: int, arguments: Sequence[str], most_s: float | None = None) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "pgolf.cli", "probe", *arguments, "--json", "--positions", str(POSITIONS)]
     env = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")}
-    name = f"probes of {Path(arguments[0]).name} on the artifact of seed {about['seed']}"
+    name = f"probes of {Path(arguments[0]).name} on the artifact of seed {seed}"
     try:
         done = subprocess.run(
             command, env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=most_s
@@ -80,12 +88,21 @@ def _probe(folder: Path, about: Mapping[str, Any], arguments: Sequence[str], mos
     except subprocess.TimeoutExpired:
         raise RunFailed(f"{name}: not ended after {most_s:,.0f} s") from None
     try:
-        results = json.loads(done.stdout)
+        results: list[dict[str, Any]] = json.loads(done.stdout)
     except ValueError:
         raise RunFailed(f"{name}: {(done.stderr.strip() or 'no result')[-500:]}") from None
+    return results
+
+
+def _write(folder: Path, about: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Path:
     lines = [json.dumps(entry) for entry in (about, *results)]
     write_atomic(folder / PROBES, "\n".join(lines) + "\n")
     return folder / PROBES
+
+
+def can_probe(program: Program) -> bool:
+    """Whether anything is known to probe of a program."""
+    return program.ours or program.evaluator is not None or program.eval_only is not None
 
 
 def check_evaluator(spec: str) -> None:
@@ -109,7 +126,7 @@ def evaluator_hashes(spec: str) -> dict[str, str]:
 
 def known_probes(folder: Path, program: Program) -> Path | None:
     """The results in a record's folder, where they are of this program, of an artifact that the record has made, and of
-    the evaluator as it is now."""
+    the evaluator and the `eval_only` as they are now."""
     path = folder / PROBES
     if not path.exists():
         return None
@@ -117,4 +134,4 @@ def known_probes(folder: Path, program: Program) -> Path | None:
     if probed.artifact not in read_manifest(folder).values() or probed.program != program.hashes[program.script]:
         return None
     now = evaluator_hashes(program.evaluator) if program.evaluator else {}
-    return path if probed.evaluator == now else None
+    return path if (probed.evaluator, probed.eval_only) == (now, dict(program.eval_only or {})) else None

@@ -3,7 +3,6 @@
 This runs the program that lies in the folder: only do it with folders whose code you would run anyway.
 """
 
-import fnmatch
 import json
 import math
 import re
@@ -26,7 +25,7 @@ from pgolf.program.find import open_program
 from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.request import with_vocabulary
-from pgolf.record.results import LOG, read_result
+from pgolf.record.results import LOG, name_for, read_result
 from pgolf.record.seeds import Job, run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
@@ -150,13 +149,6 @@ def _their_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact:
     source = where.parent / "program"
     write_files(program, source)
     return Job("reproduction of seed", where, program, source, environment, given=given, most_seconds=MOST_SECONDS)
-
-
-def name_for(program: Program, artifact: Path) -> str:
-    """A name by which an artifact is found again among the files that a program leaves: its own, where that fits."""
-    if any(fnmatch.fnmatchcase(artifact.name, pattern) for pattern in program.artifact):
-        return artifact.name
-    return program.artifact[0].replace("**/", "").replace("*", "given")
 
 
 def _dataset(program: Program, logged: Run, data_dir: Path, trains: bool) -> Config:

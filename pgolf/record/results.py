@@ -4,6 +4,7 @@ A program's exit code 0 says only that it has ended. Its folder is a stranger's:
 checked before one is read, and nothing in it is followed out of it.
 """
 
+import fnmatch
 import json
 import os
 import re
@@ -152,6 +153,22 @@ def report_of_trial(attempt: Path, program: Program) -> list[str]:
         for fact, (known, words) in facts.items()
         if known is None
     ]
+
+
+def score_of(folder: Path, program: Program, run_id: str) -> float | None:
+    """The final score (val_bpb) of a run, by the log in its folder that counts; None: no log states one."""
+    try:
+        final = _log_that_counts(folder, program, run_id).run.final
+    except _Refused:
+        return None
+    return final.val_bpb if final else None
+
+
+def name_for(program: Program, artifact: Path) -> str:
+    """A name by which an artifact is found again among the files that a program leaves: its own, where that fits."""
+    if any(fnmatch.fnmatchcase(artifact.name, pattern) for pattern in program.artifact):
+        return artifact.name
+    return program.artifact[0].replace("**/", "").replace("*", "given")
 
 
 # --- the log

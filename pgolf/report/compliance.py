@@ -152,12 +152,10 @@ def _score_first(facts: Facts) -> Answer:
 
 def _tried(facts: Facts, answer: Answer) -> str:
     """How much the probes tried, for the end of a sentence."""
-    if not facts.probed:
+    if not answer.evidence:
         if not facts.program.ours and not facts.program.evaluator:
             return "no evaluator of this program was given to probe"
-        return "it can be probed (pgolf probe), and nobody has"
-    if not answer.evidence:
-        return "no probe has tried it"
+        return "no probe has tried it" if facts.probed else "it can be probed (pgolf probe), and nobody has"
     tried = f"at {answer.positions} positions or more, at least {answer.borders} of them at borders, "
     return f"tested {tried if answer.borders else ''}by {_whose(facts)}"
 
@@ -258,7 +256,7 @@ def _artifact(facts: Facts) -> Iterator[Statement]:
     yield Statement(f"{text}.", _kept(facts.size), at)
     yield _code_counted(facts)
     answer = _probes(facts, "sealed")
-    ran = facts.program.script if facts.program.ours else "the evaluator"
+    ran = facts.program.script if facts.program.ours or facts.program.eval_only is not None else "the evaluator"
     sealed = f"{ran} gave the same score sealed off, in {_whose(facts)}" if answer.holds else "not shown"
     yield Statement(
         "Evaluation reads nothing but the artifact, the validation shards and the tokenizer, and uses no network: "

@@ -346,6 +346,28 @@ def test_an_evaluator_that_its_author_gives_is_named_with_what_it_showed(tmp_pat
     assert "by `mine.py:make_evaluator`. A probe that passes" in section(folder, "Legality probes")
 
 
+@pytest.mark.parametrize("passed", [True, None])
+def test_a_program_that_scored_its_artifact_sealed_off_is_named(tmp_path, passed):
+    inputs = record_of("april", tmp_path)
+    inputs = replace(inputs, program=replace(APRIL, eval_only={"EVAL_ONLY": "{artifact}"}))
+    about = {
+        "seed": 42,
+        "artifact": sha256_file(inputs.runs[0].artifact),
+        "program": inputs.program.hashes["train.py"],
+        "eval_only": {"EVAL_ONLY": "{artifact}"},
+    }
+    result = ProbeResult("sealed", "train.py with final_model.int6.ptz", passed, None, "Tried.").as_json()
+    probes = tmp_path / "probes.jsonl"
+    probes.write_text("\n".join(map(json.dumps, (about, result))))
+    inputs = replace(inputs, probes=probes)
+    folder = written(inputs, tmp_path / "out")
+    sealed = "train.py gave the same score sealed off, in the probes of seed 42" if passed else "no network: not shown"
+    assert answer(inputs, folder, sealed) is passed
+    assert answer(inputs, folder, "A document's bytes are the UTF-8 length of its text: no evaluator of") is None
+    assert json.loads((folder / "submission.json").read_text())["compliance"]["score_first_ttt"] is None
+    assert "by `train.py`. A probe that passes" in section(folder, "Legality probes")
+
+
 def test_a_submission_depends_on_hashes_and_not_on_contents(tmp_path):
     inputs = record_of("march", tmp_path)
     key = json.dumps(inputs.depends(), sort_keys=True, default=str)
