@@ -1,6 +1,7 @@
 """Audit a record folder: read it, run every check, and say what its logs really show."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
 DEFAULT_TRACK = "10min_16mb"
+NO_RECORD = "non_record_16mb"
 DEEPEST = 4  # levels of folders below an archive that are searched for records
 
 
@@ -57,6 +59,7 @@ class Audit:
             "track": self.track.name,
             "claimed": self.entry.claims.as_json(),
             "seeds": [_seed_json(self.entry, run) for run in self.runs],
+            "other_runs": [_seed_json(self.entry, run) for run in self.entry.extras],
             "mean_val_bpb": self.mean_val_bpb,
             "std_val_bpb": self.std_val_bpb,
             "bytes_per_token": self.bytes_per_token,
@@ -98,7 +101,7 @@ def audit(
     Parameters
     ----------
     folder : the record's folder.
-    track : its rules; default: the track that submission.json names, if pgolf knows it, else 10min_16mb.
+    track : its rules; default: those of the track that it is of, as `track_of` finds it.
     against : the record that it wants to beat: a ledger entry, its name, or another record's folder; default: the
         ledger entry that submission.json names as `previous_record`, if there is one of that name.
     strict : no grace over the limits of time.
@@ -112,7 +115,7 @@ def audit(
     BadInput : the folder cannot be read, or there is no such record to compare with.
     """
     entry = read_entry(folder)
-    track = track or _track_of(entry)
+    track = track or track_of(entry)
     if strict:
         track = replace(track, limits=replace(track.limits, grace_seconds=0.0))
     if against is None and entry.claims.previous_record in ledger.names():
@@ -138,10 +141,26 @@ def audit(
     )
 
 
-def _track_of(entry: Entry) -> Track:
-    """The track that the entry says it is of, in whatever spelling; the main one if pgolf does not know that track."""
-    said = (entry.claims.track or "").removeprefix("track_")
-    return tracks.load(said if said in tracks.names() else DEFAULT_TRACK)
+def track_of(entry: Entry) -> Track:
+    """The track that an entry is of: none for records, if anything says that it is no record; else the one that
+    submission.json names, in whatever spelling; else that of the folder that it lies in; else the main one. Of a track
+    that pgolf does not know, only the name."""
+    said = entry.claims.track
+    lies_in = next((found for name in _folder_names(entry.path) if (found := tracks.recognised(name))), None)
+    named = tracks.recognised(said) if said else None
+    if NO_RECORD in (named, lies_in) or entry.claims.no_record:
+        return tracks.load(NO_RECORD)
+    if said and not named and not lies_in:
+        return tracks.unknown(said)
+    return tracks.load(named or lies_in or DEFAULT_TRACK)
+
+
+def _folder_names(path: Path) -> list[str]:
+    """The words of a path that name a track: of the record's own folder, `track_10min_16mb__2026-04-25_Name` or
+    `2026-04-25_Name_NonRecord`, and of the one that it lies in, `track_10min_16mb`."""
+    own, *above = (p.lower() for p in reversed(path.resolve().parts[-2:]))
+    no_record = [found[0] for found in [re.search(r"non[-_ ]?records?(?![a-z])", own)] if found]
+    return [*no_record, *(p.partition("__")[0] for p in (own, *above) if p.startswith("track_"))]
 
 
 def previous_record(against: StandingRecord | Path | str) -> StandingRecord:

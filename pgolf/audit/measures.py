@@ -49,8 +49,8 @@ class Measure:
 
     @property
     def margin(self) -> float | None:
-        """The rest below the limit; negative over it."""
-        return None if self.value is None else self.limit - self.value
+        """The rest below the limit, negative over it; None where there is no limit, too."""
+        return None if self.value is None or math.isinf(self.limit) else self.limit - self.value
 
     @property
     def counted(self) -> float | None:
@@ -86,6 +86,8 @@ class Measure:
             return "unknown"
         if self.unit == "bytes":
             return f"{self.value:,.0f} bytes of {self.limit:,.0f}, {self.judged}"
+        if math.isinf(self.limit):
+            return f"{self.value:.3f} s, without a limit"
         return f"{self.value:.3f} s of {self.limit:g} s, {self.judged}"
 
 

@@ -5,30 +5,54 @@ Every number keeps the digits that it was printed with: 1.0810 claims four decim
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pgolf.evidence.claimed_seeds import MOST_SEEDS, SCORES, objects, said_of_seeds, score_name
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
 
 MAX_CLAIMS_BYTES = 1 << 18  # bytes of a submission.json or a README that are read
-DEEPEST = 6  # nested objects that are looked into
-MOST_SEEDS = 50
+MOST_DECIMALS, TELLING_DECIMALS = 99, 4
 MOST_FILES = 1000  # files of code that are listed
 
-MEAN_BPB = ("val_bpb", "mean_val_bpb", "val_bpb_mean", "mean_bpb", "val_bpb_sliding", "final_val_bpb")
+NAMED_MEAN_BPB = (
+    *("mean_val_bpb", "val_bpb_mean", "mean_bpb", "bpb_mean", "val_bpb_avg", "avg_val_bpb"),
+    *("val_bpb_3seed_mean", "val_bpb_mean_3seed", "mean_final_val_bpb", "final_val_bpb_mean"),
+)
+MEAN_BPB = ("val_bpb", "val_bpb_ttt", "val_bpb_sliding", "final_val_bpb")
 MEAN_LOSS = ("val_loss", "mean_val_loss", "val_loss_mean", "mean_val_loss_nats", "val_loss_sliding", "final_val_loss")
 STD_BPB = ("val_bpb_std", "std_val_bpb", "std_bpb", "bpb_std")
 STD_LOSS = ("val_loss_std", "std_val_loss", "std_val_loss_nats", "loss_std")
-TOTAL_BYTES = ("bytes_total", "artifact_bytes", "artifact_size_bytes", "artifact_bytes_max", "total_bytes")
+TOTAL_BYTES = (
+    *("bytes_total", "artifact_bytes", "artifact_size_bytes", "artifact_bytes_max", "total_bytes"),
+    *("total_submission_bytes", "submission_bytes", "total_artifact_bytes", "bytes_artifact"),
+)
+STEPS = ("steps", "train_steps", "step_stop", "training_steps")
+SEED_LOSS = ("val_loss", "val_loss_nats", "final_val_loss", "loss")
 CODE_BYTES = ("bytes_code", "code_bytes")
 T_STATISTIC = ("t_statistic", "t_stat", "welch_t", "t")
 P_VALUE = ("p_value", "p_one_sided", "welch_p", "p")
 SECONDS = {"train": ("train_time", "train", "training_time"), "eval": ("eval_time", "ttt_eval_time", "eval")}
+SEED_LISTS = ("seeds", "seeds_run", "seeds_complete", "seed_list", "seeds_used")
+SEED_COUNTS = ("n_seeds", "num_seeds", "seed_count")
+SUMMARIES = ("results", "result", "metrics", "summary", "scores", "mean", "statistics", "aggregate")
+NO_RECORD = (
+    "is_record",
+    "record",
+    "record_claim",
+    "non_record",
+    "record_type",
+    "submission_type",
+    "status",
+    "name",
+    "type",
+)
+NEVER_ZERO = {*MEAN_BPB, *NAMED_MEAN_BPB, *MEAN_LOSS, *TOTAL_BYTES, *CODE_BYTES}  # a zero there is a blank
+NUMBER_TEXT = re.compile(r"\s*([<≤]?)[=~≈]?\s*([-+.\deE,_]{1,40})\s*(?:(?:±|\+/-)[\s\d.eE-]{1,30})?")
 
 
 @dataclass(frozen=True)
@@ -39,19 +63,38 @@ class Claim:
     decimals: int
     at: Evidence
     bound: str = ""
+    name: str = ""  # its key in submission.json
+
+    @property
+    def as_decimal(self) -> Decimal:
+        """The number with its digits."""
+        return (
+            Decimal(self.value).quantize(Decimal(1).scaleb(-min(self.decimals, 20)))
+            if self.decimals < 20
+            else Decimal()
+        )
 
     @property
     def unit(self) -> float:
         """One unit of the last digit printed."""
         return 10.0**-self.decimals
 
-    def agrees(self, value: float) -> bool:
-        """Whether `value` may have been printed so: rounded, cut off, or averaged from rounded figures."""
+    def agrees(self, value: float, decimals: int = MOST_DECIMALS) -> bool:
+        """Whether `value`, known to so many `decimals`, may have been printed so: rounded, cut off, or averaged from
+        rounded figures. A claim with more digits than the value has is compared in those that both have."""
         slack = 0.5 if self.decimals == 1 else 1.0  # 1.0 is no claim of 1.079
-        return abs(value - self.value) <= 1.0001 * slack * self.unit
+        return abs(value - self.value) <= 1.0001 * max(slack * self.unit, 10.0**-decimals)
+
+    def is_of(self, value: float, decimals: int = MOST_DECIMALS) -> bool:
+        """Whether it is `value` to the digit, rounded or cut off, and has digits enough to be told from others."""
+        unit = max(self.unit, 10.0**-decimals)
+        rounded, cut_off = abs(value - self.value) <= 0.5001 * unit, -1e-4 * unit <= value - self.value < unit
+        return self.decimals >= TELLING_DECIMALS and (rounded or cut_off)
 
     def __str__(self) -> str:
-        return f"{self.bound}{self.value:,.{max(self.decimals, 0)}f}" if self.decimals < 12 else f"{self.value:.4g}"
+        if self.decimals > 8 and abs(self.value) < 1e-3:
+            return f"{self.bound}{self.value:.4g}"
+        return f"{self.bound}{self.value:,.{min(max(self.decimals, 0), 8)}f}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +125,9 @@ class Claims:
     previous_record: str | None = None
     program: str | None = None  # the script that ran, if it is not called train_gpt.py
     code: tuple[str, ...] = ()  # the files that it counts as code
-    val_bpb: Claim | None = None
+    no_record: bool = False  # it says that it is none
+    val_bpb: Claim | None = None  # the headline
+    mean_bpb: Claim | None = None  # the mean over seeds, where one is given under that name
     val_loss: Claim | None = None
     val_bpb_std: Claim | None = None
     val_loss_std: Claim | None = None
@@ -156,8 +201,9 @@ class _Reader:
         for key in ("track", "name", "author", "date", "hardware", "previous_record", "program"):
             value = content.get(key)
             setattr(c, key, printable(value) if isinstance(value, str) and value.strip() else None)
+        c.no_record = any(_says_no_record(key, content.get(key)) for key in NO_RECORD)
         for key, names in (
-            ("val_bpb", MEAN_BPB),
+            ("val_bpb", (*MEAN_BPB, *NAMED_MEAN_BPB)),
             ("val_loss", MEAN_LOSS),
             ("val_bpb_std", STD_BPB),
             ("val_loss_std", STD_LOSS),
@@ -165,7 +211,11 @@ class _Reader:
             ("code_bytes", CODE_BYTES),
         ):
             setattr(c, key, self._first(content, names))
-        for level in _objects(content):
+        summaries = [content, *(v for k, v in content.items() if k.lower() in SUMMARIES and isinstance(v, dict))]
+        named = [claim for level in summaries if (claim := self._first(level, NAMED_MEAN_BPB))]
+        c.mean_bpb = named[0] if named else None
+        c.val_bpb = c.val_bpb or next((x for level in summaries if (x := self._first(level, MEAN_BPB))), c.mean_bpb)
+        for level in objects(content):
             c.t = c.t or self._first(level, T_STATISTIC)
             c.p = c.p or self._first(level, P_VALUE)
         code = content.get("code")
@@ -174,26 +224,27 @@ class _Reader:
 
     def _seeds(self, content: dict[str, Any]) -> None:
         c = self.claims
-        listed = content.get("seeds")
-        results = content.get("seed_results") or content.get("per_seed") or content.get("results")
-        results = listed if isinstance(listed, dict) else results
-        if isinstance(results, list):
-            results = {str(r.get("seed")): r for r in results if isinstance(r, dict)}
-        for key, values in islice(results.items(), MOST_SEEDS) if isinstance(results, dict) else ():
-            seed = _integer(re.sub(r"^seed[_ -]?", "", str(key).lower()))
-            if seed is not None:
-                values = values if isinstance(values, dict) else {"val_bpb": values}
-                c.by_seed[seed] = self._seed(seed, str(key), values)
-        seeds = [_integer(s) for s in listed[:MOST_SEEDS]] if isinstance(listed, list) else list(c.by_seed)
-        c.seeds = tuple(dict.fromkeys(s for s in seeds if s is not None))
+        lists = [x for key in SEED_LISTS if isinstance(x := content.get(key), list) and x]
+        listed = [n for x in lists[:1] for s in x[:MOST_SEEDS] if (n := _integer(s)) is not None]
+        said = said_of_seeds(content, listed)
+        name = score_name(said.values, c.val_bpb.as_decimal if c.val_bpb else None)
+        for seed, values in said.values.items():
+            claim = self._seed(seed, said.keys[seed], values, name)
+            if any(isinstance(v, Claim) for v in vars(claim).values()):
+                c.by_seed[seed] = claim
+        c.seeds = tuple(dict.fromkeys(listed or c.by_seed))
         one = _integer(content.get("seed"))
         if not c.seeds and one is not None:
             c.seeds = (one,)
-        count = _integer(content.get("n_seeds") or content.get("num_seeds"))
-        c.n = count or len(c.seeds) or None
+        counts = [_integer(content.get(key)) for key in (*SEED_COUNTS, *SEED_LISTS)]
+        c.n = next((n for n in counts if n and n > 0), None) or len(c.seeds) or None
 
-    def _seed(self, seed: int, key: str, values: dict[str, Any]) -> SeedClaim:
-        line = self._line(key)
+    def _seed(self, seed: int, key: str, values: Mapping[str, Any], name: str | None) -> SeedClaim:
+        line = self._line(key if key != "seed" else str(seed), values=key == "seed")
+        losses = [
+            n for n in ((name or "").replace("bpb", "loss"), (name or "").replace("bpb", "loss_nats")) if n != name
+        ]
+        plain = name in (None, *SCORES)
         times = {
             which: next(
                 (
@@ -208,29 +259,29 @@ class _Reader:
         }
         return SeedClaim(
             seed,
-            self._first(values, MEAN_BPB, line),
-            self._first(values, MEAN_LOSS, line),
+            self._first(values, (name,) if name else (), line),
+            self._first(values, (*losses, *(SEED_LOSS if plain else ())), line),
             self._first(values, TOTAL_BYTES, line),
-            self._number(values, "steps", line),
+            self._first(values, STEPS, line),
             times["train"],
             times["eval"],
         )
 
-    def _first(self, values: dict[str, Any], names: tuple[str, ...], line: int = 1) -> Claim | None:
+    def _first(self, values: Mapping[str, Any], names: Iterable[str], line: int = 1) -> Claim | None:
         return next((c for n in names if (c := self._number(values, n, line))), None)
 
-    def _number(self, values: dict[str, Any], key: str, line: int = 1) -> Claim | None:
+    def _number(self, values: Mapping[str, Any], key: str, line: int = 1) -> Claim | None:
         value, bound = values.get(key), ""
         if isinstance(value, dict):
             value = value.get("mean")
-        if isinstance(value, str) and (found := re.fullmatch(r"\s*([<≤]?)[=~≈]?\s*([-+.\deE]{1,30})\s*", value)):
-            bound, value = ("<" if found[1] else ""), _decimal(found[2])
+        if isinstance(value, str) and (found := NUMBER_TEXT.fullmatch(value)):
+            bound, value = ("<" if found[1] else ""), _decimal(re.sub(r"(?<=\d)[,_](?=\d)", "", found[2]))
         if not isinstance(value, Decimal) or not value.is_finite() or abs(value.adjusted()) > 300:
             return None
         exponent = value.as_tuple().exponent
         decimals = -exponent if isinstance(exponent, int) else 0
         at = Evidence(self.claims.file or "", self._line(key, line))
-        return Claim(float(value), decimals, at, bound)
+        return Claim(float(value), decimals, at, bound, key) if value or key not in NEVER_ZERO else None
 
     @staticmethod
     def _scaled(claim: Claim | None, divisor: int) -> Claim | None:
@@ -238,23 +289,22 @@ class _Reader:
             return claim
         return Claim(claim.value / divisor, claim.decimals + 3, claim.at)
 
-    def _line(self, key: str, after: int = 1) -> int:
-        """The first line from `after` on that names the key; 1 if none does."""
-        quoted = f'"{key}"'
-        return next((n for n, text in enumerate(self.lines[after - 1 :], after) if quoted in text), 1)
+    def _line(self, key: str, after: int = 1, values: bool = False) -> int:
+        """The first line from `after` on that names the key (or has it as the value of a `"seed"`); else `after`."""
+        words = re.compile(rf'"seed"\s*:\s*"?{re.escape(key)}\b' if values else rf'"{re.escape(key)}"', re.I)
+        return next((n for n, text in enumerate(self.lines[after - 1 :], after) if words.search(text)), after)
+
+
+def _says_no_record(key: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value != ("non" not in key)
+    return isinstance(value, str) and re.search(r"(?<![a-z])non[-_ ]?record(?![a-z])", value[:200].lower()) is not None
 
 
 def _integer(value: Any) -> int | None:
     text = str(value)
-    return int(text) if re.fullmatch(r"-?\d{1,18}", text) else None
-
-
-def _objects(content: dict[str, Any], depth: int = 0) -> Iterator[dict[str, Any]]:
-    """The object and the objects in it, but not those of single seeds."""
-    yield content
-    for key, value in content.items():
-        if isinstance(value, dict) and depth < DEEPEST and key not in ("seeds", "seed_results", "per_seed"):
-            yield from _objects(value, depth + 1)
+    found = re.fullmatch(r"(?:seed[_ -]?)?(-?\d{1,18})", text, re.I) if isinstance(value, str | int | Decimal) else None
+    return int(found[1]) if found else None
 
 
 def read_text(path: Path) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgolf.errors import BadInput
-from pgolf.evidence.claims import Claims, read_claims, read_text
+from pgolf.evidence.claimed_stage import choose_stage
+from pgolf.evidence.claims import Claim, Claims, read_claims, read_text
 from pgolf.evidence.lines import printable
 from pgolf.evidence.logs import read_seeds, rescored
 from pgolf.evidence.run import Run
@@ -20,7 +21,7 @@ from pgolf.files import sha256_file
 LOG_SUFFIXES = (".log", ".txt", ".out")
 NO_LOG = re.compile(r"requirements|license|readme|notes", re.I)
 DEEPEST, MOST_LOGS = 3, 300
-SEED_IN_NAME = re.compile(r"(?<![a-z])seeds?[_=-]?(\d{1,9})(?!\d)", re.I)
+SEED_IN_NAME = re.compile(r"(?<![a-z])seeds?[_=-]?(\d{1,9}(?:[_,+&-]\d{1,9})*)(?!\d)", re.I)
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,12 @@ class Entry:
         return printable(run.log.relative_to(self.path).as_posix())
 
     def named_seed(self, run: Run) -> int | None:
-        """The seed that the log's file (or folder) name states: train_seed42.log, seed_42/train.log."""
+        """The seed that the log's file (or folder) name states: train_seed42.log, seed_42/train.log. Of several
+        numbers, as in train_seed42_2024.log, the one that the log ran, if it is one of them."""
         found = SEED_IN_NAME.findall(run.log.relative_to(self.path).as_posix())
-        return int(found[-1]) if found else None
+        numbers = [int(n) for n in re.findall(r"\d+", found[-1])] if found else []
+        ran = run.seed.value if run.seed else None
+        return ran if ran in numbers else numbers[0] if numbers else None
 
 
 def read_entry(path: Path) -> Entry:
@@ -89,6 +93,7 @@ def read_entry(path: Path) -> Entry:
         raise BadInput(f"{path}: neither a submission.json nor a log of a run: not a record folder")
     runs = _claimed(entry, _with_evaluations(entry, _without_copies(entry, runs)))
     entry.runs = sorted(runs, key=lambda r: (r.seed.value if r.seed else -1, entry.name_of(r)))
+    choose_stage(entry.runs, claims, [_seed_claim(entry, r) for r in entry.runs])
     return entry
 
 
@@ -157,10 +162,17 @@ def _with_evaluations(entry: Entry, runs: list[Run]) -> list[Run]:
     return trained
 
 
+def _seed_claim(entry: Entry, run: Run) -> Claim | None:
+    """The score that submission.json claims for this run's seed."""
+    seed = run.seed.value if run.seed else entry.named_seed(run)
+    said = entry.claims.by_seed.get(seed) if seed is not None else None
+    return said.val_bpb if said else None
+
+
 def _is_claimed(entry: Entry, run: Run) -> bool:
     """Whether submission.json gives this run's score for its seed."""
-    claim = entry.claims.by_seed.get(run.seed.value) if run.seed else None
-    return bool(claim and claim.val_bpb and run.final and claim.val_bpb.agrees(run.final.val_bpb))
+    claim = _seed_claim(entry, run)
+    return bool(claim and run.final and claim.agrees(run.final.val_bpb, run.final.decimals))
 
 
 def _claimed(entry: Entry, runs: list[Run]) -> list[Run]:

@@ -130,10 +130,13 @@ class Run:
     problems: list[Problem] = field(default_factory=list)
     ended: bool = False  # a final score came, and no evaluation began after it
     scored_in: Path | None = None  # the log of a later evaluation of the saved artifact, if the score is from there
+    claimed: Stage | None = None  # the evaluation that the record claims, where it is not the last one
 
     @property
     def final(self) -> Stage | None:
-        """The last evaluation of the artifact that the log does not call diagnostic: what a record claims."""
+        """The last evaluation of the artifact that the log does not call diagnostic, if not another one is claimed."""
+        if self.claimed:
+            return self.claimed
         scores = [s for s in self.stages if s.kind != "pre-quant" and not s.diagnostic]
         return scores[-1] if scores else None
 
@@ -144,12 +147,14 @@ class Run:
 
     @property
     def eval_seconds(self) -> float | None:
-        """Seconds of all passes scored from the artifact; None where the final one was not timed."""
+        """Seconds of all passes scored from the artifact, up to the claimed one; None where the final one was not
+        timed."""
         if self.final is None:
             return None
         if self.final.eval_seconds is None:
             return self.total_eval_seconds.value if self.total_eval_seconds else None
-        return math.fsum(s.eval_seconds or 0.0 for s in self.stages if s.kind != "pre-quant")
+        passes = self.stages[: self.stages.index(self.claimed) + 1] if self.claimed else self.stages
+        return math.fsum(s.eval_seconds or 0.0 for s in passes if s.kind != "pre-quant")
 
     @property
     def bytes_per_token(self) -> float | None:

@@ -1,5 +1,6 @@
 """The record that a user asks for, checked before anything is started or written."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +75,8 @@ def check_request(
         repeated seeds, or fewer than the track asks for.
     """
     rules = tracks.load(track)
+    if not math.isfinite(rules.limits.most_seconds):
+        raise BadInput(f"track {rules.name} limits no time, and a record needs a limit: name a track file with yours")
     settings = {name: as_text(value) for name, value in (overrides or {}).items()}
     theirs = read_program(program, preset, settings, env or {}, packed, evaluator)
     knobs = presets.load(preset or rules.preset, {} if theirs else settings)

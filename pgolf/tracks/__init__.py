@@ -1,7 +1,11 @@
 """Tracks: the limits and the significance policy of a competition, one TOML file each."""
 
+import math
+import re
+import sys
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,11 +14,13 @@ from pgolf.errors import BadInput, did_you_mean
 
 # Share of the validation documents that training may have, too: a corpus has duplicates, a wrong split has thousands.
 MOST_SHARED = 0.01
+MOST_NAMED = 200  # characters of a track's name that are looked at
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Hard limits (bytes, seconds) and the grace inside which crossing one is a warning, not a failure.
+    """Hard limits (bytes, seconds; infinity where a track sets none) and the grace inside which crossing one is a
+    warning, not a failure.
 
     A program of a user's has `overhead_seconds` more for what is not limited: starting, compiling, quantising. If it
     has not ended by then, it is ended.
@@ -58,7 +64,10 @@ class EarlyStop:
 
 @dataclass(frozen=True)
 class Track:
-    """A competition: limits, policy, and what `pgolf record` runs for it unless told otherwise."""
+    """A competition: limits, policy, and what `pgolf record` runs for it unless told otherwise.
+
+    `known_as` has patterns of other names for it. Without `ruled` only its name is known, and nothing of its rules.
+    """
 
     name: str
     title: str
@@ -72,6 +81,36 @@ class Track:
     baseline_preset: str | None  # what measures the standing record afresh where its validation text differs
     nproc: int  # ranks of one seed run
     early_stop: EarlyStop = EarlyStop()
+    known_as: tuple[str, ...] = ()
+    ruled: bool = True
+
+
+def recognised(text: str) -> str | None:
+    """The track that people mean by `text`: its name, one of other spelling, or words that it is known as; else None.
+
+    Examples
+    --------
+    >>> recognised("track_10min_16mb"), recognised("non-record-unlimited-compute-16mb"), recognised("speedrun")
+    ('10min_16mb', 'non_record_16mb', None)
+    """
+    low = text[:MOST_NAMED].lower().strip()
+    spelled = re.sub(r"[\s-]+", "_", low).removeprefix("track_")
+    if spelled in names():
+        return spelled
+    return next((name for name, pattern in _known_as() if re.search(pattern, low)), None)
+
+
+@cache
+def _known_as() -> tuple[tuple[str, str], ...]:
+    """(track, pattern of another name for it) of those that ship with pgolf."""
+    return tuple((name, pattern) for name in names() for pattern in load(name).known_as)
+
+
+def unknown(name: str) -> Track:
+    """A track of which only the name is known: it limits nothing."""
+    limits = Limits(artifact_bytes=sys.maxsize, train_seconds=math.inf, eval_seconds=math.inf, grace_seconds=0.0)
+    policy = Policy(margin_nats=0.0, alpha=0.01, min_seeds=1)
+    return Track(name, name, "any", limits, policy, (), "", "", "", None, 1, ruled=False)
 
 
 def names() -> list[str]:
@@ -105,8 +144,9 @@ def load(name: str) -> Track:
             baseline_preset=_beside(path, run["baseline_preset"]) if "baseline_preset" in run else None,
             nproc=run["nproc"],
             early_stop=_early_stop(content.get("early_stop", {})),
+            known_as=tuple(re.compile(p).pattern for p in content.get("known_as", ())),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, re.error) as e:
         what = f"it has no {e}" if isinstance(e, KeyError) else str(e)
         raise BadInput(f"{path}: not a track: {what}") from e
 

@@ -170,10 +170,6 @@ def seed_value_edited_in_the_readme(f):
     f.edit("README.md", "| 314 | 1.07918542 | 1.08125542", "| 314 | 1.07718542 | 1.07925542")
 
 
-def loss_is_bpb(f):
-    f.claim(val_loss=1.07904991)
-
-
 def bpb_called_nats(f):
     f.edit("README.md", "0.00260 bpb (0.00672 nats per token)", "0.00260 bpb (0.00260 nats)")
 
@@ -246,7 +242,6 @@ def events_of_another_run(f):
         (seed_value_edited, {"claimed-seed-values"}),
         (seed_size_edited, {"claimed-seed-values"}),
         (seed_value_edited_in_the_readme, {"claimed-seed-values"}),
-        (loss_is_bpb, {"claimed-mean", "units"}),
         (bpb_called_nats, {"units"}),
         (forgot_bytes_per_token, {"units"}),
         (not_finite, {"log-complete"}),

@@ -54,7 +54,15 @@ def an_error_after_the_score(f):
 
 
 def another_track(f):
-    f.claim(track="non-record-unlimited-16mb")
+    f.claim(track="speedrun-4h")
+
+
+def loss_repeats_bpb(f):
+    f.claim(val_loss=1.07904991)
+
+
+def loss_in_nats_per_byte(f):
+    f.claim(val_loss=0.74794040)
 
 
 def only_one_seed_claimed_of_three(f):
@@ -83,6 +91,8 @@ def wrong_steps(f):
         (a_knob_in_one_log_only, {"same-config"}),
         (an_error_after_the_score, {"log-complete"}),
         (another_track, {"required-files"}),
+        (loss_repeats_bpb, {"units"}),
+        (loss_in_nats_per_byte, {"units"}),
         (only_one_seed_claimed_of_three, {"claimed-mean"}),
         (score_of_an_earlier_stage, {"claimed-mean"}),
         (wrong_steps, {"claimed-seed-values"}),

@@ -84,6 +84,7 @@ def test_the_json_has_the_agreed_shape(folder, previous):
         "track",
         "claimed",
         "seeds",
+        "other_runs",
         "mean_val_bpb",
         "std_val_bpb",
         "bytes_per_token",

@@ -5,7 +5,7 @@ A check function takes the review, reports its findings, and returns the sentenc
 Its id is its name: `train_seconds` is the check `train-seconds`. `CHECKS` has the order of a report.
 """
 
-from pgolf.audit.checks.claimed import claimed_mean, claimed_seed_values, claimed_significance, claimed_std, units
+from pgolf.audit.checks.claimed import claimed_mean, claimed_seed_values, claimed_std
 from pgolf.audit.checks.data import train_val_disjoint
 from pgolf.audit.checks.limits import (
     artifact_bytes,
@@ -19,6 +19,8 @@ from pgolf.audit.checks.previous import attribution, delta_disclosed
 from pgolf.audit.checks.review import Check, CheckFunction, Findings, Review
 from pgolf.audit.checks.runs import log_complete, loss_bpb_consistent, required_files, same_config, same_data
 from pgolf.audit.checks.seeds import seed_count, seed_matches_name, seeds_distinct
+from pgolf.audit.checks.significance import claimed_significance
+from pgolf.audit.checks.units import units
 from pgolf.audit.measures import Status
 
 __all__ = ["CHECKS", "Check", "Review", "Status", "run_check", "run_checks"]
@@ -47,6 +49,7 @@ CHECKS: tuple[CheckFunction, ...] = (
     delta_disclosed,
     attribution,
 )
+BY_RULES = (train_seconds, train_plus_calibration_seconds, eval_seconds, hardware)  # which ask what the track allows
 WITHOUT_LOGS = (required_files, log_complete, seed_count)
 
 
@@ -55,6 +58,8 @@ def run_check(function: CheckFunction, review: Review) -> Check:
     name = function.__name__.replace("_", "-")
     if not review.runs and function not in WITHOUT_LOGS:
         return Check(name, "unknown", "there is no log of a run")
+    if not review.track.ruled and function in BY_RULES:
+        return Check(name, "unknown", f"there are no rules here of the track '{review.track.name}' that it names")
     findings = Findings()
     return findings.check(name, function(review, findings))
 

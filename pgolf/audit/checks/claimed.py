@@ -3,28 +3,20 @@
 import math
 import re
 from collections.abc import Callable, Iterator
-from statistics import median
+from decimal import Decimal
 
 import numpy as np
 
 from pgolf.audit.checks.review import Findings, Review
-from pgolf.audit.measures import Status
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.run import Evidence, Stage
-from pgolf.stats.comparison import format_p
 from pgolf.stats.sample import LN2
 
-RULES_P = (0.01, 0.05, 0.25)  # levels that a README quotes from the rules, as a rule and not as a claim
 
-# digits are counted out, so that no README is slow to read
-NUMBER = r"(?<![\d.])[-+−]?\d{1,20}(?:\.\d{1,20})?(?:[eE][-+−]?\d{1,4})?"
-P_TEXT = re.compile(rf"\bp(?:[- ]values?)?\s{{0,3}}(<|≤|=|≈|~)\s{{0,3}}({NUMBER})", re.I)
-T_TEXT = re.compile(r"\bt(?:[- ]stat(?:istic)?)?\s{0,3}[=≈]\s{0,3}([-−]?\d{1,9}\.\d{1,9})")
-BPB, NATS = r"\s{0,3}(?:bpb|bits?(?:/| per )byte)\b", r"\s{0,3}nats?\b"
-LINK = r"\s{0,3}(?:=|≈|~|≅|\(|\[|/|,|or|i\.e\.|that is|equals)[\s=≈~]{0,4}"
-BPB_IS_NATS = re.compile(rf"({NUMBER}){BPB}{LINK}({NUMBER}){NATS}", re.I)
-NATS_ARE_BPB = re.compile(rf"({NUMBER}){NATS}(?:/token| per token)?{LINK}({NUMBER}){BPB}", re.I)
-IN_NATS = re.compile(rf"({NUMBER}){NATS}", re.I)
+def decimals_of(value: float) -> int:
+    """How many decimals a logged number has, as far as the number itself shows."""
+    exponent = Decimal(repr(value)).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def claimed_mean(review: Review, findings: Findings) -> str:
@@ -32,39 +24,85 @@ def claimed_mean(review: Review, findings: Findings) -> str:
     claims = review.entry.claims
     if claims.val_bpb is None and claims.val_loss is None:
         findings.unknown("submission.json claims no score")
-    for claim, unit, value in (
-        (claims.val_bpb, "bpb", lambda s: s.val_bpb),
-        (claims.val_loss, "nats", lambda s: s.val_loss),
-    ):
-        if claim:
-            _claimed_mean(review, findings, claim, unit, value)
+    _chosen_stage(review, findings)
+    held = claims.val_bpb is not None and _claimed_mean(review, findings, claims.val_bpb, "bpb", lambda s: s.val_bpb)
+    if claims.val_loss and not repeats(claims.val_bpb, claims.val_loss, review):
+        _claimed_mean(review, findings, claims.val_loss, "nats", lambda s: s.val_loss, held)
     findings.show(claims.val_bpb, *(s for _, s in review.scored))
     return f"the logs give the claimed {claims.val_bpb or claims.val_loss}"
 
 
+def _chosen_stage(review: Review, findings: Findings) -> None:
+    """Warn where the claim is of an earlier evaluation than the last one of a log."""
+    for run in review.runs:
+        if run.claimed:
+            later = [s for s in run.stages[run.stages.index(run.claimed) + 1 :] if s.kind != "pre-quant"]
+            gave = ", ".join(f"{s.name} {s.val_bpb:.{s.decimals}f}" for s in later)
+            text = f"{review.name_of(run)}: it claims {run.claimed.name}, and leaves out what came later: {gave}"
+            findings.warn(text, run.claimed, *later)
+
+
+def repeats(bpb: Claim | None, loss: Claim, review: Review) -> bool:
+    """Whether a claimed loss is the claimed bpb again, or the score of the logs in bpb or in nats per byte."""
+    scores = [s.val_bpb for _, s in review.scored]
+    values = [*([bpb.value] if bpb else []), *([math.fsum(scores) / len(scores)] if scores else []), *scores]
+    return any(loss.agrees(v * unit) for v in values for unit in (1.0, LN2))
+
+
 def _claimed_mean(
-    review: Review, findings: Findings, claim: Claim, unit: str, value: Callable[[Stage], float | None]
-) -> None:
+    review: Review,
+    findings: Findings,
+    claim: Claim,
+    unit: str,
+    value: Callable[[Stage], float | None],
+    held: bool = False,
+) -> bool:
+    """Whether the claim holds. Where bpb holds (`held`), a loss that is another one of the logs is but a slip."""
     finals = {review.name_of(r): v for r, s in review.scored if (v := value(s)) is not None}
     n = review.entry.claims.n
     if len(finals) < max(1, len(review.runs)) or (n and n > len(review.runs)):
         findings.unknown(
             f"claims {claim} {unit} of {n or 'some'} seeds, there are final scores of {len(finals)}", claim
         )
-        return
-    mean = math.fsum(finals.values()) / len(finals)
-    if claim.agrees(mean):
-        return
-    digits = max(claim.decimals, 4)
+        return False
+    mean, printed = math.fsum(finals.values()) / len(finals), max(map(decimals_of, finals.values()))
+    if claim.agrees(mean, printed):
+        return True
+    digits = min(max(claim.decimals, 4), 8)
     text = f"claims {claim} {unit}, the mean of the logs is {mean:.{digits}f}"
-    single = [name for name, v in finals.items() if claim.agrees(v)]
-    stage = next((name for name, v in _stage_means(review, value).items() if claim.agrees(v)), None)
-    if single:
-        findings.add("fail" if n and n > 1 else "warn", f"{text}: it is the score of {single[0]} alone", claim)
+    single = [name for name, v in finals.items() if claim.agrees(v, printed)]
+    stage = next((name for name, v in _stage_means(review, value).items() if claim.agrees(v, printed)), None)
+    if beside := _mean_beside(review, mean, printed) if single and unit == "bpb" else None:
+        findings.warn(f"{text}: it is the score of {single[0]} alone, and {beside} gives the mean beside it", claim)
+    elif single:
+        findings.add(
+            "fail" if n and n > 1 and not held else "warn", f"{text}: it is the score of {single[0]} alone", claim
+        )
     elif stage:
         findings.warn(f"{text}: it is that of an earlier stage, {stage}", claim)
+    elif held and any(claim.agrees(v, printed) for r in review.runs for s in r.stages if (v := value(s))):
+        findings.warn(f"{text}: it is the loss of another score in the logs", claim)
     else:
         findings.fail(text, claim, *(s for _, s in review.scored))
+    return bool(beside)
+
+
+MEAN_IN_WORDS = re.compile(r"\b(?:mean|average|avg)\b", re.I)
+
+
+def _mean_beside(review: Review, mean: float, printed: int) -> str | None:
+    """Where the true mean stands openly: a field of submission.json, or a line on the mean there or in the README."""
+    claims = review.entry.claims
+    if claims.mean_bpb and claims.mean_bpb.is_of(mean, printed):
+        return claims.mean_bpb.name
+    for file, text in ((claims.file or "submission.json", claims.text), ("README.md", review.entry.readme)):
+        for line in text.splitlines():
+            numbers = (
+                re.findall(r"(?<![\d.])\d\.\d{4,12}(?!\d)", line[:1000]) if MEAN_IN_WORDS.search(line[:1000]) else []
+            )
+            if any(abs(float(x) - mean) <= 0.5001 * 10.0 ** -min(len(x) - 2, printed) for x in numbers):
+                return file
+    return None
 
 
 def _stage_means(review: Review, value: Callable[[Stage], float | None]) -> dict[str, float]:
@@ -171,109 +209,3 @@ def _seed_rows(readme: str) -> Iterator[tuple[int, str, list[str]]]:
         elif inside and column is not None and len(cells) > column:
             yield number, re.sub(r"(?i)^seed\s*", "", cells[column]), cells
         inside = bool(cells)
-
-
-def claimed_significance(review: Review, findings: Findings) -> str:
-    """Claimed t and p follow from the logs of both records."""
-    claims, comparison = review.entry.claims, review.comparison
-    texts = [(m[1], m[2], m.start()) for m in P_TEXT.finditer(review.entry.readme)]
-    ts = list(T_TEXT.finditer(review.entry.readme))
-    claimed = [x for x in (claims.p, claims.t) if x]
-    if not claimed and not texts and not ts:
-        return "no significance is claimed" + (f"; {comparison.verdict}" if comparison else "")
-    if claimed and len(review.runs) == 1 and (claims.n or 1) == 1:
-        findings.fail(f"claims {_names(claims.p, claims.t)} with one seed, which has no spread", *claimed)
-    if comparison is None:
-        findings.unknown(f"not checked: {review.no_comparison}")
-        return ""
-    tests = [t for t in (comparison.any_improvement, comparison.clears_bar) if t]
-    computed = "; ".join(f"t = {t.t:.3f}, p = {format_p(t.p)}" for t in tests) or comparison.verdict
-    if claims.t and not any(claims.t.agrees(abs(t.t)) or claims.t.agrees(-abs(t.t)) for t in tests):
-        findings.fail(f"claims t = {claims.t}; the logs give {computed}", claims.t)
-    if claims.p and not any(_p_holds(claims.p.bound, claims.p.value, claims.p.unit, t.p) for t in tests):
-        findings.fail(f"claims p {claims.p.bound or '='} {claims.p.value:g}; the logs give {computed}", claims.p)
-    for sign, number, start in texts:
-        value, bound = _float(number), "<" if sign in "<≤" else ""
-        if not any(_p_holds(bound, value, _unit(number), t.p) for t in tests):
-            status: Status = "fail" if bound and value not in RULES_P else "warn"
-            findings.add(
-                status, f"README.md says p {sign} {number}; the logs give {computed}", _readme_line(review, start)
-            )
-    for m in ts:
-        if not any(abs(abs(_float(m[1])) - abs(t.t)) <= 1.01 * _unit(m[1]) for t in tests):
-            findings.warn(f"README.md says t = {m[1]}; the logs give {computed}", _readme_line(review, m.start()))
-    return f"it follows from the logs: {computed}"
-
-
-def _names(p: Claim | None, t: Claim | None) -> str:
-    return " and ".join(x for x in (p and f"p {p.bound or '='} {p.value:g}", t and f"t = {t}") if x)
-
-
-def _p_holds(bound: str, claimed: float, unit: float, p: float) -> bool:
-    return p < claimed if bound else abs(p - claimed) <= 1.01 * unit
-
-
-def _float(text: str) -> float:
-    value = float(text.replace("−", "-"))
-    return value if math.isfinite(value) else 0.0
-
-
-def _unit(number: str) -> float:
-    """One unit of the last printed digit: of 5.86e-07, 1e-9."""
-    mantissa, _, exponent = number.replace("−", "-").lower().partition("e")
-    return 10.0 ** (min(max(int(exponent or 0), -300), 300) - len(mantissa.partition(".")[2]))
-
-
-def _readme_line(review: Review, offset: int) -> Evidence:
-    return Evidence("README.md", review.entry.readme.count("\n", 0, offset) + 1)
-
-
-def units(review: Review, findings: Findings) -> str:
-    """No bpb is called nats: where both are given for one thing, their ratio is ln 2 · bytes per token."""
-    claims = review.entry.claims
-    ratios = [b * LN2 for _, s in review.scored if (b := s.bytes_per_token)]
-    if not ratios:
-        findings.unknown("bytes per token are unknown")
-        return ""
-    ratio = median(ratios)
-    for bpb, nats in ((claims.val_bpb, claims.val_loss), (claims.val_bpb_std, claims.val_loss_std)):
-        if bpb and nats:
-            _one_thing(findings, bpb.value, bpb.unit, nats.value, nats.unit, ratio, nats.at.file, nats.at)
-    sources = (("README.md", review.entry.readme), (claims.file or "submission.json", claims.text))
-    for file, text in sources:
-        plain = re.sub(r"[*`_]", " ", text)  # of the same length: offsets stay those of the text
-        pairs = [(m[1], m[2], m.start()) for m in BPB_IS_NATS.finditer(plain)]
-        pairs += [(m[2], m[1], m.start()) for m in NATS_ARE_BPB.finditer(plain)]
-        for bpb_text, nats_text, start in pairs:
-            at = Evidence(file, plain.count("\n", 0, start) + 1)
-            numbers = abs(_float(bpb_text)), _unit(bpb_text), abs(_float(nats_text)), _unit(nats_text)
-            _one_thing(findings, *numbers, ratio, file, at)
-        if (c := review.comparison) and c.delta_nats:
-            for m in IN_NATS.finditer(plain):
-                value, unit = abs(_float(m[1])), _unit(m[1])
-                in_bpb, in_nats = abs(value - abs(c.delta_bpb)), abs(value - abs(c.delta_nats))
-                if value not in (0, c.margin_nats) and in_bpb <= 0.51 * unit < in_nats:
-                    at = Evidence(file, plain.count("\n", 0, m.start()) + 1)
-                    text = f"{file} calls the gain of {abs(c.delta_bpb):.5f} bpb '{m[0].strip()}'"
-                    findings.fail(f"{text}: in nats per token it is {abs(c.delta_nats):.5f}", at)
-    return f"1 bpb is {ratio:.4f} nats per token here, and nothing says otherwise"
-
-
-def _one_thing(
-    findings: Findings,
-    bpb: float,
-    bpb_unit: float,
-    nats: float,
-    nats_unit: float,
-    ratio: float,
-    file: str,
-    at: Evidence,
-) -> None:
-    """Report a pair of figures for one thing that can only come of a slip: the same number in both units, or nats
-    divided by ln 2 alone. Other ratios may be those of another tokenizer."""
-    for wrong, why in ((1.0, "that is bpb called nats"), (LN2, "that leaves the bytes per token out")):
-        slip, right = abs(nats - bpb * wrong), abs(nats - bpb * ratio)
-        if bpb > 0 and slip <= 0.51 * (nats_unit + bpb_unit * wrong) and right > nats_unit + bpb_unit * ratio:
-            text = f"{file} gives {bpb:g} bpb and {nats:g} nats for one thing: {why}"
-            findings.fail(f"{text}; {bpb:g} bpb is {bpb * ratio:.5f} nats per token", at)
-            return

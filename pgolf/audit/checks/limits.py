@@ -1,5 +1,6 @@
 """The limits of the track: bytes, seconds, hardware."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,8 @@ from pgolf.audit.measures import Measure, Status
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.run import Run, Sourced
 from pgolf.tracks import Limits
+
+ANY = "any"  # hardware of a track that asks for none
 
 
 def artifact_bytes(review: Review, findings: Findings) -> str:
@@ -32,7 +35,8 @@ def artifact_bytes(review: Review, findings: Findings) -> str:
         _claimed_size(review, findings, claim, [t.value for t in totals])
     findings.show(*totals)
     largest = max((t.value for t in totals), default=0)
-    return f"at most {largest:,} bytes, code included; the cap is {limits.artifact_bytes:,}"
+    cap = f"; the cap is {limits.artifact_bytes:,}" if review.track.ruled else ""
+    return f"at most {largest:,} bytes, code included{cap}"
 
 
 def _claimed_size(review: Review, findings: Findings, claim: Claim, totals: list[int]) -> None:
@@ -136,7 +140,11 @@ def _fits(review: Review, findings: Findings, measure: Callable[[Run, Limits], M
         texts = ", ".join(text for text, _ in found)
         places = [m.evidence[-1] for _, m in found]
         findings.add(status, f"{what} took more than {limit:g} s{grace}: {texts}", *places)
-    return f"{what} took at most {longest:.3f} s of {limit:g} s"
+    return f"{what} took at most {longest:.3f} s {_of(limit)}"
+
+
+def _of(limit: float) -> str:
+    return f"of {limit:g} s" if math.isfinite(limit) else "(this track sets no limit)"
 
 
 def eval_seconds(review: Review, findings: Findings) -> str:
@@ -160,9 +168,8 @@ def eval_seconds(review: Review, findings: Findings) -> str:
     if not review.scored:
         findings.unknown("no log has a final score")
     limit = review.track.limits.eval_seconds
-    return (
-        f"the passes over the artifact took at most {longest[0]:.3f} s of {limit:g} s, the final one {longest[1]:.3f} s"
-    )
+    took, last = longest
+    return f"the passes over the artifact took at most {took:.3f} s {_of(limit)}, the final one {last:.3f} s"
 
 
 def hardware(review: Review, findings: Findings) -> str:
@@ -183,10 +190,12 @@ def hardware(review: Review, findings: Findings) -> str:
             )
         findings.show(name, ranks)
     names = sorted({r.hardware.value for r in review.runs if r.hardware})
-    return f"{', '.join(names)}, as the track asks"
+    return f"{', '.join(names)}, {'as the track asks' if review.track.hardware != ANY else 'and the track allows any'}"
 
 
 def _is_of(name: str, wanted: str, full: str) -> bool:
+    if full == ANY:
+        return True
     name = name.lower()
     if "sxm" in full.lower() and re.search(r"pcie|nvl\b", name):
         return False

@@ -1,0 +1,81 @@
+"""Which track a folder is of, and what is asked of it there."""
+
+import math
+
+import pytest
+from good_entry import SEEDS, Folder, with_status
+
+from pgolf import tracks
+from pgolf.audit.audit import audit
+from pgolf.errors import BadInput
+from pgolf.record.request import check_request
+
+
+@pytest.mark.parametrize(
+    ("folder", "claims", "track"),
+    [
+        ("2026-04-25_A_Record", {}, "10min_16mb"),
+        ("2026-04-25_A_Record", {"track": None}, "10min_16mb"),
+        ("2026-04-25_A_Record", {"track": "Track 10min-8xH100-16MB"}, "10min_16mb"),
+        ("2026-04-25_A_Record", {"track": "cpu_smoke"}, "cpu_smoke"),
+        ("2026-04-25_A_Record", {"track": "non-record-10min-16mb"}, "non_record_16mb"),
+        ("2026-04-25_A_Record", {"track": "track_non_record_16mb"}, "non_record_16mb"),
+        ("2026-04-25_A_Record", {"track": "unlimited compute"}, "non_record_16mb"),
+        ("2026-04-25_A_Record", {"is_record": False}, "non_record_16mb"),
+        ("2026-04-25_A_NonRecord", {}, "non_record_16mb"),
+        ("track_non_record_16mb/2026-04-25_A", {}, "non_record_16mb"),
+        ("track_non_record_16mb__2026-04-25_A", {"track": None}, "non_record_16mb"),
+        ("track_10min_16mb/2026-04-25_A", {"track": "mine"}, "10min_16mb"),
+        ("2026-04-25_NonRecordable", {"track": "a speedrun in 4 h"}, "a speedrun in 4 h"),
+    ],
+)
+def test_the_track_of_a_folder(tmp_path, folder, claims, track):
+    f = Folder(tmp_path / folder)
+    f.write()
+    f.claim(**claims)
+    assert audit(f.path).track.name == track
+
+
+def long_on_one_card(f):
+    """Ten hours on one other card, evaluated for 20 minutes, and over the cap."""
+    f.edit_logs("train_time: 5870", "train_time: 360015")
+    f.edit_logs("eval_time:366525ms", "eval_time:1266525ms")
+    f.edit_logs("NVIDIA H100 80GB HBM3", "NVIDIA GeForce RTX    ")
+    f.edit_logs("world_size: 8", "world_size: 1")
+    f.edit("train_seed999.log", "brotli: 15975199 bytes", "brotli: 15995199 bytes")
+    f.edit("train_seed999.log", "brotli: 15990199 bytes", "brotli: 16010199 bytes")
+    for seed in SEEDS[1:2]:
+        f.log(seed).unlink()
+    f.claim(seeds=None, seed_results=None, val_bpb=1.078982155, val_bpb_std=None, bytes_total=None)
+
+
+RULES = {"train-seconds", "train-plus-calibration-seconds", "eval-seconds", "hardware"}
+
+
+def test_a_track_without_limits_of_time_asks_for_size_and_honesty(folder):
+    long_on_one_card(folder)
+    assert with_status(audit(folder.path), "fail") == RULES | {"seed-count", "artifact-bytes"}
+    folder.claim(track="non_record_16mb")
+    found = audit(folder.path)
+    assert with_status(found, "fail") == {"artifact-bytes"}
+    assert found.check("train-seconds").message == "training took at most 36001.599 s (this track sets no limit)"
+    folder.claim(val_bpb=1.0770)
+    assert with_status(audit(folder.path), "fail") == {"artifact-bytes", "claimed-mean"}
+
+
+def test_of_an_unknown_track_only_what_needs_no_rules_is_checked(folder):
+    long_on_one_card(folder)
+    folder.claim(track="speedrun-4h", val_bpb=1.0770)
+    found = audit(folder.path)
+    assert with_status(found, "fail") == {"claimed-mean"} and with_status(found, "unknown") >= RULES
+    assert "no rules here of the track 'speedrun-4h'" in found.check("hardware").message
+
+
+def test_every_track_that_ships_is_known_by_its_own_name():
+    assert {name: tracks.recognised(f"track_{name}") for name in tracks.names()} == {n: n for n in tracks.names()}
+    assert math.isinf(tracks.load("non_record_16mb").limits.train_seconds)
+
+
+def test_a_record_needs_a_limit_of_time():
+    with pytest.raises(BadInput, match="limits no time"):
+        check_request("non_record_16mb")
