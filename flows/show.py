@@ -21,6 +21,7 @@ from pgolf.notify import notify
 from pgolf.record.board import Board
 from pgolf.record.folder import Record
 from pgolf.record.progress import Progress
+from pgolf.record.results import LOG, read_result
 from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
 from pgolf.report.verdict import Verdict
 
@@ -65,7 +66,8 @@ def publish(outcome: Outcome) -> None:
 
 def tell_seed(record: Record, attempt: Path) -> None:
     """Tell the webhook of a finished seed, and of the limits that it misses or crosses inside the grace."""
-    run = read_run(attempt / "train.log")
+    result = read_result(attempt)
+    run = read_run(attempt / (result.log if result else LOG))
     if run.final:
         notify(f"{record.id}: {seed_news(seed_score(run), measures_of(run, record.request.track.limits))}")
 
