@@ -55,7 +55,7 @@ HOUSE = {
     # what puts both together
     "record": Room(
         {"audit", "report", "program", "artifact", "describe", "legality", *FACTS, *TRAINING},
-        {"numpy", "torch", "filelock", "rich"},
+        {"numpy", "torch", "filelock", "rich", "pydantic"},
     ),
     "sweep": Room({"record", "program", "audit", "report", "artifact", *FACTS, *TRAINING}, {"numpy", "pydantic"}),
     "train": Room({"record", "presets", "data"}),

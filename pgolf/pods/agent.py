@@ -91,12 +91,14 @@ def status(folder: str) -> dict[str, Any]:
     alive = supervisor(folder)  # asked first: it writes exit.json before it goes
     pod, ending = read_json(os.path.join(folder, "pod.json")), read_json(os.path.join(folder, "exit.json"))
     answer = {"state": "fresh", "started": pod.get("started")}
-    if ending.keys() >= {"exit_code", "signals", "ended", "disk_free"}:
+    if alive:  # the command itself may have written an exit.json
+        answer["state"] = "running"
+    elif ending.keys() >= {"exit_code", "signals", "ended", "disk_free"}:
         full = ending["exit_code"] != 0 and ending["disk_free"] < FULL_DISK_BYTES
         answer.update(state="ended", exit_code=ending["exit_code"], ended=ending["ended"])
         answer.update(interrupted=bool(ending["signals"]), disk_full=full)
     elif pod:
-        answer["state"] = "running" if alive else "lost"
+        answer["state"] = "lost"
     return answer
 
 
@@ -157,8 +159,10 @@ def run(command: list[str]) -> dict[str, Any]:
 
 def supervise(folder: str, command: list[str]) -> None:
     """Run `command` to its end; write pod.json, train.log and exit.json into `folder`."""
-    write_json("pod.json", {**(identity(os.getpid()) or {}), "started": time.time(), "command": command})
+    about = {**(identity(os.getpid()) or {}), "started": time.time(), "command": command}
+    write_json("pod.json", about)
     ending = run(command)
+    write_json("pod.json", about)  # the command may have written over it
     os.makedirs(os.path.join(STATE, "unfetched"), exist_ok=True)
     with open(unfetched(folder), "w"):  # before exit.json: a pod whose end is seen has its fetch grace
         pass
@@ -239,12 +243,12 @@ def sizes(folder: str) -> dict[str, Any]:
 
 
 def hashes(folder: str, names: list[str]) -> dict[str, Any]:
-    """[SHA-256, bytes] by name of these files of a folder; one that is missing, or is no plain file, is left out."""
+    """[SHA-256, bytes] by name of these files of a folder; what is missing, unreadable or no plain file is left out."""
     found = {}
     for name in names:
         path = os.path.join(folder, name)
         digest, size = hashlib.sha256(), 0
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 continue
             with open(path, "rb") as f:

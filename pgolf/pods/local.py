@@ -7,6 +7,7 @@ a process group is not enough: torchrun gives each worker a session of its own, 
 import codecs
 import errno
 import json
+import logging
 import os
 import stat
 import subprocess
@@ -19,11 +20,13 @@ from typing import Any
 
 import psutil
 
-from pgolf.files import hash_folder, write_atomic
-from pgolf.pods import PYTHON, Status
-from pgolf.pods.answers import JSON_MOST, status_of_end
+from pgolf.errors import RunFailed
+from pgolf.files import write_atomic
+from pgolf.pods import PYTHON, Status, agent
+from pgolf.pods.answers import JSON_MOST, choose, status_of_end
 from pgolf.pods.names import checked_name
 
+log = logging.getLogger(__name__)
 MARK = "PGOLF_POD"  # environment variable that every process of a pod carries: the pod's folder
 START_TIME_SLACK_S = 2.0  # start times count from the kernel's boot time, which wobbles with the clock
 START_TIMEOUT_S = 60.0
@@ -80,15 +83,16 @@ class LocalPod:
             time.sleep(0.01)
 
     def status(self) -> Status:
-        """Whether the command runs, and how it ended. An exit.json that no supervisor wrote counts as missing."""
+        """Whether the command runs, and how it ended. While its supervisor lives, the command runs, whatever it has put
+        into exit.json's place; afterwards an exit.json that has not the form of a supervisor's counts as missing."""
         supervisor = self._supervisor()  # asked first: it writes exit.json before it goes
         started = self._read("pod.json").get("started")
         started = started if isinstance(started, int | float) else None
+        if supervisor:
+            return Status("running", started=started)
         if ending := self._read("exit.json"):
             with suppress(ValueError):
                 return status_of_end(ending, started)
-        if supervisor:
-            return Status("running", started=started)
         return Status("lost" if (self.folder / "pod.json").exists() else "fresh", started=started)
 
     def output(self, offset: int, name: str = "train.log") -> tuple[str, int]:
@@ -103,8 +107,22 @@ class LocalPod:
         return text, offset + len(data) - len(unfinished)
 
     def fetch(self) -> dict[str, str]:
-        """SHA-256 by relative path of every file in the folder; a local pod's files are home already."""
-        return hash_folder(self.folder)
+        """SHA-256 by relative path of the folder's files; they are home already.
+
+        Files that would be left on a pod elsewhere, as `answers.choose` says, are left out, and named in the log.
+
+        Raises
+        ------
+        RunFailed : what the supervisor has written is missing.
+        """
+        try:
+            choice = choose(agent.sizes(str(self.folder)))
+        except ValueError as e:
+            raise RunFailed(f"{self.folder}: {e}") from None
+        if choice.left or choice.more:
+            log.warning("%s: too much, or of a name that only pgolf writes; not hashed: %s", self.folder, choice)
+        found = agent.hashes(str(self.folder), [*choice.home, "exit.json", "pod.json"])
+        return {name: sha256 for name, (sha256, _) in sorted(found.items())}
 
     def kill(self) -> None:
         """End every process that carries this pod's mark: SIGTERM first, then SIGKILL.

@@ -16,8 +16,11 @@ from pgolf.pods import agent
 def main(command: list[str]) -> int:
     """Run `command`; `pod.json` says who runs it, `train.log` what it printed, `exit.json` how it ended."""
     me = psutil.Process()
-    write_json(Path("pod.json"), {"pid": me.pid, "started": me.create_time(), "command": command})
-    write_json(Path("exit.json"), agent.run(command))
+    about = {"pid": me.pid, "started": me.create_time(), "command": command}
+    write_json(Path("pod.json"), about)
+    ending = agent.run(command)
+    write_json(Path("pod.json"), about)  # the command may have written over it
+    write_json(Path("exit.json"), ending)
     return 0
 
 

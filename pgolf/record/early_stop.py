@@ -5,7 +5,6 @@ going to be; and `loss`, a training loss that is hopeless beside the standing re
 decided is written into the attempt's folder before the run is ended: whoever comes next knows that it was no accident.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -13,16 +12,20 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
+from pgolf.evidence.lines import printable
 from pgolf.evidence.plan import Rule
 from pgolf.files import write_json
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.pace import projected_end
+from pgolf.pods.local import read_part
 from pgolf.record.progress import Progress
 from pgolf.tracks import EarlyStop, Limits
 
 DECISION = "ended_early.json"
+DECISION_MOST, SHOWN = 64 << 10, 1000  # bytes of that file, characters of its reason
 SAME_KNOBS = ("train_batch_tokens", "train_seq_len")  # that losses at a step compare by
 POINTS = 3  # logged losses that are averaged at a checkpoint: one alone is mostly its batch
 
@@ -157,7 +160,9 @@ def write_decision(attempt: Path, decision: Decision) -> None:
 
 
 def read_decision(attempt: Path) -> Decision | None:
-    """The decision about an attempt; None if there is none."""
-    path = attempt / DECISION
-    content: Mapping[str, object] = json.loads(path.read_text()) if path.exists() else {}
-    return Decision(**content) if content else None  # type: ignore[arg-type]
+    """The decision about an attempt; None if there is none, or none that can be used: programs write there, too."""
+    try:
+        decision = TypeAdapter(Decision).validate_json(read_part(attempt / DECISION, 0, DECISION_MOST))
+    except ValidationError:
+        return None
+    return replace(decision, reason=printable(decision.reason, SHOWN), decided=printable(decision.decided))

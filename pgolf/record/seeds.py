@@ -125,6 +125,7 @@ def run_seed(
     try:
         _start(pod, job, seed, stop)
         _follow(pod, job, label, stop, watch, judge)
+        _end_rest(pod, job)
         files = pod.fetch() if pod.status().state == "ended" else {}
         _check_ending(pod, label, stop)
         if not job.program.ours:
@@ -185,9 +186,9 @@ def _follow(
     decision, refused = read_decision(pod.folder), False
     while True:
         status = pod.status()  # asked before reading, so that nothing of its last words is missed
-        text, offset = pod.output(offset, EVENTS)
+        text, offset = _more(pod, offset, EVENTS)
         progress.feed(text)
-        printed, log_offset = pod.output(log_offset, LOG)  # a pod elsewhere is mirrored as it is read
+        printed, log_offset = _more(pod, log_offset, LOG)
         progress.elapsed = (status.ended or time.time()) - (status.started or time.time())
         more = bool(text or printed)  # there may be: a pod gives it in parts
         if not job.program.ours:
@@ -196,7 +197,7 @@ def _follow(
                 progress.finish(status.exit_code == 0)
         watch(progress)
         if status.state != "running":
-            if more:
+            if more and not refused:
                 continue
             return
         refused = refused or _refuse_endless(pod, job, progress.elapsed)
@@ -205,12 +206,20 @@ def _follow(
             pod.kill()
 
 
+def _more(pod: Pod, offset: int, name: str) -> tuple[str, int]:
+    """What a file has from `offset` on, and the next offset; a pod elsewhere is mirrored as it is read.
+
+    After LOG_MOST bytes no more is read: watching has to come to an end, too.
+    """
+    return pod.output(offset, name) if offset <= LOG_MOST else ("", offset)
+
+
 def _refuse_endless(pod: Pod, job: Job, elapsed: float) -> bool:
     """Refuse a run that prints or works without end, written down before it is ended; whether it was."""
-    log_file, most = pod.folder / LOG, job.most_seconds
+    most = job.most_seconds
     reason = None
-    if log_file.exists() and log_file.stat().st_size > LOG_MOST:
-        reason = f"its log has more than {LOG_MOST:,} bytes"
+    if long := [name for name in (LOG, EVENTS) if _size(pod.folder / name) > LOG_MOST]:
+        reason = f"{long[0]} has more than {LOG_MOST:,} bytes"
     elif most is not None and elapsed > most:
         reason = (
             f"it has not ended {most:,.0f} s after its start, the track's limits and all that is granted beside them"
@@ -219,6 +228,24 @@ def _refuse_endless(pod: Pod, job: Job, elapsed: float) -> bool:
         refuse(pod.folder, reason)
         return True
     return False
+
+
+def _end_rest(pod: Pod, job: Job) -> None:
+    """End what a program has left running, so that nothing writes into its folder while that is judged and hashed.
+
+    If its supervisor comes to its end only now, the program has written over the files that said it had ended.
+    """
+    before = pod.status()
+    pod.kill()
+    after = pod.status()
+    if not job.program.ours and after.state == "ended" and after != before:
+        refuse(pod.folder, "it has written over pod.json or exit.json, which say how it ended")
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError):
+        return os.lstat(path).st_size
+    return 0
 
 
 def _check_result(pod: Pod, job: Job, seed: int, label: str) -> dict[str, str]:

@@ -183,3 +183,31 @@ def test_killed_supervisor_is_lost_and_kill_still_finds_its_orphan(tmp_path: Pat
     assert psutil.pid_exists(pid)
     pod.kill()
     wait_for(lambda: not psutil.pid_exists(pid))
+
+
+FORGES = (
+    "import json, time\n"
+    "json.dump({'exit_code': 0, 'signals': [], 'ended': time.time(), 'disk_free': 1 << 40}, open('exit.json', 'w'))\n"
+    "open('up', 'w')\ntime.sleep(300)"
+)
+
+
+def test_command_that_says_itself_that_it_has_ended_still_runs(tmp_path: Path) -> None:
+    pod = LocalPod(tmp_path)
+    pod.start(python(FORGES), {})
+    wait_for((tmp_path / "up").exists)
+    assert pod.status().state == "running"
+    pod.kill()
+    assert pod.status().exit_code == -signal.SIGTERM
+
+
+def test_files_that_a_pod_elsewhere_would_keep_are_not_hashed(tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("pgolf.pods.answers.FILE_MOST", 1000)
+    pod = LocalPod(tmp_path)
+    make = (
+        "import os; open('model.ptz', 'w').write('x'); open('cache', 'w').truncate(1001); os.symlink('/dev/zero', 'l')"
+    )
+    pod.start(python(make + "; open('result.json', 'w').write('{}')"), {})
+    assert ended(pod) == 0
+    assert pod.fetch().keys() == {"pod.json", "exit.json", "train.log", "supervisor.err", "model.ptz"}
+    assert "not hashed: 2 files, cache, result.json" in caplog.text

@@ -1,26 +1,32 @@
-"""A program that misbehaves as MISCHIEF says, after lines like those of an honest one. Empty: it is honest.
+"""A program that misbehaves as MISCHIEF says, after lines like those of an honest one. Empty: it is honest. With
+ONLY_SEED, it misbehaves only with that seed.
 
 It trains nothing: what it prints is made up.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-MISCHIEF = os.environ.get("MISCHIEF", "")
 SEED = int(os.environ.get("SEED", "1"))
+ONLY_SEED = os.environ.get("ONLY_SEED", "")
+MISCHIEF = os.environ.get("MISCHIEF", "") if ONLY_SEED in ("", str(SEED)) else ""
 RUN_ID = os.environ.get("RUN_ID", "run")
 DATA_PATH = os.environ.get("DATA_PATH", "./data/datasets/fineweb10B_sp512")  # as a trainer; nothing is read there
 ITERATIONS = int(os.environ.get("ITERATIONS", "5"))
 LOG_BYTES = int(os.environ.get("LOG_BYTES", 4_000_000_000))  # of MISCHIEF=long_log
+LOG_FILE = os.environ.get("LOG_FILE", "")  # where they go; empty: standard output
+WAITS_FOR = os.environ.get("WAITS_FOR", "")  # a file, for MISCHIEF=waits
 LOG = Path("logs") / f"{RUN_ID}.txt"
 ARTIFACT = Path("final_model.int8.ptz")
 
 
 def say(text, file=None):
-    print(text, flush=True)
+    if MISCHIEF != "silent":
+        print(text, flush=True)
     with LOG.open("a") as f:
         print(text if file is None else file, file=f)
 
@@ -80,15 +86,36 @@ def main():
     leave_artifact()
     if MISCHIEF == "long_log":
         line, left = b"the loss is still going down, believe me\n" * 1000, LOG_BYTES
-        while left > 0:
-            left -= sys.stdout.buffer.write(line)
+        with open(LOG_FILE or os.dup(1), "ab") as file:
+            while left > 0:
+                left -= file.write(line)
+                time.sleep(0.001)  # 40 MB/s: what it writes until it is ended has room on any disk
     elif MISCHIEF == "garbage":
         sys.stdout.buffer.write(bytes(range(256)) * 200 + b"\x1b[2J\n" + b"val_bpb:" * 9000)
     elif MISCHIEF == "orphan":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100000)"])
-    elif MISCHIEF == "endless":
+    elif MISCHIEF == "failing":
+        sys.exit("error: the last batch is missing")
+    elif MISCHIEF == "waits":
+        while not Path(WAITS_FOR).exists():
+            time.sleep(0.05)
+    elif MISCHIEF in ("forged_exit", "forged_pod"):
+        forge(nobody=MISCHIEF == "forged_pod")
+    if MISCHIEF == "forks":
+        for _ in range(3):
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100000)"], start_new_session=True)
+    if MISCHIEF in ("endless", "forks", "forged_exit", "forged_pod"):
         while True:
             time.sleep(1)
+
+
+def forge(nobody):
+    """Say in its pod's name that it has ended well; `nobody`: and that no process is its supervisor."""
+    pod = json.loads(Path("pod.json").read_text())
+    if nobody:
+        Path("pod.json").write_text(json.dumps(pod | {"pid": 1}))
+    ending = {"exit_code": 0, "signals": [], "ended": pod["started"] + 1, "disk_free": 1 << 40}
+    Path("exit.json").write_text(json.dumps(ending))
 
 
 if __name__ == "__main__":
