@@ -159,8 +159,8 @@ def score_name(said: Mapping[int, Mapping[str, Any]], headline: Decimal | None) 
     named = [name for name in SCORES if any(_number(v.get(name)) for v in said.values())]
     if named:
         return named[0]
-    names = list(dict.fromkeys(n for v in said.values() for n in v if "bpb" in n and _number(v[n])))
-    names = [n for n in names if not NO_SCORE.search(n) and all(_number(v.get(n)) for v in said.values())]
+    names = list(dict.fromkeys(n for v in said.values() for n in v if is_score(n)))
+    names = [n for n in names if all(_number(v.get(n)) for v in said.values())]
     for name in names:
         mean = sum((x for v in said.values() if (x := _number(v[name]))), Decimal()) / len(said)
         if headline and abs(mean - headline) <= Decimal(10) ** int(headline.as_tuple().exponent):
@@ -170,6 +170,11 @@ def score_name(said: Mapping[int, Mapping[str, Any]], headline: Decimal | None) 
         if fits := [n for n in late if pattern.search(n)]:
             return fits[-1] if len(fits) == 1 else None
     return None
+
+
+def is_score(name: str) -> bool:
+    """Whether a value of this name is a score of the model, at whichever stage."""
+    return "bpb" in name and not NO_SCORE.search(name)
 
 
 def _number(value: Any) -> Decimal | None:

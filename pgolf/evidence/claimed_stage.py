@@ -13,13 +13,11 @@ from pgolf.evidence.run import Run, Stage
 
 
 def choose_stage(runs: Sequence[Run], claims: Claims, by_seed: Sequence[Claim | None]) -> None:
-    """Set `claimed` of the runs whose final score is not of the evaluation that the record claims; `by_seed` has each
+    """Set `claimed` of the runs, if the record claims another evaluation than the last one of each; `by_seed` has each
     run's own claim. Nothing is set where the last ones are claimed, or where it cannot be told."""
     last = [run.final for run in runs]
     if not runs or not all(last):
         return
-    if len(runs) == 1 and by_seed[0] is None:
-        by_seed = [claims.val_bpb]
     if all(by_seed):
         said = [_agreeing(run, claim) for run, claim in zip(runs, by_seed, strict=True)]
     elif claims.val_bpb and not any(by_seed) and claims.val_bpb.decimals > TELLING_DECIMALS:
@@ -31,7 +29,7 @@ def choose_stage(runs: Sequence[Run], claims: Claims, by_seed: Sequence[Claim | 
     names = [name for name in said[0] if all(name in stages for stages in said)]
     if names:
         for run, stages in zip(runs, said, strict=True):
-            run.claimed = stages[names[-1]] if stages[names[-1]] is not run.final else None
+            run.claimed = stages[names[-1]]
 
 
 def _of_artifact(run: Run) -> dict[str, Stage]:

@@ -6,17 +6,17 @@ Every number keeps the digits that it was printed with: 1.0810 claims four decim
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from pgolf.evidence.claimed_seeds import MOST_SEEDS, SCORES, objects, said_of_seeds, score_name
+from pgolf.evidence.claimed_seeds import MOST_SEEDS, SCORES, is_score, objects, said_of_seeds, score_name
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
 
 MAX_CLAIMS_BYTES = 1 << 18  # bytes of a submission.json or a README that are read
-MOST_DECIMALS, TELLING_DECIMALS = 99, 4
+MOST_DECIMALS, TELLING_DECIMALS, ROUND_ZEROS = 99, 4, 3
 MOST_FILES = 1000  # files of code that are listed
 
 NAMED_MEAN_BPB = (
@@ -85,6 +85,13 @@ class Claim:
         slack = 0.5 if self.decimals == 1 else 1.0  # 1.0 is no claim of 1.079
         return abs(value - self.value) <= 1.0001 * max(slack * self.unit, 10.0**-decimals)
 
+    @property
+    def rounded(self) -> "Claim":
+        """A count whose last digits are zeros, three or more, as one that was rounded there: 15,980,000 bytes."""
+        digits = f"{self.value:.0f}"
+        zeros = len(digits) - len(digits.rstrip("0"))
+        return replace(self, decimals=-zeros) if self.decimals <= 0 and zeros >= ROUND_ZEROS else self
+
     def is_of(self, value: float, decimals: int = MOST_DECIMALS) -> bool:
         """Whether it is `value` to the digit, rounded or cut off, and has digits enough to be told from others."""
         unit = max(self.unit, 10.0**-decimals)
@@ -108,6 +115,7 @@ class SeedClaim:
     steps: Claim | None = None
     train_seconds: Claim | None = None
     eval_seconds: Claim | None = None
+    others: tuple[Claim, ...] = ()  # its other scores in bpb
 
 
 @dataclass
@@ -265,6 +273,7 @@ class _Reader:
             self._first(values, STEPS, line),
             times["train"],
             times["eval"],
+            tuple(c for n in values if is_score(n) and n != name and (c := self._number(values, n, line))),
         )
 
     def _first(self, values: Mapping[str, Any], names: Iterable[str], line: int = 1) -> Claim | None:

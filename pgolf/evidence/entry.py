@@ -4,10 +4,12 @@ A log that is another one's copy is not a seed. A log that only evaluates a save
 run of its seed. A log that nobody claims (a try, an ablation) is kept apart and counted.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import combinations, islice
 from pathlib import Path
 
 from pgolf.errors import BadInput
@@ -15,12 +17,13 @@ from pgolf.evidence.claimed_stage import choose_stage
 from pgolf.evidence.claims import Claim, Claims, read_claims, read_text
 from pgolf.evidence.lines import printable
 from pgolf.evidence.logs import read_seeds, rescored
-from pgolf.evidence.run import Run
+from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.files import sha256_file
 
 LOG_SUFFIXES = (".log", ".txt", ".out")
 NO_LOG = re.compile(r"requirements|license|readme|notes", re.I)
-DEEPEST, MOST_LOGS = 3, 300
+NO_CONFIGURATION = re.compile(r"_(?:dir|path|paths|file|files)$|name|host|seed|log|wandb|every$")
+DEEPEST, MOST_LOGS, MOST_LOOKED_AT = 4, 300, 20_000  # folders below a record, logs, and files and folders looked at
 SEED_IN_NAME = re.compile(r"(?<![a-z])seeds?[_=-]?(\d{1,9}(?:[_,+&-]\d{1,9})*)(?!\d)", re.I)
 
 
@@ -70,6 +73,14 @@ class Entry:
         ran = run.seed.value if run.seed else None
         return ran if ran in numbers else numbers[0] if numbers else None
 
+    def seed_claim(self, run: Run) -> Claim | None:
+        """The score that submission.json claims for a run: for its seed, or its headline if there is but one seed."""
+        seed = run.seed.value if run.seed else self.named_seed(run)
+        said = self.claims.by_seed.get(seed) if seed is not None else None
+        if said or self.claims.by_seed or (self.claims.n or 1) > 1:
+            return said.val_bpb if said else None
+        return self.claims.val_bpb if len(self.runs) == 1 else None
+
 
 def read_entry(path: Path) -> Entry:
     """Read a record folder.
@@ -93,7 +104,7 @@ def read_entry(path: Path) -> Entry:
         raise BadInput(f"{path}: neither a submission.json nor a log of a run: not a record folder")
     runs = _claimed(entry, _with_evaluations(entry, _without_copies(entry, runs)))
     entry.runs = sorted(runs, key=lambda r: (r.seed.value if r.seed else -1, entry.name_of(r)))
-    choose_stage(entry.runs, claims, [_seed_claim(entry, r) for r in entry.runs])
+    choose_stage(entry.runs, claims, [entry.seed_claim(r) for r in entry.runs])
     return entry
 
 
@@ -110,19 +121,32 @@ def _listed(path: Path, names: Iterable[str]) -> dict[str, int]:
 
 def _logs(path: Path) -> list[Path]:
     """Files that may be logs. Links are not followed: what they point at is not part of the record."""
-    found = sorted(
-        p
-        for depth in range(DEEPEST)
-        for p in path.glob("*/" * depth + "*")
-        if p.suffix.lower() in LOG_SUFFIXES and not NO_LOG.match(p.name) and p.is_file() and not p.is_symlink()
-    )
-    return found[:MOST_LOGS]
+    found: list[Path] = []
+    left = MOST_LOOKED_AT
+    folders = [path]
+    for depth in range(DEEPEST + 1):
+        below: list[Path] = []
+        for folder in folders:
+            inside: list[os.DirEntry[str]] = []
+            with suppress(OSError), os.scandir(folder) as entries:  # one that may not be read has no logs for us
+                inside = sorted(islice(entries, left), key=lambda e: e.name)
+            left -= len(inside)
+            found += [folder / e.name for e in inside if _may_be_log(e)]
+            below += [folder / e.name for e in inside if e.is_dir(follow_symlinks=False)] if depth < DEEPEST else []
+        folders = below
+    return sorted(found)[:MOST_LOGS]
+
+
+def _may_be_log(entry: "os.DirEntry[str]") -> bool:
+    name = entry.name.strip()
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in LOG_SUFFIXES and not NO_LOG.match(name) and entry.is_file(follow_symlinks=False)
 
 
 def _without_copies(entry: Entry, runs: list[Run]) -> list[Run]:
     """One run of each set of copies, the one whose name says most; those whose names claim different seeds stay."""
     kept: list[Run] = []
-    for run in sorted(runs, key=lambda r: (entry.named_seed(r) is None, len(r.log.parts), r.log.name)):
+    for run in sorted(runs, key=lambda r: _says_most(entry, r)):
         seed = entry.named_seed(run)
         first = next((k for k in kept if same_log(k, run) and seed in (None, entry.named_seed(k))), None)
         if first is None:
@@ -131,6 +155,12 @@ def _without_copies(entry: Entry, runs: list[Run]) -> list[Run]:
             exact = sha256_file(first.log) == sha256_file(run.log)
             entry.copies.append(Copy(entry.name_of(run), entry.name_of(first), exact))
     return kept
+
+
+def _says_most(entry: Entry, run: Run) -> tuple[bool, int, bool, str]:
+    """Sorts the logs of one run: the one whose name has the seed, that lies on top, that is called train first."""
+    name = run.log.name.strip().lower()
+    return entry.named_seed(run) is None, len(run.log.parts), not name.startswith("train"), name
 
 
 def same_log(a: Run, b: Run) -> bool:
@@ -162,16 +192,9 @@ def _with_evaluations(entry: Entry, runs: list[Run]) -> list[Run]:
     return trained
 
 
-def _seed_claim(entry: Entry, run: Run) -> Claim | None:
-    """The score that submission.json claims for this run's seed."""
-    seed = run.seed.value if run.seed else entry.named_seed(run)
-    said = entry.claims.by_seed.get(seed) if seed is not None else None
-    return said.val_bpb if said else None
-
-
 def _is_claimed(entry: Entry, run: Run) -> bool:
     """Whether submission.json gives this run's score for its seed."""
-    claim = _seed_claim(entry, run)
+    claim = entry.seed_claim(run)
     return bool(claim and run.final and claim.agrees(run.final.val_bpb, run.final.decimals))
 
 
@@ -183,11 +206,31 @@ def _claimed(entry: Entry, runs: list[Run]) -> list[Run]:
         theirs = runs
     kept: list[Run] = []
     for tries in _tries(entry, theirs):
-        best = [r for r in tries if _is_claimed(entry, r)] or [r for r in tries if r.final] or tries
+        best = [r for r in tries if _is_claimed(entry, r)] or _arm(entry, tries)
+        best = best or [r for r in tries if r.final] or tries
         named = [r for r in best if entry.named_seed(r) is not None]
         kept += named if len(named) == 1 else best
     entry.extras += [r for r in runs if not any(r is k for k in kept)]
     return kept
+
+
+def _arm(entry: Entry, tries: list[Run]) -> list[Run]:
+    """Of several runs of one seed the one that has the headline's score, if they are arms of an experiment: of other
+    knobs or another model, or runs of the only seed that is claimed. Reruns of one configuration all stay."""
+    claim = entry.claims.val_bpb
+    fits = [r for r in tries if claim and r.final and claim.is_of(r.final.val_bpb, r.final.decimals)]
+    arms = entry.claims.n == 1 or any(not same_configuration(a, b) for a, b in combinations(tries, 2))
+    return fits if len(fits) == 1 and arms else []
+
+
+def same_configuration(a: Run, b: Run) -> bool:
+    """Whether two runs have one model and one value of every knob that both logs give, but for names and paths."""
+    if a.parameters and b.parameters and a.parameters.value != b.parameters.value:
+        return False
+    shared = (a.hyperparameters.keys() & b.hyperparameters.keys()) - OF_THE_RUN
+    return all(
+        a.hyperparameters[k].value == b.hyperparameters[k].value for k in shared if not NO_CONFIGURATION.search(k)
+    )
 
 
 def _tries(entry: Entry, runs: list[Run]) -> Iterator[list[Run]]:

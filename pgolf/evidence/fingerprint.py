@@ -1,13 +1,16 @@
 """Whether two logs are of one seed: what a seed leaves behind that no edited line hides."""
 
 import math
+import re
 
-from pgolf.evidence.run import Evidence, Run
+from pgolf.evidence.run import Evidence, Run, Stage
 
 SAME_LOSS = 2e-4  # relative; in the first losses reruns of a seed agree to 5e-5, two seeds differ by 1e-3 somewhere
 FIRST_STEPS, FEWEST_LOSSES = 20, 5  # which losses are a fingerprint, and how many it takes
 INFORMATIVE = 0.1  # relative range of those losses; flatter ones hardly depend on the seed
-EXACT_DECIMALS = 6  # printed digits of a score that two runs do not share by chance
+EXACT_DIGITS = 6  # printed digits of a score that two runs do not share by chance
+OF_A_CACHE = re.compile(r"n[-_ ]?gram|cache|ppm|phrase")
+LEAST_OF_A_MODEL = 0.5  # bpb; below it a cache decides
 
 
 def same_run_again(a: Run, b: Run) -> tuple[str, list[Evidence]] | None:
@@ -17,7 +20,7 @@ def same_run_again(a: Run, b: Run) -> tuple[str, list[Evidence]] | None:
     agree too, five or more, all of them, and they have to move.
     """
     x, y = a.final, b.final
-    if x and y and x.val_bpb == y.val_bpb and x.val_loss == y.val_loss and x.decimals >= EXACT_DECIMALS:
+    if x and y and _one_score(x, y):
         return f"the same score, {x.val_bpb:.{x.decimals}f}", [x.at, y.at]
     v, w = a.weights_fingerprint, b.weights_fingerprint
     if v and w and v.value == w.value:
@@ -31,6 +34,14 @@ def same_run_again(a: Run, b: Run) -> tuple[str, list[Evidence]] | None:
         return None
     where = [e for s in shared[:FEWEST_LOSSES] for e in (ours[s][1], theirs[s][1])]
     return f"the same {len(losses)} first losses to {SAME_LOSS:.0e}", where
+
+
+def _one_score(x: Stage, y: Stage) -> bool:
+    """Whether two scores are one to more digits than two runs share by chance. A cache of n-grams decides a score
+    whatever the model is, so that there even equal digits show nothing."""
+    digits = x.decimals + math.floor(math.log10(x.val_bpb)) + 1
+    same = x.val_bpb == y.val_bpb and x.val_loss == y.val_loss and digits >= EXACT_DIGITS
+    return same and not (OF_A_CACHE.search(x.name.lower()) or x.val_bpb < LEAST_OF_A_MODEL)
 
 
 def first_losses(run: Run) -> dict[int, tuple[float, Evidence]]:

@@ -130,7 +130,7 @@ class Run:
     problems: list[Problem] = field(default_factory=list)
     ended: bool = False  # a final score came, and no evaluation began after it
     scored_in: Path | None = None  # the log of a later evaluation of the saved artifact, if the score is from there
-    claimed: Stage | None = None  # the evaluation that the record claims, where it is not the last one
+    claimed: Stage | None = None  # the evaluation that the record claims, where that is not the last one of every seed
 
     @property
     def final(self) -> Stage | None:

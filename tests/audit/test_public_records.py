@@ -42,7 +42,7 @@ def test_public_means_and_counts(public):
         ("2026-04-18_PR1626_CaseOps_Taper", "seed-matches-name", "fail", "train_seed0.log ran seed 1337"),
         ("2026-03-18_LowerLR", "hardware", "fail", "H200"),
         ("2026-04-06_SP8192_HessianSDClip_ProgressiveRecurrence", "artifact-bytes", "fail", "54,963 over"),
-        ("2026-04-08_SP8192_ParallelResid_ScoreFirstTTT", "claimed-seed-values", "fail", "15,990,916"),
+        ("2026-04-08_SP8192_ParallelResid_ScoreFirstTTT", "claimed-seed-values", "warn", "15,990,916"),
         ("2026-04-13_VarLenAttn_PhasingTTT2000", "claimed-std", "warn", "0.00056869"),
         (
             "2026-04-27_SmearGateBOSFix_PR1787Base_LQERAsym_PhasedTTT",

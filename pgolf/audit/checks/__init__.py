@@ -5,7 +5,7 @@ A check function takes the review, reports its findings, and returns the sentenc
 Its id is its name: `train_seconds` is the check `train-seconds`. `CHECKS` has the order of a report.
 """
 
-from pgolf.audit.checks.claimed import claimed_mean, claimed_seed_values, claimed_std
+from pgolf.audit.checks.claimed import claimed_mean, claimed_std
 from pgolf.audit.checks.data import train_val_disjoint
 from pgolf.audit.checks.limits import (
     artifact_bytes,
@@ -18,6 +18,7 @@ from pgolf.audit.checks.limits import (
 from pgolf.audit.checks.previous import attribution, delta_disclosed
 from pgolf.audit.checks.review import Check, CheckFunction, Findings, Review
 from pgolf.audit.checks.runs import log_complete, loss_bpb_consistent, required_files, same_config, same_data
+from pgolf.audit.checks.seed_values import claimed_seed_values
 from pgolf.audit.checks.seeds import seed_count, seed_matches_name, seeds_distinct
 from pgolf.audit.checks.significance import claimed_significance
 from pgolf.audit.checks.units import units

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from pgolf.audit import measures
 from pgolf.audit.checks.review import Findings, Review
+from pgolf.audit.checks.seed_values import counts_other_code
 from pgolf.audit.measures import Measure, Status
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.run import Run, Sourced
@@ -40,20 +41,21 @@ def artifact_bytes(review: Review, findings: Findings) -> str:
 
 
 def _claimed_size(review: Review, findings: Findings, claim: Claim, totals: list[int]) -> None:
-    if any(claim.agrees(t) for t in (*totals, sum(totals) / len(totals))):
+    if any(claim.rounded.agrees(t) for t in (*totals, sum(totals) / len(totals))):
         return
     if (n := review.entry.claims.n) and n > len(totals):
         findings.unknown(f"claims {claim.value:,.0f} bytes, which may be those of a seed without a log", claim)
         return
-    models = [r.model_bytes for r in review.runs if r.model_bytes]
-    code = review.entry.claims.code_bytes
+    models = [r.model_bytes.value for r in review.runs if r.model_bytes]
     logged = ", ".join(f"{t:,}" for t in sorted(set(totals)))
     text = f"claims {claim.value:,.0f} bytes, the logs give {logged}"
-    if code and any(claim.agrees(m.value + code.value) for m in models):
-        findings.warn(f"{text} (it counts a code of {code.value:,.0f} bytes that no log ran)", claim, code)
-    elif models and any(
-        claim.agrees(x) for x in [*(m.value for m in models), sum(m.value for m in models) / len(models)]
-    ):
+    if claim.value > max(totals):
+        findings.warn(f"{text} (it counts more than any log)", claim)
+    elif claim.value > min(totals):
+        findings.warn(f"{text} (it is of none of them)", claim)
+    elif code := next((claim.value - m for m in models if counts_other_code(review, claim.value - m)), None):
+        findings.warn(f"{text} (it counts a code of {code:,.0f} bytes that no log ran)", claim)
+    elif models and any(claim.agrees(x) for x in [*models, sum(models) / len(models)]):
         findings.fail(f"{text} (it counts the model alone)", claim)
     else:
         findings.fail(text, claim)

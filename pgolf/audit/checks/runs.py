@@ -1,18 +1,22 @@
 """The logs and the folder themselves: complete, of one configuration, on one validation text, without contradiction."""
 
+import math
 import re
 from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
 from pgolf.audit.checks.review import Findings, Review
+from pgolf.audit.checks.slips import decimals_of
 from pgolf.audit.differences import same_value
+from pgolf.audit.measures import Status
 from pgolf.errors import BadInput
-from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced, Stage
+from pgolf.evidence.run import OF_THE_RUN, Evidence, Problem, Run, Sourced, Stage
 from pgolf.stages import LEARNING, STAGES
-from pgolf.stats.sample import SAME_TEXT, same_validation
+from pgolf.stats.sample import LN2, SAME_TEXT, same_validation
 
 SAME_STAGE = 1e-6  # bytes per token of one stage agree so over seeds, beside the rounding of the printed digits
+RANKS = ("world_size", "grad_accum_steps")
 EXPECTED_KNOB = re.compile(
     r".*(?:_dir|_path|_paths|_file|_files|logfile)|run_name|exp(?:eriment)?_name|host(?:name)?|master_(?:addr|port)"
     r"|wandb.*|train_log_every|val_loss_every"
@@ -52,7 +56,10 @@ def log_complete(review: Review, findings: Findings) -> str:
     for run in review.runs:
         name = review.name_of(run)
         for p in run.problems:
-            harmless = p.kind == "error" and run.ended
+            claimed_before = (
+                run.claimed is not None and p.kind in ("error", "unfinished", "not-finite") and _after(p, run.claimed)
+            )
+            harmless = claimed_before or (p.kind == "error" and run.ended)
             after = " (its score was there already)" if harmless else ""
             findings.add("warn" if harmless else "fail", f"{name}: {p.text}{after}", p.at)
         if not run.final:
@@ -60,14 +67,29 @@ def log_complete(review: Review, findings: Findings) -> str:
         elif reached & LEARNING and run.final.kind not in LEARNING:
             findings.fail(f"{name} ends at '{run.final.name}', the others go on to test-time training", run.final)
         elif missing := _missing_stage(run):
-            findings.fail(
-                f"{name} ends at '{run.final.name}': its knobs ask for a score of stage '{missing}' too", run.final
-            )
+            text = f"{name} ends at '{run.final.name}': its knobs ask for a score of stage '{missing}' too"
+            openly = _claimed_openly(review, run)
+            findings.add("warn" if openly else "fail", text + ", of which nothing is claimed" * openly, run.final)
         if run.final and run.scored_in not in (None, run.log):
             text = f"{name}: the score is from {run.final.at.file}, which nothing ties to this run but its seed"
             findings.warn(text, run.final)
     findings.show(*(s for _, s in review.scored))
     return f"{len(review.runs)} logs run to their final score"
+
+
+def _claimed_openly(review: Review, run: Run) -> bool:
+    """Whether the last score that a log has is the claimed one, to the digit: of what lacks, nothing is claimed."""
+    finals = [s.val_bpb for _, s in review.scored]
+    claim, headline = review.entry.seed_claim(run), review.entry.claims.val_bpb
+    if run.final is None:
+        return False
+    if claim or headline is None or len(finals) < len(review.runs):
+        return claim is not None and claim.is_of(run.final.val_bpb, run.final.decimals)
+    return headline.is_of(math.fsum(finals) / len(finals), run.final.decimals)
+
+
+def _after(problem: Problem, stage: Stage | None) -> bool:
+    return stage is not None and problem.at.file == stage.at.file and problem.at.line > stage.at.line
 
 
 def _missing_stage(run: Run) -> str | None:
@@ -83,22 +105,33 @@ def same_config(review: Review, findings: Findings) -> str:
     """The knobs are equal over seeds, but for names and paths."""
     dumps = {review.name_of(r): knobs(r) for r in review.runs if r.hyperparameters}
     names = sorted({k for dump in dumps.values() for k in dump})
+    seeds = [r.seed.value for r in review.runs if r.seed]
+    one_seed = len(seeds) == len(review.runs) and len(set(seeds)) == 1  # arms of an experiment, which claim no mean
+    status: Status = "warn" if one_seed and len(review.runs) > 1 else "fail"
+    one_batch = len({_batch(dump) for dump in dumps.values()}) == 1
     for knob in names:
         values = {log: dump[knob] for log, dump in dumps.items() if knob in dump}
         first = next(iter(values.values()))
         if not all(same_value(v.value, first.value) for v in values.values()):
             listed = ", ".join(f"{v.value} in {log}" for log, v in values.items())
-            findings.fail(f"{knob} is {listed}", *values.values())
+            ranks_only = knob in RANKS and one_batch
+            findings.add("warn" if ranks_only else status, f"{knob} is {listed}", *values.values())
         elif len(values) < len(dumps):
             findings.warn(f"only {', '.join(values)} has the knob {knob} ({first.value})", *values.values())
     for what in ("parameters", "code_bytes", "torch_version"):
         sourced = [x for r in review.runs if (x := getattr(r, what))]
         if len({x.value for x in sourced}) > 1:
             listed = ", ".join(str(v) for v in sorted({x.value for x in sourced}))
-            findings.add("fail" if what == "parameters" else "warn", f"{what} differs: {listed}", *sourced)
+            findings.add(status if what == "parameters" else "warn", f"{what} differs: {listed}", *sourced)
     if len(review.runs) > 1 and len(dumps) < len(review.runs):
         findings.unknown("not every log gives its knobs")
     return f"{len(names)} knobs are equal over {len(dumps)} logs"
+
+
+def _batch(dump: dict[str, Sourced[str]]) -> float | None:
+    """Micro-batches of a step over all ranks, which stay the same where fewer ranks take more turns."""
+    numbers = [say for name in RANKS if (say := dump.get(name)) and re.fullmatch(r"\d{1,6}", say.value)]
+    return math.prod(int(n.value) for n in numbers) if len(numbers) == len(RANKS) else None
 
 
 def knobs(run: Run) -> dict[str, Sourced[str]]:
@@ -143,7 +176,7 @@ def _listed(values: Iterable[object]) -> str:
 
 def loss_bpb_consistent(review: Review, findings: Findings) -> str:
     """Loss and bpb of each score have one ratio, the bytes per token of the validation text."""
-    scores = [(run, s, b) for run in review.runs for s in run.stages if (b := s.bytes_per_token)]
+    scores = [(r, s, b) for r in review.runs for s in r.stages if (b := s.bytes_per_token) and not _one_unit(s)]
     if not scores:
         findings.unknown("no log gives both loss and bpb of a score")
         return ""
@@ -156,12 +189,18 @@ def loss_bpb_consistent(review: Review, findings: Findings) -> str:
     for name, first in {s.name: s for _, s, _ in reversed(scores)}.items():
         if abs(usual[name] / usual[last.name] - 1) > SAME_TEXT + _rounding(first) + _rounding(last):
             text = f"{name}: {usual[name]:.4f} bytes per token, {last.name} has {usual[last.name]:.4f}"
-            findings.fail(text, first, last)
+            findings.warn(f"{text}: of other tokens, or a digit was changed", first, last)
     findings.show(*(s for _, s in review.scored))
     return f"{usual[last.name]:.4f} bytes per token throughout"
 
 
+def _one_unit(stage: Stage) -> bool:
+    """Whether a score's loss is its bpb again, or nats per byte: it tells nothing of bytes per token."""
+    near = _rounding(stage)
+    return any(stage.val_loss and abs(stage.val_loss / stage.val_bpb / unit - 1) <= near for unit in (1.0, LN2))
+
+
 def _rounding(stage: Stage) -> float:
-    """How far the printed digits may move a stage's bytes per token, relatively."""
-    half = 0.5 * 10.0**-stage.decimals
-    return half / stage.val_bpb + half / (stage.val_loss or stage.val_bpb)
+    """How far the printed digits may move a stage's bytes per token, relatively. A log may print fewer of the loss."""
+    of_loss = 0.5 * 10.0 ** -min(stage.decimals, decimals_of(stage.val_loss)) if stage.val_loss else 0.0
+    return 0.5 * 10.0**-stage.decimals / stage.val_bpb + of_loss / (stage.val_loss or stage.val_bpb)
