@@ -35,7 +35,7 @@ HOUSE = {
     "stages": Room(),
     "notify": Room(set(), {"httpx"}),
     # from the evidence of a record to what is said of it: numpy, scipy and pydantic; a page takes three packages more
-    "evidence": Room(set(), {"numpy", "pydantic"}),
+    "evidence": Room(set(), {"numpy", "pydantic", "brotli"}),  # brotli only where there is one
     "stats": Room(set(), {"numpy", "scipy"}),
     "ledger": Room({"evidence", "stats"}, {"numpy", "pydantic"}),
     "audit": Room(FACTS, {"numpy"}),

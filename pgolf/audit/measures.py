@@ -92,7 +92,11 @@ class Measure:
 
 
 def artifact_bytes(run: Run) -> Sourced[int] | None:
-    """Bytes of code and model together: as the log gives them, else their sum."""
+    """Bytes of code and model together: as the log gives them, else their sum. Where the folder has the code that ran
+    as a script that extracts itself, that script's bytes count."""
+    if run.packed_bytes and run.code_bytes and (said := run.model_bytes or run.artifact_bytes):
+        model = said.value if run.model_bytes else said.value - run.code_bytes.value
+        return Sourced(model + run.packed_bytes.value, said.at)
     if run.artifact_bytes or not (run.model_bytes and run.code_bytes):
         return run.artifact_bytes
     return Sourced(run.model_bytes.value + run.code_bytes.value, run.model_bytes.at)

@@ -17,7 +17,8 @@ from pgolf.evidence.claimed_stage import choose_stage
 from pgolf.evidence.claims import Claim, Claims, read_claims, read_text
 from pgolf.evidence.lines import printable
 from pgolf.evidence.logs import read_seeds, rescored
-from pgolf.evidence.run import OF_THE_RUN, Run
+from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced
+from pgolf.evidence.wrapped import MOST_WRAPPED, unwrapped
 from pgolf.files import sha256_file
 
 LOG_SUFFIXES = (".log", ".txt", ".out")
@@ -104,8 +105,24 @@ def read_entry(path: Path) -> Entry:
         raise BadInput(f"{path}: neither a submission.json nor a log of a run: not a record folder")
     runs = _claimed(entry, _with_evaluations(entry, _without_copies(entry, runs)))
     entry.runs = sorted(runs, key=lambda r: (r.seed.value if r.seed else -1, entry.name_of(r)))
+    _note_packed_code(entry)
     choose_stage(entry.runs, claims, [entry.seed_claim(r) for r in entry.runs])
     return entry
+
+
+def _note_packed_code(entry: Entry) -> None:
+    """Note for each run whether the folder's program extracts itself to the code that the run logged, by its size."""
+    size = entry.sizes.get(entry.program or "")
+    larger = [r for r in entry.runs if r.code_bytes and size and r.code_bytes.value > size]
+    if not larger or not entry.program or not size or size > MOST_WRAPPED:
+        return
+    try:
+        held = {len(code) for code in unwrapped((entry.path / entry.program).read_bytes())}
+    except OSError:
+        return
+    for run in larger:
+        if run.code_bytes and run.code_bytes.value in held:
+            run.packed_bytes = Sourced(size, Evidence(entry.program, 1))
 
 
 def _listed(path: Path, names: Iterable[str]) -> dict[str, int]:

@@ -111,6 +111,7 @@ class Run:
     model_bytes: Sourced[int] | None = None  # the compressed model alone
     code_bytes: Sourced[int] | None = None  # the code as it counts: compressed, where the log says so
     source_bytes: Sourced[int] | None = None  # the code before compression, where the log gives both
+    packed_bytes: Sourced[int] | None = None  # of the folder's script that extracts itself to the code that ran
     artifact_bytes: Sourced[int] | None = None  # code + model, as the log gives it
     train_seconds: Sourced[float] | None = None
     calibration: Evidence | None = None  # where a pass over training data for quantisation begins

@@ -1,5 +1,7 @@
 """Folders that are honest in an unusual way are not accused, and the cheat that lies next to each still fails."""
 
+import base64
+import lzma
 import shutil
 
 import pytest
@@ -173,6 +175,28 @@ def test_sizes_of_seeds_that_count_the_code_as_packed(folder):
     folder.claims["seed_results"]["42"]["artifact_bytes"] -= 1
     folder.claim()
     assert with_status(audit(folder.path), "fail") == {"required-files", "claimed-seed-values"}
+
+
+def test_code_that_extracts_itself_is_the_code_that_ran(folder):
+    """The logs ran the source, and are over the cap with it; the folder has it packed."""
+    for seed in SEEDS:
+        folder.edit(f"train_seed{seed}.log", f"{15_975_100 + seed % 100} bytes", f"{15_990_100 + seed % 100} bytes")
+        folder.edit(
+            f"train_seed{seed}.log", f"{15_990_100 + seed % 100} bytes\nq", f"{16_005_100 + seed % 100} bytes\nq"
+        )
+    folder.claim(bytes_total=None, bytes_code=None, seed_results=None)
+    assert with_status(audit(folder.path), "fail") == {"artifact-bytes"}
+    packed = base64.b85encode(lzma.compress(CODE.encode())).decode()
+    script = f'import lzma,base64\nexec(lzma.decompress(base64.b85decode("{packed}")))\n'
+    (folder.path / "train_gpt.py").write_text(script)
+    found = audit(folder.path)
+    assert not found.failed and not with_status(found, "warn")
+    assert f"at most {15_990_199 + len(script):,} bytes" in found.check("artifact-bytes").message
+    (folder.path / "train_gpt.py").write_text(script.replace("lzma,base64", "lzma, base64") + "#" * 9_900)
+    assert with_status(audit(folder.path), "fail") == {"artifact-bytes"}  # the file is over the cap
+    other = base64.b85encode(lzma.compress(CODE.encode() + b"#")).decode()
+    (folder.path / "train_gpt.py").write_text(script.replace(packed, other))
+    assert with_status(audit(folder.path), "fail") == {"artifact-bytes", "code-bytes"}  # other code than what ran
 
 
 @pytest.mark.parametrize("place", ["a/b/c/d", ""])

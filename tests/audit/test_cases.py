@@ -15,7 +15,6 @@ OPEN: tuple[str, ...] = (
     "seed_after_equals_words",
     "sizes_on_one_line",
     "stop_line_says_zero",
-    "wrapped_code",
 )
 
 

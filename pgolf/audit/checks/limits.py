@@ -33,7 +33,11 @@ def artifact_bytes(review: Review, findings: Findings) -> str:
             findings.fail(f"{review.name_of(run)}: {text}", total)
         totals.append(total)
     if (claim := review.entry.claims.artifact_bytes) and totals:
-        _claimed_size(review, findings, claim, [t.value for t in totals])
+        unpacked = any(
+            r.packed_bytes and r.artifact_bytes and claim.agrees(r.artifact_bytes.value) for r in review.runs
+        )
+        if not unpacked:
+            _claimed_size(review, findings, claim, [t.value for t in totals])
     findings.show(*totals)
     largest = max((t.value for t in totals), default=0)
     cap = f"; the cap is {limits.artifact_bytes:,}" if review.track.ruled else ""
@@ -77,7 +81,7 @@ def code_bytes(review: Review, findings: Findings) -> str:
     alone = {size, _size_with_unix_newlines(review, main)}
     together = {sum(programs.values()), sum(review.entry.code_sizes.values())}
     here = alone | together
-    same = [r for r in review.runs if here & {x.value for x in (r.code_bytes, r.source_bytes) if x}]
+    same = [r for r in review.runs if r.packed_bytes or here & {x.value for x in (r.code_bytes, r.source_bytes) if x}]
     others = [r for r in review.runs if r not in same and (r.code_bytes or r.source_bytes)]
     text = f"{main} has {size:,} bytes"
     if not same and _counted_openly(review, logged):
@@ -92,6 +96,8 @@ def code_bytes(review: Review, findings: Findings) -> str:
     values = {x.value for x in logged}
     if together & values and not alone & values:
         text = f"{main} and the code beside it have {min(together & values):,} bytes"
+    if any(r.packed_bytes for r in same):
+        return f"{text}, and extracts itself to the code that the logs ran, {_sizes(logged)}"
     return f"{text}, as in the logs"
 
 
