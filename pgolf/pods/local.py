@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import psutil
 from pgolf.errors import RunFailed
 from pgolf.files import write_atomic
 from pgolf.pods import PYTHON, Status, agent
-from pgolf.pods.answers import JSON_MOST, choose, status_of_end
+from pgolf.pods.answers import JSON_MOST, WRITTEN_HERE, choose, status_of_end
 from pgolf.pods.names import checked_name
 
 log = logging.getLogger(__name__)
@@ -109,19 +110,21 @@ class LocalPod:
     def fetch(self) -> dict[str, str]:
         """SHA-256 by relative path of the folder's files; they are home already.
 
-        Files that would be left on a pod elsewhere, as `answers.choose` says, are left out, and named in the log.
+        Files that are too large or too many to come home from a pod elsewhere are left out, and named in the log.
 
         Raises
         ------
         RunFailed : what the supervisor has written is missing.
         """
         try:
-            choice = choose(agent.sizes(str(self.folder)))
+            choice = choose(sizes := agent.sizes(str(self.folder)))
         except ValueError as e:
             raise RunFailed(f"{self.folder}: {e}") from None
+        own = [name for name in WRITTEN_HERE if sizes["files"].get(name, JSON_MOST) < JSON_MOST]
+        choice = replace(choice, left=tuple(name for name in choice.left if name not in own))
         if choice.left or choice.more:
-            log.warning("%s: too much, or of a name that only pgolf writes; not hashed: %s", self.folder, choice)
-        found = agent.hashes(str(self.folder), [*choice.home, "exit.json", "pod.json"])
+            log.warning("%s: too large, or too many files; not hashed: %s", self.folder, choice)
+        found = agent.hashes(str(self.folder), [*choice.home, *own, "exit.json", "pod.json"])
         return {name: sha256 for name, (sha256, _) in sorted(found.items())}
 
     def kill(self) -> None:

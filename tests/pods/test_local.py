@@ -207,7 +207,7 @@ def test_files_that_a_pod_elsewhere_would_keep_are_not_hashed(tmp_path: Path, mo
     make = (
         "import os; open('model.ptz', 'w').write('x'); open('cache', 'w').truncate(1001); os.symlink('/dev/zero', 'l')"
     )
-    pod.start(python(make + "; open('result.json', 'w').write('{}')"), {})
+    pod.start(python(make + "; open('place.json', 'w').write('{}'); open('result.json', 'w').truncate(2 << 20)"), {})
     assert ended(pod) == 0
-    assert pod.fetch().keys() == {"pod.json", "exit.json", "train.log", "supervisor.err", "model.ptz"}
+    assert pod.fetch().keys() == {"pod.json", "exit.json", "train.log", "supervisor.err", "model.ptz", "place.json"}
     assert "not hashed: 2 files, cache, result.json" in caplog.text
