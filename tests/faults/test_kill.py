@@ -3,6 +3,7 @@ replay those of the record that was made."""
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,12 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 import replay
-from seconds import PREFECT_HOME, Made, environment, record_command
+from seconds import PREFECT_HOME, Made, environment, record_command, record_here
 
 from pgolf.data.dataset import Dataset
 from pgolf.pods.local import MARK
 
 pytestmark = pytest.mark.record
+PROGRAMS = Path(__file__).parents[1] / "programs"
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
@@ -159,3 +161,66 @@ def test_killed_trainer_is_another_attempt_that_is_listed(frozen, tmp_path: Path
     path = Path(json.loads(stdout)["path"])
     assert (attempt.parent / "attempt-2" / "final_model.int6.ptz").exists()
     assert "SIGKILL" in (path / "README.md").read_text()
+
+
+class Opens(logging.Handler):
+    """Keeps what the log says, and lets a program that waits for `gate` go on once it has been taken up."""
+
+    def __init__(self, gate: Path) -> None:
+        super().__init__()
+        self.gate, self.said = gate, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+        if "taken up" in self.said[-1]:
+            self.gate.touch()
+
+
+@pytest.mark.usefixtures("shared_server")
+@pytest.mark.parametrize(
+    ("orphan", "how_taken"),
+    [
+        ("works on", "seed 314: still running since before, taken up (attempt-1)"),
+        ("has ended", "seed 314: ended before (attempt-1)"),
+        ("is gone, too", "seed 314: started (attempt-2)"),
+    ],
+)
+def test_kill_9_in_the_middle_of_seed_2_of_a_users_program(
+    orphan: str, how_taken: str, tiny_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, gate = tmp_path / "mine", tmp_path / "gate"
+    mine.mkdir()
+    (mine / "train_gpt.py").write_bytes((PROGRAMS / "bad.py").read_bytes())
+    (mine / "program.toml").write_text('command = ["python", "{script}"]\n')
+    settings = ("MISCHIEF=waits", "ONLY_SEED=314", f"WAITS_FOR={gate}")
+    how = [word for setting in settings for word in ("--set", setting)]
+    how += ["--program", str(mine), "--against", "9.0,9.1,9.05", "--parallel", "1", "--id", "killed", "--no-probe"]
+    seeds = tmp_path / "killed" / "seeds"
+    attempt, log = seeds / "314/attempt-1", seeds / "314/attempt-1/train.log"
+    with started(record_command(PROGRAMS / "track.toml", tiny_data, tmp_path, *how), tmp_path / "first.err") as process:
+        wait_for(lambda: log.exists() and "roundtrip_exact" in log.read_text(), process)
+        process.kill()
+        process.wait()
+    pods = [(seeds / f"{seed}/attempt-1/pod.json").read_text() for seed in (42, 314)]
+    left = of_pod(attempt)
+    assert json.loads(pods[1])["pid"] in [p.pid for p in left]
+    if orphan == "is gone, too":
+        for trainer in left:
+            trainer.kill()
+    if orphan != "works on":
+        gate.touch()
+    if orphan == "has ended":
+        wait_for((attempt / "exit.json").exists)
+    monkeypatch.setattr(logging.getLogger("pgolf.record.seeds"), "handlers", [opener := Opens(gate)])
+    code, again, stderr = record_here(PROGRAMS / "track.toml", tiny_data, tmp_path, *how)
+    assert again, stderr
+    assert [(s["seed"], s["val_bpb"]) for s in again.outcome["seeds"]] == [(42, 1.942), (314, 2.214), (999, 2.899)]
+    assert again.outcome["comparison"]["verdict"]
+    assert code == int(not again.outcome["positive"])
+    assert "seed 42: reused" in stderr
+    assert [(seeds / f"{seed}/attempt-1/pod.json").read_text() for seed in (42, 314)] == pods
+    second = list(seeds.glob("*/attempt-2"))
+    assert second == ([seeds / "314/attempt-2"] if orphan == "is gone, too" else [])
+    assert how_taken in opener.said
+    rows = [line.split(" | ")[:3] for line in (Path(again.outcome["path"]) / "README.md").read_text().splitlines()]
+    assert ["| 314", "1", "lost" if second else "finished"] in rows
