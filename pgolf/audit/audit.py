@@ -3,7 +3,9 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,14 @@ from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.run import Run
 from pgolf.ledger import StandingRecord, value
 from pgolf.ledger.against import from_folder
+from pgolf.ledger.choosing import best_before
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
 DEFAULT_TRACK = "10min_16mb"
 NO_RECORD = "non_record_16mb"
+DAY = re.compile(r"(?<!\d)(20\d\d)[-_](\d\d)[-_](\d\d)(?!\d)")
+AUTO = "auto"  # in place of a record to beat: the track's best one before the folder's day
 DEEPEST = 4  # levels of folders below an archive that are searched for records
 
 
@@ -102,8 +107,9 @@ def audit(
     ----------
     folder : the record's folder.
     track : its rules; default: those of the track that it is of, as `track_of` finds it.
-    against : the record that it wants to beat: a ledger entry, its name, or another record's folder; default: the
-        ledger entry that submission.json names as `previous_record`, if there is one of that name.
+    against : the record that it wants to beat: a ledger entry, its name, another record's folder, or 'auto', the
+        ledger's best of the track before the folder's day; default: the ledger entry that submission.json names as
+        `previous_record`, if there is one of that name.
     strict : no grace over the limits of time.
 
     Returns
@@ -120,8 +126,14 @@ def audit(
         track = replace(track, limits=replace(track.limits, grace_seconds=0.0))
     if against is None and entry.claims.previous_record in ledger.names():
         against = entry.claims.previous_record
-    previous = previous_record(against) if against is not None else None
+    day, why = day_of(entry), ""
+    if against == AUTO:
+        previous = best_before(track, day) if day else None
+        why = "" if previous else _nothing_before(track, day)
+    else:
+        previous = previous_record(against) if against is not None else None
     review = Review(entry, track, previous)
+    review.no_comparison = why or review.no_comparison
     sample = review.sample()
     try:
         checks = run_checks(review)
@@ -161,6 +173,21 @@ def _folder_names(path: Path) -> list[str]:
     own, *above = (p.lower() for p in reversed(path.resolve().parts[-2:]))
     no_record = [found[0] for found in [re.search(r"non[-_ ]?records?(?![a-z])", own)] if found]
     return [*no_record, *(p.partition("__")[0] for p in (own, *above) if p.startswith("track_"))]
+
+
+def day_of(entry: Entry) -> date | None:
+    """The day of a record: the first date in its folder's name, else that of submission.json; None without both."""
+    for text in (entry.path.resolve().name, entry.claims.date or ""):
+        if found := DAY.search(text):
+            with suppress(ValueError):  # 2026-02-30
+                return date(*map(int, found.groups()))
+    return None
+
+
+def _nothing_before(track: Track, day: date | None) -> str:
+    if day is None:
+        return "the record has no date: neither its folder's name nor submission.json gives one"
+    return f"the ledger has no record of track {track.name} from before {day}"
 
 
 def previous_record(against: StandingRecord | Path | str) -> StandingRecord:
@@ -210,12 +237,13 @@ def _submissions(archive: Path) -> Iterator[Path]:
 
 def as_json(audits: Sequence[Audit]) -> dict[str, Any]:
     """The content that `pgolf audit --json` prints: NaN and infinity, which JSON does not know, are null."""
-    return {"records": [_finite(a.as_json()) for a in audits]}
+    return {"records": [finite(a.as_json()) for a in audits]}
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
+    """The content of a JSON document with null for NaN and infinity, which JSON does not know."""
     if isinstance(content, dict):
-        return {k: _finite(v) for k, v in content.items()}
+        return {k: finite(v) for k, v in content.items()}
     if isinstance(content, list):
-        return [_finite(v) for v in content]
+        return [finite(v) for v in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -1,26 +1,33 @@
 """`pgolf audit`, `archive`, `report`, `compare`, `power`."""
 
 import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from pgolf.cli.options import Against, Alpha, AsJson, NamedTrack, Output, RecordFolders, examples
-from pgolf.cli.output import show_rows
+from pgolf.cli.options import Against, Alpha, AsJson, FailOn, Format, Jobs, NamedTrack, Output, RecordFolders, examples
+from pgolf.cli.output import counted, show_rows
+from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
-    from pgolf.audit.audit import Audit
+    from pgolf.audit.many import Unreadable
 
 app = typer.Typer()
 
 
 @app.command(
     epilog=examples(
-        "pgolf audit records/2026-04-09_mine --against pr1493",
-        "pgolf audit records/*/*/ --json",
+        "pgolf audit records/2026-04-09_mine --against auto",
+        "pgolf audit records/*/*/ --format json",
+        "pgolf audit records/2026-04-09_mine --format markdown > review.md",
     )
 )
 def audit(
@@ -28,17 +35,43 @@ def audit(
     against: Against = None,
     track: NamedTrack = None,
     strict: Annotated[bool, typer.Option("--strict", help="Allow no grace over the limits of time.")] = False,
-    as_json: AsJson = False,
-    html: Annotated[Path | None, typer.Option(help="File to write the audits to as a page, too.")] = None,
+    format: Annotated[
+        Format,
+        typer.Option(help="Print text, JSON, GitHub's annotations and a job's summary, or Markdown for a review."),
+    ] = Format.text,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    fail_on: Annotated[FailOn, typer.Option(help="The mildest finding that makes the exit code 1.")] = FailOn.fail,
+    jobs: Jobs = None,
+    html: Annotated[Path | None, typer.Option(help="File to write the page of pgolf report to, too.")] = None,
 ) -> None:
     """Check what a record claims against what its logs show.
 
-    Exit 0: no check fails; 1: a check fails; 2: a folder cannot be read.
+    Exit 0: no check fails; 1: a check fails; 2: a folder cannot be read; the others are audited all the same.
     """
     from pgolf import tracks
-    from pgolf.audit.audit import audit_folders
+    from pgolf.audit.many import audit_each
+    from pgolf.report.formats import Terminal, Writer, append_summary, show
 
-    _show_audits(audit_folders(folders, tracks.load(track) if track else None, against, strict), as_json, html)
+    chosen = "json" if as_json else format.value
+    rules = tracks.load(track) if track else None
+    screen = Console()
+    terminal = Terminal(screen.width, screen.color_system if screen.is_terminal else None)
+    results = audit_each(folders, partial(show, chosen, terminal, html is not None), rules, against, strict, jobs)
+    writer = Writer(chosen, sys.stdout.write)
+    with closing(results):
+        for result in counted(results, "auditing", len(folders), shown=not screen.is_terminal):
+            writer.add(result)
+    writer.end()
+    sys.stdout.flush()
+    if html:
+        from pgolf.report.page import write_report_of_all
+
+        writer.unreadable += write_report_of_all(writer.audits, html)
+    if chosen == "github" and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
+        append_summary(Path(summary), writer.summary.text(writer.said(), writer.unreadable))
+    if chosen == "github" and writer.unreadable:
+        raise typer.Exit(2)  # named by annotations: a stranger's words on another line could be commands
+    _end(writer.unreadable, writer.failed(fail_on.value))
 
 
 @app.command(
@@ -49,20 +82,36 @@ def audit(
 def archive(
     folder: Annotated[Path, typer.Argument(help="Folder with record folders in it, up to four levels deep.")],
     as_json: AsJson = False,
+    jobs: Jobs = None,
     html: Annotated[Path | None, typer.Option(help="File to write a leaderboard to, as a page that sorts.")] = None,
 ) -> None:
     """Audit every record of a repository, one line each.
 
-    Exit 0: no check fails; 1: a check fails; 2: there is no record folder, or one cannot be read.
+    Exit 0: no check fails; 1: a check fails; 2: there is no record folder, or one cannot be read; the others are
+    audited all the same.
     """
-    from pgolf.audit.audit import audit_folders, record_folders
+    from pgolf.audit.audit import record_folders
+    from pgolf.audit.many import Unreadable, audit_each
+    from pgolf.report.audit_tables import archive_table
+    from pgolf.report.formats import Writer, show_row
 
-    audits = audit_folders(record_folders(folder))
+    folders = record_folders(folder)
+    writer = Writer("json" if as_json else "text", sys.stdout.write)
+    rows = []
+    with closing(audit_each(folders, partial(show_row, writer.format), jobs=jobs)) as results:
+        for result in counted(results, "auditing", len(folders)):
+            if not isinstance(result, Unreadable):
+                rows.append(result[0])
+            writer.add(result if isinstance(result, Unreadable) else result[1])
+    writer.end()
+    sys.stdout.flush()
     if html:
         from pgolf.report.leaderboard import write_leaderboard
 
-        write_leaderboard(f"Leaderboard of {folder.resolve().name}", audits, html)
-    _show_audits(audits, as_json, one_line_each=True)
+        write_leaderboard(f"Leaderboard of {folder.resolve().name}", rows, html)
+    if not as_json:
+        Console(soft_wrap=False).print(archive_table(rows))
+    _end(writer.unreadable, writer.failed())
 
 
 @app.command(
@@ -81,7 +130,7 @@ def report(
 
     The page also has the comparison, the knobs and the hashes; it is one file that loads nothing. Several folders make
     one page with a part each. Exit 0: the page is written, whatever it says; 2: a folder cannot be read, and no page is
-    written.
+    written (pgolf audit --html goes on past it).
     """
     from pgolf import tracks
     from pgolf.audit.audit import audit_folders
@@ -92,19 +141,12 @@ def report(
     typer.echo(str(write_report(audits, output)))
 
 
-def _show_audits(audits: "list[Audit]", as_json: bool, html: Path | None = None, one_line_each: bool = False) -> None:
-    from pgolf.audit.audit import as_json as audits_json
-    from pgolf.files import write_atomic
-    from pgolf.report.audit_tables import archive_table, as_html, audit_tables
-
-    parts = [archive_table(audits)] if one_line_each else [audit_tables(a) for a in audits]
-    if html:
-        write_atomic(html, as_html(parts))
-    if as_json:
-        typer.echo(json.dumps(audits_json(audits), indent=2, allow_nan=False))
-    else:
-        Console(soft_wrap=False).print(*parts, sep="\n\n")
-    raise typer.Exit(1 if any(a.failed for a in audits) else 0)
+def _end(unreadable: "Sequence[Unreadable]", failed: bool) -> None:
+    """End a command of audits: 2 where a folder could not be read, 1 where a check fails."""
+    if unreadable:
+        raise BadInput("\n".join(u.problem for u in unreadable))
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command(

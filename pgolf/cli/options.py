@@ -1,5 +1,6 @@
 """Options that several commands share, each written once; a command gives the default."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +33,26 @@ def ledger_entries() -> list[str]:
     return list(names())
 
 
+class Format(StrEnum):
+    """How audits are printed: `pgolf.report.formats.Format` for a command line."""
+
+    text = "text"
+    json = "json"
+    github = "github"
+    markdown = "markdown"
+
+
+class FailOn(StrEnum):
+    """The mildest finding that makes the exit code 1."""
+
+    fail = "fail"
+    warn = "warn"
+    never = "never"
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core where there are many folders.")]
 Parallel = Annotated[int | None, typer.Option(min=1, help="Runs at the same time; default: as many as fit.")]
 
 # What is run, and by which rules
@@ -55,7 +74,8 @@ Seeds = Annotated[str | None, typer.Option(help="Seeds, as in 42,314,999; defaul
 Against = Annotated[
     str | None,
     typer.Option(
-        help="The record to beat: a ledger entry or a record folder; default: the one that the record names.",
+        help="The record to beat: a ledger entry, a record folder, or auto: the ledger's best of the track before the "
+        "folder's day; default: the one that the record names.",
         autocompletion=ledger_entries,
     ),
 ]

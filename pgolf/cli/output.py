@@ -1,12 +1,13 @@
 """Where commands write: bars, messages and the log of a flow to stderr, rows to stdout."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
 
+T = TypeVar("T")
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -18,6 +19,19 @@ def progress_bar(text: str) -> Iterator[Callable[[str, int, int], None]]:
     with Progress(console=stderr, transient=True) as bar:
         task = bar.add_task(text, total=None)
         yield lambda text, done, total: bar.update(task, description=text, completed=done, total=total)
+
+
+def counted(items: Iterable[T], text: str, total: int, shown: bool = True) -> Iterator[T]:
+    """The items, counted on a terminal by a bar that says when the last one will come."""
+    if not (shown and total > 1 and stderr.is_terminal):
+        yield from items
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    # without redirection: stdout may be a file, and what is printed must go there
+    with Progress(*columns, console=stderr, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        yield from bar.track(items, total=total, description=text)
 
 
 def show_rows(rows: list[tuple[str, str]]) -> None:

@@ -2,6 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,30 @@ def ledger_entry(track: Track, scored_sha256: str) -> StandingRecord | None:
         return standing
     log.info("the validation text here is not the one that %s was measured on: %s", track.standing, afresh)
     return None
+
+
+def best_before(track: Track, day: date) -> StandingRecord | None:
+    """The ledger's record of the track with the lowest mean among those of earlier days; None if there is none.
+
+    Examples
+    --------
+    >>> from pgolf import tracks
+    >>> best_before(tracks.load("10min_16mb"), date(2026, 4, 10)).name
+    '2026-04-09_A2_Muon097_3Seed'
+    """
+    earlier = [r for on, r in _dated() if r.track.removeprefix("track_") == track.name and on < day]
+    return min(earlier, key=lambda r: r.sample().mean, default=None)
+
+
+@cache
+def _dated() -> list[tuple[date, StandingRecord]]:
+    """The ledger's records that have a date, with it."""
+    found = []
+    for name in ledger.names():
+        record = ledger.load(name)
+        with suppress(ValueError):  # an entry of a user's own may have none
+            found.append((date.fromisoformat(record.date), record))
+    return found
 
 
 def losses_at(standing: StandingRecord, at: float, seconds: bool = False) -> list[float] | None:

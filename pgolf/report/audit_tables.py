@@ -1,10 +1,9 @@
 """An audit for people, as tables for a terminal or a page. Words of logs and claims are shown, never interpreted."""
 
-import io
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +11,7 @@ from pgolf.audit.audit import Audit
 from pgolf.audit.checks import Check, Status
 from pgolf.evidence.lines import printable
 from pgolf.ledger import value
+from pgolf.report.row import Row
 
 LIGHTS: dict[Status, tuple[str, str]] = {
     "fail": ("✗ fail", "bold red"),
@@ -86,33 +86,25 @@ def _where(check: Check) -> str:
     return "  ".join(f"{file}:{','.join(numbers)}" for file, numbers in lines.items()) + more
 
 
-def archive_table(audits: Sequence[Audit]) -> Table:
+def archive_table(rows: Sequence[Row]) -> Table:
     """One row a record: its score, and the checks that are not green."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("record", overflow="fold", ratio=2)
     table.add_column("n", justify="right")
     table.add_column("mean bpb", no_wrap=True)
     table.add_column("checks", overflow="fold", ratio=3)
-    for audit in audits:
-        mean = "" if audit.mean_val_bpb is None else f"{audit.mean_val_bpb:.5f}"
-        table.add_row(Text(printable(audit.folder.name)), str(len(audit.runs)), mean, _lights(audit))
+    for row in rows:
+        mean = "" if row.mean is None else f"{row.mean:.5f}"
+        table.add_row(Text(printable(row.name)), str(row.seeds), mean, _lights(row))
     return table
 
 
-def _lights(audit: Audit) -> Text:
+def _lights(row: Row) -> Text:
     """The names of what fails and warns, the number of the rest."""
     lights = Text()
     for status, (light, style) in LIGHTS.items():
-        names = [c.id for c in audit.checks if c.status == status]
+        names = [c.id for c in row.checks(status)]
         if names:
             said = ", ".join(names) if status in ("fail", "warn") else f"{len(names)} {status}"
             lights.append(f"{light[0]} {said}  ", style)
     return lights
-
-
-def as_html(parts: Sequence[RenderableType]) -> str:
-    """The same as a page that loads nothing and runs nothing."""
-    console = Console(record=True, width=200, file=io.StringIO())
-    for part in parts:
-        console.print(part)
-    return console.export_html()

@@ -16,6 +16,7 @@ from pgolf.audit.differences import (
     before_adaptation,
     stage_differences,
 )
+from pgolf.audit.many import Unreadable
 from pgolf.audit.measures import Measure, worst_measures
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt, Plan, read_plans
@@ -27,10 +28,9 @@ from pgolf.report import figures
 from pgolf.report.compliance import Statement
 from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.render import render
+from pgolf.report.row import REPORT
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
-
-NAME = "report.html"
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def report_of_audit(audit: Audit) -> Report:
     claims = audit.entry.claims
     dump = {k: v.value for r in audit.runs[:1] for k, v in r.hyperparameters.items() if k not in OF_THE_RUN}
     try:
-        files = tuple((n, size, sha256_file(audit.folder / n)) for n, size in audit.entry.sizes.items() if n != NAME)
+        files = tuple((n, size, sha256_file(audit.folder / n)) for n, size in audit.entry.sizes.items() if n != REPORT)
     except OSError as e:
         raise BadInput(f"cannot read {e.filename}: {e.strerror}") from None
     return Report(
@@ -249,3 +249,16 @@ def write_report(audits: Sequence[Audit], path: Path) -> Path:
     """Write the page of these record folders."""
     write_atomic(path, page([report_of_audit(a) for a in audits]))
     return path
+
+
+def write_report_of_all(audits: Sequence[Audit], path: Path) -> list[Unreadable]:
+    """Write the page of the record folders that it can be made of, if there is one; the others, and why."""
+    reports, others = [], []
+    for audit in audits:
+        try:
+            reports.append(report_of_audit(audit))
+        except BadInput as e:
+            others.append(Unreadable(audit.folder, str(e)))
+    if reports:
+        write_atomic(path, page(reports))
+    return others

@@ -1,8 +1,6 @@
 """Markdown and pages from templates. Whatever a template prints is escaped, so that no log or name can write into a
 report."""
 
-import html
-import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -12,29 +10,10 @@ from markupsafe import Markup
 
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
+from pgolf.report.words import MAX_VALUE_CHARS, code, escape
 from pgolf.stats.comparison import format_p
 
-MAX_VALUE_CHARS = 2000  # characters of one value
 UNKNOWN = "unknown"
-MARKUP = re.compile(r"([\\`*_\[\]|~#])")
-
-
-def escape(text: str) -> str:
-    r"""Text that Markdown and HTML show as it is: one line, no markup, no table cell left early, nobody mentioned.
-
-    Examples
-    --------
-    >>> print(escape("<b>|x|* [a](b)"))
-    &lt;b&gt;\|x\|\* \[a\](b)
-    """
-    text = MARKUP.sub(r"\\\1", html.escape(printable(text, MAX_VALUE_CHARS), quote=False))
-    return re.sub(r"@(?=\w)", "@\u200b", text)
-
-
-def code(text: object) -> Markup:
-    """Text as a code span, whatever is in it."""
-    words = printable(str(text), MAX_VALUE_CHARS).replace("`", "'").replace("|", "\\|")
-    return Markup(f"`{words}`" if words else "(empty)")
 
 
 def shell(lines: Sequence[str]) -> Markup:

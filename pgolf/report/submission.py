@@ -19,8 +19,9 @@ from pgolf.ledger import SeedScore, value
 from pgolf.program import Program
 from pgolf.report.figures import loss_curves, save_png, stage_waterfall
 from pgolf.report.inputs import RecordInputs, check_names
-from pgolf.report.page import NAME, Report, page
+from pgolf.report.page import Report, page
 from pgolf.report.render import render
+from pgolf.report.row import REPORT
 from pgolf.report.verdict import Draft, Verdict, describe, verdict_of
 
 DATASET = "dataset.json"
@@ -90,7 +91,7 @@ def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = 
     if not negative:
         write_json(folder / "submission.json", as_json(draft))
     if verdict:
-        write_atomic(folder / NAME, page([_report(draft, verdict, () if negative else _files(folder))]))
+        write_atomic(folder / REPORT, page([_report(draft, verdict, () if negative else _files(folder))]))
     files = [] if negative else _files(folder)
     write_atomic(folder / "README.md", render("README.md.j2", d=draft, files=files))
     return draft

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from pgolf.audit.measures import Measure
 from pgolf.ledger import SeedScore
-from pgolf.report.render import code, escape
 from pgolf.report.verdict import Verdict
+from pgolf.report.words import code, escape
 from pgolf.stages import TITLES
 from pgolf.stats.comparison import Comparison
 

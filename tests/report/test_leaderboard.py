@@ -45,7 +45,7 @@ def read(archive: Path) -> tuple[str, Reader]:
 
 
 def test_best_first_and_unknown_last(archive):
-    (board,) = leaderboards(audit_folders(record_folders(archive)), archive)
+    (board,) = leaderboards(audit_folders(record_folders(archive)))
     assert [r.name[11:] for r in board.rows] == ["One", "Good", "Worse", "None"]
     good = board.rows[1]
     assert good.mean == pytest.approx(mean(BPB.values()))

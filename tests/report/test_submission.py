@@ -26,7 +26,7 @@ from pgolf.record.early_stop import Judge
 from pgolf.record.progress import Progress
 from pgolf.report.compliance import Facts, flags
 from pgolf.report.inputs import RecordInputs, SeedRun
-from pgolf.report.leaderboard import Row
+from pgolf.report.row import row_of
 from pgolf.report.submission import judge, write
 from pgolf.report.tables import seed_news, verdict_markdown, verdict_news
 from pgolf.report.verdict import describe
@@ -396,7 +396,7 @@ def test_verdict_flag_statement_page_audit_news_and_board_agree_on_a_limit(input
     for text in (verdict_news(verdict, [seed_score(run)]), verdict_markdown(verdict, [seed_score(run)], folder)):
         assert text.startswith(("A RECORD", "# A record")) == (status != "fail")
         assert (f"- warning: {check}" in text.replace("\\", "")) == (status == "warn")
-    assert Row(audit(entry, inputs.track, inputs.standing), tmp_path).limits[number].status == status
+    assert row_of(audit(entry, inputs.track, inputs.standing)).limits[number].status == status
     # and of the running seed: the board, and the rule that ends it
     progress = Progress()
     progress.feed(inputs.runs[1].events.read_text())

@@ -1,0 +1,196 @@
+"""Audits in the formats of `pgolf audit`, written one by one, so that memory does not grow with their number."""
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pgolf.audit.audit import Audit, finite
+from pgolf.audit.checks import Status
+from pgolf.audit.many import Unreadable
+from pgolf.report.annotations import annotations, command
+from pgolf.report.audit_tables import audit_tables
+from pgolf.report.review import SIGNS, markdown
+from pgolf.report.row import Row, row_of
+from pgolf.report.words import code, inert
+
+MOST_SUMMARY_BYTES = 900_000  # GitHub drops a summary of more than 1 MiB
+MOST_UNREADABLE = 50  # folders that a summary names
+SUMMARY_HEAD = "| record | mean val_bpb | fail | warn | unknown | pass |\n|---|---:|---:|---:|---:|---:|\n"
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What a text is drawn for: `colors` as rich names it, None without."""
+
+    width: int = 80
+    colors: str | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An audit as it is printed.
+
+    Attributes
+    ----------
+    worst : 'fail' or 'warn' if any check does, else 'pass'.
+    text : in the format.
+    row, section : of a GitHub job's summary, in Markdown.
+    audit : itself, where a page is to be made of it.
+    """
+
+    worst: Status
+    text: str
+    row: str = ""
+    section: str = ""
+    audit: Audit | None = None
+
+
+def show(format: str, terminal: Terminal, keep: bool, audit: Audit) -> Shown:
+    """An audit in a format; with `keep`, the audit too."""
+    worst = _worst(audit)
+    kept = audit if keep else None
+    if format == "github":
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or ".")
+        return Shown(worst, annotations(audit, root), row_of_summary(audit), markdown(audit), kept)
+    if format == "text":
+        return Shown(worst, _drawn(audit, terminal), audit=kept)
+    return Shown(worst, as_json(audit) if format == "json" else markdown(audit), audit=kept)
+
+
+def _worst(audit: Audit) -> Status:
+    found = {c.status for c in audit.checks}
+    return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
+
+
+def show_row(format: str, audit: Audit) -> tuple[Row, Shown]:
+    """An audit as a line of an archive, and in a format."""
+    return row_of(audit), show(format, Terminal(), False, audit) if format == "json" else Shown(_worst(audit), "")
+
+
+def as_json(audit: Audit) -> str:
+    """One entry of `records`; NaN and infinity, which JSON does not know, are null."""
+    return json.dumps(finite(audit.as_json()), indent=2, allow_nan=False)
+
+
+def _drawn(audit: Audit, terminal: Terminal) -> str:
+    colors: Any = terminal.colors  # rich names the words that it takes by a type of its own
+    drawn = io.StringIO()
+    console = Console(
+        file=drawn,
+        width=terminal.width,
+        color_system=colors,
+        force_terminal=colors is not None,
+    )
+    console.print(audit_tables(audit), end="\n\n")
+    return drawn.getvalue()
+
+
+class Writer:
+    """Writes audits one by one in a format; knows how they ended, and which folders could not be read."""
+
+    def __init__(self, format: str, out: Callable[[str], object]) -> None:
+        self.format, self.out = format, out
+        self.worst: Counter[Status] = Counter()
+        self.unreadable: list[Unreadable] = []
+        self.summary = Summary()
+        self.audits: list[Audit] = []
+        if format == "json":
+            out('{\n  "records": [')
+
+    def add(self, result: Shown | Unreadable) -> None:
+        """Write one."""
+        if isinstance(result, Unreadable):
+            self.unreadable.append(result)
+            if self.format == "github":
+                self.out(command("error", result.problem, title="pgolf: cannot be read") + "\n")
+            return
+        if self.format == "json":
+            self.out(f"{',' if self.worst else ''}\n    " + result.text.replace("\n", "\n    "))
+        else:
+            self.out("\n" * bool(self.worst and self.format == "markdown") + result.text)
+        self.worst[result.worst] += 1
+        if self.format == "github":
+            self.summary.add(result)
+        if result.audit:
+            self.audits.append(result.audit)
+
+    def end(self) -> None:
+        """Write what comes after the last one."""
+        if self.format == "json":
+            problems = json.dumps([u.as_json() for u in self.unreadable], indent=2).replace("\n", "\n  ")
+            self.out(("\n  " if self.worst else "") + f'],\n  "unreadable": {problems}\n}}\n')
+        elif self.format == "markdown" and self.unreadable:
+            self.out("\n" * bool(self.worst) + not_read(self.unreadable))
+        elif self.format == "github":
+            self.out(f"pgolf: {self.said()}\n")
+
+    def said(self) -> str:
+        """How the audits ended, in numbers."""
+        total = sum(self.worst.values())
+        words = [
+            f"{total} record{'s' * (total != 1)} audited",
+            f"{self.worst['fail']} fail",
+            f"{self.worst['warn']} warn",
+        ]
+        return ", ".join(words + [f"{len(self.unreadable)} could not be read"] * bool(self.unreadable))
+
+    def failed(self, on: str = "fail") -> bool:
+        """Whether a record fails, or, if that is asked for, warns."""
+        return on != "never" and bool(self.worst["fail"] or (on == "warn" and self.worst["warn"]))
+
+
+class Summary:
+    """The summary of a GitHub job: a table of the records, and a section for each as far as GitHub takes them."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+        self.sections: list[str] = []
+        self.bytes = self.left_out = 0
+
+    def add(self, shown: Shown) -> None:
+        """Add a record, unless the summary is full."""
+        size = len(f"{shown.row}{shown.section}".encode())
+        if self.bytes + size > MOST_SUMMARY_BYTES:
+            self.left_out += 1
+            return
+        self.bytes += size
+        self.rows.append(shown.row)
+        self.sections.append(shown.section)
+
+    def text(self, title: str, unreadable: Sequence[Unreadable]) -> str:
+        """The summary in Markdown."""
+        parts = [f"## pgolf audit: {title}\n"]
+        if len(self.rows) > 1:
+            parts.append("".join([SUMMARY_HEAD, *self.rows]))
+        parts += self.sections
+        if self.left_out:
+            parts.append(f"{self.left_out} more records are left out: GitHub takes no longer summary.\n")
+        if unreadable:
+            parts.append(not_read(unreadable[:MOST_UNREADABLE]))
+        return "\n".join(parts)
+
+
+def not_read(unreadable: Iterable[Unreadable]) -> str:
+    """The folders that could not be read, in Markdown."""
+    return "Could not be read:\n\n" + "".join(f"- {code(u.folder)}: {inert(u.problem)}\n" for u in unreadable)
+
+
+def row_of_summary(audit: Audit) -> str:
+    """A row of the summary's table."""
+    counts = Counter(c.status for c in audit.checks)
+    mean = "unknown" if audit.mean_val_bpb is None else f"{audit.mean_val_bpb:.5f}"
+    numbers = " | ".join(str(counts[status]) for status in SIGNS)
+    return f"| {code(audit.folder.resolve().name)} | {mean} | {numbers} |\n"
+
+
+def append_summary(path: Path, text: str) -> None:
+    """Append to the file that GITHUB_STEP_SUMMARY names, as other steps do."""
+    with path.open("a", encoding="utf-8") as f:
+        f.write(text + "\n")
