@@ -21,7 +21,10 @@ from chat import Chat
 from playwright.sync_api import FloatRect, Page
 from seconds import Made, environment
 
+from pgolf import tracks
+from pgolf.audit.audit import audit_folders
 from pgolf.data.dataset import Dataset, open_dataset
+from pgolf.pods.versions import versions_here
 
 pytestmark = pytest.mark.record
 REPOSITORY = Path(__file__).parents[2]
@@ -191,6 +194,40 @@ def test_worker_makes_a_dataset_of_a_corpus(deployed: Deployed) -> None:
     made = open_dataset(out, 400)
     (table,) = (a["data"] for a in deployed.all("artifacts") if a["key"] == "dataset")
     assert made.documents == 199 and f"| val_sha256 | {made.val_sha256} |" in table
+
+
+def test_worker_makes_a_record_of_a_users_program(deployed: Deployed, tiny_data: Dataset) -> None:
+    """It is the last test: those before it look at the only run of record-3seed."""
+    programs, (*_, run_line) = REPOSITORY / "tests/programs", quickstart()
+    given = {
+        "program": programs / "april",
+        "knobs": json.dumps({"ITERATIONS": 10, "LR": 0.02}),
+        "against": "9.0,9.1,9.05",
+        "track": programs / "track.toml",
+        "data_dir": tiny_data.data_dir,
+        "runs_dir": deployed.folder / "runs",
+        "record_id": "theirs",
+    }
+    parameters = " ".join(shlex.quote(f"--param={name}={value}") for name, value in given.items())
+    run_to_end(f"{run_line} {parameters}", deployed.shell)
+    (flow_run,) = [run for run in deployed.all("flow_runs") if run["parameters"]["record_id"] == "theirs"]
+    assert flow_run["state"]["type"] == "COMPLETED"
+    artifacts = {a["key"]: a for a in deployed.all("artifacts")}
+    rows = json.loads(artifacts["theirs-seeds"]["data"])
+    assert [row["seed"] for row in rows] == ["42", "314", "999"]
+    assert artifacts["theirs-verdict"]["data"].startswith("# A record")
+    folder = deployed.folder / "runs/theirs"
+    (submission,) = (folder / "records/track").iterdir()
+    for path in (programs / "april").iterdir():
+        assert (submission / path.name).read_bytes() == path.read_bytes()
+    (audit,) = audit_folders([submission], tracks.load(str(given["track"])))
+    assert not audit.failed
+    knobs = [(run.hyperparameters["iterations"].value, run.hyperparameters["lr"].value) for run in audit.runs]
+    assert knobs == [("10", "0.02")] * 3
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert {f"program/{path.name}" for path in (programs / "april").iterdir()} <= manifest["files"].keys()
+    modules = ["brotli", "numpy", "sentencepiece", "torch"]
+    assert manifest["machines"] == {"here": {"versions": versions_here(modules)}}
 
 
 def picture(page: Page, name: str, left: int = 0, top: int = 0, width: int = 1400, height: int = 895) -> None:
