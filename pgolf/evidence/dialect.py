@@ -78,7 +78,7 @@ FACT = re.compile(
     r"stopping|train|total|gptq|collect|calib|code|serial|compress|quant|submission|artifact|budget|model_p|param|world_"
     r"|val_|weights_|running |pytorch|torch|gpu|device|\||ttp|ttt|ttg|sliding|beginning|seed|\W{0,4}hyper"
 )
-FACT_WORDS = ("bpb", "bits_per", "err", "fault", "traceback", "ttt", "sliding", "omp_num")
+FACT_WORDS = ("bpb", "rescor", "bits_per", "err", "fault", "traceback", "ttt", "sliding", "omp_num")
 ERROR = re.compile(
     r"traceback \(most recent call last\)|error:|.{0,200}\b(?:outofmemoryerror|childfailederror|cuda error|nccl error"
     r"|runtimeerror|assertionerror|segmentation fault)\b"

@@ -15,6 +15,7 @@ from typing import Literal
 
 from pgolf.evidence import dialect as say
 from pgolf.evidence import dumps
+from pgolf.evidence.adaptation import note_adaptation
 from pgolf.evidence.lines import printable, without_prefix
 from pgolf.evidence.run import CurvePoint, Evidence, Problem, ProblemKind, Run, Sourced, Stage, T, stage_kind
 from pgolf.stages import StageKind
@@ -194,6 +195,7 @@ class Parser:
 
     # --- everything else
     def _fact(self, text: str, low: str) -> None:
+        note_adaptation(self.run, low, self.at)
         run = self.run
         if found := say.BPB.search(low):
             self._stage(text, low, found)

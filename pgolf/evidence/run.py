@@ -128,6 +128,10 @@ class Run:
     hardware: Sourced[str] | None = None  # one accelerator's name
     device_count: Sourced[int] | None = None  # accelerators that the machine showed
     torch_version: Sourced[str] | None = None
+    adapted_unquantised: Evidence | None = None  # where it adapts to the validation text before it quantises
+    calibrated_on_validation: Evidence | None = None  # where the quantisation is calibrated on it
+    scored_again: Evidence | None = None  # where tokens are scored a second time
+    adapted_epochs: Sourced[int] | None = None  # how often it goes over the whole validation text to adapt
     problems: list[Problem] = field(default_factory=list)
     ended: bool = False  # a final score came, and no evaluation began after it
     scored_in: Path | None = None  # the log of a later evaluation of the saved artifact, if the score is from there

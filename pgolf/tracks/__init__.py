@@ -66,7 +66,8 @@ class EarlyStop:
 class Track:
     """A competition: limits, policy, and what `pgolf record` runs for it unless told otherwise.
 
-    `known_as` has patterns of other names for it. Without `ruled` only its name is known, and nothing of its rules.
+    `known_as` has patterns of other names for it. Without `record` its entries need not be records, and so not be
+    evaluated as records are. Without `ruled` only its name is known, and nothing of its rules.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Track:
     nproc: int  # ranks of one seed run
     early_stop: EarlyStop = EarlyStop()
     known_as: tuple[str, ...] = ()
+    record: bool = True
     ruled: bool = True
 
 
@@ -110,7 +112,7 @@ def unknown(name: str) -> Track:
     """A track of which only the name is known: it limits nothing."""
     limits = Limits(artifact_bytes=sys.maxsize, train_seconds=math.inf, eval_seconds=math.inf, grace_seconds=0.0)
     policy = Policy(margin_nats=0.0, alpha=0.01, min_seeds=1)
-    return Track(name, name, "any", limits, policy, (), "", "", "", None, 1, ruled=False)
+    return Track(name, name, "any", limits, policy, (), "", "", "", None, 1, record=False, ruled=False)
 
 
 def names() -> list[str]:
@@ -144,6 +146,7 @@ def load(name: str) -> Track:
             baseline_preset=_beside(path, run["baseline_preset"]) if "baseline_preset" in run else None,
             nproc=run["nproc"],
             early_stop=_early_stop(content.get("early_stop", {})),
+            record=bool(content.get("record", True)),
             known_as=tuple(re.compile(p).pattern for p in content.get("known_as", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError, re.error) as e:

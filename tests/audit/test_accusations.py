@@ -199,6 +199,31 @@ def test_code_that_extracts_itself_is_the_code_that_ran(folder):
     assert with_status(audit(folder.path), "fail") == {"artifact-bytes", "code-bytes"}  # other code than what ran
 
 
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("[rank0] pre-quant TTT: start epochs=6", "fail"),
+        ("pre_quant_adamw_ttt: epoch 3/6 loss 2.79", "fail"),
+        ("prequantization_ttt:done 41.0s", "fail"),
+        ("ttt_epoch:1/30 loss:1.95", "warn"),
+        ("gptq:collecting hessians batches=64 source=val", "fail"),
+        ("gptq:collecting hessians batches=64 source=train", "pass"),
+        ("ngram_pass2: rescoring all chunks with full cache (63 chunks)", "fail"),
+        ("ttt no_rescore: true", "pass"),
+        ("prequant_ttt: skipped, start at 0", "pass"),
+        ("prequant_ttt_enabled: False", "pass"),
+        ("ttt_chunk 5/1238 epoch 1/3 bpb:1.08", "pass"),
+        ("ttt epoch 1/1", "pass"),
+        ("the pre-quant score starts the table", "pass"),
+    ],
+)
+def test_adaptation_before_the_score(folder, line, status):
+    folder.edit_logs("quantized val_loss", f"{line}\nquantized val_loss")
+    assert audit(folder.path).check("score-before-update").status == status
+    folder.claim(track="non_record_16mb")
+    assert audit(folder.path).check("score-before-update").status == ("warn" if status == "fail" else status)
+
+
 @pytest.mark.parametrize("place", ["a/b/c/d", ""])
 @pytest.mark.parametrize("name", ["train_seed42.log", " train_seed42.log"])
 def test_logs_are_found_where_they_lie(folder, place, name):

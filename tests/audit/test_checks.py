@@ -200,6 +200,10 @@ def fewer_ranks(f):
     f.edit_logs("world_size: 8", "world_size: 4")
 
 
+def adapted_before_it_quantised(f):
+    f.edit_logs("pre-quantization post-ema", "prequant_ttt:epoch 1/6 val_bpb=1.08 lr=0.0005\npre-quantization post-ema")
+
+
 def events_of_another_run(f):
     event = {"t": 0, "event": "start", "config": {"seed": 43}}
     (f.path / "events_seed42.jsonl").write_text(json.dumps(event) + "\n")
@@ -250,6 +254,7 @@ def events_of_another_run(f):
         (pcie_cards, {"hardware"}),
         (fewer_ranks, {"hardware"}),
         (events_of_another_run, {"log-complete"}),
+        (adapted_before_it_quantised, {"score-before-update"}),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
 )

@@ -28,6 +28,10 @@ def test_no_honest_public_seed_is_accused(public):
     assert len(status) == 24
 
 
+def test_no_public_record_adapts_before_it_scores(public):
+    assert {a.check("score-before-update").status for a in public.values() if a.runs} == {"pass"}
+
+
 def test_public_means_and_counts(public):
     found = {name[:10]: (len(a.runs), round(a.mean_val_bpb, 8)) for name, a in public.items()}
     assert found["2026-03-22"] == (3, 1.12331641)
@@ -112,5 +116,5 @@ def test_the_json_has_the_agreed_shape(folder, previous):
     assert list(seed["stages"][0]) == ["stage", "val_loss", "val_bpb", "eval_seconds"]
     assert record["significance"]["verdict"].startswith("clears the bar")
     assert list(record["checks"][0]) == ["id", "status", "message", "evidence"]
-    assert len({c["id"] for c in record["checks"]}) == 22
+    assert len({c["id"] for c in record["checks"]}) == 23
     assert len(CODE) == 15_000

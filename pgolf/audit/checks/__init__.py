@@ -7,6 +7,7 @@ Its id is its name: `train_seconds` is the check `train-seconds`. `CHECKS` has t
 
 from pgolf.audit.checks.claimed import claimed_mean, claimed_std
 from pgolf.audit.checks.data import train_val_disjoint
+from pgolf.audit.checks.legality import score_before_update
 from pgolf.audit.checks.limits import (
     artifact_bytes,
     code_bytes,
@@ -42,6 +43,7 @@ CHECKS: tuple[CheckFunction, ...] = (
     same_data,
     train_val_disjoint,
     loss_bpb_consistent,
+    score_before_update,
     claimed_mean,
     claimed_std,
     claimed_seed_values,
