@@ -49,6 +49,11 @@ class Audit:
         return self.entry.runs
 
     @property
+    def other_runs(self) -> list[Run]:
+        """The runs of the folder that the record does not claim: reruns, tries, arms of an experiment."""
+        return self.entry.extras
+
+    @property
     def failed(self) -> bool:
         """Whether any check fails."""
         return any(c.status == "fail" for c in self.checks)
@@ -64,7 +69,7 @@ class Audit:
             "track": self.track.name,
             "claimed": self.entry.claims.as_json(),
             "seeds": [_seed_json(self.entry, run) for run in self.runs],
-            "other_runs": [_seed_json(self.entry, run) for run in self.entry.extras],
+            "other_runs": [_seed_json(self.entry, run) for run in self.other_runs],
             "mean_val_bpb": self.mean_val_bpb,
             "std_val_bpb": self.std_val_bpb,
             "bytes_per_token": self.bytes_per_token,

@@ -188,9 +188,9 @@ def _spelled(key: object) -> str:
     return re.sub(r"[\s.-]+", "_", str(key)[:200].strip().lower())
 
 
-def objects(content: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """The object and the objects in it, but not those of single seeds."""
-    yield content
+def objects(content: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(name, object) of the object and of those in it, but not of single seeds."""
+    yield name, content
     for key, value in islice(content.items(), MOST_KEYS):
         if isinstance(value, dict) and depth < DEEPEST and "seed" not in str(key).lower():
-            yield from objects(value, depth + 1)
+            yield from objects(value, _spelled(key), depth + 1)

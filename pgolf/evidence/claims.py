@@ -34,8 +34,9 @@ TOTAL_BYTES = (
 STEPS = ("steps", "train_steps", "step_stop", "training_steps")
 SEED_LOSS = ("val_loss", "val_loss_nats", "final_val_loss", "loss")
 CODE_BYTES = ("bytes_code", "code_bytes")
-T_STATISTIC = ("t_statistic", "t_stat", "welch_t", "t")
-P_VALUE = ("p_value", "p_one_sided", "welch_p", "p")
+T_STATISTIC = ("t_statistic", "t_stat", "welch_t")
+P_VALUE = ("p_value", "p_one_sided", "welch_p")
+OF_A_TEST = re.compile(r"signif|welch|test|stat")
 SECONDS = {"train": ("train_time", "train", "training_time"), "eval": ("eval_time", "ttt_eval_time", "eval")}
 SEED_LISTS = ("seeds", "seeds_run", "seeds_complete", "seed_list", "seeds_used")
 SEED_COUNTS = ("n_seeds", "num_seeds", "seed_count")
@@ -51,7 +52,15 @@ NO_RECORD = (
     "name",
     "type",
 )
-NEVER_ZERO = {*MEAN_BPB, *NAMED_MEAN_BPB, *MEAN_LOSS, *TOTAL_BYTES, *CODE_BYTES}  # a zero there is a blank
+NEVER_ZERO = {
+    *MEAN_BPB,
+    *NAMED_MEAN_BPB,
+    *MEAN_LOSS,
+    *STD_BPB,
+    *STD_LOSS,
+    *TOTAL_BYTES,
+    *CODE_BYTES,
+}  # a zero there is a blank
 NUMBER_TEXT = re.compile(r"\s*([<≤]?)[=~≈]?\s*([-+.\deE,_]{1,40})\s*(?:(?:±|\+/-)[\s\d.eE-]{1,30})?")
 
 
@@ -223,9 +232,12 @@ class _Reader:
         named = [claim for level in summaries if (claim := self._first(level, NAMED_MEAN_BPB))]
         c.mean_bpb = named[0] if named else None
         c.val_bpb = c.val_bpb or next((x for level in summaries if (x := self._first(level, MEAN_BPB))), c.mean_bpb)
-        for level in objects(content):
-            c.t = c.t or self._first(level, T_STATISTIC)
-            c.p = c.p or self._first(level, P_VALUE)
+        for name, level in objects(content):
+            short = OF_A_TEST.search(name) is not None  # elsewhere, a "t" or a "p" may be anything
+            c.t = c.t or self._first(level, (*T_STATISTIC, "t") if short else T_STATISTIC)
+            c.p = c.p or self._first(level, (*P_VALUE, "p") if short else P_VALUE)
+        if c.p and c.p.value >= 1:
+            c.p = None  # a blank
         code = content.get("code")
         c.code = tuple(n for n in code[:MOST_FILES] if isinstance(n, str)) if isinstance(code, list) else ()
         self._seeds(content)

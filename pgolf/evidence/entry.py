@@ -103,11 +103,20 @@ def read_entry(path: Path) -> Entry:
         raise BadInput(f"cannot read {path}: {e.strerror}") from None
     if not runs and not entry.claims.file:
         raise BadInput(f"{path}: neither a submission.json nor a log of a run: not a record folder")
+    _forget_ordinals(claims, runs)
     runs = _claimed(entry, _with_evaluations(entry, _without_copies(entry, runs)))
     entry.runs = sorted(runs, key=lambda r: (r.seed.value if r.seed else -1, entry.name_of(r)))
     _note_packed_code(entry)
     choose_stage(entry.runs, claims, [entry.seed_claim(r) for r in entry.runs])
     return entry
+
+
+def _forget_ordinals(claims: Claims, runs: list[Run]) -> None:
+    """Take claims of "seeds" 1, 2, 3 for those of a first, second and third run, if no log ran such a seed."""
+    numbers = sorted({*claims.seeds, *claims.by_seed})
+    counted = len(numbers) > 1 and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
+    if counted and any(r.seed for r in runs) and not any(r.seed and r.seed.value in numbers for r in runs):
+        claims.seeds, claims.by_seed = (), {}
 
 
 def _note_packed_code(entry: Entry) -> None:

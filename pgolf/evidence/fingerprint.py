@@ -21,7 +21,7 @@ def same_run_again(a: Run, b: Run) -> tuple[str, list[Evidence]] | None:
     """
     x, y = a.final, b.final
     if x and y and _one_score(x, y):
-        return f"the same score, {x.val_bpb:.{x.decimals}f}", [x.at, y.at]
+        return f"the same score, {x.val_bpb:.{x.decimals}f}, or one result given twice", [x.at, y.at]
     v, w = a.weights_fingerprint, b.weights_fingerprint
     if v and w and v.value == w.value:
         return "the same initial weights", [v.at, w.at]

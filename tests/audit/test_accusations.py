@@ -74,6 +74,9 @@ def test_the_pre_quantisation_score_is_nobodys_claim(folder):
         ),  # too high a loss, beside a bpb that is right
         ({"val_bpb": 1.07905, "val_loss": 2.7801}, {"claimed-mean"}, set()),
         ({"val_bpb": 1.0790333333333333}, set(), {"claimed-mean"}),  # the mean of 1.0790, 1.0792 and 1.0789
+        ({"val_bpb": 1.07894120, "ttt": {"mean_ttt_bpb": 1.07905}}, set(), {"claimed-mean"}),
+        ({"val_bpb_std": 0.0, "p_value": 1.0, "sampling": {"p": 0.9, "t": 1.2}}, set(), set()),  # blanks, and others
+        ({"seed_results": {"1": 1.0791, "2": 1.0792, "3": 1.0789}, "seeds": 3}, set(), set()),  # counted, not seeds
         ({"val_bpb_std": 0.00012472191289}, set(), {"claimed-std"}),  # of the same, divided by n
         ({"bytes_total": 15_991_001}, set(), {"artifact-bytes"}),  # more than any log
         ({"bytes_total": 15_990_000}, set(), set()),  # rounded

@@ -86,7 +86,7 @@ def _claimed_mean(
     return bool(beside)
 
 
-MEAN_IN_WORDS = re.compile(r"\b(?:mean|average|avg)\b", re.I)
+MEAN_IN_WORDS = re.compile(r"(?<![a-z])(?:mean|average|avg)(?![a-z])", re.I)
 
 
 def _mean_beside(review: Review, mean: float, printed: int) -> str | None:
