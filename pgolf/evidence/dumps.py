@@ -13,9 +13,14 @@ def pairs(line: str, least: int = 1) -> dict[str, str]:
     words = line.split()
     if line[0] == " " or len(words) < least or not say.KNOB_TOKEN.fullmatch(words[0]):
         return {}
-    tokens = [say.KNOB_TOKEN.fullmatch(w) for w in words]
-    knobs = {t[1].lower(): t[2] for t in tokens if t}
-    if not all(tokens) or say.LOADERS & knobs.keys():
+    knobs, group = {}, ""
+    for word in words:
+        token = say.KNOB_TOKEN.fullmatch(word)
+        if not token:
+            return {}
+        group = f"{token[1]}." if token[1] else group if token[3] == "=" else ""  # lr:embed=0.03 matrix=0.02 seed:7
+        knobs[(group + token[2]).lower()] = token[4]
+    if say.LOADERS & knobs.keys():
         return {}
     if "params" in knobs and "s" in knobs:  # params:73685840 L:10 … ws:8 s:42
         knobs |= {"seed": knobs.pop("s"), "world_size": knobs.get("ws", "?")}

@@ -1,6 +1,7 @@
 """A log file → the runs that it tells of, and which of them count: preflights, restarts and copies apart."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 from pgolf.errors import BadInput
@@ -47,6 +48,9 @@ def read_seeds(path: Path, relative_to: Path | None = None) -> list[Run]:
     longest = 0
     for run in read_runs(path, relative_to):
         before = real[-1] if real else None
+        if before and reprints(before, run):
+            real[-1] = _completed(before, run)
+            continue
         if before and before.trained and not run.trained:
             if rescores(before, run):
                 real[-1] = rescored(before, run)
@@ -56,6 +60,26 @@ def read_seeds(path: Path, relative_to: Path | None = None) -> list[Run]:
             real = [r for r in real if r.final and not _may_be_one_seed(r, run)] + [run]
         real = [r for r in real if 2 * _steps(r) >= longest][-MOST_RUNS:]
     return [_with_events(real[0], relative_to)] if len(real) == 1 else real
+
+
+def reprints(run: Run, later: Run) -> bool:
+    """Whether a later part of the log prints a run, or its results, once more: no clock runs twice alike."""
+    if not _may_be_one_seed(run, later):
+        return False
+    if later.trained:
+        alike = run.final and later.final and run.final.val_bpb == later.final.val_bpb
+        timed = run.train_seconds and later.train_seconds and run.train_seconds.value == later.train_seconds.value
+        return bool(alike and timed)
+    known = {(s.val_bpb, s.val_loss) for s in run.stages}
+    return bool(later.stages) and all((s.val_bpb, s.val_loss) in known for s in later.stages)
+
+
+def _completed(run: Run, again: Run) -> Run:
+    """`run` with what only its second print says."""
+    for f in fields(Run):
+        if not getattr(run, f.name):
+            setattr(run, f.name, getattr(again, f.name))
+    return run
 
 
 def _may_be_one_seed(a: Run, b: Run) -> bool:

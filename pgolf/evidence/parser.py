@@ -16,40 +16,15 @@ from typing import Literal
 from pgolf.evidence import dialect as say
 from pgolf.evidence import dumps
 from pgolf.evidence.adaptation import note_adaptation
+from pgolf.evidence.curve import Curve
 from pgolf.evidence.lines import printable, without_prefix
-from pgolf.evidence.run import CurvePoint, Evidence, Problem, ProblemKind, Run, Sourced, Stage, T, stage_kind
+from pgolf.evidence.run import Evidence, Problem, ProblemKind, Run, Sourced, T, stage_kind
+from pgolf.evidence.scores import add_stage, is_running, read_score
+from pgolf.evidence.sizes import Sizes, read_sizes
 from pgolf.stages import StageKind
 
 LOOKED_AT = 2048  # characters of a line that the patterns see; only dumps of knobs are longer
-MOST_KNOBS, MOST_STAGES, MOST_PROBLEMS, MOST_POINTS, MOST_GPUS = 4000, 1000, 50, 4096, 1024
-FIRST_POINTS = 64  # never thinned out: they are a run's fingerprint
-
-
-class Curve:
-    """Logged losses in bounded memory: all of the beginning, then ever fewer of the rest, and the last."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.points: list[CurvePoint] = []
-        self.seen, self.stride = 0, 1
-        self.latest: tuple[int, float, float | None, int] | None = None
-
-    def add(self, step: int, loss: float, seconds: float | None, line: int) -> None:
-        self.seen, self.latest = self.seen + 1, (step, loss, seconds, line)
-        if self.seen % self.stride == 0:
-            self.points.append(self._point(self.latest))
-            if len(self.points) >= MOST_POINTS:
-                self.stride *= 2
-                self.points[FIRST_POINTS:] = self.points[FIRST_POINTS::2]
-
-    def _point(self, latest: tuple[int, float, float | None, int]) -> CurvePoint:
-        step, loss, seconds, line = latest
-        return CurvePoint(step, loss, seconds, Evidence(self.name, line))
-
-    def so_far(self) -> list[CurvePoint]:
-        """The points, with the last one among them."""
-        last = [self._point(self.latest)] if self.latest and self.seen % self.stride else []
-        return self.points + last
+MOST_KNOBS, MOST_PROBLEMS, MOST_GPUS = 4000, 50, 1024
 
 
 # What a line states: 'pass' is a sign of an evaluation that runs, 'size' of the compressed model or of all.
@@ -79,7 +54,14 @@ class Parser:
         self.evaluating: Evidence | None = None  # where an evaluation began whose score is still to come
         self.planned = -1  # steps, by the line of the last one
         self.gpus: set[str] = set()
-        self.raw_bytes = 0  # of the model before compression
+        self.sizes = Sizes()
+        self.seeds: dict[int, Evidence] = {}  # that the log mentions in other words than a knob's
+        self.heading, self.headed = "", 0  # the last title, and its line
+        self.loss: tuple[float, int] | None = None  # of the validation, alone on a line, and that line
+        self.scored, self.timed_itself = 0, False  # the line of the last score, and whether it gives its time
+        self.took: tuple[float, int] | None = None  # by a pass whose score is still to come, and that line
+        self.clock = 0.0  # seconds of training that the steps have shown for certain
+        self.stopped = False  # whether the training timer's last word came
 
     @property
     def at(self) -> Evidence:
@@ -92,7 +74,7 @@ class Parser:
         """Take in a line; the run before it, if this line begins another."""
         self.said = None
         line = without_prefix(line)
-        text = line[:LOOKED_AT].strip()
+        text = say.BULLET.sub("", line[:LOOKED_AT].strip())
         low = text.lower()
         if not low:
             return None
@@ -101,7 +83,9 @@ class Parser:
             return None
         if self._step(low) or (not self.begun and self._skip_source(low)):
             return None
-        if self.begun and not say.FACT.match(low) and not any(word in low for word in say.FACT_WORDS):
+        if title := say.TITLE.fullmatch(text):
+            self.heading, self.headed = title[1] or title[2] or "", number
+        if self.begun and not say.FACT.search(low):
             return None
         finished = None
         if self.begun and (say.BEGINS.match(low) or say.LAUNCHED in low):
@@ -115,11 +99,15 @@ class Parser:
         run, facts = self.run, self.facts
         run.train_curve, run.val_curve = self.train.so_far(), self.val.so_far()
         ends = [curve[-1] for curve in (run.train_curve, run.val_curve) if curve]
-        last = max(ends, key=lambda p: (p.step, p.seconds is not None), default=None)
+        last = max(ends, key=lambda p: (p.step, p.seconds is not None, p.at.line), default=None)
         if last and not run.steps:
             run.steps = Sourced(last.step, last.at)
-        if last and last.step == self.planned and not run.train_seconds and last.seconds is not None:
+        if last and last.step == self.planned and not self.stopped and last.seconds is not None:
             run.train_seconds = Sourced(last.seconds, last.at)
+        if self.sizes.found:
+            self._weigh()
+        if not run.seed and len(self.seeds) == 1:
+            run.seed = next(Sourced(seed, at) for seed, at in self.seeds.items())
         if self.evaluating:
             run.problems.append(Problem("unfinished", "an evaluation began, its score never came", self.evaluating))
         run.ended = run.final is not None and self.evaluating is None
@@ -144,17 +132,21 @@ class Parser:
         loss = found and say.LOSS.search(low, found.end())
         if not found or not loss:
             return False
-        if not self.train.seen and not self.val.seen:
-            self.run.stages.clear()  # whatever was scored before training is not this run's result
+        points = [curve.latest[0] for curve in (self.train, self.val) if curve.latest]
+        step = int(found[1] or found[3])
+        if not points or step > max(points):
+            self.run.stages.clear()  # whatever was scored before or during training is not this run's result
         self.facts = self.begun = True
         self.in_source = False
-        value = float(loss[2])
+        value = float(loss[3])
         if not math.isfinite(value):
             self._problem("not-finite", low)
             value = math.nan
-        time = say.STEP_TIME.search(low, loss.end())
-        took = say.seconds(time[2], time[3], time[1]) if time else None
-        (self.val if loss[1] == "val" else self.train).add(int(found[1] or found[3]), value, took, self.number)
+        time = say.STEP_TIME.search(low, loss.end()) or say.LAST_TIME.search(low, loss.end())
+        took = say.seconds(time["number"], time["unit"], time["suffix"]) if time else None
+        if time and took is not None and not self.stopped:
+            self.clock = max(self.clock, took - say.rounding(time["number"], time["unit"], time["suffix"]))
+        (self.val if loss[1] == "val" or loss[2] else self.train).add(step, value, took, self.number)
         self.planned = int(found[2] or found[4] or -1)
         self.said = "step"
         return True
@@ -196,106 +188,126 @@ class Parser:
     # --- everything else
     def _fact(self, text: str, low: str) -> None:
         note_adaptation(self.run, low, self.at)
-        run = self.run
-        if found := say.BPB.search(low):
-            self._stage(text, low, found)
+        if "seed" in low and not self.run.seed and len(self.seeds) < 2 and (found := say.SEED.search(low)):
+            self.seeds.setdefault(int(found[1]), self.at)
+        if is_running(low):
+            self._passing(low)
+        elif self._score(text, low):
+            pass
         elif "running_bpb" in low or say.EVALUATING.match(low):
             self._passing(low)
         elif say.ERROR.match(low):
             self._problem("error", text)
             self.said = "error"
-        elif say.STOPPED.match(low) or (self.begun and say.TRAIN_TIME.match(low)):
-            self._stopped(low)
-        elif found := say.CALIBRATED.match(low):
-            took = say.seconds(found[1], found[2])
-            run.calibration_seconds = self._here(took) if took is not None else run.calibration_seconds
-            run.calibration = run.calibration or self.at
-            self.said = "calibration"
-        elif say.CALIBRATES.match(low):
-            run.calibration = self.at
-            self.said = "calibration"
+        elif say.STOPPED.match(low):
+            self._stopped(low, last_word=True)
+        elif (found := say.TRAIN_TIME.match(low)) and (self.begun or found["unit"]):
+            self._stopped(low, last_word=False)
+        elif found := say.PENDING_LOSS.match(low):
+            self.loss = float(found[1]), self.number
         elif found := say.TOTAL_EVAL.match(low):
             total = say.seconds(found[2], found[3], found[1])
-            run.total_eval_seconds = self._here(total) if total is not None else None
-        elif not self._size(low):
+            self.run.total_eval_seconds = self._here(total) if total else None
+        elif not (self._calibration(low) or self._timed(low) or self._size(low)):
             self._about(text, low)
+
+    @property
+    def _heading(self) -> str:
+        """The title that a line stands under, if it is near."""
+        return self.heading if self.number - self.headed <= 5 else ""
 
     def _passing(self, words: str) -> None:
         """An evaluation runs, of which these lower-cased words tell."""
         self.evaluating, self.said = self.at, "pass"
         self.kind = "ttt" if say.PHASED.match(words) else stage_kind(words.strip(" [(").partition(" ")[0])
 
-    def _stage(self, text: str, low: str, bpb: re.Match[str]) -> None:
-        """A score of the finished model, unless the line says that it is something else."""
-        head = text[: bpb.start()]
-        if say.PROGRESS.search(head.lower()):
-            self._passing(head.lower())
-            return
-        words = say.PAIR.sub(" ", say.VAL_LOSS.sub(" ", head.lower())) if "=" in head or ":" in head else head
-        name = _own_words(head, words)
-        if say.OTHERS_SCORE.search(name.lower().replace("_", " ")) or (not name and not self.begun):
-            return
+    def _score(self, text: str, low: str) -> bool:
+        """Whether the line gives a score of the finished model."""
+        loss = self.loss[0] if self.loss and self.number - self.loss[1] <= 3 else None
+        score = read_score(text, low, self.at, self._heading, loss)
+        if score is None or (score.stage.name == "val_bpb" and not self.begun):
+            return False
+        if score.seed is not None and self.run.seed and score.seed != self.run.seed.value:
+            return True  # of another run
         self.facts = self.begun = True
-        loss, time = say.VAL_LOSS.search(low), say.EVAL_TIME.search(low)
-        value, nats = float(bpb[1]), float(loss[1]) if loss else None
-        if not (math.isfinite(value) and value > 0 and (nats is None or (math.isfinite(nats) and nats > 0))):
+        if not score.finite:
             self._problem("not-finite", text)
-            return
-        kind = stage_kind(name)
-        if kind != "pre-quant":
+            return True
+        stage = score.stage
+        if stage.kind != "pre-quant":
             self.evaluating = None
-        self.said, self.kind = "score", kind
-        stage = Stage(
-            name=name or "val_bpb",
-            kind=kind,
-            val_loss=nats,
-            val_bpb=value,
-            eval_seconds=say.seconds(time[2], time[3], time[1]) if time else None,
-            decimals=0 if "e" in bpb[1] else len(bpb[1].partition(".")[2]),
-            at=self.at,
-            diagnostic="diagnostic" in name.lower(),
-        )
-        _add_stage(self.run.stages, stage)
+        self.timed_itself, self.scored = stage.eval_seconds is not None, self.number
+        if self.took and self.number - self.took[1] <= 2:
+            stage = replace(stage, eval_seconds=stage.eval_seconds or self.took[0])
+        self.took = None
+        adapted = self.run.adaptation_seconds
+        if adapted and stage.eval_seconds and stage.kind == "ttt" and adapted.value <= stage.eval_seconds:
+            self.run.adaptation_seconds = None  # inside this pass
+        self.said, self.kind = "score", stage.kind
+        add_stage(self.run.stages, stage)
+        return True
 
-    def _stopped(self, low: str) -> None:
-        time, step = say.TRAIN_TIME.search(low), say.STOP_STEP.search(low)
-        if time and (took := say.seconds(time[2], time[3], time[1])) is not None:
-            self.run.train_seconds = self._here(took)
-        if step and (steps := say.whole(step[1])) is not None:
+    def _timed(self, low: str) -> bool:
+        """Whether the line is the time of a pass, whose score comes just before or after it."""
+        if (found := say.ADAPTED.match(low)) and stage_kind(low.partition(":")[0]) != "pre-quant":
+            took = say.seconds(found[1], found[2])
+            self.run.adaptation_seconds = self._here(took) if took else None
+            return True
+        found = say.EVAL_TOOK.match(low)
+        took = say.seconds(found[2], found[3], found[1]) if found else None
+        if not took:
+            return False
+        last = self.run.stages[-1] if self.run.stages else None
+        if last and self.number - self.scored <= 4 and (last.eval_seconds or 0.0) <= took and not self.timed_itself:
+            self.run.stages[-1] = replace(last, eval_seconds=took)
+        else:
+            self.took = took, self.number
+        return True
+
+    def _stopped(self, low: str, last_word: bool) -> None:
+        """Take how long training took: unknown where that is less than the steps before.
+
+        A summary's line is not the timer's `last_word`, and counts only where there was none.
+        """
+        time, step = say.TRAIN_TIME.search(low) or say.TRAINED_IN.match(low), say.STOP_STEP.search(low)
+        took = say.seconds(time["number"], time["unit"], time["suffix"]) if time else None
+        if took is not None and (last_word or not self.stopped):
+            self.stopped = True
+            self.run.train_seconds = self._here(took) if took > 0 and took >= self.clock else None
+        if step and last_word and (steps := say.whole(step[1] or step[2])) is not None:
             self.run.steps = self._here(steps)
         self.facts, self.said = True, "stop"
 
-    def _size(self, low: str) -> bool:
-        """Whether the line gives a size. A model without a word for its compression is the uncompressed one."""
-        run = self.run
-        if found := say.CODE.match(low):
-            size = say.whole(found[2])
-            if size and "uncompressed" in (found[1] or ""):
-                run.source_bytes = self._here(size)
-            elif size:
-                run.code_bytes = self._here(size)
-        elif found := say.MODEL.match(low):
-            size = say.whole(found[2])
-            if size and found[1]:
-                run.model_bytes = self._here(size)
-            else:
-                self.raw_bytes = size or 0
-        elif found := say.BUDGET.match(low):
-            if size := say.whole(found[1]):
-                run.artifact_bytes = self._here(size)
-        elif found := say.ARTIFACT.match(low):
-            # 'Total submission size: N' may be the uncompressed model's, too
-            size = say.whole(found[2])
-            plain = not found[1] and (run.artifact_bytes or (size and 0 < self.raw_bytes <= size))
-            if size and not plain:
-                run.artifact_bytes = self._here(size)
-        elif found := say.INLINE_CODE.match(low):
-            run.code_bytes = self._here(int(found[1]))
+    def _calibration(self, low: str) -> bool:
+        if found := say.CALIBRATED.match(low):
+            took = say.seconds(found[1], found[2])
+            self.run.calibration_seconds = self.run.calibration_seconds if took is None else self._here(took)
+            self.run.calibration = self.run.calibration or self.at
+        elif say.CALIBRATES.match(low):
+            self.run.calibration = self.at
         else:
             return False
-        self.facts = True
-        self.said = "size" if self.at in (s.at for s in (run.model_bytes, run.artifact_bytes) if s) else None
+        self.said = "calibration"
         return True
+
+    def _size(self, low: str) -> bool:
+        """Whether the line gives sizes."""
+        sizes = read_sizes(low, self._heading)
+        if not sizes:
+            return False
+        self.sizes.add(sizes, self.at)
+        self.facts = True
+        self._weigh()
+        self.said = "size" if {"total", "artifact", "model"} & {size.kind for size in sizes} else None
+        return True
+
+    def _weigh(self) -> None:
+        """Say by all sizes so far what the artifact weighs."""
+        run, sizes = self.run, self.sizes
+        parameters = run.parameters.value if run.parameters else 0
+        run.model_bytes, run.code_bytes = sizes.model(parameters), sizes.last("code")
+        run.source_bytes = sizes.last("source")
+        run.artifact_bytes = sizes.artifact(run.final.name if run.final else "", parameters)
 
     def _about(self, text: str, low: str) -> None:
         """Facts of the data, the model and the machine."""
@@ -312,38 +324,3 @@ class Parser:
                 self.gpus.add(found[group])
             self.run.hardware = Sourced(printable(text[found.start(group + 1) : found.end(group + 1)]), self.at)
             self.run.device_count = self._here(len(self.gpus))
-
-
-def _own_words(head: str, words: str) -> str:
-    """A stage's name as the log spells it; `words` is the lower-cased `head` without its name:value pairs."""
-    kept = words.strip(" :=-|,>#*()[]").split()
-    spelled = {w.lower().strip(" :=-|,>#*()[]"): w.strip(" :=-|,>#*()[]") for w in head.split()}
-    return printable(" ".join(spelled.get(w.strip(" :=-|,>#*()[]"), w) for w in kept), 80)
-
-
-def _add_stage(stages: list[Stage], stage: Stage) -> None:
-    """Append a score, or take it together with the one before where a log prints one evaluation twice: rounded and
-    exact, or under a second name for other people's scripts."""
-    if stages and _same_evaluation(stages[-1], stage):
-        before = stages.pop()
-        better = stage if stage.decimals > before.decimals else before
-        other = before if better is stage else stage
-        took = other.eval_seconds if better.eval_seconds is None else better.eval_seconds
-        loss = other.val_loss if better.val_loss is None else better.val_loss
-        stage = replace(better, val_loss=loss, eval_seconds=took)
-    stages.append(stage)
-    if len(stages) > MOST_STAGES:
-        del stages[0]
-
-
-def _same_evaluation(a: Stage, b: Stage) -> bool:
-    if (a.kind == "pre-quant") != (b.kind == "pre-quant") or a.diagnostic != b.diagnostic:
-        return False
-    half_unit = 0.51 * 10.0 ** -min(a.decimals, b.decimals)
-    if abs(a.val_bpb - b.val_bpb) > half_unit:
-        return False
-    if a.val_loss is not None and b.val_loss is not None and abs(a.val_loss - b.val_loss) > half_unit:
-        return False
-    if a.eval_seconds is None or b.eval_seconds is None:
-        return True
-    return abs(a.eval_seconds - b.eval_seconds) <= 1.0 and a.decimals != b.decimals

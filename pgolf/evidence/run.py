@@ -116,6 +116,7 @@ class Run:
     train_seconds: Sourced[float] | None = None
     calibration: Evidence | None = None  # where a pass over training data for quantisation begins
     calibration_seconds: Sourced[float] | None = None
+    adaptation_seconds: Sourced[float] | None = None  # of a pass that adapts the model and prints no score of its own
     total_eval_seconds: Sourced[float] | None = None  # as the log sums it up itself
     steps: Sourced[int] | None = None
     parameters: Sourced[int] | None = None
@@ -159,7 +160,8 @@ class Run:
         if self.final.eval_seconds is None:
             return self.total_eval_seconds.value if self.total_eval_seconds else None
         passes = self.stages[: self.stages.index(self.claimed) + 1] if self.claimed else self.stages
-        return math.fsum(s.eval_seconds or 0.0 for s in passes if s.kind != "pre-quant")
+        adaptation = self.adaptation_seconds.value if self.adaptation_seconds else 0.0
+        return math.fsum([adaptation, *(s.eval_seconds or 0.0 for s in passes if s.kind != "pre-quant")])
 
     @property
     def bytes_per_token(self) -> float | None:
@@ -181,4 +183,4 @@ def stage_kind(name: str) -> StageKind:
         return "sliding"
     if re.search(r"quant|round ?trip|\bint\d|\bfp8|ternary|binary", words):
         return "quantized"
-    return "pre-quant" if re.search(r"\b(?:post )?(?:ema|swa)\b", words) else "other"
+    return "pre-quant" if re.search(r"\b(?:ema|swa|averaged?|raw|fp16|bf16|fp32|float)\b", words) else "other"
