@@ -99,9 +99,22 @@ KNOBS_REPR = re.compile(r"(?:namespace|hyperparameters|config|args)\(.*\)")
 REPR_ITEM = re.compile(r"([A-Za-z_]\w*)=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,()\s]+)")
 KNOB = re.compile(r"(\s*)[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s?(.*)")
 KNOB_TOKEN = re.compile(r"(?:([A-Za-z_]\w*):(?=[A-Za-z_]\w*=))?([A-Za-z_]\w*)([:=])([^\s:=/][^\s=]*)")
-NO_KNOB = {"params", "model_params", "total_params", "val_tokens", "val_bytes", "weights_fingerprint"}
+NO_KNOB = {"params", "model_params", "total_params", "val_tokens", "val_bytes", "weights_fingerprint", "step_avg"}
 NO_KNOB |= {"scored_sha256", "val_sha256", "warmup", "warmup_step", "loop_warmup_step", "val_loss", "train_shards"}
-LOADERS = {"val_bpb", "train_loader", "val_loader"}  # the first word of lines that describe the data
+NO_KNOB |= {
+    "start",
+    "started",
+    "end",
+    "ended",
+    "done",
+    "date",
+    "time",
+    "timestamp",
+    "elapsed",
+    "elapsed_ms",
+    "elapsed_s",
+}
+DESCRIBES_DATA = re.compile(r"\w*loader:|val_bpb:|data\w*:")  # and tells nothing of the method
 BEGINS = re.compile(
     r"\W{0,4}hyper-?parameters\W{0,6}$|train_shards\s*[:=]|train_loader:|val_bpb:enabled|running (?:python|pytorch)\b"
     r"|seed\s*[:=]\s*-?\d+\s*$|[^\w]*(?:running |starting )?seed\W{0,3}\d+\W*$"

@@ -11,7 +11,12 @@ from pgolf.evidence import dialect as say
 def pairs(line: str, least: int = 1) -> dict[str, str]:
     """Of a line with nothing but at least so many knobs: 'tie_embeddings:True embed_lr:0.05'."""
     words = line.split()
-    if line[0] == " " or len(words) < least or not say.KNOB_TOKEN.fullmatch(words[0]):
+    if (
+        line[0] == " "
+        or len(words) < least
+        or say.DESCRIBES_DATA.match(line.lower())
+        or not say.KNOB_TOKEN.fullmatch(words[0])
+    ):
         return {}
     knobs, group = {}, ""
     for word in words:
@@ -20,8 +25,6 @@ def pairs(line: str, least: int = 1) -> dict[str, str]:
             return {}
         group = f"{token[1]}." if token[1] else group if token[3] == "=" else ""  # lr:embed=0.03 matrix=0.02 seed:7
         knobs[(group + token[2]).lower()] = token[4]
-    if say.LOADERS & knobs.keys():
-        return {}
     if "params" in knobs and "s" in knobs:  # params:73685840 L:10 … ws:8 s:42
         knobs |= {"seed": knobs.pop("s"), "world_size": knobs.get("ws", "?")}
     return {k: v for k, v in knobs.items() if k not in say.NO_KNOB}

@@ -18,7 +18,7 @@ from pgolf.evidence import dumps
 from pgolf.evidence.adaptation import note_adaptation
 from pgolf.evidence.curve import Curve
 from pgolf.evidence.lines import printable, without_prefix
-from pgolf.evidence.run import Evidence, Problem, ProblemKind, Run, Sourced, T, stage_kind
+from pgolf.evidence.run import CurvePoint, Evidence, Problem, ProblemKind, Run, Sourced, T, stage_kind
 from pgolf.evidence.scores import add_stage, is_running, read_score
 from pgolf.evidence.sizes import Sizes, read_sizes
 from pgolf.stages import StageKind
@@ -60,6 +60,7 @@ class Parser:
         self.loss: tuple[float, int] | None = None  # of the validation, alone on a line, and that line
         self.scored, self.timed_itself = 0, False  # the line of the last score, and whether it gives its time
         self.took: tuple[float, int] | None = None  # by a pass whose score is still to come, and that line
+        self.only_clock: Sourced[float] | None = None  # of a last step that logs no loss
         self.clock = 0.0  # seconds of training that the steps have shown for certain
         self.stopped = False  # whether the training timer's last word came
 
@@ -102,10 +103,8 @@ class Parser:
         last = max(ends, key=lambda p: (p.step, p.seconds is not None, p.at.line), default=None)
         if last and not run.steps:
             run.steps = Sourced(last.step, last.at)
-        if last and last.step == self.planned and not self.stopped and last.seconds is not None:
-            run.train_seconds = Sourced(last.seconds, last.at)
-        if self.sizes.found:
-            self._weigh()
+        if not self.stopped and (took := self._last_clock(last)):
+            run.train_seconds = took
         if not run.seed and len(self.seeds) == 1:
             run.seed = next(Sourced(seed, at) for seed, at in self.seeds.items())
         if self.evaluating:
@@ -113,6 +112,14 @@ class Parser:
         run.ended = run.final is not None and self.evaluating is None
         self._fresh()
         return run if facts else None
+
+    def _last_clock(self, last: CurvePoint | None) -> Sourced[float] | None:
+        """The training timer at its end, by the last step: where it is known for the last, and not only logged last."""
+        if self.only_clock or not last or last.seconds is None:
+            return self.only_clock
+        over = self.run.stages or self.sizes.found  # what follows training
+        validated = self.val.latest and last.step == self.val.latest[0] and last.step % 50  # out of turn: at the end
+        return Sourced(last.seconds, last.at) if last.step == self.planned or (over and validated) else None
 
     def _skip_source(self, low: str) -> bool:
         """Whether this is a line of source code that the log begins with."""
@@ -129,9 +136,16 @@ class Parser:
     def _step(self, low: str) -> bool:
         """Whether the line logs a step of training."""
         found = say.STEP.match(low)
-        loss = found and say.LOSS.search(low, found.end())
-        if not found or not loss:
+        if not found:
             return False
+        loss = say.LOSS.search(low, found.end())
+        time = say.STEP_TIME.search(low, found.end()) or say.LAST_TIME.search(low, found.end())
+        took = say.seconds(time["number"], time["unit"], time["suffix"]) if time else None
+        if not loss:
+            if self.begun and took and "train_time" in low:
+                self.only_clock = self._here(took)
+            return False
+        self.only_clock = None
         points = [curve.latest[0] for curve in (self.train, self.val) if curve.latest]
         step = int(found[1] or found[3])
         if not points or step > max(points):
@@ -142,8 +156,6 @@ class Parser:
         if not math.isfinite(value):
             self._problem("not-finite", low)
             value = math.nan
-        time = say.STEP_TIME.search(low, loss.end()) or say.LAST_TIME.search(low, loss.end())
-        took = say.seconds(time["number"], time["unit"], time["suffix"]) if time else None
         if time and took is not None and not self.stopped:
             self.clock = max(self.clock, took - say.rounding(time["number"], time["unit"], time["suffix"]))
         (self.val if loss[1] == "val" or loss[2] else self.train).add(step, value, took, self.number)
@@ -230,10 +242,13 @@ class Parser:
         if score.seed is not None and self.run.seed and score.seed != self.run.seed.value:
             return True  # of another run
         self.facts = self.begun = True
-        if not score.finite:
-            self._problem("not-finite", text)
-            return True
         stage = score.stage
+        if not score.finite:
+            if stage.val_bpb == 0 and stage.decimals >= 3:  # its exact figure follows
+                self.took = (stage.eval_seconds, self.number) if stage.eval_seconds else None
+            else:
+                self._problem("not-finite", text)
+            return True
         if stage.kind != "pre-quant":
             self.evaluating = None
         self.timed_itself, self.scored = stage.eval_seconds is not None, self.number
@@ -245,6 +260,8 @@ class Parser:
             self.run.adaptation_seconds = None  # inside this pass
         self.said, self.kind = "score", stage.kind
         add_stage(self.run.stages, stage)
+        if self.sizes.found:
+            self._weigh()
         return True
 
     def _timed(self, low: str) -> bool:

@@ -204,8 +204,8 @@ class Progress:
             self.step, self.loss = self.curve[-1][:2] if self.curve else (None, None)
         if parser.train.latest:
             self.step, self.loss = parser.train.latest[:2]
-        timed = [(step, seconds) for step, _, seconds, _ in points if seconds is not None]
-        timer = run.train_seconds.value if run.train_seconds else max(timed, key=itemgetter(0))[1] if timed else None
+        clock = max((p for p in points if p[2] is not None), key=itemgetter(0, 3), default=None)  # of the last step
+        timer = run.train_seconds.value if run.train_seconds else clock[2] if clock else None
         calibration = run.calibration_seconds.value if run.calibration_seconds else 0.0
         self.train_seconds = None if timer is None else timer + calibration
         size, score = artifact_bytes(run), run.final or (run.stages[-1] if run.stages else None)
