@@ -8,9 +8,6 @@ import pytest
 from pgolf.audit.audit import as_json, audit
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "audit"
-# cases that do not hold yet: this must shrink to nothing
-OPEN: tuple[str, ...] = (
-)
 
 
 def folders():
@@ -38,4 +35,4 @@ def faults(name: str) -> list[str]:
 @pytest.mark.parametrize("name", folders() or [pytest.param("", marks=pytest.mark.skip("the cases are not here"))])
 def test_a_case_holds(name):
     found = faults(name)
-    assert bool(found) == (name in OPEN), found or f"{name} holds: take it out of OPEN"
+    assert not found
