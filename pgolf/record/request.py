@@ -17,6 +17,7 @@ from pgolf.pack import pack
 from pgolf.program import Program
 from pgolf.program.environment import parse_variables
 from pgolf.program.find import open_program
+from pgolf.program.source import read_source
 from pgolf.record.probing import check_evaluator
 from pgolf.record.short import shortened
 from pgolf.report.inputs import check_names
@@ -144,13 +145,15 @@ def read_program(
 
 
 def with_packed_script(program: Program) -> Program:
-    """The program with its script, and the modules of its own that it imports, packed into one file.
+    """The program with its script, and the modules of its own that it imports, packed into one file. Modules that it
+    opens or starts by their file's name stay beside it, too, and so does what it does not import.
 
     Raises
     ------
     BadInput : a line that cannot be packed.
     """
-    modules = [name for name in program.code if name.endswith(".py") and "/" not in name and name != program.script]
+    own = read_source(program.files, program.script).own
+    modules = [name for name in own if name in program.code and name.endswith(".py") and "/" not in name]
     with TemporaryDirectory() as folder:
         for name in (program.script, *modules):
             write_atomic(Path(folder) / name, program.files[name])
@@ -159,11 +162,13 @@ def with_packed_script(program: Program) -> Program:
             code = pack(source=Path(folder) / program.script, extra=extra).code
         except BadInput as e:
             raise BadInput(f"--pack: {str(e).replace(f'{folder}/', '')}") from None  # named as the user has them
-    files = {name: content for name, content in program.files.items() if name not in modules}
+    files = {**program.files, program.script: code}
+    kept = {*read_source(files, program.script).own, *program.command}  # no import of a packed module is left
+    gone = {name for name in modules if name not in kept}
     return replace(
         program,
-        files=files | {program.script: code},
-        code=tuple(name for name in program.code if name not in modules),
+        files={name: content for name, content in files.items() if name not in gone},
+        code=tuple(name for name in program.code if name not in gone),
     )
 
 

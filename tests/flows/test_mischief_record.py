@@ -99,3 +99,29 @@ def test_a_trial_finds_misbehaviour_before_a_seed_starts(tiny_data: Dataset, tmp
         )
         assert "Traceback" not in stderr
     assert not (tmp_path / "it/seeds").exists()
+
+
+def test_a_packed_program_that_wants_more_steps_is_tried_again_with_more(tiny_data: Dataset, tmp_path: Path) -> None:
+    mine = program(tmp_path / "mine")
+    script = mine / "train_gpt.py"
+    script.write_text(script.read_text().replace("import json\n", "import json\nimport side\n") + "print(side.WORDS)\n")
+    (mine / "side.py").write_text('WORDS = "from a module beside the script"\n')
+    command = how("wants_more", mine, "--set", "ITERATIONS=60", "--pack")
+    code, made, stderr = record_here(PROGRAMS / "track.toml", tiny_data, tmp_path, *command)
+    assert made, stderr
+    assert code == int(not made.outcome["positive"])
+    assert [s["seed"] for s in made.outcome["seeds"]] == list(SEEDS)
+    assert "preflight: failed, now tried again with more steps" in stderr.replace("\n", " ")
+    tried = [(made.folder / f"preflight/42/attempt-{n}/train.log").read_text() for n in (1, 2)]
+    assert tried[0] == "error: an average of weights needs 50 steps\n"
+    assert "step:60/60" in tried[1]
+    assert not list(made.folder.rglob("side.py"))
+    assert "from a module beside the script" in (made.folder / "seeds/314/attempt-1/train.log").read_text()
+
+
+def test_a_program_that_wants_more_steps_than_a_trial_has_fails_it(tiny_data: Dataset, tmp_path: Path) -> None:
+    command = how("wants_more", program(tmp_path / "mine"), "--set", "ITERATIONS=40")
+    code, made, stderr = record_here(PROGRAMS / "track.toml", tiny_data, tmp_path, *command)
+    assert (code, made) == (1, None)
+    assert "preflight, seed 42, attempt-2: exit code 1: error: an average of weights needs 50 steps" in stderr
+    assert not (tmp_path / "it/seeds").exists()

@@ -68,6 +68,8 @@ def leave_artifact():
 
 
 def main():
+    if MISCHIEF == "wants_more" and ITERATIONS < 50:
+        sys.exit("error: an average of weights needs 50 steps")
     LOG.parent.mkdir(exist_ok=True)
     if MISCHIEF == "several_runs":
         for seed in (1, 2, 3):

@@ -1,6 +1,7 @@
 """Bad input to `pgolf record`: what is said, and that nothing is started or written."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from pgolf.files import write_atomic
 from pgolf.flows.tasks import pack_trainer
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.preflight import check_disk, check_size
-from pgolf.record.programs import own_program
+from pgolf.record.programs import own_program, write_files
 from pgolf.record.request import check_request
 
 TRACK = str(TINY / "tiny_track.toml")
@@ -152,3 +153,39 @@ def test_script_that_cannot_be_packed_is_named_as_the_user_has_it(tmp_path: Path
     (tmp_path / "train_gpt.py").write_text(text + "print(SEED)\n")
     theirs = check_request(TRACK, program=str(tmp_path), packed=True).theirs
     assert theirs and theirs.files["train_gpt.py"].startswith(b"#coding:l1")
+
+
+SCORE = "def score():\n    return 'from beside'\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "helper", "kept"),
+    [
+        ("import helper; print(helper.score())", SCORE, False),
+        ("exit(print(open('helper.py').read()))", SCORE.replace("return", "return  # from beside"), True),
+        ("import subprocess, sys; subprocess.run([sys.executable, 'helper.py'])", "print('from beside')\n", True),
+        ("print('from beside')", "from train_gpt import *\n", True),  # it could not be packed, and need not be
+    ],
+)
+def test_modules_that_a_packed_script_imports_are_in_it_and_others_stay(
+    line: str, helper: str, kept: bool, tmp_path: Path
+) -> None:
+    text = 'import os\nDATA, SEED, N = (os.environ[name] for name in ("DATA_PATH", "SEED", "ITERATIONS"))\n'
+    (tmp_path / "train_gpt.py").write_text(text + line + "\n")
+    (tmp_path / "helper.py").write_text(helper)
+    theirs = check_request(TRACK, program=str(tmp_path), packed=True).theirs
+    assert theirs
+    assert set(theirs.files) == set(theirs.code) == {"train_gpt.py"} | ({"helper.py"} if kept else set())
+    write_files(theirs, folder := tmp_path / "run")
+    environment = {"DATA_PATH": "", "SEED": "1", "ITERATIONS": "1"}
+    done = subprocess.run([sys.executable, "train_gpt.py"], cwd=folder, env=environment, capture_output=True, text=True)
+    assert "from beside" in done.stdout
+
+
+def test_import_of_a_folder_cannot_be_packed(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/helper.py").write_text(SCORE)
+    text = 'import os\nDATA, SEED, N = (os.environ[name] for name in ("DATA_PATH", "SEED", "ITERATIONS"))\n'
+    (tmp_path / "train_gpt.py").write_text(text + "from lib.helper import score\n")
+    with pytest.raises(BadInput, match=r"^--pack: train_gpt\.py:3: import of 'lib\.helper'"):
+        check_request(TRACK, program=str(tmp_path), packed=True)
