@@ -25,7 +25,7 @@ from pgolf.evidence.plan import Attempt
 from pgolf.files import sha256_file
 from pgolf.pods import Gone, Place, Pod, Status
 from pgolf.pods.local import LocalPod, ThisMachine
-from pgolf.program import Program
+from pgolf.program import LOGS, Program
 from pgolf.record.early_stop import Decision, read_decision, write_decision
 from pgolf.record.progress import Progress
 from pgolf.record.results import LOG, LOG_MOST, RESULT, read_result, refuse, settle
@@ -216,9 +216,10 @@ def _more(pod: Pod, offset: int, name: str) -> tuple[str, int]:
 
 def _refuse_endless(pod: Pod, job: Job, elapsed: float) -> bool:
     """Refuse a run that prints or works without end, written down before it is ended; whether it was."""
-    most = job.most_seconds
+    most, run_id = job.most_seconds, f"seed{pod.folder.parent.name}"
+    names = [LOG, EVENTS, *(name.replace("{run_id}", run_id) for name in (job.program.log or "", *LOGS))]
     reason = None
-    if long := [name for name in (LOG, EVENTS) if _size(pod.folder / name) > LOG_MOST]:
+    if long := [name for name in names if _size(pod.folder / name) > LOG_MOST]:
         reason = f"{long[0]} has more than {LOG_MOST:,} bytes"
     elif most is not None and elapsed > most:
         reason = (

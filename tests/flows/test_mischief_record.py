@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from chat import Chat
 from seconds import record_here
 
 from pgolf.data.dataset import Dataset
+from pgolf.notify import VARIABLE
 
 pytestmark = [pytest.mark.usefixtures("shared_server"), pytest.mark.record]
 PROGRAMS = Path(__file__).parent.parent / "programs"
@@ -125,3 +127,18 @@ def test_a_program_that_wants_more_steps_than_a_trial_has_fails_it(tiny_data: Da
     assert (code, made) == (1, None)
     assert "preflight, seed 42, attempt-2: exit code 1: error: an average of weights needs 50 steps" in stderr
     assert not (tmp_path / "it/seeds").exists()
+
+
+def test_a_program_that_prints_only_into_its_own_log_makes_a_record(
+    tiny_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = how("silent", program(tmp_path / "mine"))
+    with Chat() as chat:
+        monkeypatch.setenv(VARIABLE, chat.url)
+        code, made, stderr = record_here(PROGRAMS / "track.toml", tiny_data, tmp_path, *command)
+    assert made, stderr
+    assert [s["seed"] for s in made.outcome["seeds"]] == list(SEEDS)
+    assert code == int(not made.outcome["positive"])
+    assert not (made.folder / "seeds/42/attempt-1/train.log").read_bytes()
+    told = " ".join(body["text"] for body in chat.told)
+    assert all(f"seed {seed} is done: val_bpb {1.9 + seed / 1000:.5f}" in told for seed in SEEDS)

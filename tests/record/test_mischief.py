@@ -89,7 +89,7 @@ def test_a_program_that_ignores_the_clock_is_ended_with_all_that_it_has_forked(m
     refused_twice(this, tmp_path, "it has not ended 2 s after its start, the track's limits")
 
 
-@pytest.mark.parametrize("name", ["train.log", "events.jsonl"])
+@pytest.mark.parametrize("name", ["train.log", "events.jsonl", "logs/seed314.txt"])
 def test_a_program_that_prints_without_end_is_ended(name: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(seeds, "LOG_MOST", 1 << 20)
     environment = {"LOG_FILE": name} if name != "train.log" else {}
