@@ -23,7 +23,10 @@ from pgolf.files import sha256_file
 
 LOG_SUFFIXES = (".log", ".txt", ".out")
 NO_LOG = re.compile(r"requirements|license|readme|notes", re.I)
-NO_CONFIGURATION = re.compile(r"_(?:dir|path|paths|file|files)$|name|host|seed|log|wandb|every$")
+# of the machine, the place and the patience, not of the method
+NO_CONFIGURATION = re.compile(
+    r"_(?:dir|path|paths|file|files)$|name|host|seed|log|wandb|every$|world_size|grad_accum|wallclock"
+)
 DEEPEST, MOST_LOGS, MOST_LOOKED_AT = 4, 300, 20_000  # folders below a record, logs, and files and folders looked at
 SEED_IN_NAME = re.compile(r"(?<![a-z])seeds?[_=-]?(\d{1,9}(?:[_,+&-]\d{1,9})*)(?!\d)", re.I)
 
