@@ -6,10 +6,13 @@ what went best there.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from pgolf.evidence.claims import TELLING_DECIMALS, Claim, Claims
 from pgolf.evidence.run import Run, Stage
+
+Key = tuple[str, int]  # an evaluation's name, and which one of that name it is
 
 
 def choose_stage(runs: Sequence[Run], claims: Claims, by_seed: Sequence[Claim | None]) -> None:
@@ -20,36 +23,43 @@ def choose_stage(runs: Sequence[Run], claims: Claims, by_seed: Sequence[Claim | 
         return
     if all(by_seed):
         said = [_agreeing(run, claim) for run, claim in zip(runs, by_seed, strict=True)]
-    elif claims.val_bpb and not any(by_seed) and claims.val_bpb.decimals > TELLING_DECIMALS:
+    elif claims.val_bpb and not any(by_seed) and claims.val_bpb.decimals >= TELLING_DECIMALS:
         said = _agreeing_means(runs, claims.val_bpb, [s for s in last if s])
     else:
         return
     if all(s and s in stages.values() for s, stages in zip(last, said, strict=True)):
         return
-    names = [name for name in said[0] if all(name in stages for stages in said)]
-    if names:
+    keys = [key for key in said[0] if all(key in stages for stages in said)]
+    if keys:
         for run, stages in zip(runs, said, strict=True):
-            run.claimed = stages[names[-1]]
+            run.claimed = stages[keys[-1]]
 
 
-def _of_artifact(run: Run) -> dict[str, Stage]:
-    return {s.name: s for s in run.stages if s.kind != "pre-quant"}
+def of_artifact(run: Run) -> dict[Key, Stage]:
+    """The evaluations of the artifact, told apart by their names and, of one name, by their order."""
+    found: dict[Key, Stage] = {}
+    seen: Counter[str] = Counter()
+    for stage in run.stages:
+        if stage.kind != "pre-quant":
+            found[stage.name, seen[stage.name]] = stage
+            seen[stage.name] += 1
+    return found
 
 
-def _agreeing(run: Run, claim: Claim | None) -> dict[str, Stage]:
+def _agreeing(run: Run, claim: Claim | None) -> dict[Key, Stage]:
     """The evaluations of a run that its claim is of, to the digit."""
-    return {n: s for n, s in _of_artifact(run).items() if claim and claim.is_of(s.val_bpb, s.decimals)}
+    return {k: s for k, s in of_artifact(run).items() if claim and claim.is_of(s.val_bpb, s.decimals)}
 
 
-def _agreeing_means(runs: Sequence[Run], mean: Claim, last: Sequence[Stage]) -> list[dict[str, Stage]]:
+def _agreeing_means(runs: Sequence[Run], mean: Claim, last: Sequence[Stage]) -> list[dict[Key, Stage]]:
     """For each run the evaluations whose mean over the runs is the claimed one, to the digit."""
-    if mean.is_of(math.fsum(s.val_bpb for s in last) / len(last), max(s.decimals for s in last)):
-        return [{s.name: s} for s in last]
-    stages = [_of_artifact(run) for run in runs]
-    shared = [name for name in stages[0] if all(name in of_run for of_run in stages)]
+    if mean.agrees(math.fsum(s.val_bpb for s in last) / len(last), max(s.decimals for s in last)):
+        return [{(s.name, 0): s} for s in last]
+    stages = [of_artifact(run) for run in runs]
     fits = [
-        name
-        for name in shared
-        if mean.is_of(math.fsum(s[name].val_bpb for s in stages) / len(stages), stages[0][name].decimals)
+        key
+        for key in stages[0]
+        if all(key in of_run for of_run in stages)
+        and mean.is_of(math.fsum(s[key].val_bpb for s in stages) / len(stages), stages[0][key].decimals)
     ]
-    return [{name: of_run[name] for name in fits} for of_run in stages]
+    return [{key: of_run[key] for key in fits} for of_run in stages]

@@ -34,6 +34,17 @@ def test_an_earlier_evaluation_may_be_claimed_for_every_seed(folder):
     assert seed["eval_seconds"] == pytest.approx(25.515 + 120.961)
 
 
+def test_one_name_of_two_evaluations_is_told_apart_by_their_order(folder):
+    for seed in SEEDS:
+        folder.edit(f"train_seed{seed}.log", "quantized_ttt val_loss", "quantized_sliding_window val_loss")
+    claims_sliding(folder)
+    found = audit(folder.path)
+    assert not found.failed and found.runs[0].final.val_bpb == 1.08109311
+    folder.claim(seed_results=None, val_bpb=1.0811)  # of the mean alone
+    found = audit(folder.path)
+    assert not found.failed and found.runs[0].final.val_bpb == 1.08109311
+
+
 def test_an_adaptation_that_failed_for_one_seed_may_be_left_out_for_all(folder):
     claims_sliding(folder)
     text = folder.log(42).read_text()
@@ -178,6 +189,17 @@ def test_sizes_of_seeds_that_count_the_code_as_packed(folder):
     folder.claims["seed_results"]["42"]["artifact_bytes"] -= 1
     folder.claim()
     assert with_status(audit(folder.path), "fail") == {"required-files", "claimed-seed-values"}
+
+
+def test_an_artifact_of_three_parts_adds_up(folder):
+    for seed in SEEDS:
+        two = seed % 100
+        folder.edit(f"train_seed{seed}.log", f"{15_975_100 + two} bytes", f"{15_970_100 + two} bytes")
+    assert with_status(audit(folder.path), "fail") == {"artifact-bytes"}
+    folder.edit_logs("Total submission", "Prefix blob: 5,000 bytes\nTotal submission")
+    assert not audit(folder.path).failed
+    folder.edit_logs("Prefix blob: 5,000", "Prefix blob: 4,000")
+    assert with_status(audit(folder.path), "fail") == {"artifact-bytes"}
 
 
 def test_code_that_extracts_itself_is_the_code_that_ran(folder):

@@ -8,6 +8,7 @@ import numpy as np
 
 from pgolf.audit.checks.review import Findings, Review
 from pgolf.audit.checks.slips import decimals_of, of_rounded, other_byte_count, repeats
+from pgolf.evidence.claimed_stage import of_artifact
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.run import Stage
 
@@ -106,12 +107,12 @@ def _mean_beside(review: Review, mean: float, printed: int) -> str | None:
 
 def _stage_means(review: Review, value: Callable[[Stage], float | None]) -> dict[str, float]:
     """The mean over seeds of each stage that all of them scored from the artifact."""
-    by_name: dict[str, list[float]] = {}
+    by_key: dict[tuple[str, int], list[float]] = {}
     for run in review.runs:
-        for s in run.stages:
-            if s.kind != "pre-quant" and (v := value(s)) is not None:
-                by_name.setdefault(s.name, []).append(v)
-    return {name: math.fsum(v) / len(v) for name, v in by_name.items() if len(v) == len(review.runs)}
+        for key, s in of_artifact(run).items():
+            if (v := value(s)) is not None:
+                by_key.setdefault(key, []).append(v)
+    return {name: math.fsum(v) / len(v) for (name, _), v in by_key.items() if len(v) == len(review.runs)}
 
 
 def _std(values: Sequence[float]) -> float:

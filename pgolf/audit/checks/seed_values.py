@@ -60,13 +60,15 @@ def _size(review: Review, findings: Findings, claim: SeedClaim, run: Run) -> Non
     if run.packed_bytes and run.artifact_bytes and number.agrees(run.artifact_bytes.value):
         return  # with the code as the log counts it
     text = _says(review, claim, number, "bytes", run, total.value)
-    model, whole = run.model_bytes, review.entry.claims.artifact_bytes
+    whole = review.entry.claims.artifact_bytes
+    code = run.code_bytes.value if run.code_bytes else 0
+    model = run.model_bytes.value if run.model_bytes else total.value - code if code else None
     if number.value > total.value:
         findings.warn(f"{text}: it counts more", number, total)
-    elif model and number.value == model.value and whole and whole.rounded.agrees(total.value):
+    elif number.value == model and whole and (whole.rounded.agrees(total.value) or whole.value > total.value):
         findings.warn(f"{text}: it is the model alone, of which the total is claimed rightly", number, total)
-    elif model and counts_other_code(review, number.value - model.value):
-        findings.warn(f"{text}: it counts a code of {number.value - model.value:,.0f} bytes", number, total)
+    elif model and counts_other_code(review, number.value - model):
+        findings.warn(f"{text}: it counts a code of {number.value - model:,.0f} bytes", number, total)
     else:
         findings.fail(text, number, total)
 
