@@ -24,6 +24,9 @@ if not hasattr(sys.modules["__main__"], "__file__"):  # in a worker of pytest-xd
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a script's background; commands here are sent Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
+sys.dont_write_bytecode = False
+
 if "PYTEST_XDIST_WORKER" not in os.environ:  # all workers and their commands keep packed trainers in one place
     CACHE = tempfile.TemporaryDirectory(prefix="pgolf-test-cache-")
     os.environ["XDG_CACHE_HOME"] = CACHE.name
