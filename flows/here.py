@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from pgolf.flows.server import prefect_api
+from pgolf.flows.server import prefect_api, uncollected
 
 
 def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:
@@ -25,6 +25,7 @@ def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:
             signal.signal(number, leave)
     home = os.environ.get("PREFECT_HOME") or Path(parameters["runs_dir"], ".prefect")
     with prefect_api(Path(home)) as wait:
-        run = getattr(importlib.import_module(module), flow)  # takes seconds, and so does the server
+        with uncollected():
+            run = getattr(importlib.import_module(module), flow)  # takes seconds, and so does the server
         wait()
         return run(**parameters)

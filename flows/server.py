@@ -4,6 +4,7 @@ Prefect's own temporary server would outlive a killed parent. This one ends when
 it holds the other end of a pipe.
 """
 
+import gc
 import logging
 import os
 import socket
@@ -37,25 +38,8 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
         _check_reachable(url)
         yield lambda: None
         return
-    home.mkdir(parents=True, exist_ok=True)
     log.info("prefect: starting a server for this command, its database is in %s", home)
-    quiet = {
-        "PREFECT_HOME": str(home.resolve()),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_UI_ENABLED": "false",
-        "PREFECT__SERVER_EPHEMERAL": "1",
-    }
-    with (home / "server.log").open("wb") as output, socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
-        server = subprocess.Popen(
-            [sys.executable, "-m", "pgolf.flows.server", str(listener.fileno())],
-            env=os.environ | quiet,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            pass_fds=[listener.fileno()],
-            start_new_session=True,  # Ctrl-C is for us: the last states still have to reach it
-        )
+    server, url = start(home, subprocess.PIPE)
     assert server.stdin
 
     def wait() -> None:
@@ -76,6 +60,38 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
         server.wait()
 
 
+def start(home: Path, stdin: int) -> tuple[subprocess.Popen[bytes], str]:
+    """A server whose database is in `home`, and its URL. It ends when its standard input does."""
+    home.mkdir(parents=True, exist_ok=True)
+    quiet = {
+        "PREFECT_HOME": str(home.resolve()),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_UI_ENABLED": "false",
+        "PREFECT__SERVER_EPHEMERAL": "1",
+    }
+    with (home / "server.log").open("wb") as output, socket.create_server(("127.0.0.1", 0)) as listener:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "pgolf.flows.server", str(listener.fileno())],
+            env=os.environ | quiet,
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,  # Ctrl-C is for us: the last states still have to reach it
+        )
+        return server, f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage is collected while imports make a million objects that stay: a sixth of their time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _check_reachable(url: str) -> None:
     """Raise BadInput if nothing answers at PREFECT_API_URL; any answer will do."""
     try:
@@ -91,16 +107,19 @@ def serve(listener: socket.socket) -> None:
 
     def end_with_parent() -> None:
         sys.stdin.read()
+        sys.stdin.close()
         if server:
             server.should_exit = True
             time.sleep(SHUTDOWN_TIMEOUT_S)  # it looks at that only when it is up: minutes, on a busy machine
         os._exit(0)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    import uvicorn
-    from prefect.server.api.server import create_app
+    with uncollected():
+        import uvicorn
+        from prefect.server.api.server import create_app
 
-    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="error", timeout_graceful_shutdown=5))
+        app = create_app()
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5))
     server.run(sockets=[listener])
 
 

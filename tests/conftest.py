@@ -14,6 +14,7 @@ import pytest
 import seconds
 from filelock import FileLock
 from seconds import PACKAGES, TINY, Made, measured_track, record
+from servers import common_server
 
 from pgolf.data.dataset import Dataset
 from pgolf.data.pydocs import build
@@ -121,16 +122,10 @@ def tiny_track(tmp_path_factory: pytest.TempPathFactory, made: Made) -> Path:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API of a Prefect server that outlives commands; its start is a tenth of a tiny record's time. The settings of
-    this process don't have it."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings  # takes seconds
-
-    from pgolf.flows.server import prefect_api
-
-    with prefect_api(tmp_path_factory.mktemp("prefect")) as wait:
-        wait()
-        url = str(PREFECT_API_URL.value())
-        with temporary_settings(restore_defaults={PREFECT_API_URL}):
-            yield url
+    this process don't have it. All of pytest's workers have this one: it ends with the last of them."""
+    own = tmp_path_factory.getbasetemp()
+    with common_server(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) as url:
+        yield url
 
 
 @pytest.fixture

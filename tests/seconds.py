@@ -14,6 +14,8 @@ from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
+from servers import copy_database
+
 from pgolf.data.dataset import Dataset
 
 TINY = Path(__file__).parent / "flows"  # tiny.toml, tiny_base.toml and tiny_track.toml
@@ -40,6 +42,7 @@ class Made:
 
 def environment() -> dict[str, str]:
     """As in a fresh shell: of Prefect only where its database is, which takes seconds to make, and SERVER are set."""
+    copy_database(Path(PREFECT_HOME.name))
     fresh = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")} | {"PREFECT_HOME": PREFECT_HOME.name}
     return fresh | ({"PREFECT_API_URL": SERVER} if SERVER else {})
 

@@ -20,6 +20,7 @@ from browser import chromium
 from chat import Chat
 from playwright.sync_api import FloatRect, Page
 from seconds import Made, environment
+from servers import copy_database
 
 from pgolf import tracks
 from pgolf.audit.audit import audit_folders
@@ -80,6 +81,7 @@ def terminal(home: Path, webhook: str) -> dict[str, str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    copy_database(home)
     return environment() | {
         "PATH": path,
         "PREFECT_HOME": str(home),
