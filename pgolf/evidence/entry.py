@@ -4,6 +4,7 @@ A log that is another one's copy is not a seed. A log that only evaluates a save
 run of its seed. A log that nobody claims (a try, an ablation) is kept apart and counted.
 """
 
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -239,6 +240,7 @@ def _claimed(entry: Entry, runs: list[Run]) -> list[Run]:
         best = best or [r for r in tries if r.final] or tries
         named = [r for r in best if entry.named_seed(r) is not None]
         kept += named if len(named) == 1 else best
+    kept = _group_of_the_claim(entry, kept)
     entry.extras += [r for r in runs if not any(r is k for k in kept)]
     return kept
 
@@ -250,6 +252,33 @@ def _arm(entry: Entry, tries: list[Run]) -> list[Run]:
     fits = [r for r in tries if claim and r.final and claim.is_of(r.final.val_bpb, r.final.decimals)]
     arms = entry.claims.n == 1 or any(not same_configuration(a, b) for a, b in combinations(tries, 2))
     return fits if len(fits) == 1 and arms else []
+
+
+def _group_of_the_claim(entry: Entry, runs: list[Run]) -> list[Run]:
+    """All runs; or one group of them, if the claimed mean is not that of all, but to the digit that of the group: logs
+    of one folder and name but for numbers, as train_seed#.log beside baseline_seed#.log, or of one configuration. The
+    others become other runs, of which a check warns."""
+    claim = entry.claims.mean_bpb or entry.claims.val_bpb
+    if claim is None or not all(r.final for r in runs) or claim.agrees(*_mean(runs)):
+        return runs
+    named: dict[str, list[Run]] = {}
+    for run in runs:
+        named.setdefault(re.sub(r"\d+", "#", entry.name_of(run).lower()), []).append(run)
+    configured: list[list[Run]] = []
+    for run in runs:
+        group = next((g for g in configured if same_configuration(g[0], run)), None)
+        configured.append([run]) if group is None else group.append(run)
+    for groups in (list(named.values()), configured):
+        fits = [g for g in groups if 1 < len(g) < len(runs) and claim.is_of(*_mean(g))]
+        if len(fits) == 1:
+            return fits[0]
+    return runs
+
+
+def _mean(runs: list[Run]) -> tuple[float, int]:
+    """(mean of the final scores, decimals of them); of no runs 0."""
+    finals = [r.final for r in runs if r.final]
+    return math.fsum(s.val_bpb for s in finals) / max(1, len(finals)), max((s.decimals for s in finals), default=0)
 
 
 def same_configuration(a: Run, b: Run) -> bool:

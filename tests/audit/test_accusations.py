@@ -142,6 +142,29 @@ def test_arms_of_an_experiment_are_no_seeds(folder):
     assert with_status(audit(folder.path), "fail") == {"claimed-mean"}
 
 
+@pytest.mark.parametrize(("name", "knob"), [("baseline_seed{}.log", ""), ("train_seed{}_a.log", "matrix_lr: 0.03")])
+def test_the_logs_of_a_baseline_are_no_seeds_of_the_record(folder, name, knob):
+    """Six logs of three seeds, of which three make the claimed mean."""
+    for seed in SEEDS:
+        text = log_text(seed, BPB[seed] + 0.01, tuple(x + 0.03 for x in FIRST[seed]))
+        (folder.path / name.format(seed)).write_text(text.replace("matrix_lr: 0.022", knob or "matrix_lr: 0.022"))
+    folder.claim(seed_results=None, bytes_total=None)
+    found = audit(folder.path)
+    assert not found.failed and with_status(found, "warn") == {"seed-count"}
+    assert sorted(r.log.name for r in found.other_runs) == sorted(name.format(s) for s in SEEDS)
+    folder.claim(val_bpb=1.0780)  # of neither
+    assert "claimed-mean" in with_status(audit(folder.path), "fail")
+
+
+def test_no_seed_is_hidden_by_its_name(folder):
+    """The worst seed under another name: two logs make the claimed mean, and the third is told of."""
+    folder.log(314).rename(folder.path / "rerun_seed314.log")
+    folder.claim(seed_results=None, bytes_total=None, val_bpb=1.078982155, val_bpb_std=None)
+    found = audit(folder.path)
+    assert "seed-count" in with_status(found, "fail")
+    assert "rerun_seed314.log is a run of seed 314 that is not among the claimed" in found.check("seed-count").message
+
+
 def test_reruns_of_one_seed_are_not_chosen_from(folder):
     for seed in SEEDS[1:]:
         folder.log(seed).unlink()
