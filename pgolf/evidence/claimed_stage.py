@@ -36,11 +36,14 @@ def choose_stage(runs: Sequence[Run], claims: Claims, by_seed: Sequence[Claim | 
 
 
 def of_artifact(run: Run) -> dict[Key, Stage]:
-    """The evaluations of the artifact, told apart by their names and, of one name, by their order."""
+    """The evaluations of the artifact, told apart by their names and, of one name, by their order. One whose name does
+    not tell is of the artifact if that was there already: its size, or another score of it."""
     found: dict[Key, Stage] = {}
     seen: Counter[str] = Counter()
+    size = run.model_bytes or run.artifact_bytes
     for stage in run.stages:
-        if stage.kind != "pre-quant":
+        there = bool(found) or (size is not None and size.at.file == stage.at.file and size.at.line < stage.at.line)
+        if stage.kind in ("quantized", "sliding", "ttt") or (stage.kind == "other" and there):
             found[stage.name, seen[stage.name]] = stage
             seen[stage.name] += 1
     return found

@@ -17,6 +17,7 @@ from pgolf.evidence.run import Evidence
 
 MAX_CLAIMS_BYTES = 1 << 18  # bytes of a submission.json or a README that are read
 MOST_DECIMALS, TELLING_DECIMALS, ROUND_ZEROS = 99, 4, 3
+LEAST_BYTES = 10_000  # of an artifact
 MOST_FILES = 1000  # files of code that are listed
 
 NAMED_MEAN_BPB = (
@@ -29,7 +30,7 @@ STD_BPB = ("val_bpb_std", "std_val_bpb", "std_bpb", "bpb_std")
 STD_LOSS = ("val_loss_std", "std_val_loss", "std_val_loss_nats", "loss_std")
 TOTAL_BYTES = (
     *("bytes_total", "artifact_bytes", "artifact_size_bytes", "artifact_bytes_max", "total_bytes"),
-    *("total_submission_bytes", "submission_bytes", "total_artifact_bytes", "bytes_artifact"),
+    *("total_submission_bytes", "submission_bytes", "total_artifact_bytes", "bytes_artifact", "artifact_size"),
 )
 STEPS = ("steps", "train_steps", "step_stop", "training_steps")
 SEED_LOSS = ("val_loss", "val_loss_nats", "final_val_loss", "loss")
@@ -302,7 +303,8 @@ class _Reader:
         exponent = value.as_tuple().exponent
         decimals = -exponent if isinstance(exponent, int) else 0
         at = Evidence(self.claims.file or "", self._line(key, line))
-        return Claim(float(value), decimals, at, bound, key) if value or key not in NEVER_ZERO else None
+        least = LEAST_BYTES if key in TOTAL_BYTES else 0  # fewer are megabytes
+        return Claim(float(value), decimals, at, bound, key) if value > least or key not in NEVER_ZERO else None
 
     @staticmethod
     def _scaled(claim: Claim | None, divisor: int) -> Claim | None:

@@ -63,6 +63,15 @@ def test_nobody_chooses_for_each_seed_what_went_best_there(folder):
     assert found.runs[0].final.name == "quantized_ttt"
 
 
+def test_a_score_from_before_the_artifact_was_there_is_no_evaluation_of_it(folder):
+    folder.edit_logs("pre-quantization post-ema val_loss", "final validation val_loss")
+    scores = {s: round(BPB[s] + 0.0066, 8) for s in SEEDS}
+    folder.claim(val_bpb=MEAN + 0.0066, seed_results={str(s): {"val_bpb": scores[s]} for s in SEEDS})
+    found = audit(folder.path)
+    assert found.runs[0].final.name == "quantized_ttt"
+    assert with_status(found, "fail") == {"claimed-mean", "claimed-seed-values"}
+
+
 def test_the_pre_quantisation_score_is_nobodys_claim(folder):
     scores = {s: round(BPB[s] + 0.0066, 8) for s in SEEDS}
     folder.claim(val_bpb=MEAN + 0.0066, seed_results={str(s): {"val_bpb": scores[s]} for s in SEEDS})

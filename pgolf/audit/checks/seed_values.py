@@ -7,6 +7,7 @@ from pgolf.audit import measures
 from pgolf.audit.checks.review import Findings, Review
 from pgolf.audit.checks.slips import decimals_of, other_byte_count, repeats
 from pgolf.audit.measures import Status
+from pgolf.evidence.claimed_stage import of_artifact
 from pgolf.evidence.claims import Claim, SeedClaim
 from pgolf.evidence.run import Evidence, Run, Stage
 
@@ -38,7 +39,7 @@ def _says(review: Review, claim: SeedClaim, number: Claim, what: str, run: Run, 
 def _scores(review: Review, findings: Findings, claim: SeedClaim, run: Run, final: Stage) -> None:
     if (bpb := claim.val_bpb) and not bpb.agrees(final.val_bpb, final.decimals):
         text = _says(review, claim, bpb, "bpb", run, final.val_bpb)
-        earlier = [s for s in run.stages if s.kind != "pre-quant" and bpb.is_of(s.val_bpb, s.decimals)]
+        earlier = [s for s in of_artifact(run).values() if bpb.is_of(s.val_bpb, s.decimals)]
         beside = next((c for c in claim.others if c.is_of(final.val_bpb, final.decimals)), None)
         if beside:
             findings.warn(f"{text}: that stands beside it as {beside.name}", bpb, beside, final)
