@@ -26,6 +26,7 @@ app = typer.Typer()
 @app.command(
     epilog=examples(
         "pgolf audit records/2026-04-09_mine --against auto",
+        "pgolf audit records/2026-04-09_mine --draft",
         "pgolf audit records/*/*/ --format json",
         "pgolf audit records/2026-04-09_mine --format markdown > review.md",
     )
@@ -40,6 +41,9 @@ def audit(
         typer.Option(help="Print text, JSON, GitHub's annotations and a job's summary, or Markdown for a review."),
     ] = Format.text,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Say what a reviewer will say, and what to do before submitting.")
+    ] = False,
     fail_on: Annotated[FailOn, typer.Option(help="The mildest finding that makes the exit code 1.")] = FailOn.fail,
     jobs: Jobs = None,
     html: Annotated[Path | None, typer.Option(help="File to write the page of pgolf report to, too.")] = None,
@@ -53,10 +57,14 @@ def audit(
     from pgolf.report.formats import Terminal, Writer, append_summary, show
 
     chosen = "json" if as_json else format.value
+    if draft and chosen not in ("text", "markdown"):
+        raise BadInput(f"--draft has no format {chosen}: choose text or markdown")
     rules = tracks.load(track) if track else None
     screen = Console()
     terminal = Terminal(screen.width, screen.color_system if screen.is_terminal else None)
-    results = audit_each(folders, partial(show, chosen, terminal, html is not None), rules, against, strict, jobs)
+    results = audit_each(
+        folders, partial(show, chosen, terminal, html is not None, draft), rules, against, strict, jobs
+    )
     writer = Writer(chosen, sys.stdout.write)
     with closing(results):
         for result in counted(results, "auditing", len(folders), shown=not screen.is_terminal):

@@ -44,7 +44,7 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
     for check in audit.checks:
         message = Text(printable(check.message, MAX_MESSAGE_CHARS))
         if check.status != "pass" and check.evidence:
-            message.append(f"\n{_where(check)}", "dim")
+            message.append(f"\n{where(check)}", "dim")
         table.add_row(check.id, _light(check), message)
     yield table
 
@@ -77,7 +77,7 @@ def _light(check: Check) -> Text:
     return Text(*LIGHTS[check.status])
 
 
-def _where(check: Check) -> str:
+def where(check: Check) -> str:
     """The first lines of evidence, those of one file together."""
     lines: dict[str, list[str]] = {}
     for place in check.evidence[:PLACES]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from pgolf.audit.audit import Audit, finite
 from pgolf.audit.checks import Status
 from pgolf.audit.many import Unreadable
 from pgolf.report.annotations import annotations, command
 from pgolf.report.audit_tables import audit_tables
+from pgolf.report.draft import draft_markdown, draft_text
 from pgolf.report.review import SIGNS, markdown
 from pgolf.report.row import Row, row_of
 from pgolf.report.words import code, inert
@@ -52,16 +53,18 @@ class Shown:
     audit: Audit | None = None
 
 
-def show(format: str, terminal: Terminal, keep: bool, audit: Audit) -> Shown:
-    """An audit in a format; with `keep`, the audit too."""
+def show(format: str, terminal: Terminal, keep: bool, draft: bool, audit: Audit) -> Shown:
+    """An audit in a format, as a `draft` or as it is; with `keep`, the audit too."""
     worst = _worst(audit)
     kept = audit if keep else None
     if format == "github":
         root = Path(os.environ.get("GITHUB_WORKSPACE") or ".")
         return Shown(worst, annotations(audit, root), row_of_summary(audit), markdown(audit), kept)
     if format == "text":
-        return Shown(worst, _drawn(audit, terminal), audit=kept)
-    return Shown(worst, as_json(audit) if format == "json" else markdown(audit), audit=kept)
+        return Shown(worst, _drawn(draft_text(audit) if draft else audit_tables(audit), terminal), audit=kept)
+    if format == "json":
+        return Shown(worst, as_json(audit), audit=kept)
+    return Shown(worst, draft_markdown(audit) if draft else markdown(audit), audit=kept)
 
 
 def _worst(audit: Audit) -> Status:
@@ -71,7 +74,9 @@ def _worst(audit: Audit) -> Status:
 
 def show_row(format: str, audit: Audit) -> tuple[Row, Shown]:
     """An audit as a line of an archive, and in a format."""
-    return row_of(audit), show(format, Terminal(), False, audit) if format == "json" else Shown(_worst(audit), "")
+    return row_of(audit), show(format, Terminal(), False, False, audit) if format == "json" else Shown(
+        _worst(audit), ""
+    )
 
 
 def as_json(audit: Audit) -> str:
@@ -79,7 +84,7 @@ def as_json(audit: Audit) -> str:
     return json.dumps(finite(audit.as_json()), indent=2, allow_nan=False)
 
 
-def _drawn(audit: Audit, terminal: Terminal) -> str:
+def _drawn(what: RenderableType, terminal: Terminal) -> str:
     colors: Any = terminal.colors  # rich names the words that it takes by a type of its own
     drawn = io.StringIO()
     console = Console(
@@ -88,7 +93,7 @@ def _drawn(audit: Audit, terminal: Terminal) -> str:
         color_system=colors,
         force_terminal=colors is not None,
     )
-    console.print(audit_tables(audit), end="\n\n")
+    console.print(what, end="\n\n")
     return drawn.getvalue()
 
 
