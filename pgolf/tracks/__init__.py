@@ -83,6 +83,7 @@ class Track:
     nproc: int  # ranks of one seed run
     early_stop: EarlyStop = EarlyStop()
     known_as: tuple[str, ...] = ()
+    val_bytes: int | None = None  # of the validation text, to a few per cent; None where there may be several
     record: bool = True
     ruled: bool = True
 
@@ -146,6 +147,7 @@ def load(name: str) -> Track:
             baseline_preset=_beside(path, run["baseline_preset"]) if "baseline_preset" in run else None,
             nproc=run["nproc"],
             early_stop=_early_stop(content.get("early_stop", {})),
+            val_bytes=content.get("val_bytes"),
             record=bool(content.get("record", True)),
             known_as=tuple(re.compile(p).pattern for p in content.get("known_as", ())),
         )

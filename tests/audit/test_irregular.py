@@ -61,6 +61,17 @@ def loss_repeats_bpb(f):
     f.claim(val_loss=1.07904991)
 
 
+def bytes_counted_twice(f):
+    for seed in SEEDS:
+        right, twice = f"{BPB[seed] * NATS_A_BIT:.8f}", f"{BPB[seed] * NATS_A_BIT * 1.17:.8f}"
+        f.edit(f"train_seed{seed}.log", f"quantized_ttt val_loss:{right}", f"quantized_ttt val_loss:{twice}")
+    f.claim(seed_results=None)
+
+
+def a_part_of_the_text(f):
+    f.edit_logs("val_tokens: 40540160", "val_tokens: 2097152")
+
+
 def loss_in_nats_per_byte(f):
     f.claim(val_loss=0.74794040)
 
@@ -92,6 +103,8 @@ def wrong_steps(f):
         (an_error_after_the_score, {"log-complete"}),
         (another_track, {"required-files"}),
         (loss_repeats_bpb, {"units"}),
+        (bytes_counted_twice, {"same-data", "loss-bpb-consistent"}),
+        (a_part_of_the_text, {"same-data"}),
         (loss_in_nats_per_byte, {"units"}),
         (only_one_seed_claimed_of_three, {"claimed-mean"}),
         (score_of_an_earlier_stage, {"claimed-mean"}),

@@ -16,6 +16,7 @@ from pgolf.stages import LEARNING, STAGES
 from pgolf.stats.sample import LN2, SAME_TEXT, same_validation
 
 SAME_STAGE = 1e-6  # bytes per token of one stage agree so over seeds, beside the rounding of the printed digits
+MORE_TEXT = 1.05  # times the bytes of the validation text that older splits or other counts may have
 RANKS = ("world_size", "grad_accum_steps")
 EXPECTED_KNOB = re.compile(
     r".*(?:_dir|_path|_paths|_file|_files|logfile)|run_name|exp(?:eriment)?_name|host(?:name)?|master_(?:addr|port)"
@@ -155,6 +156,7 @@ def same_data(review: Review, findings: Findings) -> str:
             findings.fail(
                 f"the {name} validation tokens differs over seeds: {_listed(x.value for x in values)}", *values
             )
+    _count_of_bytes(review, findings)
     if not known:
         findings.unknown("the logs do not say what they were scored on")
     if not review.previous:
@@ -168,6 +170,21 @@ def same_data(review: Review, findings: Findings) -> str:
     except BadInput as e:
         findings.fail(str(e))
         return ""
+
+
+def _count_of_bytes(review: Review, findings: Findings) -> None:
+    """Warn of a score that divides by many more bytes than the track's validation text has, or by those of a part."""
+    whole = review.track.val_bytes
+    for run, final in review.scored if whole else ():
+        per_token = final.bytes_per_token if not _one_unit(final) else None
+        counted = run.val_tokens.value * per_token if run.val_tokens and per_token else None
+        if not whole or not counted or 1 / MORE_TEXT < counted / whole < MORE_TEXT:
+            continue
+        text = (
+            f"{review.name_of(run)} scores {counted / 1e6:,.1f} MB of text, the validation split has {whole / 1e6:,.1f}"
+        )
+        why = "bytes were counted twice, or it is other text" if counted > whole else "it is a part of it"
+        findings.warn(f"{text}: {why}", run.val_tokens, final)
 
 
 def _listed(values: Iterable[object]) -> str:
