@@ -106,8 +106,9 @@ def sealed_evaluator(
     validation shards. `environment`: variables that it has sealed, as it has them here.
     """
     file = Path(spec.rpartition(":")[0]).resolve()
-    own = [Path(pgolf.__file__).parent, *file.parent.glob("*.py"), *file.parent.glob("__pycache__/*.pyc")]
     expected = digest(watch(load_factory(spec), tokens, want_logp=False))
+    # after it has run once, which may leave bytecode
+    own = [Path(pgolf.__file__).parent, *file.parent.glob("*.py"), *file.parent.glob("__pycache__/*.pyc")]
     with tempfile.TemporaryDirectory() as folder:
         stream = Path(folder) / "tokens.npy"
         np.save(stream, tokens.numpy())
