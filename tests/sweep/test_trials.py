@@ -71,7 +71,7 @@ def test_an_artifact_gets_the_score_that_the_evaluator_gives(bench, tiny_data):
 
 def test_a_hopeless_candidate_is_ended_and_not_tried_again(bench):
     bench.eval_limit = limit = 3 * bench.known(Candidate(), SEED).eval_seconds  # the base has one epoch, not 200
-    trial = bench.run(knobs(ttt_epochs=200, ttt_chunk_tokens=1024), SEED)
+    trial = bench.run(knobs(ttt_epochs=200, ttt_chunk_tokens=256), SEED)
     assert trial.state == "stopped" and f"the limit is {limit:g} s" in trial.reason and trial.val_bpb is None
     pod = next((bench.folder / "trials").rglob("exit.json"))
     before = pod.stat().st_mtime_ns
