@@ -9,6 +9,7 @@ from seconds import record_here
 
 from pgolf.data.dataset import Dataset
 from pgolf.notify import VARIABLE
+from pgolf.pods.local import LocalPod
 
 pytestmark = [pytest.mark.usefixtures("shared_server"), pytest.mark.record]
 PROGRAMS = Path(__file__).parent.parent / "programs"
@@ -65,6 +66,8 @@ def test_a_seed_that_never_ends_leaves_the_others_their_results(tiny_data: Datas
     assert f"seed 314, attempt-1: no result: {why}" in stderr
     assert any(line.startswith("| 314 | 1 | failed") and why in line for line in report_of(made.folder).splitlines())
     assert "seed 314 was planned and did not finish" in report_of(made.folder)
+    ended = LocalPod(made.folder / "seeds/314/attempt-1").status()
+    assert ended.started and ended.ended and 10 <= ended.ended - ended.started < 30
 
     before = written(made.folder)
     code, again, stderr = record_here(rules, tiny_data, runs, *command)
