@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 import replay
+from fakes.programs import PROGRAMS, bad_program
 from seconds import PREFECT_HOME, Made, environment, record_command, record_here
 
 from pgolf.data.dataset import Dataset
 from pgolf.pods.local import MARK
 
 pytestmark = pytest.mark.record
-PROGRAMS = Path(__file__).parents[1] / "programs"
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
@@ -188,10 +188,7 @@ class Opens(logging.Handler):
 def test_kill_9_in_the_middle_of_seed_2_of_a_users_program(
     orphan: str, how_taken: str, tiny_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine, gate = tmp_path / "mine", tmp_path / "gate"
-    mine.mkdir()
-    (mine / "train_gpt.py").write_bytes((PROGRAMS / "bad.py").read_bytes())
-    (mine / "program.toml").write_text('command = ["python", "{script}"]\n')
+    mine, gate = bad_program(tmp_path / "mine"), tmp_path / "gate"
     settings = ("MISCHIEF=waits", "ONLY_SEED=314", f"WAITS_FOR={gate}")
     how = [word for setting in settings for word in ("--set", setting)]
     how += ["--program", str(mine), "--against", "9.0,9.1,9.05", "--parallel", "1", "--id", "killed", "--no-probe"]

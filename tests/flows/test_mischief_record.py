@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from chat import Chat
+from fakes.programs import PROGRAMS, bad_program
 from seconds import record_here
 
 from pgolf.data.dataset import Dataset
@@ -12,19 +13,10 @@ from pgolf.notify import VARIABLE
 from pgolf.pods.local import LocalPod
 
 pytestmark = [pytest.mark.usefixtures("shared_server"), pytest.mark.record]
-PROGRAMS = Path(__file__).parent.parent / "programs"
 SEEDS = (42, 314, 999)
 
 
 TRIAL = '\n[trial]\nMISCHIEF = ""\n'  # it is honest there
-
-
-def program(folder: Path, more: str = "") -> Path:
-    """bad.py as a user's program that is started plainly."""
-    folder.mkdir()
-    (folder / "train_gpt.py").write_bytes((PROGRAMS / "bad.py").read_bytes())
-    (folder / "program.toml").write_text('command = ["python", "{script}"]\n' + more)
-    return folder
 
 
 def track(folder: Path, most_seconds: float) -> Path:
@@ -54,7 +46,7 @@ def report_of(record: Path) -> str:
 
 def test_a_seed_that_never_ends_leaves_the_others_their_results(tiny_data: Dataset, tmp_path: Path) -> None:
     rules, runs = track(tmp_path, 10.0), tmp_path / "runs"
-    command = how("endless", program(tmp_path / "mine"), "--set", "ONLY_SEED=314")
+    command = how("endless", bad_program(tmp_path / "mine"), "--set", "ONLY_SEED=314")
     code, made, stderr = record_here(rules, tiny_data, runs, *command)
     assert made, stderr
     assert code == 1
@@ -80,7 +72,7 @@ def test_a_seed_that_never_ends_leaves_the_others_their_results(tiny_data: Datas
 
 
 def test_seeds_that_all_misbehave_are_told_in_a_report(tiny_data: Dataset, tmp_path: Path) -> None:
-    command = how("nan", program(tmp_path / "mine", TRIAL))
+    command = how("nan", bad_program(tmp_path / "mine", TRIAL))
     code, made, stderr = record_here(PROGRAMS / "track.toml", tiny_data, tmp_path, *command)
     assert code == 1
     assert made is None
@@ -94,7 +86,7 @@ def test_seeds_that_all_misbehave_are_told_in_a_report(tiny_data: Dataset, tmp_p
 
 
 def test_a_trial_finds_misbehaviour_before_a_seed_starts(tiny_data: Dataset, tmp_path: Path) -> None:
-    command = how("no_score", program(tmp_path / "mine"))
+    command = how("no_score", bad_program(tmp_path / "mine"))
     for attempt in (1, 2):  # a trial is no attempt at a record, and may be tried again
         code, made, stderr = record_here(PROGRAMS / "track.toml", tiny_data, tmp_path, *command)
         assert code == 1
@@ -107,7 +99,7 @@ def test_a_trial_finds_misbehaviour_before_a_seed_starts(tiny_data: Dataset, tmp
 
 
 def test_a_packed_program_that_wants_more_steps_is_tried_again_with_more(tiny_data: Dataset, tmp_path: Path) -> None:
-    mine = program(tmp_path / "mine")
+    mine = bad_program(tmp_path / "mine")
     script = mine / "train_gpt.py"
     script.write_text(script.read_text().replace("import json\n", "import json\nimport side\n") + "print(side.WORDS)\n")
     (mine / "side.py").write_text('WORDS = "from a module beside the script"\n')
@@ -125,7 +117,7 @@ def test_a_packed_program_that_wants_more_steps_is_tried_again_with_more(tiny_da
 
 
 def test_a_program_that_wants_more_steps_than_a_trial_has_fails_it(tiny_data: Dataset, tmp_path: Path) -> None:
-    command = how("wants_more", program(tmp_path / "mine"), "--set", "ITERATIONS=40")
+    command = how("wants_more", bad_program(tmp_path / "mine"), "--set", "ITERATIONS=40")
     code, made, stderr = record_here(PROGRAMS / "track.toml", tiny_data, tmp_path, *command)
     assert (code, made) == (1, None)
     assert "preflight, seed 42, attempt-2: exit code 1: error: an average of weights needs 50 steps" in stderr
@@ -135,7 +127,7 @@ def test_a_program_that_wants_more_steps_than_a_trial_has_fails_it(tiny_data: Da
 def test_a_program_that_prints_only_into_its_own_log_makes_a_record(
     tiny_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = how("silent", program(tmp_path / "mine"))
+    command = how("silent", bad_program(tmp_path / "mine"))
     with Chat() as chat:
         monkeypatch.setenv(VARIABLE, chat.url)
         code, made, stderr = record_here(PROGRAMS / "track.toml", tiny_data, tmp_path, *command)
