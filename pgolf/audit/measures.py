@@ -117,13 +117,23 @@ def artifact_size(run: Run, limits: Limits) -> Measure:
 
 def training(run: Run, limits: Limits) -> Measure:
     """The training timer."""
-    took = run.train_seconds
+    took = _timer(run, limits)
     return _time("training", limits.train_seconds, took.value if took else None, run, limits, _places(took))
+
+
+def _timer(run: Run, limits: Limits) -> Sourced[float] | None:
+    """The training timer at its end; where that is unknown, the clock of a step that is over the limit already."""
+    if run.train_seconds:
+        return run.train_seconds
+    clocks = [p for p in (*run.train_curve, *run.val_curve) if p.seconds is not None]
+    last = max(clocks, key=lambda p: p.seconds or 0.0, default=None)
+    over = last and last.seconds and last.seconds > limits.train_seconds + limits.grace_seconds
+    return Sourced(last.seconds, last.at) if over and last and last.seconds else None
 
 
 def calibrated_training(run: Run, limits: Limits) -> Measure:
     """The training timer, and the pass over training data that calibrates the quantisation: both count as training."""
-    took, calibration = run.train_seconds, run.calibration_seconds
+    took, calibration = _timer(run, limits), run.calibration_seconds
     seconds = None
     if took and (calibration or not run.calibration):
         seconds = took.value + (calibration.value if calibration else 0.0)

@@ -47,6 +47,14 @@ def mapping(text: str) -> dict[str, str]:
     return dict(_scalars(value.items())) if isinstance(value, dict) else {}
 
 
+def flattened(line: str) -> str:
+    """A JSON object of one line as 'name:value' words, the step first; '' where it is none."""
+    facts = mapping(line.strip())
+    step = facts.pop("step", None)
+    words = [f"{name}:{value}" for name, value in facts.items() if value != "None"]
+    return " ".join(words if step is None else [f"step:{step}", *words])
+
+
 def _scalars(items: Iterable[tuple[Any, Any]], depth: int = 0) -> Iterator[tuple[str, str]]:
     for name, value in items:
         if isinstance(value, dict):

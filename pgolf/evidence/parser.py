@@ -82,6 +82,9 @@ class Parser:
         self.number = number
         if self.in_source and line[0] in " \t":
             return None
+        if low[0] == "{" and (self.begun or ('"step"' in low and 'loss"' in low)):
+            text = dumps.flattened(line) or text
+            low = text.lower()
         if self._step(low) or (not self.begun and self._skip_source(low)):
             return None
         if title := say.TITLE.fullmatch(text):
@@ -205,7 +208,8 @@ class Parser:
         if is_running(low):
             self._passing(low)
         elif self._score(text, low):
-            pass
+            if "artifact" in low or "submission" in low:
+                self._size(low, self.said)
         elif "running_bpb" in low or say.EVALUATING.match(low):
             self._passing(low)
         elif say.ERROR.match(low):
@@ -307,15 +311,15 @@ class Parser:
         self.said = "calibration"
         return True
 
-    def _size(self, low: str) -> bool:
-        """Whether the line gives sizes."""
+    def _size(self, low: str, said: Said | None = None) -> bool:
+        """Whether the line gives sizes; `said` is what else it states."""
         sizes = read_sizes(low, self._heading)
         if not sizes:
             return False
         self.sizes.add(sizes, self.at)
         self.facts = True
         self._weigh()
-        self.said = "size" if {"total", "artifact", "model"} & {size.kind for size in sizes} else None
+        self.said = said or ("size" if {"total", "artifact", "model"} & {size.kind for size in sizes} else None)
         return True
 
     def _weigh(self) -> None:

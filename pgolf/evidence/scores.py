@@ -16,7 +16,7 @@ from pgolf.evidence.run import Evidence, Stage, stage_kind
 MOST_STAGES = 1000
 
 BPB = re.compile(
-    rf"(?<![\w\"'])((?:\w+[_/ ])??)(?:bpb|bits_per_byte|bits per byte)(?:_exact)?(\s*\([^()]{{0,40}}\))?"
+    rf"(?<![\w\"'])((?:[a-z]\w*[_/ ])??)(?:bpb|bits_per_byte|bits per byte)(?:_exact)?(\s*\([^()]{{0,40}}\))?"
     rf"(?:\s*[:=]\s*|\s+(?=\d+\.\d)){VALUE}"
 )
 EXACT = re.compile(rf"\bexact\s*[:=]\s*{VALUE}")
@@ -35,6 +35,7 @@ PARTS = re.compile(r"\b(?:nn|model|neural|only|token|byte|base|ppm|lm)\b")
 SEED = re.compile(r"\bseeds?\W{0,3}(\d{1,18})\b")
 PART_OF_PASS = re.compile(r"pass[ _]?\d|phase[ _]?\d", re.I)
 EDGES = " :=-|,>#*()[]{}\"'"
+GENERAL = {"final", "val", "eval", "quantized", "legal", "post", "pre", "int6", "int8", "sliding", "diagnostic", "full"}
 BARE = re.compile(r"(?:val|validation|eval|loss|[-|*#\W\d])*")
 
 
@@ -58,9 +59,13 @@ def read_score(text: str, low: str, at: Evidence, heading: str, loss: float | No
     head = text[: found.start()]
     name = f"{_name(head)} {found[1].strip('_/ ').removeprefix('val')}".strip()
     if BARE.fullmatch(name.lower()):
-        name = printable(heading, 80) if heading else "" if not re.search(r"\w", name) else name
+        if re.search(r"\w", name) and not heading:
+            return None  # 'VAL loss 2.1 bpb 1.3': a validation during training
+        name = printable(heading, 80)
+    if found[2]:
+        name = f"{name} {found[2].strip()}".strip()
     plain = re.sub(r"[\W_]+", " ", name.lower())
-    if OTHERS.search(plain) or (found[2] and OTHERS.search(found[2])):
+    if "seeds" in plain or OTHERS.search(plain):
         return None
     bpb, exact = found[3], EXACT.search(low, found.end())
     if exact and abs(float(exact[1]) - float(bpb)) <= _half_unit(bpb):
@@ -122,6 +127,7 @@ def add_stage(stages: list[Stage], stage: Stage) -> None:
             _without_parts(stages, number)
             return
     stages.append(stage)
+    _without_parts(stages, len(stages) - 1)
     if len(stages) > MOST_STAGES:
         del stages[0]
 
@@ -148,7 +154,8 @@ def _without_parts(stages: list[Stage], number: int) -> None:
         return
     for i in range(number - 1, -1, -1):
         part = stages[i]
-        if not _is_part(part) or part.eval_seconds is None or part.eval_seconds > took:
+        within = _is_part(part) and _family(part.name) == _family(stages[number].name)
+        if not within or part.eval_seconds is None or part.eval_seconds > took:
             break
         stages[i] = replace(part, eval_seconds=None)
 
@@ -170,10 +177,16 @@ def _same_evaluation(a: Stage, b: Stage, adjacent: bool) -> bool:
         return True
     if _is_part(b) and not _is_part(a):
         return False  # the same computed again, inside another pass
-    if digits >= 6:
+    if digits >= 6 or (digits >= 4 and _family(a.name) == _family(b.name) != ""):
         return True  # no two passes agree so far by chance
     apart = abs(a.eval_seconds - b.eval_seconds)
     return apart <= 1.0 if a.decimals != b.decimals or digits < 4 else apart <= max(1.0, 0.02 * a.eval_seconds)
+
+
+def _family(name: str) -> str:
+    """The method by whose name a log calls all its passes: 'ppm' of ppm_mixer and ppm_sliding; '' of a general word."""
+    word = re.split(r"[\W_]", name.lower())[0]
+    return "" if word in GENERAL else word
 
 
 def _is_part(stage: Stage) -> bool:

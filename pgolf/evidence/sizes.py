@@ -29,7 +29,9 @@ NO_PART = re.compile(
     r"|reference|undershoot|dataset|download|downloaded|prompt|sequence|seq|rank|tensor|passthrough|budget"
     r"|unpaid|per|used|hidden"
 )
+TRIED = {"prune", "pruning", "probe", "try", "trying", "search", "candidate"}  # the first words of a search's lines
 RAW = {"raw", "uncompressed", "unquantized", "fp32", "float32", "bf16", "fp16", "float", "pre", "before", "original"}
+NEEDS_NO_UNIT = {"bytes", "size", "submission", "artifact"}
 OF_DATA = {"tokens", "loader", "shards", "val"}
 CODE = {"code", "script", "source", "py"}
 TOTAL = {"total", "submission", "combined", "overall", "sum"}
@@ -89,9 +91,11 @@ class Sizes:
         named = [(s, at) for s, at in self.found if s.kind == "artifact" and not (raw and raw.value <= s.value)]
         if named:
             size, at = named[-1]
-            if not size.beside_code and not (model and code and model.value == size.value):
+            parts = (model.value, model.value + code.value) if model and code else ()
+            if size.value not in parts[:1] and (not size.beside_code or size.value in parts[1:]):
                 return Sourced(size.value, at)
-            model = Sourced(size.value, at)
+            if not model:
+                return None  # it may be the model alone, or both
         if not model or not code:
             return None
         others = {s.value for s, _ in self.found if s.kind == "other"}
@@ -123,8 +127,10 @@ def read_sizes(low: str, heading: str = "") -> list[Size]:
         label = re.split(r"[|;]|, |  +(?=\S)", label.rstrip(" "))[-1]
         words = frozenset(WORD.findall(label))
         parts.append((words, label, value, bool(unit), OF_LIMIT.match(low, end) is not None))
+    if parts and parts[0][0] & TRIED:
+        return []
     in_parts = "artifact" in low or "model" in low
-    told = [p for p in parts if p[3] or p[4] or p[0] & {"bytes", "size"} or (in_parts and p[0] == {"code"})]
+    told = [p for p in parts if p[3] or p[4] or p[0] & NEEDS_NO_UNIT or (in_parts and p[0] == {"code"})]
     kinds = {_kind(words, label, limit) for words, label, _, _, limit in parts}
     if "total" in kinds and kinds & {"model", "raw", "artifact", "code"}:
         told = parts  # 'model:N code:M total:T' needs no unit
