@@ -11,12 +11,7 @@ from pgolf.evidence import dialect as say
 def pairs(line: str, least: int = 1) -> dict[str, str]:
     """Of a line with nothing but at least so many knobs: 'tie_embeddings:True embed_lr:0.05'."""
     words = line.split()
-    if (
-        line[0] == " "
-        or len(words) < least
-        or say.DESCRIBES_DATA.match(line.lower())
-        or not say.KNOB_TOKEN.fullmatch(words[0])
-    ):
+    if line[0] == " " or len(words) < least or say.DESCRIBES_DATA.match(line) or not say.KNOB_TOKEN.fullmatch(words[0]):
         return {}
     knobs, group = {}, ""
     for word in words:
