@@ -216,7 +216,7 @@ def audit_folders(
     strict: bool = False,
 ) -> list[Audit]:
     """Audit several record folders against one previous record. Raises BadInput as `audit` does, before any check."""
-    previous = previous_record(against) if against is not None else None
+    previous = previous_record(against) if against not in (None, AUTO) else against
     return [audit(folder, track, previous, strict) for folder in folders]
 
 

@@ -5,6 +5,7 @@ that crosses the cap. Sizes have no grace.
 """
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +51,17 @@ class Measure:
     @property
     def margin(self) -> float | None:
         """The rest below the limit, negative over it; None where there is no limit, too."""
-        return None if self.value is None or math.isinf(self.limit) else self.limit - self.value
+        return None if self.value is None or not self.limited else self.limit - self.value
 
     @property
     def counted(self) -> float | None:
         """The value without its diagnostic part: what a limit is missed by."""
         return None if self.value is None else self.value - self.diagnostic
+
+    @property
+    def limited(self) -> bool:
+        """Whether the track limits this at all."""
+        return self.limit < sys.maxsize
 
     @property
     def in_grace(self) -> bool:
@@ -84,11 +90,11 @@ class Measure:
         """The value beside its limit, and how it is judged."""
         if self.value is None:
             return "unknown"
-        if self.unit == "bytes":
-            return f"{self.value:,.0f} bytes of {self.limit:,.0f}, {self.judged}"
-        if math.isinf(self.limit):
-            return f"{self.value:.3f} s, without a limit"
-        return f"{self.value:.3f} s of {self.limit:g} s, {self.judged}"
+        value = f"{self.value:,.0f} bytes" if self.unit == "bytes" else f"{self.value:.3f} s"
+        if not self.limited:
+            return f"{value}, without a limit"
+        limit = f"{self.limit:,.0f}" if self.unit == "bytes" else f"{self.limit:g} s"
+        return f"{value} of {limit}, {self.judged}"
 
 
 def artifact_bytes(run: Run) -> Sourced[int] | None:

@@ -10,6 +10,7 @@ from rich.text import Text
 from pgolf.audit.audit import Audit
 from pgolf.audit.checks import Check, Status
 from pgolf.evidence.lines import printable
+from pgolf.evidence.run import Run
 from pgolf.ledger import value
 from pgolf.report.row import Row
 
@@ -31,12 +32,15 @@ def audit_tables(audit: Audit) -> RenderableType:
 def _parts(audit: Audit) -> Iterator[RenderableType]:
     yield Text(f"{printable(str(audit.folder))} · track {audit.track.name}", style="bold")
     if audit.runs:
-        yield _seeds(audit)
+        yield _seeds(audit, audit.runs)
     if audit.mean_val_bpb is not None:
         spread = "" if audit.std_val_bpb is None else f" · std {audit.std_val_bpb:.8f}"
         yield Text(f"mean val_bpb {audit.mean_val_bpb:.8f}{spread} · n {len(audit.runs)}")
     for name, text in audit.comparison.rows() if audit.comparison else ():
         yield Text(f"{name}: {text}")
+    if audit.other_runs:
+        yield Text("\nother runs in the folder, which the record does not claim")
+        yield _seeds(audit, audit.other_runs)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("check", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -49,12 +53,12 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
     yield table
 
 
-def _seeds(audit: Audit) -> Table:
+def _seeds(audit: Audit, runs: Sequence[Run]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("log", overflow="fold", min_width=16)
     for title in ("seed", "val_bpb", "bytes", "train + calib. s", "eval s"):
         table.add_column(title, justify="right", no_wrap=True)
-    for run in audit.runs:
+    for run in runs:
         final, size = run.final, value(run.artifact_bytes)
         calibration = f" + {run.calibration_seconds.value:g}" if run.calibration_seconds else ""
         cells = (

@@ -41,6 +41,7 @@ class Report:
     ----------
     positive, reasons : the verdict, and why not; None where there is only an audit.
     runs : one a seed; those with a final score make the figures.
+    other_runs : (log, run) of those in the folder that the record does not claim.
     standing, comparison : the record to beat, if one was named; `no_comparison` says why there is none.
     sections : the compliance statement.
     files : (name, bytes, SHA-256) of what the folder holds.
@@ -71,6 +72,7 @@ class Report:
     knobs: KnobTable | None = None
     counted: Measure | None = None
     counted_bytes: Mapping[int | None, int] = field(default_factory=dict)
+    other_runs: Sequence[tuple[str, Run]] = ()
 
     @cached_property
     def scores(self) -> list[SeedScore]:
@@ -237,6 +239,7 @@ def report_of_audit(audit: Audit) -> Report:
         probed=read_probes(audit.folder / PROBES) if PROBES in audit.entry.sizes else None,
         artifacts={r.seed.value: r.artifact_sha256.value for r in audit.runs if r.seed and r.artifact_sha256},
         knobs=knob_table(dump, audit.previous) if audit.previous else None,
+        other_runs=[(audit.entry.name_of(run), run) for run in audit.other_runs],
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pgolf.audit.audit import Audit
 from pgolf.audit.checks import Check, Status
-from pgolf.evidence.run import Evidence
+from pgolf.evidence.run import Evidence, Run
 from pgolf.ledger import value
 from pgolf.report.words import code, inert
 
@@ -28,7 +28,10 @@ def _lines(audit: Audit) -> Iterator[str]:
         yield f"Against {code(audit.comparison.old.label)}: {inert(audit.comparison.verdict)}."
     if audit.runs:
         yield ""
-        yield from _seeds(audit)
+        yield from _seeds(audit, audit.runs)
+    if audit.other_runs:
+        yield from ("", "Other runs in the folder, which the record does not claim:", "")
+        yield from _seeds(audit, audit.other_runs)
     listed = [c for status in ("fail", "warn") for c in audit.checks if c.status == status]
     if listed:
         yield ""
@@ -42,7 +45,7 @@ def _lines(audit: Audit) -> Iterator[str]:
 
 def heading(audit: Audit) -> list[str]:
     """The name of the record, and its track."""
-    return [f"### {code(audit.folder.resolve().name)}", "", f"Track {code(audit.track.name)}. "]
+    return [f"### {code(audit.folder.resolve().name)}", "", f"Track {code(audit.track.name)}."]
 
 
 def tally(audit: Audit) -> str:
@@ -60,10 +63,10 @@ def _mean(audit: Audit) -> str:
     return f"; mean val_bpb {audit.mean_val_bpb:.8f} (n {len(audit.runs)}{spread})"
 
 
-def _seeds(audit: Audit) -> Iterator[str]:
+def _seeds(audit: Audit, runs: Sequence[Run]) -> Iterator[str]:
     yield "| log | seed | val_bpb | bytes | training s | evaluation s |"
     yield "|---|---:|---:|---:|---:|---:|"
-    for run in audit.runs[:MOST_SEEDS]:
+    for run in runs[:MOST_SEEDS]:
         final, size, seed = run.final, value(run.artifact_bytes), value(run.seed)
         cells = (
             code(audit.entry.name_of(run)),
@@ -74,8 +77,8 @@ def _seeds(audit: Audit) -> Iterator[str]:
             _seconds(run.eval_seconds),
         )
         yield f"| {' | '.join(cells)} |"
-    if len(audit.runs) > MOST_SEEDS:
-        yield f"\n… and {len(audit.runs) - MOST_SEEDS} more."
+    if len(runs) > MOST_SEEDS:
+        yield f"\n… and {len(runs) - MOST_SEEDS} more."
 
 
 def _seconds(seconds: float | None) -> str:
