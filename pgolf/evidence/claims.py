@@ -37,6 +37,10 @@ SEED_LOSS = ("val_loss", "val_loss_nats", "final_val_loss", "loss")
 CODE_BYTES = ("bytes_code", "code_bytes")
 T_STATISTIC = ("t_statistic", "t_stat", "welch_t")
 P_VALUE = ("p_value", "p_one_sided", "welch_p")
+PROSE, MOST_PROSE = ("title", "blurb", "description", "summary", "notes", "note"), 5000
+OF_ITSELF = re.compile(
+    r"(?<![a-z])non[- ]record (?:submission|negative|result|entry|run\b|experiment|exploration)", re.I
+)
 OF_A_TEST = re.compile(r"signif|welch|test|stat")
 SECONDS = {"train": ("train_time", "train", "training_time"), "eval": ("eval_time", "ttt_eval_time", "eval")}
 SEED_LISTS = ("seeds", "seeds_run", "seeds_complete", "seed_list", "seeds_used")
@@ -219,7 +223,8 @@ class _Reader:
         for key in ("track", "name", "author", "date", "hardware", "previous_record", "program"):
             value = content.get(key)
             setattr(c, key, printable(value) if isinstance(value, str) and value.strip() else None)
-        c.no_record = any(_says_no_record(key, content.get(key)) for key in NO_RECORD)
+        prose = " ".join(v[:MOST_PROSE] for k in PROSE if isinstance(v := content.get(k), str))
+        c.no_record = any(_says_no_record(key, content.get(key)) for key in NO_RECORD) or bool(OF_ITSELF.search(prose))
         for key, names in (
             ("val_bpb", (*MEAN_BPB, *NAMED_MEAN_BPB)),
             ("val_loss", MEAN_LOSS),

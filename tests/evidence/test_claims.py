@@ -93,6 +93,8 @@ def test_a_claim_is_compared_in_the_digits_that_both_have(tmp_path):
         ({"is_record": False}, True),
         ({"non_record": True}, True),
         ({"name": "Non-Record: SP8192"}, True),
+        ({"blurb": "A non-record negative result on TTT."}, True),
+        ({"blurb": "Better than the best of the non-record track."}, False),
         ({"is_record": True, "name": "A record"}, False),
         ({"non_record": False}, False),
         ({}, False),
