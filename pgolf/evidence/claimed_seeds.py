@@ -153,9 +153,9 @@ def _list(name: str, value: list[Any], listed: list[int], said: SaidOfSeeds) -> 
             said.add(seed, name, metric, number)
 
 
-def score_name(said: Mapping[int, Mapping[str, Any]], headline: Decimal | None) -> str | None:
+def score_name(said: Mapping[int, Mapping[str, Any]], headline: float | None, unit: float) -> str | None:
     """The name of the value that is each seed's claimed score: the plain one, else the one whose mean over the seeds is
-    the headline, else that of the last evaluation."""
+    the headline to its `unit`, else that of the last evaluation."""
     named = [name for name in SCORES if any(_number(v.get(name)) for v in said.values())]
     if named:
         return named[0]
@@ -163,7 +163,7 @@ def score_name(said: Mapping[int, Mapping[str, Any]], headline: Decimal | None) 
     names = [n for n in names if all(_number(v.get(n)) for v in said.values())]
     for name in names:
         mean = sum((x for v in said.values() if (x := _number(v[name]))), Decimal()) / len(said)
-        if headline and abs(mean - headline) <= Decimal(10) ** int(headline.as_tuple().exponent):
+        if headline is not None and abs(float(mean) - headline) <= unit:
             return name
     late = [n for n in names if not EARLIER.search(n)]
     for pattern in (ADAPTED, SLIDING):

@@ -80,15 +80,6 @@ class Claim:
     name: str = ""  # its key in submission.json
 
     @property
-    def as_decimal(self) -> Decimal:
-        """The number with its digits."""
-        return (
-            Decimal(self.value).quantize(Decimal(1).scaleb(-min(self.decimals, 20)))
-            if self.decimals < 20
-            else Decimal()
-        )
-
-    @property
     def unit(self) -> float:
         """One unit of the last digit printed."""
         return 10.0**-self.decimals
@@ -253,7 +244,7 @@ class _Reader:
         lists = [x for key in SEED_LISTS if isinstance(x := content.get(key), list) and x]
         listed = [n for x in lists[:1] for s in x[:MOST_SEEDS] if (n := _integer(s)) is not None]
         said = said_of_seeds(content, listed)
-        name = score_name(said.values, c.val_bpb.as_decimal if c.val_bpb else None)
+        name = score_name(said.values, c.val_bpb.value if c.val_bpb else None, c.val_bpb.unit if c.val_bpb else 0.0)
         for seed, values in said.values.items():
             claim = self._seed(seed, said.keys[seed], values, name)
             if any(isinstance(v, Claim) for v in vars(claim).values()):

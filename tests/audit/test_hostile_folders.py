@@ -31,6 +31,8 @@ def test_unreadable(tmp_path, folder):
         '{"val_bpb": {"a": 1}, "seeds": [[1]], "seed_results": [1, {"seed": 42, "val_bpb": "x"}]}',
         '{"seeds": {"42": 1.07902311}, "p_value": "tiny", "name": "\\u0000[red]<script>|"}',
         '{"n_seeds": 3.5, "track": "../../etc", "val_bpb_std": -1}',
+        '{"val_bpb": 1e30, "seed_results": {"42": {"a_bpb": 1.0}}, "seeds": [1e300, "9"]}',
+        '{"val_bpb": {"seed_42": 1e-300, "mean": 1e300}, "artifact_bytes": 1e300, "seed_999999999999": {}}',
         '{"a": ' * 200 + "1" + "}" * 200,
         '{"seed_results": {' + ",".join(f'"{i}": 1.0' for i in range(20_000)) + "}}",
     ],
