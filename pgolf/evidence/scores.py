@@ -61,7 +61,7 @@ def read_score(text: str, low: str, at: Evidence, heading: str, loss: float | No
     if BARE.fullmatch(name.lower()):
         if re.search(r"\w", name) and not heading:
             return None  # 'VAL loss 2.1 bpb 1.3': a validation during training
-        name = printable(heading, 80)
+        name = re.sub(r"\([^()]*\)", "", printable(heading, 80)).strip()
     if found[2]:
         name = f"{name} {found[2].strip()}".strip()
     plain = re.sub(r"[\W_]+", " ", name.lower())
@@ -135,16 +135,22 @@ def add_stage(stages: list[Stage], stage: Stage) -> None:
 def _joined(before: Stage, again: Stage) -> Stage:
     better = again if again.decimals > before.decimals else before
     named = before if again.kind == "other" and not _is_part(before) else again if _is_part(before) else better
-    times = [s.eval_seconds for s in (before, again) if s.eval_seconds is not None]
     losses = [s.val_loss for s in (better, before, again) if s.val_loss is not None]
     return replace(
         better,
         name=named.name,
         kind=named.kind,
         val_loss=max(losses, key=_decimals, default=None),
-        eval_seconds=max(times, default=None),  # of two clocks of one pass the outer one
+        eval_seconds=_outer_clock(before.eval_seconds, again.eval_seconds),
         diagnostic=before.diagnostic,
     )
+
+
+def _outer_clock(a: float | None, b: float | None) -> float | None:
+    """Of two clocks of one pass the longer one; of two that only rounding tells apart the more exact one."""
+    if a is None or b is None:
+        return b if a is None else a
+    return max(a, b, key=_decimals) if abs(a - b) <= 0.06 and _decimals(a) != _decimals(b) else max(a, b)
 
 
 def _without_parts(stages: list[Stage], number: int) -> None:
