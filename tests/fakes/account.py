@@ -62,7 +62,7 @@ class FakeRunpod:
         """Pods that cost money, or that still run something."""
         return [pod for pod in self.pods() if pod["alive"] or pod["processes"]]
 
-    def pods_file(self, path: Path, more: str = "", nets: str = "") -> Path:
+    def pods_file(self, path: Path, more: str = "", nets: str = "", python: str = sys.executable) -> Path:
         """A pods.toml for this account, with nets and patience of seconds."""
         path.write_text(f"""
 [runpod]
@@ -70,7 +70,7 @@ api = "{self.url}/v1"
 key = "{path.with_name("id_ed25519")}"
 user = "{USER}"
 work = "wörk"
-python = "{sys.executable}"
+python = "{python}"
 owner = "tests"
 patience_s = 20.0
 ready_patience_s = 60.0

@@ -12,6 +12,7 @@ import httpx
 import jobs
 import pytest
 from fakes.account import MISSING, OPENAPI, FakeRunpod
+from fakes.light import light_python
 from fakes.programs import TOO_BIG
 from fakes.sshd import MISSING as NO_SSHD
 from fakes.sshd import SSHD
@@ -68,7 +69,8 @@ def place(account: FakeRunpod, tmp_path: Path) -> Iterator[RemotePlace]:
 
 def open_place(account: FakeRunpod, tmp_path: Path, runs: int = 1, budget: Budget | None = None, **nets) -> RemotePlace:
     more = "\n".join(f"{name} = {value}" for name, value in nets.items())
-    text = account.pods_file(tmp_path / "pods.toml").read_text().replace("\n[runpod.nets]", "\n[runpod.nets]")
+    pods_file = account.pods_file(tmp_path / "pods.toml", python=light_python(tmp_path / "light"))
+    text = pods_file.read_text().replace("\n[runpod.nets]", "\n[runpod.nets]")
     for name in nets:
         text = "\n".join(line for line in text.splitlines() if not line.startswith(f"{name} ="))
     (tmp_path / "pods.toml").write_text(text + "\n" + more)

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import jobs
 import psutil
 import pytest
+from fakes.light import light_python
 from fakes.network import Wire
 from fakes.programs import TOO_BIG
 from fakes.sshd import MISSING, SSHD, USER, Sshd
@@ -73,7 +74,7 @@ def settings(sshd: Sshd, key: Path, port: int | None = None, checks: Checks = LO
         key=key,
         known_hosts=key.with_name("known_hosts"),
         work="work",
-        python=sys.executable,
+        python=light_python(key.with_name("light")),
         patience_s=20.0,
         checks=checks,
         machines=(listed,),
@@ -517,8 +518,8 @@ def test_two_gloo_ranks_train_there(tmp_path: Path, sshd: Sshd, key: Path, tiny_
     environment = {"DATA_DIR": str(tiny_data.data_dir), "OMP_NUM_THREADS": "1", **as_env({"ttt_enabled": False})}
     this = jobs.job((tmp_path / "record/seeds").resolve(), pack(knobs).code, environment, nproc=2)
     data = Data(tiny_data.data_dir, tiny_data.files)
-    here = place(tmp_path, settings(sshd, key), data)
-    done = run_seed(this, 42, threading.Event(), place=here)
+    there = settings(sshd, key).model_copy(update={"python": sys.executable})
+    done = run_seed(this, 42, threading.Event(), place=place(tmp_path, there, data))
     events = [json.loads(line) for line in (done.folder / "events.jsonl").read_text().splitlines()]
     assert events[0]["world_size"] == 2
     assert events[0]["config"]["data_dir"] == str(sshd.home / "work" / data.folder)
