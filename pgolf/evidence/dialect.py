@@ -114,7 +114,7 @@ NO_KNOB |= {
     "elapsed_ms",
     "elapsed_s",
 }
-DESCRIBES_DATA = re.compile(r"\w{0,30}loader:|val_bpb:|data\w{0,30}:", re.I)  # and tells nothing of the method
+DESCRIBES_DATA = re.compile(r"\w{0,30}loader\w{0,10}:|val_bpb:|data\w{0,30}:", re.I)  # and tells nothing of the method
 BEGINS = re.compile(
     r"\W{0,4}hyper-?parameters\W{0,6}$|train_shards\s*[:=]|train_loader:|val_bpb:enabled|running (?:python|pytorch)\b"
     r"|seed\s*[:=]\s*-?\d+\s*$|[^\w]*(?:running |starting )?seed\W{0,3}\d+\W*$"
