@@ -112,7 +112,7 @@ def _known_as() -> tuple[tuple[str, str], ...]:
 def unknown(name: str) -> Track:
     """A track of which only the name is known: it limits nothing."""
     limits = Limits(artifact_bytes=sys.maxsize, train_seconds=math.inf, eval_seconds=math.inf, grace_seconds=0.0)
-    policy = Policy(margin_nats=0.0, alpha=0.01, min_seeds=1)
+    policy = Policy(margin_nats=0.0, alpha=0.01, min_seeds=0)
     return Track(name, name, "any", limits, policy, (), "", "", "", None, 1, record=False, ruled=False)
 
 

@@ -63,6 +63,17 @@ def test_a_track_without_limits_of_time_asks_for_size_and_honesty(folder):
     assert with_status(audit(folder.path), "fail") == {"artifact-bytes", "claimed-mean"}
 
 
+def test_a_track_for_no_records_asks_for_no_number_of_logs(folder):
+    folder.log(999).unlink()
+    assert with_status(audit(folder.path), "fail") == {"seed-count"}
+    folder.claim(track="non_record_16mb")
+    found = audit(folder.path)
+    assert not found.failed and found.check("seed-count").message == "claims 3 seeds, there are logs of 2"
+    for seed in SEEDS[:2]:
+        folder.log(seed).unlink()
+    assert audit(folder.path).check("seed-count").status != "fail"
+
+
 def test_of_an_unknown_track_only_what_needs_no_rules_is_checked(folder):
     long_on_one_card(folder)
     folder.claim(track="speedrun-4h", val_bpb=1.0770)
