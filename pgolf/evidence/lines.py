@@ -79,5 +79,6 @@ def without_prefix(text: str) -> str:
 def printable(text: str, limit: int = SHOWN) -> str:
     """A log's words fit for a report: one line, no control or formatting characters, cut to `limit`."""
     text = text[: limit + 1].replace("\t", " ").strip()
-    text = "".join(c if c.isprintable() else "�" for c in text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "�" for c in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -7,6 +7,7 @@ so that every sentence of a report can point at its evidence.
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
@@ -169,6 +170,7 @@ class Run:
         return self.final.bytes_per_token if self.final else None
 
 
+@lru_cache(maxsize=1024)  # a log repeats its few names on every line of progress
 def stage_kind(name: str) -> StageKind:
     """The kind of the stage that an author called `name`."""
     if name in BY_NAME:

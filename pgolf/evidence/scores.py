@@ -100,6 +100,8 @@ def is_running(low: str) -> bool:
 
 def _main(low: str) -> re.Match[str] | None:
     """Of the figures of bits per byte on a line, the whole method's."""
+    if "bpb" not in low and "bits" not in low:  # most lines: quicker than the pattern
+        return None
     found = list(BPB.finditer(low))
     return max(found, key=lambda m: (_rank(m[1]), -m.start()), default=None)
 
