@@ -115,11 +115,15 @@ def read_entry(path: Path) -> Entry:
     return entry
 
 
+def counts(numbers: list[int]) -> bool:
+    """Whether sorted numbers count things, from 0 or from 1, and so may be no seeds."""
+    return len(numbers) > 1 and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
+
+
 def _forget_ordinals(claims: Claims, runs: list[Run]) -> None:
     """Take claims of "seeds" 1, 2, 3 for those of a first, second and third run, if no log ran such a seed."""
     numbers = sorted({*claims.seeds, *claims.by_seed})
-    counted = len(numbers) > 1 and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
-    if counted and any(r.seed for r in runs) and not any(r.seed and r.seed.value in numbers for r in runs):
+    if counts(numbers) and any(r.seed for r in runs) and not any(r.seed and r.seed.value in numbers for r in runs):
         claims.seeds, claims.by_seed = (), {}
 
 

@@ -137,6 +137,14 @@ def test_a_name_may_have_other_numbers(folder, name, fails):
     assert with_status(audit(folder.path), "fail") == fails
 
 
+def test_names_that_count_the_runs_are_no_seeds(folder):
+    for number, seed in enumerate(SEEDS, 1):
+        folder.log(seed).rename(folder.path / f"train_seed{number}.log")
+    assert not audit(folder.path).failed
+    folder.edit("train_seed2.log", "seed: 314", "seed: 42")  # one seed under two names
+    assert {"seeds-distinct", "seed-count"} <= with_status(audit(folder.path), "fail")
+
+
 def test_arms_of_an_experiment_are_no_seeds(folder):
     for seed in SEEDS[1:]:
         folder.log(seed).unlink()
