@@ -441,3 +441,17 @@ def test_seed_and_text_that_logs_leave_out_are_those_of_the_record(inputs: Recor
     assert [(score.seed, score.val_bpb) for score in draft.scores] == [(42, 1.31), (314, 1.30), (999, 1.32)]
     assert draft.comparison, draft.no_comparison
     assert draft.comparison.new.bytes_per_token == 3.0
+
+
+@pytest.mark.parametrize(
+    ("spreads", "said"),
+    [
+        ([0.00042], "- sample std of the one record of this track in the ledger: 0.00042000; with few seeds"),
+        ([0.00042, 0.0011], "- sample std of the 2 records of this track in the ledger: 0.00042000 to 0.00110000,"),
+        ([], None),
+    ],
+)
+def test_spread_of_the_ledgers_records_is_told_by_their_number(spreads, said, inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr("pgolf.report.verdict.spreads", lambda track: spreads)
+    readme = (written(inputs, tmp_path / "out") / "README.md").read_text()
+    assert said in readme if said else "in the ledger" not in readme
