@@ -175,21 +175,35 @@ def unfetched(folder: str) -> str:
 
 
 def kill(folder: str) -> None:
-    """End every process of a folder: SIGTERM first, then SIGKILL.
+    """End every process of a folder: SIGTERM first, then SIGKILL. Those without its mark are found by who made them.
 
     The supervisor hands SIGTERM on to the command, and ends last, so that it can write how the command ended.
     """
     alive = supervisor(folder)
+    family = {pid: identity(pid) for pid in (descendants(alive) if alive else [])}  # some may be of another environment
+
+    def left() -> set[int]:
+        return {*marked(folder), *(pid for pid, who in family.items() if who and identity(pid) == who)}
+
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in marked(folder):
+        for pid in left():
             spared = pid == alive if number == signal.SIGKILL else alive and parent(pid) == alive
             if not spared:
                 end(pid, number)
         deadline = time.monotonic() + GRACE_S
-        while marked(folder) and time.monotonic() < deadline:
+        while left() and time.monotonic() < deadline:
             time.sleep(0.05)
-    for pid in marked(folder):
+    for pid in left():
         end(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """pids of the processes that a process has made, and of those that these have."""
+    parents = {int(name): parent(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    found = [pid]
+    for one in found:  # which grows
+        found += [child for child, its in parents.items() if its == one]
+    return found[1:]
 
 
 def parent(pid: int) -> int | None:

@@ -128,7 +128,7 @@ class LocalPod:
         return {name: sha256 for name, (sha256, _) in sorted(found.items())}
 
     def kill(self) -> None:
-        """End every process that carries this pod's mark: SIGTERM first, then SIGKILL.
+        """End every process that carries this pod's mark, or was made by one that lives: SIGTERM first, then SIGKILL.
 
         The supervisor hands SIGTERM on to the command, which gets it once, and ends last, so that it can write
         how the command ended.
@@ -138,6 +138,8 @@ class LocalPod:
         command: list[psutil.Process] = []
         with suppress(psutil.NoSuchProcess):
             command = supervisor.children() if supervisor else []
+            family = supervisor.children(recursive=True) if supervisor else []
+            everyone += [process for process in family if process not in everyone]  # of another environment
         for signal, spared in (
             (psutil.Process.terminate, command),
             (psutil.Process.kill, [supervisor]),

@@ -1,7 +1,5 @@
 """Which files of a pod come home, and what its agent lists of a folder."""
 
-import json
-import os
 from pathlib import Path
 
 import pytest
@@ -47,14 +45,3 @@ def test_agent_lists_what_ends_a_run_first_and_counts_the_rest(tmp_path: Path, m
     listed = {"files": {"logs/seed1.txt": 2, "train.log": 2, "zz.ptz": 2}, "more": 2}
     assert agent.sizes(str(tmp_path)) == listed
     assert agent.hashes(str(tmp_path), ["link.log", "missing", "zz.ptz/x"]) == {}
-
-
-def test_agent_believes_no_exit_json_while_the_supervisor_lives(tmp_path: Path) -> None:
-    ending = {"exit_code": 0, "signals": [], "ended": 1.0, "disk_free": 1 << 40}
-    (tmp_path / "exit.json").write_text(json.dumps(ending))
-    (tmp_path / "pod.json").write_text(json.dumps({**(agent.identity(os.getpid()) or {}), "started": 1.0}))
-    assert agent.status(str(tmp_path))["state"] == "running"
-    (tmp_path / "pod.json").write_text(json.dumps({"pid": 1 << 30, "started": 1.0}))
-    assert agent.status(str(tmp_path)) == {
-        "state": "ended", "exit_code": 0, "started": 1.0, "ended": 1.0, "interrupted": False, "disk_full": False,
-    }  # fmt: skip

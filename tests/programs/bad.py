@@ -104,8 +104,9 @@ def main():
     elif MISCHIEF in ("forged_exit", "forged_pod"):
         forge(nobody=MISCHIEF == "forged_pod")
     if MISCHIEF == "forks":
-        for _ in range(3):
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100000)"], start_new_session=True)
+        sleep = [sys.executable, "-c", "import time; time.sleep(100000)"]
+        forks = [subprocess.Popen(sleep, start_new_session=True, env=env) for env in (None, {}, {})]
+        Path("forks.txt").write_text(" ".join(str(fork.pid) for fork in forks))
     if MISCHIEF in ("endless", "forks", "forged_exit", "forged_pod"):
         while True:
             time.sleep(1)

@@ -43,6 +43,12 @@ def running(attempt: Path) -> list[int]:
     return [*found()]
 
 
+def is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def refused_twice(this: Job, record: Path, words: str) -> Path:
     """Run a seed that must be no result, and run it again, which must start nothing; the folder of its one attempt."""
     with pytest.raises(NoResult) as first:
@@ -86,7 +92,9 @@ def test_a_seed_without_a_result_has_failed(mischief: str, words: str, tmp_path:
 @pytest.mark.parametrize("mischief", ["endless", "forks"])
 def test_a_program_that_ignores_the_clock_is_ended_with_all_that_it_has_forked(mischief: str, tmp_path: Path) -> None:
     this = job(tmp_path, mischief, most_seconds=2.0)
-    refused_twice(this, tmp_path, "it has not ended 2 s after its start, the track's limits")
+    attempt = refused_twice(this, tmp_path, "it has not ended 2 s after its start, the track's limits")
+    forks = (attempt / "forks.txt").read_text().split() if mischief == "forks" else []
+    assert not any(psutil.pid_exists(int(fork)) and is_alive(psutil.Process(int(fork))) for fork in forks)
 
 
 @pytest.mark.parametrize("name", ["train.log", "events.jsonl", "logs/seed314.txt"])
