@@ -32,7 +32,8 @@ lint: $(STAMP)
 
 faults: $(STAMP)
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not record and not training" $(EXAMPLES)
-	PGOLF_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults/test_pods.py tests/pods/test_runpod.py tests/flows/test_workers.py
+	PGOLF_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults/test_pods.py tests/faults/test_users_program.py \
+		tests/pods/test_runpod.py tests/flows/test_workers.py
 
 bench: $(STAMP)
 	@for script in $(filter-out bench/faults.py,$(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

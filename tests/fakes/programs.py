@@ -21,23 +21,3 @@ print(json.dumps({"t": 1.0, "event": "artifact", "total_bytes": 10**9}), file=op
 print("evaluating", flush=True)
 time.sleep(300)
 """
-
-# A trainer of a user's, beside `made_up.py`, which is tests/programs/bad.py: it trains nothing, and before its score it
-# waits for a file of its seed's name in folder GO.
-WAITS = """
-import os
-import time
-from pathlib import Path
-
-import brotli
-import made_up
-
-GO = os.environ.get("GO", ".")
-
-made_up.LOG.parent.mkdir(exist_ok=True)
-made_up.train(made_up.SEED)
-while not Path(GO, str(made_up.SEED)).exists():
-    time.sleep(0.05)
-made_up.say(made_up.score(1.9 + made_up.SEED / 1000))
-made_up.leave_artifact()
-"""

@@ -57,13 +57,14 @@ class Ground:
     folder: Path
     prefect: str  # the API of a Prefect server that outlives them all; '': each has its own
     runs: Path | None = None  # what seeds replay
+    options: tuple[str, ...] = ()  # of every record
 
     def command(self, runs_dir: Path, *more: str) -> list[str]:
         runs_dir.mkdir(parents=True, exist_ok=True)
         pods_file = self.account.pods_file(runs_dir / "pods.toml")
         return record_command(
             self.track, self.data, runs_dir, "--id", runs_dir.name, "--pods", "runpod", "--pods-file", str(pods_file),
-            "--no-probe", *more,
+            "--no-probe", *self.options, *more,
         )  # fmt: skip
 
     def environment(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""A record of a user's program on a rented pod: the orchestrator gets SIGKILL while the second seed runs, and the same
-command is started again. The program trains nothing; it needs a file beside it, a package, and a setup."""
+"""A record of a user's program on rented pods: the orchestrator gets SIGKILL while the second seed runs, and the same
+command is started again; with `make faults`, it is killed everywhere. The program trains nothing; it needs a file
+beside it, a package, and a setup."""
 
 import json
 import re
@@ -9,20 +10,21 @@ from typing import Any
 
 import pytest
 from fakes.account import FakeRunpod
-from fakes.programs import WAITS
+from fakes.programs import PROGRAMS
 from fakes.runpod_api import PRICE
-from scenarios import TIMEOUT_S, Ground, judged, running, wait_for
+from orchestrator import POINTS
+from scenarios import TIMEOUT_S, Ground, judged, killed_at, running, wait_for
+from test_pods import whole_matrix
 
 from pgolf.data.dataset import Dataset
 from pgolf.files import hash_folder
 from pgolf.pods.versions import versions_here
 
 pytestmark = pytest.mark.record
-PROGRAMS = Path(__file__).parents[1] / "programs"
 SEEDS = (42, 314, 999)
 RANKS = 2  # of the track, and so GPUs of the pod
 FILES = {
-    "train_gpt.py": WAITS,
+    "train_gpt.py": "import brotli\nimport made_up\n\nmade_up.main()\n",
     "made_up.py": (PROGRAMS / "bad.py").read_text(),
     "requirements.txt": "brotli>=1\n",
     "setup.sh": "wc -l <made_up.py >>../../ran\n",
@@ -51,31 +53,36 @@ class Killed:
 
 
 @pytest.fixture(scope="module")
-def killed(
+def ground(
     account: FakeRunpod, tiny_data: Dataset, prefect_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Killed:
-    """Three seeds, one after another; the second one waits until the second orchestrator has taken it up."""
+) -> Ground:
+    """The account, and what the program's record must say: every score is made up from the seed."""
     folder = tmp_path_factory.mktemp("program")
-    program, go, runs_dir = folder / "mine", folder / "go", folder / "users"
-    program.mkdir()
+    (folder / "mine").mkdir()
     for name, text in FILES.items():
-        (program / name).write_text(text)
-    go.mkdir()
-    for seed in (42, 999):
-        (go / str(seed)).touch()
+        (folder / "mine" / name).write_text(text)
     scores = [{"seed": seed, "val_bpb": 1.9 + seed / 1000, "artifact_bytes": 6096} for seed in SEEDS]
+    options = ("--program", str(folder / "mine"), "--against", "9.0,9.1,9.05")
     expected = {"positive": True, "seeds": scores}
-    ground = Ground(PROGRAMS / "track.toml", tiny_data, account, expected, folder, prefect_server)
-    given = ("--program", str(program), "--set", f"GO={go}", "--against", "9.0,9.1,9.05", "--pods-at-once", "1")
-    command, record = ground.command(runs_dir, *given), runs_dir / runs_dir.name
+    return Ground(PROGRAMS / "track.toml", tiny_data, account, expected, folder, prefect_server, options=options)
+
+
+@pytest.fixture(scope="module")
+def killed(ground: Ground) -> Killed:
+    """Three seeds, one after another; the second one waits until the second orchestrator has taken it up."""
+    gate, runs_dir = ground.folder / "gate", ground.folder / "users"
+    settings = ("MISCHIEF=waits", "ONLY_SEED=314", f"WAITS_FOR={gate}")
+    how = [word for setting in settings for word in ("--set", setting)]
+    command = ground.command(runs_dir, *how, "--pods-at-once", "1")
+    record = runs_dir / runs_dir.name
     log, second_err = record / "seeds/314/attempt-1/train.log", runs_dir / "second.err"
     with running(ground, command, runs_dir / "first.err") as first:
         wait_for(lambda: log.exists() and "train_loss" in log.read_text(), first)
         first.kill()
-    between = account.alive()
+    between = ground.account.alive()
     with running(ground, command, second_err) as second:
         wait_for(lambda: re.search(r"seed 314: (still running|ended before|started)", second_err.read_text()), second)
-        (go / "314").touch()
+        gate.touch()
         stdout, _ = second.communicate(timeout=TIMEOUT_S)
     return Killed(ground, record, second.returncode, stdout, between)
 
@@ -114,3 +121,10 @@ def test_its_files_were_sent_its_setup_ran_once_and_its_versions_are_kept(killed
         assert hashes.items() <= hash_folder(attempt).items()
     assert (work / "ran").read_text().split() == [str(FILES["made_up.py"].count("\n"))]
     assert manifest["machines"]["pod-1"]["versions"] == versions_here(["brotli", "torch"])
+
+
+@whole_matrix
+@pytest.mark.parametrize("point", POINTS)
+def test_orchestrator_of_a_users_program_killed(ground: Ground, point: str) -> None:
+    result = killed_at(ground, point)
+    assert result.survived, result.why
