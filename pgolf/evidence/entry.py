@@ -250,10 +250,13 @@ def _claimed(entry: Entry, runs: list[Run]) -> list[Run]:
 
 
 def _arm(entry: Entry, tries: list[Run]) -> list[Run]:
-    """Of several runs of one seed the one that has the headline's score, if they are arms of an experiment: of other
-    knobs or another model, or runs of the only seed that is claimed. Reruns of one configuration all stay."""
-    claim = entry.claims.val_bpb
+    """Of several runs of one seed the one that has the headline's score, or its loss where none was evaluated, if they
+    are arms of an experiment: of other knobs or another model, or runs of the only seed that is claimed. Reruns of one
+    configuration all stay."""
+    claim, loss = entry.claims.val_bpb, entry.claims.val_loss
     fits = [r for r in tries if claim and r.final and claim.is_of(r.final.val_bpb, r.final.decimals)]
+    if not any(r.final for r in tries):
+        fits = [r for r in tries if loss and r.val_curve and loss.is_of(r.val_curve[-1].loss)]
     arms = entry.claims.n == 1 or any(not same_configuration(a, b) for a, b in combinations(tries, 2))
     return fits if len(fits) == 1 and arms else []
 

@@ -74,6 +74,20 @@ def test_a_track_for_no_records_asks_for_no_number_of_logs(folder):
     assert audit(folder.path).check("seed-count").status != "fail"
 
 
+def test_a_validation_score_may_be_claimed_openly_where_no_record_is(folder):
+    """Three logs that end with training: the last validation gave 2.8119 nats."""
+    for seed in SEEDS:
+        text = folder.log(seed).read_text()
+        folder.log(seed).write_text(text[: text.index("pre-quantization")])
+    folder.claim(val_bpb=1.0886, val_loss=2.8119, val_bpb_std=None, seed_results=None, bytes_total=None)
+    assert "log-complete" in with_status(audit(folder.path), "fail")
+    folder.claim(track="non_record_16mb")
+    found = audit(folder.path)
+    assert not found.failed and "never evaluated" in found.check("log-complete").message
+    folder.claim(val_loss=2.7119)
+    assert with_status(audit(folder.path), "fail") == {"log-complete"}
+
+
 def test_of_an_unknown_track_only_what_needs_no_rules_is_checked(folder):
     long_on_one_card(folder)
     folder.claim(track="speedrun-4h", val_bpb=1.0770)

@@ -63,7 +63,10 @@ def log_complete(review: Review, findings: Findings) -> str:
             harmless = claimed_before or (p.kind == "error" and run.ended)
             after = " (its score was there already)" if harmless else ""
             findings.add("warn" if harmless else "fail", f"{name}: {p.text}{after}", p.at)
-        if not run.final:
+        if not run.final and _claims_validation(review, run):
+            text = "it claims the last validation of its training; the artifact was never evaluated"
+            findings.warn(f"{name} ends without a final score: {text}", run.val_curve[-1].at)
+        elif not run.final:
             findings.fail(f"{name} ends without a final score", run.steps)
         elif reached & LEARNING and run.final.kind not in LEARNING:
             findings.fail(f"{name} ends at '{run.final.name}', the others go on to test-time training", run.final)
@@ -76,6 +79,15 @@ def log_complete(review: Review, findings: Findings) -> str:
             findings.warn(text, run.final)
     findings.show(*(s for _, s in review.scored))
     return f"{len(review.runs)} logs run to their final score"
+
+
+def _claims_validation(review: Review, run: Run) -> bool:
+    """Whether the claimed loss is openly that of the last validation, on a track that is for no records."""
+    said = review.entry.claims.by_seed.get(run.seed.value) if run.seed else None
+    claim = (said and said.val_loss) or review.entry.claims.val_loss
+    if review.track.record or not run.val_curve or claim is None:
+        return False
+    return claim.is_of(run.val_curve[-1].loss, decimals_of(run.val_curve[-1].loss))
 
 
 def _claimed_openly(review: Review, run: Run) -> bool:
