@@ -1,11 +1,13 @@
-"""How fast records are audited: every public record, and one very long log.
+"""How fast records are audited: every public record, copies of them in a large archive, and one very long log.
 
-python bench/audit.py [--records FOLDER] [--log-mb 100] [--json]
+python bench/audit.py [--records FOLDER] [--large 1700] [--jobs N] [--log-mb 100] [--json]
 """
 
 import argparse
 import json
 import resource
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +33,27 @@ def archive(folder: Path) -> dict[str, object]:
     }
 
 
+def large(folder: Path, records: int, jobs: int | None) -> dict[str, object]:
+    """`pgolf archive --json` of so many records, copies of those below `folder`: CPU seconds of all its processes, and
+    the memory of the largest."""
+    found = record_folders(folder)
+    with tempfile.TemporaryDirectory() as place:
+        for number in range(records):
+            source = found[number % len(found)]
+            shutil.copytree(source, Path(place) / f"{number // len(found)}" / source.name)
+        command = [sys.executable, "-m", "pgolf.cli", "archive", place, "--json"]
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([*command, *(["--jobs", str(jobs)] if jobs else [])], stdout=subprocess.PIPE)
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode in (0, 1), done.returncode
+    return {
+        "records": len(json.loads(done.stdout)["records"]),
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2),
+        "peak_process_mib": after.ru_maxrss >> 10,  # the first child processes here: no other is larger
+    }
+
+
 def long_log(megabytes: int) -> dict[str, object]:
     """Read one log of that size: training steps and a launcher's noise, half and half."""
     noise = "node-1:12345:12399 [3] NCCL INFO Channel 02/0 : 3[3] -> 4[4] via P2P/CUMEM/read\n"
@@ -52,10 +75,13 @@ def long_log(megabytes: int) -> dict[str, object]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=Path, default=RECORDS)
+    parser.add_argument("--large", type=int, default=1700, help="records of the large archive")
+    parser.add_argument("--jobs", type=int, help="processes for it")
     parser.add_argument("--log-mb", type=int, default=100)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     result = {
+        "large": large(args.records, args.large, args.jobs) if args.records.is_dir() else None,
         "archive": archive(args.records) if args.records.is_dir() else None,
         "long_log": long_log(args.log_mb),
     }

@@ -25,7 +25,7 @@ SCORES_AGAIN = re.compile(
 
 def note_adaptation(run: Run, low: str, at: Evidence) -> None:
     """Note in the run what a lower-cased line says of such adaptation."""
-    if not any(word in low for word in ("epoch", "quant", "gptq", "scor")):
+    if not ("epoch" in low or "quant" in low or "gptq" in low or "scor" in low):
         return
     if CALIBRATES_ON_IT.match(low):
         run.calibrated_on_validation = at

@@ -26,8 +26,10 @@ LAST_TIME = re.compile(rf"(?:\||\bt)\s*(?P<suffix>)(?P<number>{NUMBER})\s*(?P<un
 PENDING_LOSS = re.compile(rf"(?:val[_ ]?)?loss\s*[:=]\s*{VALUE}$")  # on a line of its own, before bpb's
 
 # scores of the finished model are in scores.py; here is who runs and how long it took
-BULLET = re.compile(r"^[-*•>]\s+")
-TITLE = re.compile(r"([^:=]{3,100}):|[=#*-]{2,12}\s*([^=#*]{3,100}?)\s*[=#*-]{0,12}")
+BULLETS = "-*•>"
+BULLET = re.compile(rf"^[{BULLETS}]\s+")
+RULES = "=#*-"  # what a title is written between, if no colon ends it
+TITLE = re.compile(rf"([^:=]{{3,100}}):|[{RULES}]{{2,12}}\s*([^=#*]{{3,100}}?)\s*[{RULES}]{{0,12}}")
 EVALUATING = re.compile(
     r"(?:ttp|ttpp|ttpr|tttg|sliding_eval|ttt_chunk)\b|beginning ttt\b|\w*(?:ttt|sliding)\w*:(?:start|warming)"
 )

@@ -75,7 +75,9 @@ class Parser:
         """Take in a line; the run before it, if this line begins another."""
         self.said = None
         line = without_prefix(line)
-        text = say.BULLET.sub("", line[:LOOKED_AT].strip())
+        text = line[:LOOKED_AT].strip()
+        if text[:1] in say.BULLETS:
+            text = say.BULLET.sub("", text)
         low = text.lower()
         if not low:
             return None
@@ -87,7 +89,7 @@ class Parser:
             low = text.lower()
         if self._step(low) or (not self.begun and self._skip_source(low)):
             return None
-        if title := say.TITLE.fullmatch(text):
+        if (text[-1:] == ":" or text[:1] in say.RULES) and (title := say.TITLE.fullmatch(text)):
             self.heading, self.headed = title[1] or title[2] or "", number
         if self.begun and not say.FACT.search(low):
             return None
