@@ -18,13 +18,14 @@ from pgolf.evidence.run import Evidence
 MAX_CLAIMS_BYTES = 1 << 18  # bytes of a submission.json or a README that are read
 MOST_DECIMALS, TELLING_DECIMALS, ROUND_ZEROS = 99, 4, 3
 LEAST_BYTES = 10_000  # of an artifact
+SCORE_OR_NOT, MOST_BPB = {"score", "bpb"}, 20  # a score of more is of something else
 MOST_FILES = 1000  # files of code that are listed
 
 NAMED_MEAN_BPB = (
     *("mean_val_bpb", "val_bpb_mean", "mean_bpb", "bpb_mean", "val_bpb_avg", "avg_val_bpb"),
     *("val_bpb_3seed_mean", "val_bpb_mean_3seed", "mean_final_val_bpb", "final_val_bpb_mean"),
 )
-MEAN_BPB = ("val_bpb", "val_bpb_ttt", "val_bpb_sliding", "final_val_bpb")
+MEAN_BPB = ("val_bpb", "val_bpb_ttt", "val_bpb_sliding", "final_val_bpb", "final_bpb", "bpb", "score")
 MEAN_LOSS = ("val_loss", "mean_val_loss", "val_loss_mean", "mean_val_loss_nats", "val_loss_sliding", "final_val_loss")
 STD_BPB = ("val_bpb_std", "std_val_bpb", "std_bpb", "bpb_std")
 STD_LOSS = ("val_loss_std", "std_val_loss", "std_val_loss_nats", "loss_std")
@@ -300,7 +301,9 @@ class _Reader:
         decimals = -exponent if isinstance(exponent, int) else 0
         at = Evidence(self.claims.file or "", self._line(key, line))
         least = LEAST_BYTES if key in TOTAL_BYTES else 0  # fewer are megabytes
-        return Claim(float(value), decimals, at, bound, key) if value > least or key not in NEVER_ZERO else None
+        if (key in NEVER_ZERO and value <= least) or (key in SCORE_OR_NOT and value > MOST_BPB):
+            return None
+        return Claim(float(value), decimals, at, bound, key)
 
     @staticmethod
     def _scaled(claim: Claim | None, divisor: int) -> Claim | None:

@@ -63,6 +63,12 @@ def test_other_figures_are_nobodys_claim_of_a_seed(tmp_path, content):
     assert not found.by_seed and found.val_bpb is None
 
 
+@pytest.mark.parametrize(("score", "read"), [(1.0713, 1.0713), (87, None), (0, None), ("A+", None)])
+def test_a_score_of_another_name_is_a_headline_if_it_may_be_one(tmp_path, score, read):
+    claim = claims_of(tmp_path, {"score": score}).val_bpb
+    assert (claim and claim.value) == read
+
+
 def test_values_of_a_seed_that_stand_apart_come_together(tmp_path):
     found = claims_of(
         tmp_path,
