@@ -1,0 +1,114 @@
+"""Many folders: read only as they are asked for, in their order, with a bar on the terminal alone."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from good_entry import Folder
+
+from pgolf import ledger, tracks
+from pgolf.audit.audit import Audit, audit, audit_folders, day_of
+from pgolf.audit.many import Unreadable, audit_each
+from pgolf.errors import BadInput, RunFailed
+from pgolf.ledger.choosing import best_before
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    return Folder(tmp_path / "2026-04-25_Good").write()
+
+
+def name(found: Audit) -> str:
+    return found.folder.name
+
+
+def killed(found: Audit) -> str:
+    os._exit(9)
+
+
+def test_folders_are_read_one_at_a_time(good, tmp_path):
+    later = tmp_path / "2026-04-26_Later"
+    results = audit_each([good, later, tmp_path / "never"], name, jobs=1)
+    assert next(results) == "2026-04-25_Good"
+    Folder(later).write()
+    assert next(results) == "2026-04-26_Later"
+    last = next(results)
+    assert isinstance(last, Unreadable) and last.folder == tmp_path / "never"
+
+
+def test_a_process_that_is_killed_is_told(good):
+    with pytest.raises(RunFailed, match="--jobs 1"):
+        list(audit_each([good] * 20, killed, jobs=2))
+
+
+def test_a_folder_that_nobody_may_read_is_told(good, tmp_path, monkeypatch):
+    """As root may read all, the system's answer is made up."""
+    walk = Path.iterdir
+
+    def refuse(self: Path):
+        if self.name == "2026-04-26_Locked":
+            raise PermissionError(13, "Permission denied", str(self))
+        return walk(self)
+
+    locked = Folder(tmp_path / "2026-04-26_Locked").write()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    first, second = audit_each([locked, good], name, jobs=1)
+    assert isinstance(first, Unreadable) and "Permission denied" in first.problem and second == good.name
+
+
+def test_a_bar_on_the_terminal_leaves_the_file_alone(good, tmp_path):
+    out = tmp_path / "audits.json"
+    mine, theirs = pty.openpty()
+    words = [sys.executable, "-m", "pgolf.cli", "audit", *[str(good)] * 3, "--json"]
+    with out.open("w") as f:
+        run = subprocess.Popen(words, stdout=f, stderr=theirs, env={**os.environ, "TERM": "xterm", "COLUMNS": "80"})
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(mine, 1 << 16):
+            shown += piece
+    except OSError:  # the terminal is closed
+        pass
+    assert run.wait() == 0 and b"auditing" in shown and b"/3" in shown
+    assert len(json.loads(out.read_text())["records"]) == 3 and b"claimed" not in shown
+
+
+@pytest.mark.parametrize(
+    ("folder", "claimed", "expected"),
+    [
+        ("2026-04-25_Name", "2026-01-01", date(2026, 4, 25)),
+        ("track_10min_16mb__2026-04-25_Name", None, date(2026, 4, 25)),
+        ("submission_2026_04_29_x", None, date(2026, 4, 29)),
+        ("name", "2026-04-25T12:00:00Z", date(2026, 4, 25)),
+        ("2026-02-30_Name", "2026-04-25", date(2026, 4, 25)),
+        ("name_12026-04-25", "yesterday", None),
+        ("name", None, None),
+    ],
+)
+def test_day_of_a_record(tmp_path, folder, claimed, expected):
+    made = Folder(tmp_path / folder)
+    made.write()
+    made.claim(date=claimed)
+    assert day_of(audit(made.path).entry) == expected
+
+
+def test_the_best_before_a_day_is_of_the_track_and_of_an_earlier_day(good):
+    rules = tracks.load("10min_16mb")
+    records = [ledger.load(n) for n in ledger.names()]
+    for day in (date(2026, 4, 9), date(2026, 4, 24), date(2027, 1, 1)):
+        earlier = [r for r in records if r.track == rules.name and r.date < day.isoformat()]
+        best = best_before(rules, day)
+        assert best and best.name == min(earlier, key=lambda r: r.sample().mean).name
+    assert best_before(rules, date(2026, 3, 17)) is None
+    (found,) = audit_folders([good], against="auto")
+    assert found.previous and found.previous.name == "pr1787"
+
+
+def test_a_record_to_beat_that_there_is_not_is_told_before_any_folder(tmp_path):
+    with pytest.raises(BadInput, match="no ledger entry"):
+        audit_each([tmp_path / "never"], name, against="pr1")
