@@ -25,6 +25,7 @@ NO_RECORD = "non_record_16mb"
 DAY = re.compile(r"(?<!\d)(20\d\d)[-_](\d\d)[-_](\d\d)(?!\d)")
 AUTO = "auto"  # in place of a record to beat: the track's best one before the folder's day
 DEEPEST = 4  # levels of folders below an archive that are searched for records
+NEAREST = 4  # folders of a record's path, itself among them, that may name its track
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,8 @@ def track_of(entry: Entry) -> Track:
 
 def _folder_names(path: Path) -> list[str]:
     """The words of a path that name a track: of the record's own folder, `track_10min_16mb__2026-04-25_Name` or
-    `2026-04-25_Name_NonRecord`, and of the one that it lies in, `track_10min_16mb`."""
-    own, *above = (p.lower() for p in reversed(path.resolve().parts[-2:]))
+    `2026-04-25_Name_NonRecord`, and of those that it lies in, `track_10min_16mb`."""
+    own, *above = (p.lower() for p in reversed(path.resolve().parts[-NEAREST:]))
     no_record = [found[0] for found in [re.search(r"non[-_ ]?records?(?![a-z])", own)] if found]
     return [*no_record, *(p.partition("__")[0] for p in (own, *above) if p.startswith("track_"))]
 

@@ -24,6 +24,7 @@ from pgolf.record.request import check_request
         ("2026-04-25_A_Record", {"is_record": False}, "non_record_16mb"),
         ("2026-04-25_A_NonRecord", {}, "non_record_16mb"),
         ("track_non_record_16mb/2026-04-25_A", {}, "non_record_16mb"),
+        ("track_non_record_16mb/2026-04/2026-04-25_A", {"track": None}, "non_record_16mb"),
         ("track_non_record_16mb__2026-04-25_A", {"track": None}, "non_record_16mb"),
         ("track_10min_16mb/2026-04-25_A", {"track": "mine"}, "10min_16mb"),
         ("2026-04-25_NonRecordable", {"track": "a speedrun in 4 h"}, "a speedrun in 4 h"),
