@@ -55,7 +55,8 @@ class Parser:
         self.planned = -1  # steps, by the line of the last one
         self.gpus: set[str] = set()
         self.sizes = Sizes()
-        self.seeds: dict[int, Evidence] = {}  # that the log mentions in other words than a knob's
+        # mentioned in other words than a knob's: before training, and after its beginning, where all may be listed
+        self.seeds, self.later_seeds = dict[int, Evidence](), dict[int, Evidence]()
         self.heading, self.headed = "", 0  # the last title, and its line
         self.loss: tuple[float, int] | None = None  # of the validation, alone on a line, and that line
         self.scored, self.timed_itself = 0, False  # the line of the last score, and whether it gives its time
@@ -110,8 +111,9 @@ class Parser:
             run.steps = Sourced(last.step, last.at)
         if not self.stopped and (took := self._last_clock(last)):
             run.train_seconds = took
-        if not run.seed and len(self.seeds) == 1:
-            run.seed = next(Sourced(seed, at) for seed, at in self.seeds.items())
+        seeds = self.seeds or self.later_seeds
+        if not run.seed and len(seeds) == 1:
+            run.seed = next(Sourced(seed, at) for seed, at in seeds.items())
         if self.evaluating:
             run.problems.append(Problem("unfinished", "an evaluation began, its score never came", self.evaluating))
         run.ended = run.final is not None and self.evaluating is None
@@ -205,8 +207,8 @@ class Parser:
     # --- everything else
     def _fact(self, text: str, low: str) -> None:
         note_adaptation(self.run, low, self.at)
-        if "seed" in low and not self.run.seed and len(self.seeds) < 2 and (found := say.SEED.search(low)):
-            self.seeds.setdefault(int(found[1]), self.at)
+        if "seed" in low and not self.run.seed:
+            self._mentions_seed(low)
         if is_running(low):
             self._passing(low)
         elif self._score(text, low):
@@ -234,6 +236,12 @@ class Parser:
         """The title that a line stands under, if it is near."""
         return self.heading if self.number - self.headed <= 5 else ""
 
+    def _mentions_seed(self, low: str) -> None:
+        """Remember a seed that is said in other words than a knob's."""
+        seeds = self.later_seeds if self.begun else self.seeds
+        if (found := say.SEED.search(low)) and len(seeds) < 2:
+            seeds.setdefault(int(found[1]), self.at)
+
     def _passing(self, words: str) -> None:
         """An evaluation runs, of which these lower-cased words tell."""
         self.evaluating, self.said = self.at, "pass"
@@ -245,7 +253,8 @@ class Parser:
         score = read_score(text, low, self.at, self._heading, loss)
         if score is None or (score.stage.name == "val_bpb" and not self.begun):
             return False
-        if score.seed is not None and self.run.seed and score.seed != self.run.seed.value:
+        seeds = {self.run.seed.value} if self.run.seed else self.seeds.keys()
+        if score.seed is not None and seeds and {score.seed} != seeds:
             return True  # of another run
         self.facts = self.begun = True
         stage = score.stage
