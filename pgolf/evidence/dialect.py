@@ -55,6 +55,8 @@ ADAPTED = re.compile(
     r"(?:\w+_)?(?:ttt|tta)\s*[:_ ]\s*(?:done|completed?|finished|total_time|elapsed)\b[^.;]{0,60}?"
     rf"(?<![\w.])({NUMBER})\s*{UNIT}(?![\w.])"
 )
+# what the model itself has written is no training data
+SELF_CALIBRATES = re.compile(r"gptq\b.{0,40}\b(?:generat(?:ed|ing)\b|autoregressive|ar self|ar_)")
 CALIBRATES = re.compile(r"(?:gptq\w*[: ]+)?(?:collecting hessians|calibrating|collecting calibration)\b")
 CALIBRATED = re.compile(
     r"(?:gptq\w*[: ]+)?(?:hessians? )?(?:collected|calibrated|hessian_collection_time"

@@ -50,6 +50,7 @@ class Parser:
         self.begun = False  # whether it is past its knobs: a step or a score came
         self.in_knobs = self.flat_knobs = False  # inside a dump of knobs; one without indentation
         self.in_source = False
+        self.writes_itself = False  # whether the model writes the text that its quantisation is calibrated on
         self.kind: StageKind = "other"
         self.evaluating: Evidence | None = None  # where an evaluation began whose score is still to come
         self.planned = -1  # steps, by the line of the last one
@@ -311,6 +312,10 @@ class Parser:
         self.facts, self.said = True, "stop"
 
     def _calibration(self, low: str) -> bool:
+        """Whether the line tells of a pass over training data for the quantisation."""
+        self.writes_itself = self.writes_itself or say.SELF_CALIBRATES.match(low) is not None
+        if self.writes_itself:
+            return False
         if found := say.CALIBRATED.match(low):
             took = say.seconds(found[1], found[2])
             self.run.calibration_seconds = self.run.calibration_seconds if took is None else self._here(took)

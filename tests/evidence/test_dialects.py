@@ -189,6 +189,12 @@ def test_a_calibration_without_its_time_is_known_to_have_been(read):
     assert run.calibration.line == 9 and run.calibration_seconds is None
 
 
+def test_a_text_that_the_model_itself_has_written_is_no_training_data(read):
+    lines = "gptq:generated 64 sequences in 159.2s\ngptq:collecting hessians from autoregressive data...\n"
+    run = read(HEAD + TRAIN + STOP + lines + "gptq:collected hessians for 69 layers in 9.1s\n" + SCORE)
+    assert run.calibration is None and run.calibration_seconds is None
+
+
 def test_unknown_is_none(read):
     run = read("1/900 train_loss: 9.01 train_time: 0.0m tok/s: 8\n" + SCORE)
     assert run.final.val_bpb == 1.08079352
