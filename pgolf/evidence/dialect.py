@@ -36,13 +36,13 @@ EVALUATING = re.compile(
 PHASED = re.compile(r"ttp[pr]?\b")  # lines of adaptation in phases
 
 # times and sizes
-STOPPED = re.compile(r"stopping[_ ]early\b|training[_ ](?:done|complete|completed|finished)\b")
+STOPPED = re.compile(r"(?<!\w)stopping[_ ]early\b|(?<!\w)training[_ ](?:done|complete|completed|finished)\b")
 TRAIN_TIME = re.compile(
     r"(?<!\w)(?:total[_ ])?train(?:ing)?[_ ](?:wall[_ ]?)?(?:time|clock|(?=sec))_?(?P<suffix>ms|s|seconds|secs)?"
     rf"\s*[:=]\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})?(?![\w.])"
 )
 TRAINED_IN = re.compile(
-    r"training[_ ](?:done|complete|completed|finished)\b[^.;]{0,60}?\b(?:in|after|took)(?P<suffix>)"
+    r"(?<!\w)training[_ ](?:done|complete|completed|finished)\b[^.;]{0,60}?\b(?:in|after|took)(?P<suffix>)"
     rf"\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})(?![\w.])"
 )
 STOP_STEP = re.compile(r"(?<!\w)steps?\s*[:=]?\s*(\d+)|(\d+)\s+steps\b")
@@ -52,7 +52,7 @@ EVAL_TOOK = re.compile(
     rf"[_ ](?:time|took|elapsed)(_ms|_s|_seconds)?\s*[:=]?\s*([\d,]*{NUMBER})\s*{UNIT}(?![\w.])"
 )
 ADAPTED = re.compile(
-    r"(?:\w+_)?(?:ttt|tta)\s*[:_ ]\s*(?:done|completed?|finished|total_time|elapsed)\b[^.;]{0,60}?"
+    r"(?<!\w)(?:[a-z]\w{0,20}_)?(?:ttt|tta)\s*[:_ ]\s*(?:done|completed?|finished|total_time|elapsed)\b[^.;]{0,60}?"
     rf"(?<![\w.])({NUMBER})\s*{UNIT}(?![\w.])"
 )
 # what the model itself has written is no training data

@@ -15,6 +15,7 @@ PREFIX = re.compile(
       | \d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?(?:\ std(?:out|err)\ [FP])?:?
       | \d\d:\d\d:\d\d(?:[.,]\d+)?
       | \d{10}(?:\.\d+)?
+      | (?:-[ ])?[\w.]{1,40}[ ]-[ ](?:DEBUG|INFO|WARNING)[ ]-
       | (?:DEBUG|INFO|WARNING)(?::[\w.]+)?:?
       | (?:rank|default|worker|node)[ _-]?\d+\s?[:|]
       | \([\w ]{0,40}pid=\d+[^()]{0,40}\)

@@ -220,7 +220,7 @@ class Parser:
         elif say.ERROR.match(low):
             self._problem("error", text)
             self.said = "error"
-        elif say.STOPPED.match(low):
+        elif say.STOPPED.search(low):
             self._stopped(low, last_word=True)
         elif (found := say.TRAIN_TIME.match(low)) and (self.begun or found["unit"]):
             self._stopped(low, last_word=False)
@@ -282,7 +282,7 @@ class Parser:
 
     def _timed(self, low: str) -> bool:
         """Whether the line is the time of a pass, whose score comes just before or after it."""
-        if (found := say.ADAPTED.match(low)) and stage_kind(low.partition(":")[0]) != "pre-quant":
+        if (found := say.ADAPTED.search(low)) and stage_kind(found[0].partition(":")[0]) != "pre-quant":
             took = say.seconds(found[1], found[2])
             self.run.adaptation_seconds = self._here(took) if took else None
             return True
@@ -302,7 +302,7 @@ class Parser:
 
         A summary's line is not the timer's `last_word`, and counts only where there was none.
         """
-        time, step = say.TRAIN_TIME.search(low) or say.TRAINED_IN.match(low), say.STOP_STEP.search(low)
+        time, step = say.TRAIN_TIME.search(low) or say.TRAINED_IN.search(low), say.STOP_STEP.search(low)
         took = say.seconds(time["number"], time["unit"], time["suffix"]) if time else None
         if took is not None and (last_word or not self.stopped):
             self.stopped = True

@@ -73,6 +73,7 @@ def test_equal_scores_of_two_timed_passes_stay_two(read):
         "rank0: ",
         "1776142360.538 ",
         "2026-04-09 04:38:18,092 - INFO - ",
+        "2026-04-09 04:38:18,092 - pgolf.train - INFO - ",
         "2026-04-09T04:38:18.092Z ",
         "[2026-04-09 04:38:18] ",
         "[modal] ",
