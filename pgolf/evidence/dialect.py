@@ -26,6 +26,7 @@ LAST_TIME = re.compile(rf"(?:\||\bt)\s*(?P<suffix>)(?P<number>{NUMBER})\s*(?P<un
 PENDING_LOSS = re.compile(rf"(?:val[_ ]?)?loss\s*[:=]\s*{VALUE}$")  # on a line of its own, before bpb's
 
 # scores of the finished model are in scores.py; here is who runs and how long it took
+QUOTED_NAME = re.compile(r"""["'](\w+)["'](?=\s*:)""")  # of a dict that Python prints
 BULLETS = "-*•>"
 BULLET = re.compile(rf"^[{BULLETS}]\s+")
 RULES = "=#*-"  # what a title is written between, if no colon ends it
@@ -36,13 +37,17 @@ EVALUATING = re.compile(
 PHASED = re.compile(r"ttp[pr]?\b")  # lines of adaptation in phases
 
 # times and sizes
-STOPPED = re.compile(r"(?<!\w)stopping[_ ]early\b|(?<!\w)training[_ ](?:done|complete|completed|finished)\b")
+STOPPED = re.compile(
+    r"(?<!\w)stopping[_ ]early\b|(?<!\w)training[_ ](?:done|complete|completed|finished|took)\b"
+    r"|(?<!\w)(?:finished|completed) training\b"
+)
 TRAIN_TIME = re.compile(
     r"(?<!\w)(?:total[_ ])?train(?:ing)?[_ ](?:wall[_ ]?)?(?:time|clock|(?=sec))_?(?P<suffix>ms|s|seconds|secs)?"
     rf"\s*[:=]\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})?(?![\w.])"
 )
 TRAINED_IN = re.compile(
-    r"(?<!\w)training[_ ](?:done|complete|completed|finished)\b[^.;]{0,60}?\b(?:in|after|took)(?P<suffix>)"
+    r"(?<!\w)(?:training[_ ](?:done|complete|completed|finished)\b|(?:finished|completed) training\b|training(?= took))"
+    r"[^.;]{0,60}?\b(?:in|after|took)(?P<suffix>)"
     rf"\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})(?![\w.])"
 )
 STOP_STEP = re.compile(r"(?<!\w)steps?\s*[:=]?\s*(\d+)|(\d+)\s+steps\b")

@@ -89,6 +89,9 @@ class Parser:
         if low[0] == "{" and (self.begun or ('"step"' in low and 'loss"' in low)):
             text = dumps.flattened(line) or text
             low = text.lower()
+        elif self.begun and "{" in low:
+            text = say.QUOTED_NAME.sub(r"\1", text)
+            low = text.lower()
         if self._step(low) or (not self.begun and self._skip_source(low)):
             return None
         if (text[-1:] == ":" or text[:1] in say.RULES) and (title := say.TITLE.fullmatch(text)):

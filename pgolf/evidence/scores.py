@@ -19,11 +19,17 @@ BPB = re.compile(
     rf"(?<![\w\"'])((?:[a-z]\w*[_/ ])??)(?:bpb|bits_per_byte|bits per byte)(?:_exact)?(\s*\([^()]{{0,40}}\))?"
     rf"(?:\s*[:=]\s*|\s+(?=\d+\.\d)){VALUE}"
 )
+# 'Sliding window eval complete: 1.1260 BPB', where the words leave no doubt that it is a result
+BPB_AFTER = re.compile(
+    r"(?=[^:=]{0,60}\b(?:final|result|score|quantized|round-?trip|sliding|ttt|eval\w*)\b)[a-z][^:=]{1,60}[:=]"
+    r"\s*(\d\.\d{2,9})\s*(?:val[_ ])?bpb(?![\w ]{0,2}(?:gain|better|lower|worse|improve|gap|over|vs|from))\b"
+)
 EXACT = re.compile(rf"\bexact\s*[:=]\s*{VALUE}")
 LOSS = re.compile(rf"(?<!\w)(?:val[_ ]?)?loss(?:\s*[:=]\s*|\s+(?=\d+\.\d)){VALUE}|(?<!\w)vl[:=]{VALUE}")
 TIME = re.compile(
     rf"(?<!\w)(?:eval_time|eval|time|elapsed|took|t|wall)(_ms|_s|_seconds)?\s*[:=]\s*({NUMBER})\s*{UNIT}?(?![\w.])"
 )
+TIME_AFTER = re.compile(rf"(?:\(|\bin|\btook|\beval time)\s*()({NUMBER})\s*{UNIT}(?![\w.])")
 PAIR = re.compile(rf"([a-z_][\w/]*)\s*[:=]\s*({NUMBER}|nan|[-+]?inf)\s*{UNIT}?(?![\w.])")
 RUNNING = re.compile(r"\d\s*/\s*\d|\d\s?%|running|\b(?:epoch|chunk|iter\w*|batch|phase|docs?|windows?)[ :=#]{0,2}\d")
 OTHERS = re.compile(
@@ -54,27 +60,32 @@ def read_score(text: str, low: str, at: Evidence, heading: str, loss: float | No
     `heading` names a score whose own line does not, `loss` is the one that a line just before has given.
     """
     found = _main(low)
-    if found is None:
+    after = None if found or "bpb" not in low else BPB_AFTER.match(low)
+    if found:
+        head = text[: found.start()]
+        name = f"{_name(head)} {found[1].strip('_/ ').removeprefix('val')}".strip()
+    elif after:
+        name = printable(text[: after.start(1)].strip(EDGES), 80)
+    else:
         return None
-    head = text[: found.start()]
-    name = f"{_name(head)} {found[1].strip('_/ ').removeprefix('val')}".strip()
     if BARE.fullmatch(name.lower()):
         if re.search(r"\w", name) and not heading:
             return None  # 'VAL loss 2.1 bpb 1.3': a validation during training
         name = re.sub(r"\([^()]*\)", "", printable(heading, 80)).strip()
-    if found[2]:
+    if found and found[2]:
         name = f"{name} {found[2].strip()}".strip()
     plain = re.sub(r"[\W_]+", " ", name.lower())
     if "seeds" in plain or OTHERS.search(plain):
         return None
-    bpb, exact = found[3], EXACT.search(low, found.end())
+    bpb, exact = (found[3], EXACT.search(low, found.end())) if found else (after[1] if after else "", None)
     if exact and abs(float(exact[1]) - float(bpb)) <= _half_unit(bpb):
         bpb = exact[1]
     nats = LOSS.search(low)
     value = float(bpb)
     if nats:
         loss = float(nats[1] or nats[2])
-    took = next((t for m in TIME.finditer(low) if (t := seconds(m[2], m[3], m[1])) is not None), None)
+    times = (*TIME.finditer(low), *TIME_AFTER.finditer(low))
+    took = next((t for m in times if (t := seconds(m[2], m[3], m[1])) is not None), None)
     seed = SEED.search(low)
     if seed:
         took = None  # a summary's clock is the whole run's

@@ -18,7 +18,7 @@ Kind = Literal["total", "artifact", "model", "raw", "code", "source", "other"]
 NUMBER = re.compile(
     r"(?<![\w.+-])(\d{1,3}(?:[,_]\d{3})+|\d+(?:\.\d+)?)(?:\s*(bytes?|b|[kmg]i?b)(?![a-z0-9]))?(?!\w|\.\d)"
 )
-SAYS_SIZE = re.compile(r"bytes|size|code|total|budget|\d ?m?b\b")
+SAYS_SIZE = re.compile(r"bytes|size|code|total|budget|artifact|\d ?m?b\b")
 OF_LIMIT = re.compile(r"\s*/\s*16[\d,_]{6,8}(?!\d)")  # 'size check: 12499612 / 16,000,000'
 # of what is no part of the artifact, or no part of the one that counts
 NO_PART = re.compile(

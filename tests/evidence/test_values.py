@@ -22,6 +22,7 @@ def after(read, lines: str):
         ("Serialized zstd-22: 15103392 bytes  Total: 15164973 bytes", 15164973),
         ("int6_brotli: 14,622,509 bytes | code: 92,132 | total: 14,714,641 (14.71MB)", 14714641),
         ("total:15912981B", 15912981),
+        ("RESULT | val_bpb=1.1260 | artifact=15912345 | train_time=598.3s", 15912345),
         ("- Total submission: 15,508,500 bytes (15.5 MB)", 15508500),
         ("Total submission size: 15,852,125 bytes (147,875 bytes under the 16 MB limit)", 15852125),
         ("Artifact total (code + model): 15,875,234", 15875234),
@@ -94,6 +95,8 @@ def test_of_two_compressors_the_one_that_was_scored(read, swapped):
         ("sliding loss 2.7812  bpb 1.0276  t 80s", 1.0276),
         ("Final:\n  - val_loss: 2.7812\n  - val_bpb: 1.0276\n", 1.0276),
         ("roundtrip bits per byte: 1.0276", 1.0276),
+        ("Final metrics: {'val_loss': 2.7812, 'val_bpb': 1.0276}", 1.0276),
+        ("Sliding window eval complete: 1.0276 BPB (74.1s)", 1.0276),
     ],
 )
 def test_a_score_by_any_name(read, line, bpb):
@@ -110,6 +113,7 @@ def test_a_score_by_any_name(read, line, bpb):
         "control_bpb=1.32170177",
         "quant_gap: 0.0142 BPB (pre:1.1635 post:1.1777)",
         "Quantization degradation bpb: 0.0089",
+        "ttt result: 0.0089 BPB better",
         "ttt epoch:3/30 loss:1.8513 bpb:1.10",
         "ngram_pass: window 500 bpb=0.9",
         "  VAL  loss 7.0919  bpb 4.2002 * (saved)",
@@ -202,6 +206,7 @@ STEPS = "1/900 train_loss: 9.01 train_time: 0.0m\n500/900 train_loss: 8.0 train_
         ("Training complete in 590s (600 steps)\n", 590.0),
         ("Total training time: 598.1 seconds (9.97 min)\n", 598.1),
         ("training_seconds: 301.9\n", 301.9),
+        ("[run 3] Finished training at step 600 after 598.3s\n", 598.3),
         ("step:613/900 train_time:591105ms step_avg:106.74ms\n", 591.105),  # a clock without a loss
         ("step:613/900 val_loss:2.1 val_bpb:1.3 train_time:591105ms\n", 591.105),  # validated out of turn
         ("step:600/900 val_loss:2.1 val_bpb:1.3 train_time:591105ms\n", None),
