@@ -20,7 +20,7 @@ def pairs(line: str, least: int = 1) -> dict[str, str]:
             return {}
         group = f"{token[1]}." if token[1] else group if token[3] == "=" else ""  # lr:embed=0.03 matrix=0.02 seed:7
         knobs[(group + token[2]).lower()] = token[4]
-    if "params" in knobs and "s" in knobs:  # params:73685840 L:10 … ws:8 s:42
+    if knobs.keys() & {"params", "ws"} and "s" in knobs:  # params:73685840 L:10 … ws:8 s:42
         knobs |= {"seed": knobs.pop("s"), "world_size": knobs.get("ws", "?")}
     return {k: v for k, v in knobs.items() if k not in say.NO_KNOB}
 

@@ -22,7 +22,7 @@ SAYS_SIZE = re.compile(r"bytes|size|code|total|budget|artifact|\d ?m?b\b")
 OF_LIMIT = re.compile(r"\s*/\s*16[\d,_]{6,8}(?!\d)")  # 'size check: 12499612 / 16,000,000'
 # of what is no part of the artifact, or no part of the one that counts
 NO_PART = re.compile(
-    r"limit|cap|headroom|remaining|margin|left|free|room|slack|unused|target|payload|pickle|peak|memory"
+    r"loaded|loading|extracted|read|cache|buffers?|limit|cap|headroom|remaining|margin|left|free|room|slack|unused|target|payload|pickle|peak|memory"
     r"|allocated|reserved|params|parameters|param|estimated|estimate|est|max|min|threshold|tokens|token|tok"
     r"|shape|vocab|batch|block|layer|layers|under|below|above|over|exceeds|exceed|diff|delta|savings|saving"
     r"|reduction|overhead|prune|pruned|pruning|probe|try|tried|trying|candidate|comparison|compare|baseline"

@@ -66,6 +66,12 @@ def test_bytes_of_something_else(read, line):
     assert after(read, known + line).artifact_bytes.value == 15901230
 
 
+@pytest.mark.parametrize("line", ["Loaded tokenizer: 353,000 bytes", "ngram table buffers: 4194304 bytes"])
+def test_what_is_only_loaded_is_no_third_part(read, line):
+    run = after(read, f"Compressed model: 12,000,000 bytes\nCode: 50,000 bytes\n{line}")
+    assert run.artifact_bytes.value == 12050000
+
+
 def test_an_artifact_beside_its_code_may_be_the_model_alone(read):
     assert after(read, "artifact: 15103390 bytes, code: 61581 bytes").artifact_bytes is None
 
@@ -232,6 +238,7 @@ def test_the_training_timer_at_its_end(read, lines, seconds):
         "# Partial log - seed 42, capped at 600 s",
         "overrides: SCRIPT=train_gpt.py SEED=42 ITERATIONS=8000",
         "params:73685840 L:10 ws:8 s:42",
+        "L:11 d:512 ws:8 s:42",
     ],
 )
 def test_a_seed_in_any_words(read, line):
