@@ -33,18 +33,25 @@ POINTS = {
     "before a pod is given back": ("pgolf.pods.runpod", "Runpod.delete", "before", 1),
     "after a pod is given back": ("pgolf.pods.runpod", "Runpod.delete", "after", 1),
     "between the last seed and the verdict": ("pgolf.flows.record", "conclude", "before", 1),
-    "before the submission is written": ("pgolf.flows.record", "write", "before", 1),
-    "after the last byte of the submission": ("pgolf.flows.record", "write", "after", 1),
+    "before the submission is written": ("pgolf.flows.tasks", "write", "before", 1),
+    "after the last byte of the submission": ("pgolf.flows.tasks", "write", "after", 1),
 }
 
 
-def arm(point: str) -> None:
-    """Have this process killed at a point."""
-    module_name, path, when, at_call = POINTS[point]
+def find(point: str) -> tuple[Any, str]:
+    """The module or class that has a point's function, and the function's name there."""
+    module_name, path, _, _ = POINTS[point]
     owner: Any = import_module(module_name)
     *outer, name = path.split(".")
     for part in outer:
         owner = getattr(owner, part)
+    return owner, name
+
+
+def arm(point: str) -> None:
+    """Have this process killed at a point."""
+    *_, when, at_call = POINTS[point]
+    owner, name = find(point)
     original: Callable[..., Any] = getattr(owner, name)
     calls = iter(range(1, 1 << 30))
 
