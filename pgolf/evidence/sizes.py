@@ -22,12 +22,12 @@ SAYS_SIZE = re.compile(r"bytes|size|code|total|budget|artifact|\d ?m?b\b")
 OF_LIMIT = re.compile(r"\s*/\s*16[\d,_]{6,8}(?!\d)")  # 'size check: 12499612 / 16,000,000'
 # of what is no part of the artifact, or no part of the one that counts
 NO_PART = re.compile(
-    r"loaded|loading|extracted|read|cache|buffers?|limit|cap|headroom|remaining|margin|left|free|room|slack|unused|target|payload|pickle|peak|memory"
-    r"|allocated|reserved|params|parameters|param|estimated|estimate|est|max|min|threshold|tokens|token|tok"
-    r"|shape|vocab|batch|block|layer|layers|under|below|above|over|exceeds|exceed|diff|delta|savings|saving"
-    r"|reduction|overhead|prune|pruned|pruning|probe|try|tried|trying|candidate|comparison|compare|baseline"
-    r"|reference|undershoot|dataset|download|downloaded|prompt|sequence|seq|rank|tensor|passthrough|budget"
-    r"|unpaid|per|used|hidden"
+    r"loaded|loading|extracted|read|cache|buffers?|limit|cap|headroom|remaining|margin|left|free|room|slack"
+    r"|unused|target|payload|pickle|peak|memory|allocated|reserved|params|parameters|param|estimated|estimate"
+    r"|est|max|min|threshold|tokens|token|tok|shape|vocab|batch|block|layer|layers|under|below|above|over"
+    r"|exceeds|exceed|diff|delta|savings|saving|reduction|overhead|prune|pruned|pruning|probe|try|tried|trying"
+    r"|candidate|comparison|compare|baseline|reference|undershoot|dataset|download|downloaded|prompt|sequence"
+    r"|seq|rank|tensor|passthrough|budget|unpaid|per|used|hidden"
 )
 TRIED = {"prune", "pruning", "probe", "try", "trying", "search", "candidate"}  # the first words of a search's lines
 RAW = {"raw", "uncompressed", "unquantized", "fp32", "float32", "bf16", "fp16", "float", "pre", "before", "original"}
