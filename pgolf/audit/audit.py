@@ -114,8 +114,8 @@ def audit(
     folder : the record's folder.
     track : its rules; default: those of the track that it is of, as `track_of` finds it.
     against : the record that it wants to beat: a ledger entry, its name, another record's folder, or 'auto', the
-        ledger's best of the track before the folder's day; default: the ledger entry that submission.json names as
-        `previous_record`, if there is one of that name.
+        ledger's best of the track before the folder's day, which decides no check; default: the ledger entry that
+        submission.json names as `previous_record`, if there is one of that name.
     strict : no grace over the limits of time.
 
     Returns
@@ -130,16 +130,10 @@ def audit(
     track = track or track_of(entry)
     if strict:
         track = replace(track, limits=replace(track.limits, grace_seconds=0.0))
-    if against is None and entry.claims.previous_record in ledger.names():
-        against = entry.claims.previous_record
-    day, why = day_of(entry), ""
-    if against == AUTO:
-        previous = best_before(track, day) if day else None
-        why = "" if previous else _nothing_before(track, day)
-    else:
-        previous = previous_record(against) if against is not None else None
-    review = Review(entry, track, previous)
-    review.no_comparison = why or review.no_comparison
+    named = entry.claims.previous_record if entry.claims.previous_record in ledger.names() else None
+    given = named if against in (None, AUTO) else against
+    review = Review(entry, track, previous_record(given) if given is not None else None)
+    beside = _beside_the_best(review) if against == AUTO else review
     sample = review.sample()
     try:
         checks = run_checks(review)
@@ -153,10 +147,24 @@ def audit(
         mean_val_bpb=sample.mean if sample else None,
         std_val_bpb=sample.std if sample and sample.n > 1 else None,
         bytes_per_token=sample.bytes_per_token if sample else None,
-        comparison=review.comparison,
-        previous=previous,
-        no_comparison=review.no_comparison,
+        comparison=beside.comparison,
+        previous=beside.previous,
+        no_comparison=beside.no_comparison,
     )
+
+
+def _beside_the_best(review: Review) -> Review:
+    """The entry beside the best record before its day, where nobody has named one. Its author may have built on another
+    record, and tested against that: the comparison is all that this is good for, no check may rest on it."""
+    day, track = day_of(review.entry), review.track
+    best = best_before(track, day) if day else None
+    beside = Review(review.entry, track, best)
+    if best is None:
+        beside.no_comparison = _nothing_before(track, day)
+    if review.previous is None:
+        only = f"no previous record was named; {best.name}, the best before it, is only compared with" if best else ""
+        review.no_comparison = only or beside.no_comparison
+    return beside
 
 
 def track_of(entry: Entry) -> Track:

@@ -112,3 +112,20 @@ def test_the_best_before_a_day_is_of_the_track_and_of_an_earlier_day(good):
 def test_a_record_to_beat_that_there_is_not_is_told_before_any_folder(tmp_path):
     with pytest.raises(BadInput, match="no ledger entry"):
         audit_each([tmp_path / "never"], name, against="pr1")
+
+
+def test_a_record_that_nobody_named_accuses_nobody(tmp_path):
+    """Its knobs, its text and its tests are not those that the author compares with."""
+    folder = Folder(tmp_path / "2026-04-25_Good")
+    folder.write()
+    folder.claim(p_value="<1e-7")
+    folder.edit_logs("val_tokens: 40540160", "val_tokens: 20540160")
+    checks = ("delta-disclosed", "same-data", "claimed-significance", "attribution")
+    named = audit(folder.path, against="pr1787")
+    assert [named.check(c).status for c in checks[:2]] == ["warn", "fail"]
+    chosen, alone = audit(folder.path, against="auto"), audit(folder.path)
+    assert {c: chosen.check(c).status for c in checks} == {c: alone.check(c).status for c in checks}
+    assert "pr1787, the best before it, is only compared with" in chosen.check("delta-disclosed").message
+    assert "different validation text" in chosen.no_comparison
+    folder.claim(previous_record="pr1394")
+    assert audit(folder.path, against="auto").check("delta-disclosed").status == "fail"  # it did name one
