@@ -136,7 +136,10 @@ def add_stage(stages: list[Stage], stage: Stage) -> None:
     """Append a score, or take it together with the same evaluation's where the log has printed it before."""
     for number in range(len(stages) - 1, -1, -1):
         if _same_evaluation(stages[number], stage, number == len(stages) - 1):
-            stages[number] = _joined(stages[number], stage)
+            before = stages[number]
+            stages[number] = _joined(before, stage)
+            if _is_part(before) and number < len(stages) - 1:
+                stages[number] = before  # its time may have been taken off it
             _without_parts(stages, number)
             return
     stages.append(stage)
@@ -182,6 +185,8 @@ def _without_parts(stages: list[Stage], number: int) -> None:
 def _same_evaluation(a: Stage, b: Stage, adjacent: bool) -> bool:
     if (a.kind == "pre-quant") != (b.kind == "pre-quant"):
         return False
+    if _is_part(a) and not _is_part(b) and not adjacent:
+        return False  # only the pass around it has its score, and follows at once
     digits = min(a.decimals, b.decimals)
     if digits < 4 and not adjacent:
         return False
@@ -194,7 +199,7 @@ def _same_evaluation(a: Stage, b: Stage, adjacent: bool) -> bool:
             return False
     if a.eval_seconds is None or b.eval_seconds is None:
         return True
-    if _is_part(b) and not _is_part(a):
+    if _is_part(b) and not _is_part(a) and _family(a.name) != _family(b.name):
         return False  # the same computed again, inside another pass
     if digits >= 6 or (digits >= 4 and _family(a.name) == _family(b.name) != ""):
         return True  # no two passes agree so far by chance

@@ -158,6 +158,15 @@ def test_results_quoted_again_change_nothing(read, again):
     assert run.eval_seconds == pytest.approx(410.263)
 
 
+def test_passes_inside_a_pass_quoted_again_change_nothing(read):
+    lines = (
+        SLIDING
+        + "two_pass: Pass 1 done val_bpb=1.139200 time=88.5s\ntwo_pass: Pass 2 done val_bpb=0.093504 time=37.5s\n"
+        "two_pass val_loss:0.1579 val_bpb:0.0935 eval_time:157370ms\n"
+    )
+    assert after(read, lines + "=== val_bpb lines ===\n" + lines).eval_seconds == pytest.approx(237.37)
+
+
 def test_a_log_printed_twice_keeps_what_only_its_first_half_says(read):
     run = read(HEAD + TRAIN + STOP + SCORE + "train_shards: 80\n" + TRAIN + STOP + SCORE)
     assert run.seed and (run.seed.value, run.final.val_bpb, run.train_seconds.value) == (42, 1.08079352, 588.047)
