@@ -106,11 +106,15 @@ def archive(
     folders = record_folders(folder)
     writer = Writer("json" if as_json else "text", sys.stdout.write)
     rows = []
-    with closing(audit_each(folders, partial(show_row, writer.format), jobs=jobs)) as results:
+    then = partial(show_row, writer.format, html is not None or not as_json)
+    with closing(audit_each(folders, then, jobs=jobs)) as results:
         for result in counted(results, "auditing", len(folders)):
-            if not isinstance(result, Unreadable):
-                rows.append(result[0])
-            writer.add(result if isinstance(result, Unreadable) else result[1])
+            if isinstance(result, Unreadable):
+                writer.add(result)
+                continue
+            row, shown = result
+            writer.add(shown)
+            rows += [row] if row else []
     writer.end()
     sys.stdout.flush()
     if html:

@@ -72,11 +72,9 @@ def _worst(audit: Audit) -> Status:
     return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
 
 
-def show_row(format: str, audit: Audit) -> tuple[Row, Shown]:
-    """An audit as a line of an archive, and in a format."""
-    return row_of(audit), show(format, Terminal(), False, False, audit) if format == "json" else Shown(
-        _worst(audit), ""
-    )
+def show_row(format: str, keep: bool, audit: Audit) -> tuple[Row | None, Shown]:
+    """An audit in a format and, with `keep`, as a line of an archive."""
+    return row_of(audit) if keep else None, Shown(_worst(audit), as_json(audit) if format == "json" else "")
 
 
 def as_json(audit: Audit) -> str:
