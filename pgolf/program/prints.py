@@ -20,6 +20,7 @@ PRINTS = re.compile(r"print|log|info|say|echo|emit|write|report|msg|message|warn
 DUMPS = ("vars", "dataclasses.asdict", "json.dumps", "dict", "pprint.pformat", "dataclasses.replace")
 MOST_CASES, MOST_LINES, MOST_DEPTH = 20, 4000, 8
 STEP_LINE = "step:1/3 train_loss:1.0"  # after it a line tells of a run that has begun
+NAMELESS = re.compile(r"1(?= )")  # what is not known at the head of a line may be the name of a score, too
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 PERCENT = re.compile(r"%(?:\(\w+\))?[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]")
 
@@ -61,9 +62,10 @@ def _facts(line: str, seed: bool) -> set[str]:
     facts: set[str] = set()
     if dialect.KNOBS.fullmatch(line.strip().lower()):
         facts = {"hyperparameters", "seed"} if seed else {"hyperparameters"}
-    for before in ([], [STEP_LINE]):
+    named = NAMELESS.sub("final", line, count=1) if NAMELESS.match(line) else line
+    for before, told in (([], line), ([STEP_LINE], line), ([STEP_LINE], named)):
         parser = Parser(Path("log"), "log")
-        for number, text in enumerate([*before, line], 1):
+        for number, text in enumerate([*before, told], 1):
             parser.feed(number, text)
         run = parser.finish()
         if run is None:

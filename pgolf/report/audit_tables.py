@@ -30,7 +30,8 @@ def audit_tables(audit: Audit) -> RenderableType:
 
 
 def _parts(audit: Audit) -> Iterator[RenderableType]:
-    yield Text(f"{printable(str(audit.folder))} · track {audit.track.name}", style="bold")
+    title = f"{printable(str(audit.folder))} · track {audit.track.name}"
+    yield Text(title, style="bold", no_wrap=True, overflow="ignore")  # a path can be copied only in one piece
     if audit.runs:
         yield _seeds(audit, audit.runs)
     if audit.mean_val_bpb is not None:

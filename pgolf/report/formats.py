@@ -91,7 +91,7 @@ def _drawn(what: RenderableType, terminal: Terminal) -> str:
         color_system=colors,
         force_terminal=colors is not None,
     )
-    console.print(what, end="\n\n")
+    console.print(what, end="\n\n", crop=False)
     return drawn.getvalue()
 
 
