@@ -20,7 +20,7 @@ record: $(STAMP)
 	@$(BIN)/pgolf record --track cpu_smoke
 
 test: $(STAMP) lint
-	$(PYTEST) --numprocesses 4 --dist loadfile --no-loadscope-reorder  # files share records; two in four wait
+	$(PYTEST) --numprocesses 3 --dist loadfile --no-loadscope-reorder  # files share records; one in three waits
 
 check: $(STAMP) lint
 	HYPOTHESIS_PROFILE=quick $(PYTEST) --numprocesses 2 --dist worksteal -m "not record and not training"
