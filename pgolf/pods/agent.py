@@ -10,6 +10,7 @@ this machine: pod.json, train.log, exit.json. Every process of a command carries
 """
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -154,7 +155,20 @@ def run(command: list[str]) -> dict[str, Any]:
     disk = os.statvfs(".")
     free = disk.f_bavail * disk.f_frsize
     os.unlink(".reserve")
+    keep(".")
     return {"exit_code": exit_code, "signals": signals, "ended": time.time(), "disk_free": free}
+
+
+def keep(folder: str) -> None:
+    """Bring the files that tell how a run ended to the disk: once exit.json says so, a power cut must not take them."""
+    for path in [*glob.glob(os.path.join(folder, "*")), *glob.glob(os.path.join(folder, "logs", "*"))]:
+        if ends_a_run(os.path.relpath(path, folder)):
+            with suppress(OSError):  # a folder, a link, or gone meanwhile
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would have it wait
+                try:
+                    os.fsync(fd)
+                finally:
+                    os.close(fd)
 
 
 def supervise(folder: str, command: list[str]) -> None:

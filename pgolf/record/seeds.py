@@ -168,7 +168,7 @@ def _start(pod: Pod, job: Job, seed: int, stop: threading.Event) -> None:
             pod.put(source, name)
         run = {job.program.seed: str(seed), "RUN_ID": f"seed{seed}"}
         pod.start(job.program.start(job.nproc), {**job.environment, **run})
-    how = {"fresh": "started", "running": "still running since before, taken up"}.get(state, "ended before")
+    how = {"fresh": "started", "running": "still running since before, taken up"}.get(state, "reused, ended before")
     log.info("%s %s: %s (%s)", job.name, seed, how, pod.folder.name)
 
 

@@ -181,7 +181,7 @@ class Opens(logging.Handler):
     ("orphan", "how_taken"),
     [
         ("works on", "seed 314: still running since before, taken up (attempt-1)"),
-        ("has ended", "seed 314: ended before (attempt-1)"),
+        ("has ended", "seed 314: reused, ended before (attempt-1)"),
         ("is gone, too", "seed 314: started (attempt-2)"),
     ],
 )

@@ -81,7 +81,7 @@ def killed(ground: Ground) -> Killed:
         first.kill()
     between = ground.account.alive()
     with running(ground, command, second_err) as second:
-        wait_for(lambda: re.search(r"seed 314: (still running|ended before|started)", second_err.read_text()), second)
+        wait_for(lambda: re.search(r"seed 314: (still running|reused|started)", second_err.read_text()), second)
         gate.touch()
         stdout, _ = second.communicate(timeout=TIMEOUT_S)
     return Killed(ground, record, second.returncode, stdout, between)

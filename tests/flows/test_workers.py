@@ -147,7 +147,7 @@ def test_record_of_a_killed_worker_is_taken_up_by_the_next_one(pool: Pool, made:
     run_to_end("prefect deployment run reaper/reaper --watch", pool.shell)
     run = pool.await_end(run_id)
     assert (run["state"]["type"], run["run_count"]) == ("COMPLETED", 2), pool.lines(run_id)
-    assert any("seed 42: reused" in line for line in pool.lines(run_id))
+    wait_for(lambda: any("seed 42: reused" in line for line in pool.lines(run_id)))  # lines come after the state
     assert all(p.read_text() == text for p, text in pods.items())
     assert not list(record.glob("seeds/*/attempt-2"))
     assert scores(record) == scores(made.folder)

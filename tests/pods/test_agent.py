@@ -45,3 +45,25 @@ def test_agent_ends_processes_that_have_an_environment_of_their_own(tmp_path: Pa
     ask("kill", folder)
     assert not sleeper.is_running() or sleeper.status() == psutil.STATUS_ZOMBIE
     assert ask("status", folder)["interrupted"]
+
+
+def test_files_of_a_run_are_on_the_disk_before_exit_json_is(tmp_path: Path) -> None:
+    """Else a power cut leaves a finished seed whose artifact is empty."""
+    watched = """
+import os, sys
+from pgolf.pods import agent
+fsync = os.fsync
+def told(fd):
+    print(os.path.basename(os.readlink(f"/proc/self/fd/{fd}")), os.path.exists("exit.json"), flush=True)
+    fsync(fd)
+os.fsync = told
+agent.supervise(os.getcwd(), ["sh", "-c", sys.argv[1]])
+"""
+    program = "echo hi; mkdir logs; echo 1 > logs/seed1.txt; echo 2 > final.int6.ptz; mkfifo a.pt"
+    home = os.environ | {"HOME": str(tmp_path.parent)}
+    command = [sys.executable, "-c", watched, program]
+    done = subprocess.run(command, cwd=tmp_path, env=home, stdout=subprocess.PIPE, text=True, check=True)
+    kept = done.stdout.splitlines()
+    for name in ("train.log", "seed1.txt", "final.int6.ptz", "exit.json.new"):
+        assert f"{name} False" in kept
+    assert kept[-1] == "exit.json.new False"
