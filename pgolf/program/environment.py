@@ -17,8 +17,26 @@ BY_TORCHRUN = (
 RANKS = frozenset(BY_TORCHRUN.split())
 OF_THE_MACHINE = frozenset(["PATH", "HOME", "BASH_ENV", "ENV", "IFS", "SHELLOPTS"])
 LOADERS = re.compile(r"LD_|DYLD_|PYTHON|PGOLF_|TORCHELASTIC_|BASH_FUNC_", re.I)
-# Names of logged settings that are the launcher's, or no settings at all
-NOT_HANDED_ON = OF_THE_RUN | {name.lower() for name in RANKS | OF_THE_MACHINE}
+# What no stranger's file may set, neither a log nor a program.toml; a user may, with --env. Whole names, in any case
+NOT_STRANGERS = {
+    "decides where traffic goes, or whom it trusts": r".*PROXY|SSL.*|OPENSSL_.*|.*CA_BUNDLE|SSH_.*|GIT_.*",
+    "decides what the system's libraries and shells do": (
+        r"XDG_.*|TE?MP|TMPDIR|SHELL|USER|LOGNAME|LOCPATH|NLSPATH|GCONV_PATH|GLIBC_.*|MALLOC_.*|PS4|CDPATH|BASH.*"
+        r"|PROMPT_COMMAND|PERL.*|RUBY.*|NODE_.*|JAVA_.*|PIP_.*|UV_.*|CONDA_.*|VIRTUAL_ENV"
+    ),
+    "decides what compilers and torch's libraries load": (
+        r"CC|CXX|CPP|C(XX|PP)?FLAGS|LDFLAGS|NVCC.*|TRITON_.*|TORCH_(?!COMPILE).*|TORCHINDUCTOR_.*|PYTORCH_.*|CUDA_.*"
+        r"|CUDNN_.*|CUBLAS_.*|NVIDIA_.*|NCCL_.*|GLOO_.*|UCX_.*|FI_.*|OMPI_.*|OMP_.*|KMP_.*|MKL_.*"
+    ),
+    "belongs to a service, and may be a key": (
+        r"HF_.*|HUGGING_?FACE.*|TRANSFORMERS_.*|WANDB_.*|AWS_.*|GITHUB_.*|RUNPOD_.*|PREFECT_.*|.*_(API_KEY|TOKEN|SECRET)"
+    ),
+}
+FROM_A_FILE = re.compile(  # of a program that is to train
+    r"(.*_)?(EVAL|SCORE|VAL|TEST|INFERENCE|QUANT)_ONLY(_.*)?|(.*_)?(RESUME|CKPTS?|CHECKPOINTS?)(_.*)?"
+    r"|(LOAD|INIT|START)_FROM.*|SKIP_TRAIN(ING)?",
+    re.I,
+)
 
 
 def as_text(value: object) -> str:
@@ -56,6 +74,31 @@ def name_problem(name: str) -> str | None:
     if name.upper() in RANKS:
         return "is set by torchrun for each rank"
     return None
+
+
+def stranger_problem(name: str) -> str | None:
+    """Why a stranger's file may not set a variable of this name; None: it may.
+
+    Examples
+    --------
+    >>> stranger_problem("all_proxy"), stranger_problem("TTT_EPOCHS")
+    ('decides where traffic goes, or whom it trusts', None)
+    """
+    kinds = (why for why, names in NOT_STRANGERS.items() if re.fullmatch(names, name, re.I))
+    return name_problem(name) or next(kinds, None)
+
+
+def log_problem(name: str) -> str | None:
+    """Why a record's log may not set a variable of this name for the program beside it; None: it may.
+
+    Examples
+    --------
+    >>> log_problem("resume_from_ckpt"), log_problem("SEED"), log_problem("MATRIX_LR")
+    ('starts from a file instead of training', 'is of one run', None)
+    """
+    if name.lower() in OF_THE_RUN and not FROM_A_FILE.fullmatch(name):
+        return "is of one run"
+    return stranger_problem(name) or ("starts from a file instead of training" if FROM_A_FILE.fullmatch(name) else None)
 
 
 def value_problem(value: str) -> str | None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import Entry, read_entry
-from pgolf.evidence.run import Run
+from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.program import Variable
-from pgolf.program.environment import NOT_HANDED_ON, name_problem, value_problem
+from pgolf.program.environment import RANKS, log_problem, value_problem
 
 SHOWN = 8  # names in a sentence
 
@@ -58,13 +58,15 @@ def read_logged(
     if not dumps:
         return Logged({}, (f"{_whose(entry)} no settings: those of the source are taken.", *_about(entry, code_bytes)))
     settings: dict[str, str] = {}
-    differing, no_text = [], []
+    differing, no_text, refused = [], [], []
     for name, variable in variables.items():
-        if name in not_set or name.lower() in NOT_HANDED_ON or name_problem(name):
+        if name in not_set or name.lower() in OF_THE_RUN or name.upper() in RANKS:
             continue
         values = {dump[name.lower()].value for dump in dumps if name.lower() in dump}
         same = [value for value in values if not _same(value, variable.default)]
-        if len(values) > 1:
+        if log_problem(name):
+            refused += [name] if same else []
+        elif len(values) > 1:
             differing.append(name)
         elif same and (text := _as_set(same[0], variable.default)) is None:
             no_text.append(name)
@@ -77,6 +79,8 @@ def read_logged(
         said.append(f"Its logs do not agree on {_listed(differing)}: left as the source has it.")
     if no_text:
         said.append(f"Its logs give {_listed(no_text)} in a form that is no plain value: left as the source has it.")
+    if refused:
+        said.append(f"Its logs give {_listed(refused)}, which no log may set: left as the source has it.")
     return Logged(settings, (*said, *_about(entry, code_bytes)))
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.program import SETTINGS
-from pgolf.program.environment import VARIABLE, as_text, name_problem, value_problem
+from pgolf.program.environment import VARIABLE, as_text, stranger_problem, value_problem
 
 NAME = SETTINGS
 MOST_BYTES = 1 << 20
@@ -59,7 +59,7 @@ def _variables(table: object) -> object:
     for name, value in table.items():
         if not isinstance(value, bool | int | float | str):
             raise ValueError(f"{name}: give a text or a number")
-        if problem := name_problem(name) or value_problem(as_text(value)):
+        if problem := stranger_problem(name) or value_problem(as_text(value)):
             raise ValueError(f"{name}: {problem}")
     return {name: as_text(value) for name, value in table.items()}
 

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,12 +16,14 @@ import torch
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.logs import read_run
-from pgolf.evidence.run import OF_THE_RUN, Run
+from pgolf.evidence.run import Run
 from pgolf.files import sha256_file
 from pgolf.pack.wrapper import unwrap
 from pgolf.program import SETTINGS, Program
 from pgolf.program.check import missing_here
+from pgolf.program.environment import log_problem, value_problem
 from pgolf.program.find import open_program
+from pgolf.program.source import read_source
 from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.request import with_vocabulary
@@ -32,9 +34,6 @@ from pgolf.stats.student import t_quantile
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import DataError, shards
 
-# Set by the launcher, or no knobs at all; a log must not reach the loader or the interpreter either.
-NOT_HANDED_ON = OF_THE_RUN | {"world_size", "local_world_size", "master_addr", "master_port", "path", "home"}
-LOADERS = re.compile(r"ld_|dyld_|python|pgolf_", re.I)
 LEVEL = 0.95
 OURS = ("events.jsonl", "weights_fingerprint")  # words of our trainer; `pgolf pack --source` packs any program
 MOST_PACKED = 1 << 20  # bytes of a packed trainer
@@ -122,10 +121,11 @@ def is_ours(folder: Path) -> bool:
 
 def _own_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:
     knobs = {k: v.value for k, v in logged.hyperparameters.items()}
-    environment = knob_environment(knobs) | {"DATA_DIR": str(data_dir)}
+    code = (folder / PACKED).read_bytes()
+    environment = knob_environment(knobs, read_source({PACKED: code}, PACKED).variables) | {"DATA_DIR": str(data_dir)}
     if artifact:
         environment["EVAL_ONLY"] = str(artifact.resolve())
-    program = own_program((folder / PACKED).read_bytes(), folder.resolve().name, {})
+    program = own_program(code, folder.resolve().name, {})
     return Job("reproduction of seed", where, program, folder, environment)
 
 
@@ -175,16 +175,21 @@ def _dataset(program: Program, logged: Run, data_dir: Path, trains: bool) -> Con
     return config
 
 
-def knob_environment(knobs: Mapping[str, str]) -> dict[str, str]:
+def knob_environment(knobs: Mapping[str, str], variables: Collection[str]) -> dict[str, str]:
     """The environment variables that set logged knobs again: their names in upper case, as this community does it.
+
+    Only those of `variables`, which the program reads, that a log may set; a value with a path in it is of one machine.
 
     Examples
     --------
-    >>> knob_environment({"ttt_epochs": "4", "seed": "42", "ld_preload": "x.so"})
+    >>> knob_environment({"ttt_epochs": "4", "seed": "42", "eval_only": "x"}, {"TTT_EPOCHS", "SEED", "EVAL_ONLY"})
     {'TTT_EPOCHS': '4'}
     """
+    named = {name.upper(): value for name, value in knobs.items()}
     return {
-        k.upper(): v for k, v in knobs.items() if k.isidentifier() and k not in NOT_HANDED_ON and not LOADERS.match(k)
+        name: value
+        for name, value in named.items()
+        if name in variables and not (log_problem(name) or value_problem(value) or "/" in value)
     }
 
 

@@ -427,6 +427,48 @@ def test_what_is_no_plain_value_is_left_and_said(tmp_path, value):
     assert program.environment == {} and any("LOOPS" in note for note in program.notes)
 
 
+NO_LOG_MAY_SET = [
+    "EVAL_ONLY",
+    "RESUME_FROM_CKPT",
+    "INIT_CHECKPOINT",
+    "load_from",
+    "HTTP_PROXY",
+    "all_proxy",
+    "no_proxy",
+    "BASH_ENV",
+    "ENV",
+    "LD_PRELOAD",
+    "dyld_insert_libraries",
+    "PATH",
+    "HOME",
+    "PythonStartup",
+    "GIT_SSH_COMMAND",
+    "TORCH_EXTENSIONS_DIR",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "CUDA_INJECTION64_PATH",
+    "NCCL_NET_PLUGIN",
+    "HF_TOKEN",
+    "PGOLF_POD",
+    "RUNPOD_API_KEY",
+    "CXX",
+    "GCONV_PATH",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+]
+
+
+@pytest.mark.parametrize("change", [str, str.upper, str.lower, str.swapcase])
+def test_a_log_sets_nothing_but_the_programs_own_settings(tmp_path, change):
+    names = [change(name) for name in NO_LOG_MAY_SET]
+    folder = record(tmp_path / "theirs", {"ttt_epochs": 4, **{name.lower(): "x1" for name in names}})
+    reads = "".join(f"os.environ.get({name!r}, '')\n" for name in names)
+    (folder / "train_gpt.py").write_text(APRIL.replace("import os\n", f"import os\n{reads}", 1))
+    program = open_program(folder)
+    assert set(names) <= (program.variables or {}).keys()
+    assert program.environment == {"TTT_EPOCHS": "4"}
+    assert any("which no log may set" in note for note in program.notes)
+
+
 def test_a_folder_of_ones_own_with_logs_of_tries_is_no_record(mine):
     record(mine, {"ttt_epochs": 4})
     (mine / "submission.json").unlink()

@@ -66,6 +66,8 @@ def test_without_a_file_nothing_differs(tmp_path):
         ("requires = { cuda = 'maybe' }", "requires.cuda"),
         ("requires = { pip = ['x'] }", "requires.pip"),
         ("trial = { PYTHONPATH = 'x' }", "PYTHONPATH"),
+        ("trial = { all_proxy = 'x' }", "all_proxy: decides where traffic goes"),
+        ("eval_only = { LOAD = '{artifact}', Nccl_Net_Plugin = 'x' }", "Nccl_Net_Plugin: decides what compilers"),
         ("trial = { STEPS = [1] }", "STEPS: give a text or a number"),
         ("eval_only = { LOAD = 'x' }", "{artifact}"),
         ("eval_seconds = nan", "eval_seconds"),

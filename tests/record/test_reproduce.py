@@ -73,6 +73,18 @@ def test_one_seed_has_no_spread_to_judge_by(folder, tmp_path):
     assert reproduce(folder, tmp_path / "out", tmp_path / "data").inside is None
 
 
+def test_a_log_sets_only_knobs_of_our_trainer(folder, tmp_path):
+    names = ["EVAL_ONLY", "RESUME_FROM_CKPT", "http_proxy", "Path", "Home", "LD_PRELOAD", "cxx", "TMPDIR", "BASH_ENV"]
+    for log in folder.glob("*.log"):
+        logged = "".join(f"  {name}: /bin/false\n  {name.lower()}: x1\n" for name in names)
+        log.write_text(log.read_text().replace("  path: /nowhere\n", logged + "  matrix_lr: 0.022\n"))
+    seen = f"given = [n for n in {names!r} for n in (n, n.upper()) if os.environ.get(n) in ('x1', '/bin/false')]\n"
+    read = "".join(f"os.environ.get({name.upper()!r})\n" for name in names)
+    program = PROGRAM.replace("SHIFT", "0.0001").replace("import os\n", f"import os\n{seen}assert not given\n{read}")
+    (folder / "train_gpt.py").write_bytes(packed(program))
+    assert reproduce(folder, tmp_path / "out", tmp_path / "data").inside
+
+
 def test_an_artifact_must_be_the_one_that_was_claimed(folder, tmp_path):
     artifact = tmp_path / "a.ptz"
     artifact.write_bytes(b"weights")
