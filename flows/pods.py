@@ -16,8 +16,8 @@ from pgolf.evidence.manifest import list_machines, list_pods
 from pgolf.pods.money import OVERHEAD_S, bills
 from pgolf.pods.needs import Needs
 from pgolf.pods.places import Opened, Wanted, key_of_environment, open_place, wind_up
-from pgolf.pods.remote import machine_facts
 from pgolf.pods.settings import read_settings
+from pgolf.pods.slots import machine_facts
 from pgolf.pods.ssh import Data
 from pgolf.program import Program
 

@@ -7,6 +7,7 @@ starter, and leaves its output and exit code in files; anyone who opens the same
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,8 +16,37 @@ from pgolf.errors import RunFailed
 PYTHON = "python"  # as a command's first word: the interpreter that the pod's machine runs trainers with
 
 
+class Kind(StrEnum):
+    """The ways in which a machine fails. Machines of one kind failed alike, whatever the words."""
+
+    NOT_MADE = "the request failed, and no pod was made"
+    ENDED = "the pod ended before it was ready"
+    NO_ADDRESS = "no address"
+    NO_ANSWER = "no answer by SSH"
+    KEY_REFUSED = "the SSH key is refused"
+    PRICE_UNKNOWN = "price unknown"
+    TOO_DEAR = "too dear"
+    PYTHON = "unfit: python"
+    GPUS = "unfit: gpus"
+    DISK = "unfit: disk"
+    SETUP = "unfit: setup"
+    PACKAGES = "unfit: packages"
+    NEEDS = "unfit: needs"
+    TORCH = "unfit: torch"
+    CLOCK = "unfit: clock"
+    UNFIT = "unfit"
+    REFUSED = "a command is refused"
+    LOST = "lost"
+
+
 class Gone(RunFailed):
-    """The pod's machine does not answer, does not do what it is told, or is not there any more."""
+    """The pod's machine does not answer, does not do what it is told, or is not there any more; `kind` says which."""
+
+    kind = Kind.LOST
+
+    def __init__(self, message: str, kind: Kind | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind or self.kind
 
 
 @dataclass(frozen=True)

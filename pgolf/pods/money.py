@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.pods import Gone
-from pgolf.pods.remote import read_slot, slot_files
+from pgolf.pods.slots import read_slot, slot_files
 
 OVERHEAD_S = 900.0  # of a seed besides its timed parts: staging, compiling, quantising, fetching
 

@@ -15,10 +15,11 @@ from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.pods import Place
 from pgolf.pods.local import ThisMachine
 from pgolf.pods.money import Budget
-from pgolf.pods.remote import RemotePlace, read_slot, slot_files
+from pgolf.pods.remote import RemotePlace
 from pgolf.pods.rental import Rentals
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import Rent, Settings, read_settings
+from pgolf.pods.slots import read_slot, slot_files
 from pgolf.pods.ssh import Data, Inventory
 
 log = logging.getLogger(__name__)

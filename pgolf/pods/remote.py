@@ -11,15 +11,14 @@ is home, everything is.
 import errno
 import json
 import logging
-import os
 import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pgolf.errors import RunFailed
 from pgolf.files import hash_folder, write_json
@@ -337,21 +336,3 @@ def moved(value: str, root: Path, target: PurePosixPath) -> str:
     if value == str(root) or value.startswith(f"{root}/"):
         return str(target) + value.removeprefix(str(root))
     return value
-
-
-def read_slot(path: Path) -> dict[str, Any]:
-    """The content of a slot's file; {} if it is missing."""
-    with suppress(FileNotFoundError):
-        return dict(json.loads(path.read_text()))
-    return {}
-
-
-def machine_facts(record: Path) -> dict[str, dict[str, Any]]:
-    """What was found on each machine that was made ready for a record, by the machine's name in it."""
-    slots = {path.stem: read_slot(path) for path in slot_files(record)}
-    return {name: slot["facts"] for name, slot in slots.items() if "facts" in slot}
-
-
-def slot_files(record: Path) -> list[Path]:
-    """The files of a record's slots."""
-    return sorted((record / "pods").glob("*.json"), key=os.path.getmtime)

@@ -23,9 +23,10 @@ from pgolf.pods.bootstrap import SCRIPTS, MachineSpec, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
 from pgolf.pods.money import Budget
 from pgolf.pods.names import pod_name
-from pgolf.pods.remote import Slot, Unfit, read_slot, slot_files
+from pgolf.pods.remote import Slot, Unfit
 from pgolf.pods.runpod import ApiError, NoCapacity, Rented, Runpod
 from pgolf.pods.settings import Rent, RunpodSettings
+from pgolf.pods.slots import read_slot, slot_files
 from pgolf.pods.ssh import Data
 
 log = logging.getLogger(__name__)

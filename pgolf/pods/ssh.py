@@ -12,8 +12,9 @@ from pgolf.files import write_atomic, write_json
 from pgolf.pods.bootstrap import MachineSpec, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
 from pgolf.pods.needs import Needs, digest
-from pgolf.pods.remote import Slot, read_slot
+from pgolf.pods.remote import Slot
 from pgolf.pods.settings import Inventoried, Ssh
+from pgolf.pods.slots import read_slot
 from pgolf.requirements import ALWAYS
 
 log = logging.getLogger(__name__)
