@@ -1,4 +1,5 @@
-"""Writing to disk so that a kill at any line leaves the old file or the new one, never half of either."""
+"""Writing to disk so that a kill at any line leaves the old file or the new one, never half of either; and names of
+files that stay in their folder."""
 
 import hashlib
 import json
@@ -6,6 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
+
+MAX_PATH_BYTES, MAX_PART_BYTES = 1024, 200  # a part gets a suffix while it is copied; file systems allow 255
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -45,3 +48,22 @@ def hash_folder(folder: Path) -> dict[str, str]:
     """SHA-256 by relative path of every file below a folder; hidden files and links are left out."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and not p.name.startswith("."))
     return {p.relative_to(folder).as_posix(): sha256_file(p) for p in files}
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a name is a plain relative path of a file: no `..`, no control characters, not too long.
+
+    >>> [stays_inside(name) for name in ("logs/a.txt", "../a", "/etc/passwd", "logs//a", "a\\n")]
+    [True, False, False, False, False]
+    """
+    parts = name.split("/")
+    try:
+        sizes = [len(part.encode()) for part in parts]
+    except UnicodeEncodeError:  # bytes that are no UTF-8, as Python keeps them
+        return False
+    return (
+        not {"", ".", ".."} & set(parts)
+        and name.isprintable()
+        and max(sizes) <= MAX_PART_BYTES
+        and sum(sizes) + len(parts) <= MAX_PATH_BYTES
+    )

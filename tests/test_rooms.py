@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # any room but the trainer may import these; they import one another only
-LIGHT = {"__version__", "errors", "files", "knobs", "pace", "requirements", "stages", "tracks", "untrusted"}
+LIGHT = {"__version__", "errors", "files", "knobs", "pace", "requirements", "sources", "stages", "tracks", "untrusted"}
 FACTS = {"evidence", "stats", "ledger"}
 TRAINING = {"trainer", "presets", "data", "pods", "pack"}
 
@@ -33,6 +33,7 @@ HOUSE = {
     "tracks": Room(),
     "knobs": Room(),
     "requirements": Room(),
+    "sources": Room(),
     "stages": Room(),
     "notify": Room(set(), {"httpx"}),
     # from the evidence of a record to what is said of it: numpy, scipy and pydantic; a page takes three packages more

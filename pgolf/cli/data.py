@@ -84,6 +84,37 @@ def fineweb(
 
 @app.command(
     epilog=examples(
+        "pgolf data source data/mine hf://OWNER/NAME",
+        "pgolf data source data/mine https://example.org/mine/",
+    )
+)
+def source(
+    folder: Annotated[Path, typer.Argument(help="A dataset's folder.")],
+    url: Annotated[
+        str | None,
+        typer.Argument(help="hf://OWNER/NAME, @REVISION at will, or https://HOST/FOLDER/; default: show the source."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say where pods can fetch a dataset, instead of being sent it.
+
+    Compares every file's SHA-256 with the repository's list, or with the manifest.json of the folder behind https, and
+    keeps the source in the dataset's manifest. Changes neither the dataset's hash nor the id of a record.
+    """
+    from pgolf.data.source import find_source, keep_source, open_only, read_source
+
+    dataset = open_only(folder)
+    if url:
+        keep_source(dataset, find_source(dataset, url))
+    kept = read_source(dataset)
+    if as_json:
+        typer.echo(json.dumps(kept and kept.as_json()))
+    else:
+        typer.echo(f"{len(dataset.files)} files: {kept.url}" if kept else "no source: pods are sent the files")
+
+
+@app.command(
+    epilog=examples(
         "pgolf data tokenize --docs docs.jsonl --tokenizer 2048.model --out data/mine --val-docs 340",
         "pgolf data tokenize --docs 'part-*.parquet' --tokenizer 2048.model --out data/mine --caseops",
     )

@@ -17,6 +17,7 @@ from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
 from pgolf.data.tokenize import exclusively
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_json
+from pgolf.sources import Source
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import DataError, open_shard
 
@@ -81,6 +82,8 @@ def fetch(
         layout = Config(data_dir=str(made), vocab_size=vocab_size)
         places = {shard: Path(layout.datasets_dir) / shard.name for shard in shards}
         places[model] = Path(layout.tokenizer_path)
+        paths = {place.relative_to(made).as_posix(): file.path for file, place in places.items()}
+        source = Source(f"hf://{repo}@{commit}", paths)
         missing = {file: place for file, place in places.items() if not place.exists()}
         _download(repo, commit, missing, scratch / "hub", workers, endpoint, progress)
         progress("checking", 0, 1)
@@ -89,8 +92,8 @@ def fetch(
         except BadInput as e:
             raise RunFailed(f"{repo} at {commit[:12]}: {e}") from None
         dataset = replace(dataset, name=out.name, data_dir=out.resolve(), reused=False)
-        source = {"repository": repo, "revision": commit, "variant": variant}
-        write_json(made / MANIFEST, dataset.facts() | {"fetched_from": source})
+        fetched = {"repository": repo, "revision": commit, "variant": variant}
+        write_json(made / MANIFEST, dataset.facts() | {"fetched_from": fetched, "source": source.as_json()})
         os.replace(made, out)
         shutil.rmtree(scratch)
     return dataset

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pgolf.files import stays_inside
 from pgolf.pods import Status
 from pgolf.pods.agent import FULL_DISK_BYTES, ends_a_run
-from pgolf.pods.names import stays_inside
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # files of an attempt's folder that are written here only, by the pod and by the record

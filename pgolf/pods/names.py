@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pgolf.errors import BadInput
+from pgolf.files import stays_inside
 
 MAX_NAME_CHARS = 191  # RunPod's limit
-MAX_PATH_BYTES, MAX_PART_BYTES = 1024, 200  # a part gets a suffix while it is copied; file systems allow 255
 TAKEN = ("pod.json", "exit.json", "place.json", "train.log", "supervisor.err")  # files that a pod itself writes
 
 
@@ -54,22 +54,3 @@ def checked_name(name: str) -> PurePosixPath:
     if name in TAKEN:
         raise BadInput(f"{name}: a pod writes a file of this name itself; give yours another name")
     return PurePosixPath(name)
-
-
-def stays_inside(name: str) -> bool:
-    """Whether a name is a plain relative path of a file: no `..`, no control characters, not too long.
-
-    >>> [stays_inside(name) for name in ("logs/a.txt", "../a", "/etc/passwd", "logs//a", "a\\n")]
-    [True, False, False, False, False]
-    """
-    parts = name.split("/")
-    try:
-        sizes = [len(part.encode()) for part in parts]
-    except UnicodeEncodeError:  # bytes that are no UTF-8, as Python keeps them
-        return False
-    return (
-        not {"", ".", ".."} & set(parts)
-        and name.isprintable()
-        and max(sizes) <= MAX_PART_BYTES
-        and sum(sizes) + len(parts) <= MAX_PATH_BYTES
-    )

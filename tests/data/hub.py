@@ -13,7 +13,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @dataclass
 class Hub:
     """`files` by path; `cut` breaks the connection in the middle of a file, so many times; `lies` serves other bytes
-    than are listed; `gone` lists a file and has none. `requests` counts GETs of files, `bytes_sent` what they brought.
+    than are listed; `gone` lists a file and has none; `small` are outside large-file storage. `requests` counts
+    GETs of files, `bytes_sent` what they brought.
     """
 
     repo: str
@@ -21,6 +22,7 @@ class Hub:
     cut: dict[str, int] = field(default_factory=dict)
     lies: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
+    small: set[str] = field(default_factory=set)
     token: str | None = None
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     bytes_sent: int = 0
@@ -38,6 +40,10 @@ class Hub:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
+    @staticmethod
+    def large(content: bytes) -> dict:
+        return {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+
     def tree(self) -> list[dict]:
         """As the hub lists it: large files with their SHA-256."""
         return [
@@ -48,7 +54,7 @@ class Hub:
                     "path": path,
                     "size": len(content),
                     "oid": hashlib.sha1(content).hexdigest(),
-                    "lfs": {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134},
+                    **({} if path in self.small else {"lfs": self.large(content)}),
                 }
                 for path, content in self.files.items()
             ),
