@@ -26,7 +26,8 @@ def pods_list(
         return
     for pod in pods:
         whose = f"{pod.owner} {pod.record_id} {pod.slot}" if pod.owner else f"not pgolf's ({pod.name})"
-        typer.echo(f"{pod.id}  {pod.status:8} ${pod.price_per_hour:.2f}/h  {whose}")
+        price = "price unknown" if pod.price_per_hour is None else f"${pod.price_per_hour:.2f}/h"
+        typer.echo(f"{pod.id}  {pod.status:8} {price}  {whose}")
 
 
 @app.command("reap")

@@ -12,10 +12,10 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any, TypeVar
@@ -27,11 +27,11 @@ from pgolf.errors import BadInput
 from pgolf.files import sha256_file, write_atomic
 from pgolf.pods import Gone, agent
 from pgolf.pods.answers import checked_hashes
+from pgolf.pods.loop import loop, wait
 
 log = logging.getLogger(__name__)
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every channel
 T = TypeVar("T")
-_starting = threading.Lock()
 AGENT = Path(agent.__file__)
 CONNECT_TIMEOUT_S = 20
 COMMAND_TIMEOUT_S = 600.0  # hashing a dataset on a slow disk takes minutes
@@ -65,28 +65,6 @@ class Address:
     user: str
     key: Path
     pins: Path
-
-
-@cache
-def _started_loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="ssh", daemon=True).start()
-    return loop
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    """The event loop of all connections, in a thread of its own: pods are used from several threads."""
-    with _starting:  # two that come first at the same time would make two
-        return _started_loop()
-
-
-def _wait(work: Coroutine[Any, Any, T]) -> T:
-    future = asyncio.run_coroutine_threadsafe(work, _loop())
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()  # the caller was interrupted
-        raise
 
 
 class Machine:
@@ -247,7 +225,7 @@ class Machine:
         """Close the connection."""
         if self._connection is not None:
             connection, self._connection, self._sftp = self._connection, None, None
-            _loop().call_soon_threadsafe(connection.abort)
+            loop().call_soon_threadsafe(connection.abort)
 
     def _tried(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[T]]) -> T:
         """Do `work` on a live connection; if that is lost, again on a new one."""
@@ -281,14 +259,14 @@ class Machine:
         with self._connecting:
             connection = self._connection
             if connection is None or connection.is_closed():
-                connection, self._sftp = _wait(self._connect()), None
+                connection, self._sftp = wait(self._connect()), None
                 self._connection = connection
 
         async def on_it() -> T:
             return await work(connection)
 
         try:
-            return _wait(on_it())
+            return wait(on_it())
         except TRANSIENT:
             self.close()
             raise

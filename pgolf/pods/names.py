@@ -36,9 +36,10 @@ def read_name(name: str) -> PodName | None:
     >>> read_name("pgolf.me.10min_16mb-pr1812-0f.1.pod-1.c0ffee")
     PodName(owner='me', record_id='10min_16mb-pr1812-0f.1', slot='pod-1')
     >>> read_name("my pod")
+    >>> read_name("pgolf.me.../../elsewhere.pod-1.c0ffee")  # a record's folder has the record's name
     """
     parts = name.split(".")
-    if len(parts) < 5 or parts[0] != "pgolf":
+    if len(parts) < 5 or parts[0] != "pgolf" or not stays_inside(name) or "/" in name or not parts[2]:
         return None
     return PodName(parts[1], ".".join(parts[2:-2]), parts[-2])
 

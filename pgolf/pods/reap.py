@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pgolf.errors import BadInput, RunFailed
 from pgolf.pods.names import read_name
 from pgolf.pods.places import check_key, key_of_environment, lock_if_free
 from pgolf.pods.runpod import Runpod
@@ -17,12 +18,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """A pod of this account; `record_id` and `slot` are None where pgolf did not make it, `owner` says whose it is."""
+    """A pod of this account; `record_id` and `slot` are None where pgolf did not make it, `owner` says whose it is.
+
+    `price_per_hour` (dollars) is None where the API gives none that can be one.
+    """
 
     id: str
     name: str
     status: str
-    price_per_hour: float
+    price_per_hour: float | None
     owner: str | None
     record_id: str | None
     slot: str | None
@@ -68,15 +72,19 @@ def worked_on(runs_dir: Path, record_id: str) -> bool:
 def reap(
     api: Runpod, owner: str, live: Collection[str] = (), runs_dir: Path | None = None, only: str | None = None
 ) -> list[Found]:
-    """End the pods of `owner` whose record nobody works on; return those pods.
+    """End the pods of `owner` whose record nobody works on; return those pods. One that cannot be ended hides no other.
 
     Parameters
     ----------
     live : ids of the records that are being worked on elsewhere.
     runs_dir : a record in this folder that a process of this machine works on is left alone.
     only : end the pods of this record and no others, even if a process works on it.
+
+    Raises
+    ------
+    RunFailed : some could not be ended; all were tried.
     """
-    ended = []
+    ended, failed = [], []
     for pod in find(api, owner):
         assert pod.record_id
         if only is not None and pod.record_id != only:
@@ -86,7 +94,13 @@ def reap(
         # a process that starts this record now waits, so that it does not take up a pod that is being ended
         with keeping_out(runs_dir, pod.record_id) as free:
             if free or only is not None:
-                api.delete(pod.id)
+                try:
+                    api.delete(pod.id)
+                except (RunFailed, BadInput) as e:
+                    failed.append(f"{pod.name} ({pod.id}): {e}")
+                    continue
                 log.info("%s: ended, nobody works on %s", pod.name, pod.record_id)
                 ended.append(pod)
+    if failed:
+        raise RunFailed(f"{len(ended)} pods ended, but not {'; '.join(failed)}; end them in RunPod's console")
     return ended

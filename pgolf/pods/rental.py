@@ -18,13 +18,13 @@ import tenacity
 
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import write_json
-from pgolf.pods import Gone
+from pgolf.pods import Gone, Kind
 from pgolf.pods.bootstrap import SCRIPTS, MachineSpec, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
 from pgolf.pods.money import Budget
 from pgolf.pods.names import pod_name
 from pgolf.pods.remote import Slot, Unfit
-from pgolf.pods.runpod import ApiError, NoCapacity, Rented, Runpod
+from pgolf.pods.runpod import ApiError, Denied, NoCapacity, Rented, Runpod
 from pgolf.pods.settings import Rent, RunpodSettings
 from pgolf.pods.slots import read_slot, slot_files
 from pgolf.pods.ssh import Data
@@ -46,6 +46,12 @@ class Rentals:
         self.public_key = ensure_key(settings.key)
         self.runs: Callable[[], int] = lambda: 0  # seeds that still need a pod
         self.mine: list[Rental] = []
+        self.denied: Denied | None = None
+
+    def check(self) -> None:
+        """Raise Denied once a request was refused for good: no other one is made, for whichever seed."""
+        if self.denied:
+            raise Denied(*self.denied.args)
 
     def before(self) -> list[Slot]:
         """Pods that an earlier process rented, and that still run."""
@@ -88,10 +94,16 @@ class Rentals:
                 for pod in self.api.find():
                     if pod.name in names and pod.status != "TERMINATED":
                         log.warning("%s: still there as %s; ended", pod.name, pod.id)
-                        self.api.delete(pod.id)
+                        self._delete(pod)
         except (RunFailed, BadInput) as e:
             log.error("pods of this record cannot be listed (%s); look yourself: pgolf pods list", e)
         self.api.close()
+
+    def _delete(self, pod: Rented) -> None:
+        try:
+            self.api.delete(pod.id)
+        except (RunFailed, BadInput) as e:
+            log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", pod.name, e)
 
 
 class Rental:
@@ -114,6 +126,7 @@ class Rental:
     def machine(self) -> Machine:
         """Rent the machine, reach it and make it ready, as far as that is not done yet; return it."""
         rentals, data = self.rentals, self.rentals.data
+        rentals.check()
         wanted = MachineSpec(rentals.settings.checks, data.packages, rentals.gpus, rentals.rent.gpu_types, data.needs)
         ready = wanted.key(data.files)
         with self.lock:
@@ -171,28 +184,18 @@ class Rental:
             if "ended" in self.known or "asked" not in self.known:
                 return
             try:
-                pods = [self.known["pod_id"]] if "pod_id" in self.known else []
-                for pod_id in {*pods, *(p.id for p in self.rentals.api.find(self.known["name"]))}:
-                    self._delete(pod_id)
+                if pod_id := self.known.get("pod_id"):
+                    self.rentals.api.delete(pod_id)
+                for pod in self.rentals.api.find(self.known["name"]):
+                    self.rentals.api.delete(pod.id)
             except (RunFailed, BadInput) as e:
                 log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", self.known["name"], e)
                 return
             log.info("%s: given back", self.name)
             self._note(ended=round(time.time(), 3))
 
-    def _delete(self, pod_id: str) -> None:
-        api = self.rentals.api
-        for attempt in tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(ApiError), stop=tenacity.stop_after_attempt(5), reraise=True
-        ):
-            with attempt:
-                api.delete(pod_id)
-                left = api.get(pod_id)
-                if left and left.status != "TERMINATED":
-                    raise ApiError(f"{pod_id} is still there after it was deleted")
-
     def _rent(self) -> None:
-        """Ask for the pod until there is one. Raises Gone if it is not known what became of a request."""
+        """Ask for the pod until there is one. Raises Gone if it is not known what became of a request, or Denied."""
         rentals, nets = self.rentals, self.rentals.settings.nets
         lifetime = min(float(nets.lifetime_s), SPARE_S + 3600 * (rentals.budget.max_hours or float("inf")))
         env = {
@@ -208,12 +211,18 @@ class Rental:
         pauses = tenacity.wait_random_exponential(multiplier=1, max=60)
         for number in range(1, 1 << 20):
             rentals.budget.check()
+            rentals.check()
             if rentals.budget.stop.is_set():
                 raise Gone(f"{self.name}: not rented, the record is being stopped")
             self._note(asked=round(time.time(), 3))
             try:
                 pod = rentals.api.create(self.known["name"], rentals.rent, rentals.gpus, env, start)
                 break
+            except Denied as e:
+                if any(rental.reached for rental in rentals.mine):
+                    log.error("%s; no other seed is begun, and those that run go on to their end", e)
+                rentals.denied = e
+                raise
             except NoCapacity as e:
                 if time.monotonic() > deadline:
                     raise RunFailed(
@@ -224,7 +233,9 @@ class Rental:
                 said = True
                 state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
                 state.attempt_number = number
-                rentals.budget.stop.wait(pauses(state))
+                until = time.monotonic() + pauses(state)
+                while time.monotonic() < until and not rentals.denied and not rentals.budget.stop.wait(0.5):
+                    pass
             except ApiError as e:
                 if not self._look():
                     raise Gone(f"{self.name}: the request failed, and no pod has its name: {e}") from e
@@ -241,7 +252,12 @@ class Rental:
         return False
 
     def _take(self, pod: Rented) -> None:
-        self._note(pod_id=pod.id, price_per_hour=pod.price, rented=self.known["asked"])
+        most = self.rentals.rent.max_price_per_hour
+        self._note(pod_id=pod.id, price_per_hour=most if pod.price is None else pod.price, rented=self.known["asked"])
+        if pod.price is None:
+            raise Unfit(
+                f"its price is unknown (counted as ${most:.2f} an hour, max_price_per_hour)", Kind.PRICE_UNKNOWN
+            )
         log.info("%s: rented, $%.2f an hour (%s)", self.name, pod.price, pod.id)
         if pod.price > self.rentals.rent.max_price_per_hour:
             raise Unfit(

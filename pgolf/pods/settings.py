@@ -12,9 +12,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pgolf.errors import BadInput
+from pgolf.pods.allowed import API, CONFIG, address_of_api, check_path
 
 ENVIRONMENT = "PGOLF_PODS_FILE"
-CONFIG = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "pgolf"
 H100 = "NVIDIA H100 80GB HBM3"  # the SXM part, by RunPod's name
 OFFICIAL_TEMPLATE = "y5cejece4j"  # the contest's image
 
@@ -38,7 +38,7 @@ class Inventoried(_Entry):
     """A machine of the user's. `host_key`: as in a known_hosts file; without it the first contact pins one."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    host: str
+    host: str = Field(max_length=253, pattern=r"^[A-Za-z0-9:][A-Za-z0-9._:%-]*$")
     port: int = 22
     user: str | None = None
     host_key: str | None = None
@@ -104,7 +104,7 @@ class Nets(_Entry):
 class RunpodSettings(Reaching):
     """Rented pods. `owner` is in every pod's name: the reaper ends no one else's."""
 
-    api: str = "https://rest.runpod.io/v1"
+    api: str = API  # where the API key goes; see `allowed.address_of_api`
     work: str = "/workspace/pgolf"
     owner: str = Field(default_factory=lambda: default_owner(), pattern=r"^[a-z0-9-]{1,40}$")
     capacity_patience_s: float = 3600.0  # for a machine to be had
@@ -128,16 +128,17 @@ def default_owner() -> str:
 
 
 def read_settings(path: Path | None = None) -> Settings:
-    """Read pods.toml: the one given, else PGOLF_PODS_FILE, else ./pods.toml, else defaults; BadInput for a wrong entry.
+    """Read pods.toml: the one given, else PGOLF_PODS_FILE, else ./pods.toml, else the user's own, else defaults.
 
-    Paths in it are relative to it; `~` is the user's home.
+    Paths in it are relative to it; `~` is the user's home. BadInput for a wrong entry, and for one that only the user
+    may make, where the file may be a stranger's.
     """
     given = path or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
-    file = given or Path("pods.toml")
+    file = given or next((f for f in (Path("pods.toml"), CONFIG / "pods.toml") if f.is_file()), None)
+    if file is None:
+        return Settings(runpod=RunpodSettings(api=address_of_api(None, None)))
     if not file.is_file():
-        if given:
-            raise BadInput(f"{file}: no such file; docs/runpod.md shows what a pods.toml holds")
-        return Settings()
+        raise BadInput(f"{file}: no such file; docs/runpod.md shows what a pods.toml holds")
     try:
         settings = Settings.model_validate(tomllib.loads(file.read_text()))
     except ValidationError as e:
@@ -148,7 +149,11 @@ def read_settings(path: Path | None = None) -> Settings:
     ssh = settings.ssh.model_copy(
         update={"key": _beside(file, settings.ssh.key), "known_hosts": _beside(file, settings.ssh.known_hosts)}
     )
-    runpod = settings.runpod.model_copy(update={"key": _beside(file, settings.runpod.key)})
+    api = address_of_api(file, settings.runpod.api if "api" in settings.runpod.model_fields_set else None)
+    runpod = settings.runpod.model_copy(update={"key": _beside(file, settings.runpod.key), "api": api})
+    check_path(file, "ssh.key", ssh.key, written=False)
+    check_path(file, "ssh.known_hosts", ssh.known_hosts, written=True)
+    check_path(file, "runpod.key", runpod.key, written=False)
     if len({m.name for m in ssh.machines}) < len(ssh.machines):
         raise BadInput(f"{file}: two machines have the same name")
     return settings.model_copy(update={"ssh": ssh, "runpod": runpod})
