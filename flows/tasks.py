@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
-from pgolf.data.dataset import Dataset, check_case, open_dataset
+from pgolf.data.dataset import Dataset, check_case, check_shares, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import list_files
@@ -52,15 +53,23 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
     cfg = config_of(request.knobs)
     if request.track.corpus != "pydocs":
         dataset = open_dataset(data_dir, cfg.vocab_size)
-        return dataset if request.theirs else check_case(dataset, cfg.caseops_enabled)
+        return dataset if request.theirs else _for_trainer(dataset, request)
 
     def tell(what: str, done: int, total: int) -> None:
         if done == 0:
             log.info("data: %s", what)
 
-    dataset = check_case(build(data_dir, tell, vocab_size=cfg.vocab_size), cfg.caseops_enabled)
+    dataset = _for_trainer(build(data_dir, tell, vocab_size=cfg.vocab_size), request)
     log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
     return dataset
+
+
+def _for_trainer(dataset: Dataset, request: Request) -> Dataset:
+    """The dataset; BadInput if its text is of another case than the knobs', or has no files for so many ranks."""
+    knobs = config_of(request.knobs)
+    if not request.theirs:
+        check_shares(replace(dataset_config(dataset), train_seq_len=knobs.train_seq_len), request.track.nproc)
+    return check_case(dataset, knobs.caseops_enabled)
 
 
 @task(name="pack trainer", task_run_name="pack trainer")

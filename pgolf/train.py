@@ -3,14 +3,18 @@
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+import torch
+
 from pgolf import presets
-from pgolf.data.dataset import check_case, open_dataset
+from pgolf.data.dataset import check_case, check_shares, open_dataset
 from pgolf.data.pydocs import build
+from pgolf.errors import BadInput
 from pgolf.record.request import parse_overrides
+from pgolf.trainer.config import config_from_env
 
 
 def exec_trainer(
@@ -23,16 +27,35 @@ def exec_trainer(
 
     Raises
     ------
-    BadInput : unknown preset or knob, a value that does not parse, no usable dataset.
+    BadInput : unknown preset or knob, a value that does not parse, no usable dataset, ranks that neither the batch nor
+        the training files can be shared out over.
     """
     knobs = presets.load(preset, parse_overrides(settings))
     cfg = presets.config_of(knobs)
     if "datasets_dir" not in knobs:
         made = open_dataset(data_dir, cfg.vocab_size) if data_dir else build(Path("data"), vocab_size=cfg.vocab_size)
         knobs["data_dir"] = str(check_case(made, cfg.caseops_enabled).data_dir)
+    environment = os.environ | presets.as_env(knobs)
+    _check_ranks(environment, nproc, preset)
     folder = folder or Path("runs") / "train" / f"{Path(preset).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder.mkdir(parents=True, exist_ok=True)
     print(f"training in {folder}", file=sys.stderr, flush=True)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={nproc}"] if nproc > 1 else []
     os.chdir(folder)
-    os.execve(sys.executable, [sys.executable, *launcher, "-m", "pgolf.trainer"], os.environ | presets.as_env(knobs))
+    os.execve(sys.executable, [sys.executable, *launcher, "-m", "pgolf.trainer"], environment)
+
+
+def _check_ranks(environment: Mapping[str, str], nproc: int, preset: str) -> None:
+    """BadInput if the trainer would refuse so many ranks, each of them with a traceback of its own."""
+    try:
+        config = config_from_env(environment)
+    except ValueError as e:
+        raise BadInput(f"the environment: {e}") from None
+    if config.eval_only:
+        return
+    presets.check_ranks(config, nproc, preset)
+    check_shares(config, nproc)
+    if config.device != "cpu" and torch.cuda.is_available() and nproc > torch.cuda.device_count():
+        raise BadInput(
+            f"--nproc {nproc}: this machine has {torch.cuda.device_count()} GPUs; take as many ranks or fewer"
+        )

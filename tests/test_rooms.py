@@ -60,7 +60,7 @@ HOUSE = {
         {"numpy", "torch", "filelock", "rich", "pydantic"},
     ),
     "sweep": Room({"record", "program", "audit", "report", "artifact", *FACTS, *TRAINING}, {"numpy", "pydantic"}),
-    "train": Room({"record", "presets", "data"}),
+    "train": Room({"record", "presets", "data", "trainer"}, {"torch"}),
     "doctor": Room({"ledger", "notify", "pods", "presets", "trainer"}, {"torch", "httpx", "packaging"}),
 }
 HOUSE["flows"] = Room(set(HOUSE), {"prefect", "torch", "httpx", "uvicorn"})

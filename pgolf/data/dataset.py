@@ -6,6 +6,7 @@ DATA_DIR/tokenizers/fineweb_<V>_bpe.model
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from pgolf.trainer.caseops import SideCar, side_cars
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import DataError, open_shard, shards, tokens_sha256
 from pgolf.trainer.token_bytes import TokenBytes
+from pgolf.untrusted import read_json
 
 MANIFEST = "manifest.json"
+MOST_MANIFEST = 8 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
         val_bytes, _ = token_bytes.check(val)
         cars = side_cars(cfg) if isinstance(token_bytes, SideCar) else []
     except DataError as e:
-        raise BadInput(f"{e}; `pgolf data pydocs` makes a dataset") from None
+        raise BadInput(f"{e}; {_remedy(data_dir, vocab_size)}") from None
     bos = token_bytes.sp.bos_id()
     val_documents, shared = count_shared(val_shards, train, bos)
     if shared > MOST_SHARED * val_documents:
@@ -113,6 +116,25 @@ def bytes_counter(cfg: Config) -> TokenBytes:
     return SideCar(cfg) if any(path.exists() for path in side_cars(cfg)) else TokenBytes(cfg)
 
 
+def check_shares(cfg: Config, world: int) -> None:
+    """BadInput unless each of `world` ranks has a training file of its own that holds a sequence."""
+    try:
+        files = shards(cfg, "train")
+        if len(files) < world:
+            raise BadInput(
+                f"{cfg.datasets_dir}: {len(files)} training files for {world} ranks; each rank reads files of its own, "
+                "so take fewer ranks, or a dataset of more shards"
+            )
+        for rank in range(world):
+            if all(len(open_shard(path)) <= cfg.train_seq_len for path in files[rank::world]):
+                raise BadInput(
+                    f"{cfg.datasets_dir}: no training file of rank {rank} of {world} holds {cfg.train_seq_len + 1} "
+                    "tokens; take fewer ranks, or a shorter TRAIN_SEQ_LEN"
+                )
+    except DataError as e:
+        raise BadInput(f"{e}; {_remedy(Path(cfg.data_dir))}") from None
+
+
 def check_case(dataset: Dataset, caseops: bool) -> Dataset:
     """Return the dataset; BadInput if its text is CaseOps' and CASEOPS_ENABLED is off, or the other way round: bits per
     byte would be wrong."""
@@ -137,5 +159,26 @@ def _input_hash(manifest: Path, files: dict[str, str]) -> str:
     for name in sorted(listed.keys() | files.keys()):
         found, wanted = files.get(name, "missing"), listed.get(name, "not listed")
         if found != wanted:
-            raise BadInput(f"{manifest.parent / name}: SHA-256 is {found}, in the manifest {wanted}")
+            raise BadInput(
+                f"{manifest.parent / name}: SHA-256 is {found}, in the manifest {wanted}; {_remedy(manifest.parent)}"
+            )
     return input_hash
+
+
+def _remedy(data_dir: Path, vocab_size: int | None = None) -> str:
+    """How to get the dataset in `data_dir` anew, by the command that its manifest says has made it."""
+    if vocab_size and not Path(Config(data_dir=str(data_dir), vocab_size=vocab_size).datasets_dir).is_dir():
+        return f"name a folder with a dataset of vocabulary {vocab_size}, or fetch or make one: docs/data.md"
+    try:
+        content = read_json(data_dir / MANIFEST, MOST_MANIFEST)
+    except BadInput:
+        return f"no manifest there says what made it: get that file again, or delete {data_dir} and make it anew"
+    made = content if isinstance(content, dict) else {}
+    fetched = made.get("fetched_from")
+    command = "`pgolf data pydocs`" if "versions" in made else "the `pgolf data tokenize` that made it"
+    if isinstance(fetched, dict):
+        words = [str(fetched.get(key, "")) for key in ("repository", "variant", "revision")]
+        plain = all(re.fullmatch(r"\w[\w./-]{0,199}", word) for word in words)
+        repo, variant, revision = words if plain else ("OWNER/NAME", "VARIANT", "main")
+        command = f"`pgolf data fineweb --repo {repo} --variant {variant} --revision {revision} --out {data_dir}`"
+    return f"delete {data_dir}, then run {command} again"

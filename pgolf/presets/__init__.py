@@ -93,6 +93,24 @@ def _check_shapes(cfg: Config, name: str) -> None:
             raise BadInput(f"{name}: these knobs make no model: {problem}")
 
 
+def check_ranks(cfg: Config, world: int, name: str) -> None:
+    """BadInput, naming the preset, unless a step's batch can be shared out evenly over `world` ranks."""
+    if cfg.grad_accum_steps < 0:
+        raise BadInput(f"{name}: GRAD_ACCUM_STEPS {cfg.grad_accum_steps} is below 0; give the micro-batches of a step")
+    if not cfg.grad_accum_steps and 8 % world:
+        raise BadInput(
+            f"{name}: {world} ranks do not divide 8, the micro-batches of a step; set GRAD_ACCUM_STEPS, or take 1, 2, "
+            "4 or 8 ranks"
+        )
+    accumulated = cfg.grad_accum_steps or 8 // world
+    smallest = world * accumulated * cfg.train_seq_len
+    if smallest < 1 or cfg.train_batch_tokens < 1 or cfg.train_batch_tokens % smallest:
+        raise BadInput(
+            f"{name}: TRAIN_BATCH_TOKENS {cfg.train_batch_tokens} is no multiple of {world} ranks × {accumulated} "
+            f"micro-batches × TRAIN_SEQ_LEN {cfg.train_seq_len}"
+        )
+
+
 def as_env(knobs: dict[str, Knob]) -> dict[str, str]:
     """The environment variables that hand `knobs` to a trainer."""
     return {k.upper(): str(int(v)) if isinstance(v, bool) else str(v) for k, v in knobs.items()}

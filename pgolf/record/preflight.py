@@ -134,6 +134,8 @@ def trial_environment(
     config = config_of({**knobs, "data_dir": environment["DATA_DIR"]})
     sequence = config.eval_seq_len
     cut_dataset(config, folder, 2 * sequence + 1, nproc)
+    if not config.grad_accum_steps and 8 % nproc:
+        raise BadInput(f"a trial on {nproc} ranks, which do not divide 8: set GRAD_ACCUM_STEPS, or take 1, 2, 4 or 8")
     accumulated = config.grad_accum_steps or 8 // nproc
     tiny: dict[str, Knob] = {
         "iterations": 4,

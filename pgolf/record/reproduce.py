@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from pgolf.data.dataset import check_shares
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.logs import read_run
@@ -31,12 +32,13 @@ from pgolf.record.results import LOG, name_for, read_result
 from pgolf.record.seeds import Job, run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
-from pgolf.trainer.config import Config
+from pgolf.trainer.config import Config, config_from_env
 from pgolf.trainer.data import DataError, shards
 
 LEVEL = 0.95
 OURS = ("events.jsonl", "weights_fingerprint")  # words of our trainer; `pgolf pack --source` packs any program
 MOST_PACKED = 1 << 20  # bytes of a packed trainer
+MOST_RANKS = 64  # without GPUs: a log may name any number
 MOST_SECONDS = 24 * 3600.0  # after which a stranger's program that has not ended is ended
 
 
@@ -98,7 +100,7 @@ def reproduce(
     if artifact:
         _check_artifact(entry, number, artifact)
     where = out / ("scored" if artifact else "trained")
-    world = 1 if logged.world_size is None else logged.world_size.value
+    world = _ranks(logged)
     job = (_own_job if is_ours(folder) else _their_job)(folder, where, data_dir.resolve(), logged, artifact)
     finished = run_seed(replace(job, nproc=world), number, threading.Event(), watch)
     result = read_result(finished.folder)
@@ -107,6 +109,15 @@ def reproduce(
     if final is None:
         raise RunFailed(f"{log}: the program ended without a final score")
     return Reproduction(number, final.val_bpb, score, *spread(_sample(entry)))
+
+
+def _ranks(logged: Run) -> int:
+    """The ranks that the log names, 1 where it names none; BadInput for more than there are GPUs, or too many."""
+    world = 1 if logged.world_size is None else logged.world_size.value
+    most = torch.cuda.device_count() if torch.cuda.is_available() else MOST_RANKS
+    if not 1 <= world <= most:
+        raise BadInput(f"{logged.log}: it ran on {world} ranks, and here are at most {most}; take another machine")
+    return world
 
 
 def is_ours(folder: Path) -> bool:
@@ -125,8 +136,17 @@ def _own_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact: P
     environment = knob_environment(knobs, read_source({PACKED: code}, PACKED).variables) | {"DATA_DIR": str(data_dir)}
     if artifact:
         environment["EVAL_ONLY"] = str(artifact.resolve())
+    elif (world := _ranks(logged)) > 1:
+        _check_shares(environment, world)
     program = own_program(code, folder.resolve().name, {})
     return Job("reproduction of seed", where, program, folder, environment)
+
+
+def _check_shares(environment: Mapping[str, str], world: int) -> None:
+    try:
+        check_shares(config_from_env(environment), world)
+    except ValueError as e:
+        raise BadInput(f"the record's log: {e}") from None
 
 
 def _their_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:

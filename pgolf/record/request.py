@@ -73,7 +73,7 @@ def check_request(
     Raises
     ------
     BadInput : unknown track, preset or knob, a value that does not parse, a knob that the record sets itself,
-        repeated seeds, or fewer than the track asks for.
+        a batch that the track's ranks cannot share, repeated seeds, or fewer than the track asks for.
     """
     rules = tracks.load(track)
     if not math.isfinite(rules.limits.most_seconds):
@@ -86,6 +86,11 @@ def check_request(
     preset = theirs.name if theirs else preset or rules.preset
     if reserved := sorted(RESERVED & knobs.keys()):
         raise BadInput(f"{', '.join(reserved)}: a record sets this itself for each seed; leave it out of the preset")
+    baseline = presets.load(rules.baseline_preset) if rules.baseline_preset else None
+    if not theirs:
+        presets.check_ranks(presets.config_of(knobs), rules.nproc, preset)
+    if baseline is not None:
+        presets.check_ranks(presets.config_of(baseline), rules.nproc, str(rules.baseline_preset))
     named = check_seeds(rules.seeds if seeds is None else seeds)
     if len(named) < rules.policy.min_seeds:
         raise BadInput(
@@ -97,7 +102,7 @@ def check_request(
         preset=preset,
         overrides=settings,
         knobs=knobs,
-        baseline=presets.load(rules.baseline_preset) if rules.baseline_preset else None,
+        baseline=baseline,
         seeds=named,
         name=name or Path(preset).stem,
         author=author,

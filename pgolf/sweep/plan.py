@@ -81,4 +81,7 @@ def plan_ablation(old: str, new: str, track: str, seeds: Sequence[int] | None) -
     tried = singles(request.knobs, presets.load(new))
     if any(name == "vocab_size" for candidate in tried for name, _ in candidate.settings):
         raise BadInput(f"{old} and {new} have other vocabularies: their text is cut differently, and no knob alone")
+    for candidate in tried:
+        changed = {name: presets.parse(name, text, where=new) for name, text in candidate.settings}
+        presets.check_ranks(presets.config_of({**request.knobs, **changed}), request.track.nproc, candidate.label)
     return request, tried

@@ -1,5 +1,6 @@
 """Datasets that cannot be used are refused with the file's name and the numbers that disagree."""
 
+import json
 import shutil
 
 import numpy as np
@@ -88,3 +89,30 @@ def test_a_file_that_is_not_the_manifests(tiny_data, tmp_path):
     assert path.name in refused(tmp_path / "data", tiny_data.vocab_size)
     (tmp_path / "data" / "manifest.json").write_text("[]")
     assert "manifest.json" in refused(tmp_path / "data", tiny_data.vocab_size)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "hint"),
+    [
+        (None, "no manifest there says what made it"),
+        ({"versions": {"numpy": "1"}}, "run `pgolf data pydocs` again"),
+        ({"made_from": {}}, "run the `pgolf data tokenize` that made it again"),
+        (
+            {"fetched_from": {"repository": "someone/set", "revision": "abc", "variant": "sp512"}},
+            "`pgolf data fineweb --repo someone/set --variant sp512 --revision abc --out {data}` again",
+        ),
+        ({"fetched_from": {"repository": "x`; rm -rf ~", "revision": 1}}, "--repo OWNER/NAME --variant VARIANT"),
+    ],
+)
+def test_a_corrupt_shards_hint_names_what_made_the_dataset(copy, tiny_data, manifest, hint):
+    if manifest:
+        (copy / "manifest.json").write_text(json.dumps(manifest))
+    path = shard(copy, "train_000002")
+    path.write_bytes(path.read_bytes()[:-6])
+    message = refused(copy, tiny_data.vocab_size)
+    assert str(path) in message and hint.replace("{data}", str(copy)) in message
+    assert "pydocs" not in message or "pydocs" in hint or "pydocs" in str(copy)
+
+
+def test_a_folder_without_the_vocabulary_is_not_to_be_deleted(tiny_data):
+    assert "delete" not in refused(tiny_data.data_dir, 777)

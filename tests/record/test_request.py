@@ -32,6 +32,8 @@ TRACK = str(TINY / "tiny_track.toml")
         (["--set", "TTT_EPOCHS"], "write KNOB=VALUE"),
         (["--set", "TTT_LR=1", "--set", "ttt_lr=2"], "given twice"),
         (["--set", "SEED=7"], "a record sets this itself"),
+        (["--set", "TRAIN_BATCH_TOKENS=1000"], "TRAIN_BATCH_TOKENS 1000 is no multiple of 1 ranks"),
+        (["--set", "GRAD_ACCUM_STEPS=-8"], "GRAD_ACCUM_STEPS -8 is below 0"),
         (["--seeds", "42,314,42"], "[42] are given more than once"),
         (["--seeds", "42,314,99.5"], "'99.5' is no seed"),
         (["--seeds", "42,314,-1"], "'-1' is no seed"),
@@ -48,6 +50,19 @@ def test_bad_input_is_exit_2_and_leaves_nothing(
     assert left.value.code == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_ranks_of_a_track_that_do_not_divide_are_refused_but_for_a_program_of_the_users(tmp_path: Path) -> None:
+    track = tmp_path / "track.toml"
+    text = Path(TRACK).read_text().replace("nproc = 1", "nproc = 3").replace('"tiny', f'"{TINY}/tiny')
+    track.write_text(text)
+    with pytest.raises(BadInput, match="TRAIN_BATCH_TOKENS 1024 is no multiple of 3 ranks"):
+        check_request(str(track))
+    track.write_text(text.replace('baseline_preset = "', '# "'))
+    program = Path(__file__).parents[1] / "programs" / "march"
+    assert check_request(str(track), program=str(program)).track.nproc == 3
+    with pytest.raises(BadInput, match="no multiple of 3 ranks"):
+        check_request(str(track))
 
 
 @pytest.mark.usefixtures("shared_server")
