@@ -12,6 +12,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -48,6 +49,10 @@ class Untrusted(BadInput):
     def __init__(self, message: str) -> None:
         shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in message[: MOST_SHOWN + 1])
         super().__init__(shown if len(shown) <= MOST_SHOWN else shown[: MOST_SHOWN - 1] + "…")
+
+    def without(self, name: object) -> str:
+        """The message without the file's name before it, for a sentence that has the name already."""
+        return str(self).removeprefix(f"{name}: ")
 
 
 def open_regular(path: Path, inside: Path | None = None) -> BinaryIO:
@@ -111,6 +116,29 @@ def _pieces(path: Path, most: int, inside: Path | None) -> Iterator[bytes]:
             raise Untrusted(f"{path}: cannot be read: {e.strerror}") from None
 
 
+def read_beginning(path: Path, most: int, inside: Path | None = None) -> bytes:
+    """The first `most` bytes of a regular file, or all of it; see `open_regular` for `inside` and errors."""
+    with open_regular(path, inside) as f:
+        try:
+            return f.read(most) or b""
+        except OSError as e:
+            raise Untrusted(f"{path}: cannot be read: {e.strerror}") from None
+
+
+def list_folder(folder: Path, most: int) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name; of more than `most` files and folders as many as these. Links are not followed.
+
+    Raises
+    ------
+    Untrusted : no folder, or one that cannot be read.
+    """
+    try:
+        with os.scandir(folder) as found:
+            return sorted(islice(found, most), key=lambda e: e.name)
+    except (OSError, ValueError) as e:
+        raise Untrusted(f"{folder}: cannot be read: {e.strerror if isinstance(e, OSError) else e}") from None
+
+
 def read_text(path: Path, most: int, inside: Path | None = None, errors: str = "strict") -> str:
     """The text of a UTF-8 file of at most `most` bytes, without a byte order mark.
 
@@ -166,7 +194,8 @@ def parse_json(
     def real(digits: str) -> float:
         return _finite(digits, name)
 
-    _check_json_depth(text, name, most_depth)
+    if is_deeper(text, most_depth):
+        _too_deep(name, most_depth)
     try:
         value = json.loads(text, parse_int=number or integer, parse_float=number or real, parse_constant=number or real)
     except (ValueError, RecursionError) as e:
@@ -223,14 +252,16 @@ def _finite(digits: str, name: str) -> float:
     return value
 
 
-def _check_json_depth(text: str, name: str, most: int) -> None:
+def is_deeper(text: str, most: int = MOST_DEPTH) -> bool:
+    """Whether a JSON text has more than `most` lists and objects inside one another."""
     if text.count("[") + text.count("{") <= most:
-        return
+        return False
     depth = 0
     for token in JSON_TOKEN.finditer(text):
         depth += (token.lastindex == 1) - (token.lastindex == 2)
         if depth > most:
-            _too_deep(name, most)
+            return True
+    return False
 
 
 def _check_toml_depth(text: str, name: str) -> None:

@@ -1,11 +1,13 @@
 """Audit a record folder: read it, run every check, and say what its logs really show."""
 
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from pgolf.ledger.against import from_folder
 from pgolf.ledger.choosing import best_before
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
+from pgolf.untrusted import Untrusted, list_folder
 
 DEFAULT_TRACK = "10min_16mb"
 NO_RECORD = "non_record_16mb"
 DAY = re.compile(r"(?<!\d)(20\d\d)[-_](\d\d)[-_](\d\d)(?!\d)")
 AUTO = "auto"  # in place of a record to beat: the track's best one before the folder's day
+MOST_LOOKED_AT = 1_000_000  # files and folders of an archive
 DEEPEST = 4  # levels of folders below an archive that are searched for records
 NEAREST = 4  # folders of a record's path, itself among them, that may name its track
 
@@ -238,15 +242,26 @@ def record_folders(archive: Path) -> list[Path]:
     """
     if not archive.is_dir():
         raise BadInput(f"no folder {archive}: name a folder with records in it")
-    folders = sorted({p.parent for p in _submissions(archive)})
+    folders = sorted(_with_submissions(archive))
     if not folders:
         raise BadInput(f"{archive}: no folder in it has a submission.json")
     return folders
 
 
-def _submissions(archive: Path) -> Iterator[Path]:
+def _with_submissions(archive: Path) -> Iterator[Path]:
+    """The folders that have a submission.json. Links are not followed: their records lie elsewhere."""
+    folders, left = [archive], MOST_LOOKED_AT
     for depth in range(DEEPEST + 1):
-        yield from archive.glob("*/" * depth + "submission*.json")
+        below: list[Path] = []
+        for folder in folders:
+            inside: list[os.DirEntry[str]] = []
+            with suppress(Untrusted):  # one that may not be read has no record for us
+                inside = list_folder(folder, left)
+            left -= len(inside)
+            if any(fnmatchcase(e.name, "submission*.json") for e in inside):
+                yield folder
+            below += [folder / e.name for e in inside if depth < DEEPEST and e.is_dir(follow_symlinks=False)]
+        folders = below
 
 
 def as_json(audits: Sequence[Audit]) -> dict[str, Any]:

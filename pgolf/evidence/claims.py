@@ -3,7 +3,6 @@
 Every number keeps the digits that it was printed with: 1.0810 claims four decimals, no more.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import Any
 from pgolf.evidence.claimed_seeds import MOST_SEEDS, SCORES, is_score, objects, said_of_seeds, score_name
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
+from pgolf.untrusted import Untrusted, parse_json, read_text
 
 MAX_CLAIMS_BYTES = 1 << 18  # bytes of a submission.json or a README that are read
 MOST_DECIMALS, TELLING_DECIMALS, ROUND_ZEROS = 99, 4, 3
@@ -134,6 +134,7 @@ class Claims:
     track: str | None = None
     name: str | None = None
     author: str | None = None
+    github_id: str | None = None
     date: str | None = None
     hardware: str | None = None
     previous_record: str | None = None
@@ -183,14 +184,13 @@ def read_claims(folder: Path) -> Claims:
     path = found[0]
     claims = Claims(file=printable(path.name))
     try:
-        with path.open("rb") as f:
-            claims.text = f.read(MAX_CLAIMS_BYTES).decode("utf-8-sig", errors="replace")
-        content = json.loads(claims.text, parse_float=_decimal, parse_int=_decimal, parse_constant=lambda _: None)
-    except (OSError, ValueError, RecursionError) as e:
-        claims.problem = f"no JSON: {printable(str(e), 100)}"
+        claims.text = read_text(path, MAX_CLAIMS_BYTES, folder, errors="replace")
+        content = parse_json(claims.text, str(path), number=_decimal)
+    except Untrusted as e:
+        claims.problem = printable(e.without(path))
         return claims
     if not isinstance(content, dict):
-        claims.problem = "no JSON object"
+        claims.problem = "not a JSON object"
         return claims
     _Reader(claims).read(content)
     return claims
@@ -198,7 +198,7 @@ def read_claims(folder: Path) -> Claims:
 
 def _decimal(text: str) -> Decimal | None:
     try:
-        return Decimal(text) if len(text) <= 40 else None
+        return Decimal(text) if len(text) <= 40 and text[-1:].isdigit() else None  # no NaN, no Infinity
     except InvalidOperation:
         return None
 
@@ -212,7 +212,7 @@ class _Reader:
 
     def read(self, content: dict[str, Any]) -> None:
         c = self.claims
-        for key in ("track", "name", "author", "date", "hardware", "previous_record", "program"):
+        for key in ("track", "name", "author", "github_id", "date", "hardware", "previous_record", "program"):
             value = content.get(key)
             setattr(c, key, printable(value) if isinstance(value, str) and value.strip() else None)
         prose = " ".join(v[:MOST_PROSE] for k in PROSE if isinstance(v := content.get(k), str))
@@ -327,12 +327,3 @@ def _integer(value: Any) -> int | None:
     text = str(value)
     found = re.fullmatch(r"(?:seed[_ -]?)?(-?\d{1,18})", text, re.I) if isinstance(value, str | int | Decimal) else None
     return int(found[1]) if found else None
-
-
-def read_text(path: Path) -> str:
-    """The text of a README, as much of it as anybody would read; '' if there is none."""
-    try:
-        with path.open("rb") as f:
-            return f.read(MAX_CLAIMS_BYTES).decode("utf-8", errors="replace")
-    except OSError:
-        return ""

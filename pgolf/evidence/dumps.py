@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pgolf.evidence import dialect as say
+from pgolf.untrusted import Untrusted, parse_json
 
 
 def pairs(line: str, least: int = 1) -> dict[str, str]:
@@ -33,13 +34,17 @@ def call(line: str) -> dict[str, str]:
 def mapping(text: str) -> dict[str, str]:
     """The scalars of a JSON object or a Python dict, one level of nesting unfolded; {} if it is neither."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text, "", number=_number)
+    except Untrusted:
         try:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             return {}
     return dict(_scalars(value.items())) if isinstance(value, dict) else {}
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 def flattened(line: str) -> str:

@@ -8,19 +8,19 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import combinations, islice
+from itertools import combinations
 from pathlib import Path
 
 from pgolf.errors import BadInput
 from pgolf.evidence.claimed_stage import choose_stage
-from pgolf.evidence.claims import Claim, Claims, read_claims, read_text
-from pgolf.evidence.lines import printable
+from pgolf.evidence.claims import MAX_CLAIMS_BYTES, Claim, Claims, read_claims
+from pgolf.evidence.lines import MOST_BYTES, printable
 from pgolf.evidence.logs import read_seeds, rescored
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced
 from pgolf.evidence.wrapped import MOST_WRAPPED, unwrapped
-from pgolf.files import sha256_file
+from pgolf.untrusted import Untrusted, hash_file, list_folder, open_regular, read_beginning, read_bytes
 
 LOG_SUFFIXES = (".log", ".txt", ".out")
 NO_LOG = re.compile(r"requirements|license|readme|notes", re.I)
@@ -29,6 +29,7 @@ NO_CONFIGURATION = re.compile(
     r"_(?:dir|path|paths|file|files)$|name|host|seed|log|wandb|every$|world_size|grad_accum|wallclock"
 )
 DEEPEST, MOST_LOGS, MOST_LOOKED_AT = 4, 300, 20_000  # folders below a record, logs, and files and folders looked at
+MOST_BYTES_OF_LOGS = 2 * MOST_BYTES  # of one record together
 SEED_IN_NAME = re.compile(r"(?<![a-z])seeds?[_=-]?(\d{1,9}(?:[_,+&-]\d{1,9})*)(?!\d)", re.I)
 
 
@@ -46,7 +47,8 @@ class Entry:
     """A record folder.
 
     `runs` holds one run a seed, in the order of the seeds; `extras` the runs that the record does not claim;
-    `sizes` the bytes of each file at its top; `code_sizes` those of the files that submission.json lists as code.
+    `sizes` the bytes of each file at its top; `code_sizes` those of the files that submission.json lists as code;
+    `unread` says of each file that could not be read, or may not count, why.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class Entry:
     extras: list[Run] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
     code_sizes: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
     @property
     def program(self) -> str | None:
@@ -96,15 +99,15 @@ def read_entry(path: Path) -> Entry:
     """
     if not path.is_dir():
         raise BadInput(f"no folder {path}: name a record folder, with its submission.json and its logs")
-    try:
-        sizes = {p.name: p.stat().st_size for p in sorted(path.iterdir()) if p.is_file()}
-        readme = next((n for n in sizes if n.lower() in ("readme.md", "readme")), "README.md")
-        claims = read_claims(path)
-        code = _listed(path, [*claims.code, *([claims.program] if claims.program else [])])
-        entry = Entry(path, claims, read_text(path / readme), sizes=sizes, code_sizes=code)
-        runs = [r for p in _logs(path) for r in read_seeds(p, path) if r.trained or r.final]
-    except OSError as e:
-        raise BadInput(f"cannot read {path}: {e.strerror}") from None
+    claims = read_claims(path)
+    code = _listed(path, [*claims.code, *([claims.program] if claims.program else [])])
+    entry = Entry(path, claims, "", code_sizes=code)
+    entry.sizes = {e.name: size for e in list_folder(path, MOST_LOOKED_AT) if (size := _size(entry, e)) is not None}
+    readme = next((n for n in entry.sizes if n.lower() in ("readme.md", "readme")), None)
+    if readme:
+        with _noting(entry, readme):
+            entry.readme = read_beginning(path / readme, MAX_CLAIMS_BYTES, path).decode("utf-8", errors="replace")
+    runs = list(_runs_in_logs(entry))
     if not runs and not entry.claims.file:
         raise BadInput(f"{path}: neither a submission.json nor a log of a run: not a record folder")
     _forget_ordinals(claims, runs)
@@ -134,8 +137,8 @@ def _note_packed_code(entry: Entry) -> None:
     if not larger or not entry.program or not size or size > MOST_WRAPPED:
         return
     try:
-        held = {len(code) for code in unwrapped((entry.path / entry.program).read_bytes())}
-    except OSError:
+        held = {len(c) for c in unwrapped(read_bytes(entry.path / entry.program, MOST_WRAPPED, entry.path))}
+    except Untrusted:
         return
     for run in larger:
         if run.code_bytes and run.code_bytes.value in held:
@@ -153,6 +156,39 @@ def _listed(path: Path, names: Iterable[str]) -> dict[str, int]:
     return found
 
 
+@contextmanager
+def _noting(entry: Entry, name: str) -> Iterator[None]:
+    """Note of a file that it could not be read, and go on."""
+    try:
+        yield
+    except OSError as e:
+        entry.unread[name] = str(e.strerror)
+    except Untrusted as e:
+        entry.unread[name] = e.without(entry.path / name)
+
+
+def _size(entry: Entry, file: "os.DirEntry[str]") -> int | None:
+    """Bytes of a file, also where a link leads to one in the folder; None: it is a folder, or no file that counts."""
+    with _noting(entry, file.name):
+        if file.is_file(follow_symlinks=False):
+            return file.stat(follow_symlinks=False).st_size
+        if not file.is_dir(follow_symlinks=False):
+            with open_regular(entry.path / file.name, entry.path) as f:
+                return os.fstat(f.fileno()).st_size
+    return None
+
+
+def _runs_in_logs(entry: Entry) -> Iterator[Run]:
+    left = MOST_BYTES_OF_LOGS
+    for log in _logs(entry.path):
+        with _noting(entry, log.relative_to(entry.path).as_posix()):
+            size = log.lstat().st_size
+            left -= size if size <= MOST_BYTES else 0  # a larger one is not read
+            if left < 0:
+                raise Untrusted(f"{log}: the record's logs have over {MOST_BYTES_OF_LOGS:,} bytes together; cut them")
+            yield from (run for run in read_seeds(log, entry.path) if run.trained or run.final)
+
+
 def _logs(path: Path) -> list[Path]:
     """Files that may be logs. Links are not followed: what they point at is not part of the record."""
     found: list[Path] = []
@@ -162,8 +198,8 @@ def _logs(path: Path) -> list[Path]:
         below: list[Path] = []
         for folder in folders:
             inside: list[os.DirEntry[str]] = []
-            with suppress(OSError), os.scandir(folder) as entries:  # one that may not be read has no logs for us
-                inside = sorted(islice(entries, left), key=lambda e: e.name)
+            with suppress(Untrusted):  # one that may not be read has no logs for us
+                inside = list_folder(folder, left)
             left -= len(inside)
             found += [folder / e.name for e in inside if _may_be_log(e)]
             below += [folder / e.name for e in inside if e.is_dir(follow_symlinks=False)] if depth < DEEPEST else []
@@ -186,7 +222,7 @@ def _without_copies(entry: Entry, runs: list[Run]) -> list[Run]:
         if first is None:
             kept.append(run)
         else:
-            exact = sha256_file(first.log) == sha256_file(run.log)
+            exact = hash_file(first.log, MOST_BYTES, entry.path) == hash_file(run.log, MOST_BYTES, entry.path)
             entry.copies.append(Copy(entry.name_of(run), entry.name_of(first), exact))
     return kept
 

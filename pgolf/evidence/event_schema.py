@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from pgolf.evidence.lines import MAX_LINE_CHARS, read_lines
+from pgolf.untrusted import is_deeper
 
 BEGINNING = '{"t": '  # of the trainer's events
 LARGEST = 10**18  # of a number that can be a fact of a run
@@ -232,6 +233,8 @@ def decode(line: str) -> Event | None:
 
 
 def _decode(text: str) -> Event | None:
+    if is_deeper(text):
+        return None
     try:
         content, end = SCAN(text)
         event, readers = READERS[content["event"]]
@@ -243,8 +246,8 @@ def _decode(text: str) -> Event | None:
     return event(*[read(get(key)) for key, read in readers])
 
 
-def read_event_lines(path: Path) -> Iterator[tuple[int, Event]]:
-    """(line number from 1, event) of each event in a file; OSError if it cannot be read."""
-    for number, line in read_lines(path):
+def read_event_lines(path: Path, inside: Path | None = None) -> Iterator[tuple[int, Event]]:
+    """(line number from 1, event) of each event in a file; errors as `read_lines`."""
+    for number, line in read_lines(path, inside):
         if event := decode(line):
             yield number, event

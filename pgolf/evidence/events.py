@@ -1,6 +1,7 @@
 """events.jsonl, the trainer's own record of a run, → `Run`. Exact where the text log is rounded, so it is preferred."""
 
 import math
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def read_events(path: Path, relative_to: Path | None = None) -> Run | None:
     name = printable(path.relative_to(relative_to).as_posix() if relative_to else path.name)
     run, any_event = Run(log=path), False
     try:
-        for number, event in read_event_lines(path):
+        for number, event in read_event_lines(path, relative_to):
             any_event = True
             _take(run, event, Evidence(name, number))
     except OSError as e:
@@ -114,7 +115,7 @@ def beside(log: Path) -> list[Path]:
     """Where the events of a log may be: events_seed42.jsonl or train_seed42.events.jsonl beside train_seed42.log, or
     the folder's one events.jsonl."""
     names = [f"{log.stem}.events.jsonl", f"events_{log.stem.removeprefix('train_')}.jsonl", "events.jsonl"]
-    return [p for p in (log.with_name(n) for n in names) if p.is_file()]
+    return [p for p in (log.with_name(n) for n in names) if os.path.lexists(p)]
 
 
 def same_run(log: Run, events: Run) -> bool:

@@ -1,9 +1,14 @@
 """Lines of a log that nobody vouches for: any length, encoding, colour or launcher prefix, in bounded memory."""
 
+import io
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pgolf.untrusted import Untrusted, open_regular
+
+MOST_BYTES = 1 << 30  # of a log; the largest public one has half a megabyte
 MAX_LINE_CHARS = 1 << 16  # characters of a line that are looked at; a longer line is cut, not refused
 SHOWN = 200  # characters of a log's own words that go into a report
 
@@ -56,14 +61,25 @@ class Lines:
             yield self.number, part
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file, as `Lines` gives them; undecodable bytes become '\\ufffd'."""
-    with path.open("rb") as f:
+def read_lines(path: Path, inside: Path | None = None) -> Iterator[tuple[int, str]]:
+    """The lines of a file, as `Lines` gives them; undecodable bytes become '\\ufffd'.
+
+    Raises
+    ------
+    OSError : it cannot be read on.
+    Untrusted : it cannot be read, is no regular file or not `inside` that folder, or has over MOST_BYTES bytes.
+    """
+    with open_regular(path, inside) as f:
         encoding = "utf-16" if f.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    with path.open(encoding=encoding, errors="replace", newline="\n") as f:
-        lines = Lines()
-        while piece := f.read(MAX_LINE_CHARS):
+        f.seek(0)
+        size = os.fstat(f.fileno()).st_size
+        lines, seen, text = Lines(), 0, io.TextIOWrapper(f, encoding, errors="replace", newline="\n")
+        while size <= MOST_BYTES and (piece := text.read(MAX_LINE_CHARS)):
             yield from lines.feed(piece)
+            seen += len(piece)
+            size = max(size, seen)  # it may grow while it is read
+        if size > MOST_BYTES:
+            raise Untrusted(f"{path}: over {MOST_BYTES:,} bytes, and a log is smaller; cut out what is no log")
         yield from lines.finish()
 
 

@@ -9,6 +9,7 @@ from pgolf.evidence.events import beside, joined, read_events, same_run
 from pgolf.evidence.lines import printable, read_lines
 from pgolf.evidence.parser import Parser
 from pgolf.evidence.run import Evidence, Problem, Run
+from pgolf.untrusted import Untrusted
 
 MOST_RUNS = 64  # seeds in one log
 
@@ -92,7 +93,12 @@ def _steps(run: Run) -> int:
 
 def _with_events(run: Run, relative_to: Path | None) -> Run:
     for path in beside(run.log):
-        events = read_events(path, relative_to)
+        try:
+            events = read_events(path, relative_to)
+        except Untrusted as e:
+            text = f"{path.name}: {e.without(path)}"
+            run.problems.append(Problem("events", printable(text), Evidence(printable(path.name), 1)))
+            continue
         if events and same_run(run, events):
             return joined(run, events)
         others = [p for p in run.log.parent.glob("*.log") if p != run.log]
@@ -130,7 +136,7 @@ def read_runs(path: Path, relative_to: Path | None = None) -> Iterator[Run]:
     name = path.relative_to(relative_to).as_posix() if relative_to else path.name
     parser = Parser(path, printable(name))
     try:
-        for number, line in read_lines(path):
+        for number, line in read_lines(path, relative_to):
             if run := parser.feed(number, line):
                 yield run
     except OSError as e:

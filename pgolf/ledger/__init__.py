@@ -4,7 +4,6 @@ A new record is measured against one of these: its seeds, its bytes per token (t
 hyperparameters (the full knob delta) and its curves (the plots).
 """
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -16,14 +15,15 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput, did_you_mean
-from pgolf.evidence.claims import Claims
 from pgolf.evidence.entry import Entry, read_entry
-from pgolf.evidence.lines import printable
 from pgolf.evidence.run import OF_THE_RUN, CurvePoint, Run, Sourced, T
 from pgolf.files import write_json
 from pgolf.stats.sample import LN2, Sample, from_seeds, parse_numbers
+from pgolf.untrusted import Untrusted, list_folder, read_json
 
 FOLDER = Path(str(files("pgolf.ledger") / "entries"))  # of the entries that ship with pgolf
+MOST_DECIMALS = 30  # that a score may have been printed with
+MOST_BYTES, MOST_FOLDERS = 1 << 24, 100_000  # of an entry's file; in an archive that the ledger is made from
 CURVE_POINTS = 60  # of a training curve: enough for a plot
 PULL_REQUESTS = {  # of the public archive's folders; what their logs and descriptions name
     "2026-04-05_SP8192_GPTQ-Embeddings_SDClip_Loop45x2": 1394,
@@ -35,15 +35,20 @@ PULL_REQUESTS = {  # of the public archive's folders; what their logs and descri
 }
 
 
+Score = Annotated[float, Field(gt=0, lt=1000)]  # bpb, or nats per token
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
 @dataclass(frozen=True)
 class StageScore:
     """One evaluation: the log's name for it, our kind (see `run.Stage`), nats per token, bpb, seconds."""
 
     stage: str
     kind: str
-    val_loss: float | None
-    val_bpb: float
-    eval_seconds: float | None
+    val_loss: Score | None
+    val_bpb: Score
+    eval_seconds: Seconds | None
 
 
 @dataclass(frozen=True)
@@ -55,15 +60,15 @@ class SeedScore:
     """
 
     seed: int | None
-    val_bpb: float
-    val_loss: float | None
+    val_bpb: Score
+    val_loss: Score | None
     stages: tuple[StageScore, ...] = ()
-    artifact_bytes: int | None = None
-    code_bytes: int | None = None
-    train_seconds: float | None = None
-    calibration_seconds: float | None = None
-    eval_seconds: float | None = None
-    steps: int | None = None
+    artifact_bytes: Count | None = None
+    code_bytes: Count | None = None
+    train_seconds: Seconds | None = None
+    calibration_seconds: Seconds | None = None
+    eval_seconds: Seconds | None = None
+    steps: Count | None = None
     curve: tuple[tuple[int, float], ...] = ()
     curve_seconds: tuple[float, ...] = ()
 
@@ -87,9 +92,9 @@ class StandingRecord:
     author: str
     source: str
     seeds: tuple[SeedScore, ...]
-    decimals: int
-    bytes_per_token: float | None
-    val_bytes: int | None
+    decimals: Annotated[int, Field(ge=0, le=MOST_DECIMALS)]
+    bytes_per_token: Annotated[float, Field(gt=0)] | None
+    val_bytes: Count | None
     scored_sha256: ScoredSha256 = None
     hardware: str | None = None
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
@@ -136,10 +141,12 @@ def load(name: str) -> StandingRecord:
     1.08079352
     """
     path = Path(name) if name.endswith(".json") else FOLDER / f"{name}.json"
-    if not path.is_file():
+    if not path.exists():
         raise BadInput(f"no ledger entry '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
     try:
-        return TypeAdapter(StandingRecord).validate_json(path.read_bytes())
+        return TypeAdapter(StandingRecord).validate_python(read_json(path, MOST_BYTES))
+    except Untrusted as e:
+        raise BadInput(f"{path}: no ledger entry: {e.without(path)}") from None
     except ValidationError as e:
         first = e.errors()[0]
         raise BadInput(f"{path}: no ledger entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
@@ -216,7 +223,8 @@ def build(archive: Path, out: Path | None = None) -> list[StandingRecord]:
     """
     if not archive.is_dir():
         raise BadInput(f"no folder {archive}: name a folder with record folders in it")
-    entries = [read_entry(p) for p in sorted(archive.iterdir()) if p.is_dir() and list(p.glob("submission*.json"))]
+    inside = [archive / e.name for e in list_folder(archive, MOST_FOLDERS) if e.is_dir(follow_symlinks=False)]
+    entries = [read_entry(p) for p in inside if list(p.glob("submission*.json"))]
     found = [_of_entry(e) for e in entries if e.runs and all(r.final for r in e.runs)]
     if not found:
         raise BadInput(f"{archive}: no record folder with a submission.json and scored runs in it")
@@ -235,16 +243,9 @@ def _of_entry(entry: Entry) -> StandingRecord:
         track=claims.track or "10min_16mb",
         title=claims.name or folder,
         date=folder[:10],
-        author=_handle(claims) or claims.author or "unknown",
+        author=claims.github_id or claims.author or "unknown",
         source=f"{folder}: {', '.join(entry.name_of(r) for r in entry.runs)}",
     )
-
-
-def _handle(claims: Claims) -> str | None:
-    if claims.problem or not claims.file:
-        return None
-    handle = json.loads(claims.text).get("github_id")
-    return printable(handle) if isinstance(handle, str) else None
 
 
 def seed_score(run: Run) -> SeedScore:

@@ -1,11 +1,13 @@
 """Folders that cannot be read, and folders that mean harm."""
 
 import json
+import os
 
 import pytest
-from good_entry import BPB, SEEDS, log_text
+from good_entry import BPB, SEEDS, Folder, log_text
 
-from pgolf.audit.audit import as_json, audit
+from pgolf.audit.audit import as_json, audit, record_folders
+from pgolf.audit.many import Unreadable, audit_each
 from pgolf.errors import BadInput
 
 
@@ -100,3 +102,119 @@ def test_a_program_of_another_name_is_the_one_that_submission_json_names(folder)
     assert found.check("required-files").message == "run.py should be called train_gpt.py"
     (folder.path / "lib" / "model.py").write_bytes(code[:4000])
     assert audit(folder.path).check("code-bytes").status == "fail"
+
+
+def a_pipe(path):
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def a_sparse_file(path):
+    with path.open("wb") as f:
+        f.truncate(200 << 30)
+
+
+def a_link_out(path):
+    there = path.parent.parent / f"elsewhere-{path.name}"
+    path.rename(there) if path.exists() else there.write_text('{"t": 1.0, "event": "end"}\n')
+    path.symlink_to(there)
+
+
+REASONS = {a_pipe: "no regular file but a pipe", a_sparse_file: "over ", a_link_out: "a link that leads out of"}
+
+
+@pytest.mark.parametrize("make", REASONS)
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("README.md", "required-files"),
+        ("submission.json", "required-files"),
+        ("train_gpt.py", "required-files"),
+        ("train_seed42.log", "required-files"),
+        ("events_seed42.jsonl", "log-complete"),
+        ("dataset.json", "train-val-disjoint"),
+    ],
+)
+def test_a_file_that_may_not_be_read_is_a_finding(folder, name, check, make):
+    make(folder.path / name)
+    found = audit(folder.path)
+    if make is a_sparse_file and name in ("README.md", "train_gpt.py"):  # its beginning, or its size, is what counts
+        assert found.check("code-bytes").status == ("fail" if name == "train_gpt.py" else "pass")
+        return
+    if name == "dataset.json":
+        assert found.check(check).status == "unknown"
+        check = check if make is a_sparse_file else "required-files"
+    assert found.check(check).status != "pass"
+    assert f"{name}: {REASONS[make]}" in found.check(check).message.replace(" is not read:", ":")
+
+
+def test_logs_behind_a_link_are_no_evidence(folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for seed in SEEDS:
+        folder.log(seed).rename(tmp_path / "elsewhere" / folder.log(seed).name)
+    (folder.path / "logs").symlink_to(tmp_path / "elsewhere")
+    found = audit(folder.path)
+    assert not found.runs
+    assert "logs is not read: a link that leads out of" in found.check("required-files").message
+
+
+def test_a_file_reached_by_a_link_inside_the_folder_counts(folder):
+    (folder.path / "docs").mkdir()
+    (folder.path / "README.md").rename(folder.path / "docs" / "README.md")
+    (folder.path / "README.md").symlink_to("docs/README.md")
+    assert audit(folder.path).check("required-files").status == "pass"
+
+
+def test_an_archive_holds_no_record_behind_a_link(folder, tmp_path):
+    (tmp_path / "archive" / "one").mkdir(parents=True)
+    (tmp_path / "archive" / "one" / "submission.json").write_text("{}")
+    (tmp_path / "archive" / "two").symlink_to(folder.path)
+    (tmp_path / "archive" / "one" / "again").symlink_to("..")
+    assert record_folders(tmp_path / "archive") == [tmp_path / "archive" / "one"]
+
+
+def test_a_hostile_folder_takes_no_other_down(folder, tmp_path):
+    hostile = Folder(tmp_path / "2026-04-26_Hostile")
+    hostile.write()
+    for name in ("README.md", "submission.json", "dataset.json"):
+        a_pipe(hostile.path / name)
+    for seed in SEEDS:
+        a_sparse_file(hostile.log(seed))
+    bad, good = audit_each([hostile.path, folder.path], lambda a: a.check("required-files"), jobs=1)
+    assert isinstance(bad, Unreadable) or bad.status == "fail"
+    assert good.status == "pass"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9" * 400,
+        '{"val_documents": Infinity, "val_documents_in_train": 0}',
+        '{"val_documents": 50000, "val_documents_in_train": ' + "9" * 400 + "}",
+        '{"val_documents": 50000, "val_documents_in_train": true}',
+        '{"val_documents": 50000, "val_documents_in_train": -1}',
+        '{"val_documents": "50000", "val_documents_in_train": 1e99}',
+        "[" * 100_000,
+        "[" * 50 + "]" * 50,
+        "\ufeff[]",
+        "\0",
+    ],
+)
+def test_a_hostile_manifest_counts_nothing(folder, text):
+    (folder.path / "dataset.json").write_text(text)
+    found = audit(folder.path).check("train-val-disjoint")
+    assert found.status == "unknown" and "does not count" in found.message
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "Infinity", "[" * 900 + "]" * 900, "1e999", '"\\ud800"'])
+def test_hostile_lines_of_events_are_passed_over(folder, value):
+    events = [
+        f'{{"t": 0.1, "event": "start", "config": {{"seed": 42, "x": {value}}}, "world_size": {value}}}',
+        f'{{"t": 0.2, "event": "stop", "step": {value}, "train_ms": {value}}}',
+        f'{{"t": 0.2, "event": "train", "step": 1, "train_loss": {value}}}',
+    ]
+    (folder.path / "events_seed42.jsonl").write_text("\n".join(events) + "\n")
+    folder.edit("train_seed42.log", "world_size: 8", f'world_size: 8\n{{"step": 3, "x": {value}, "y": [{value}]}}')
+    result = audit(folder.path)
+    json.dumps(as_json([result]), allow_nan=False).encode()
+    assert BPB[42] in [r.final.val_bpb for r in result.runs]

@@ -48,15 +48,15 @@ def test_a_process_that_is_killed_is_told(good):
 
 def test_a_folder_that_nobody_may_read_is_told(good, tmp_path, monkeypatch):
     """As root may read all, the system's answer is made up."""
-    walk = Path.iterdir
+    look = os.scandir
 
-    def refuse(self: Path):
-        if self.name == "2026-04-26_Locked":
-            raise PermissionError(13, "Permission denied", str(self))
-        return walk(self)
+    def refuse(path):
+        if Path(path).name == "2026-04-26_Locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
 
     locked = Folder(tmp_path / "2026-04-26_Locked").write()
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     first, second = audit_each([locked, good], name, jobs=1)
     assert isinstance(first, Unreadable) and "Permission denied" in first.problem and second == good.name
 

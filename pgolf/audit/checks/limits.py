@@ -13,6 +13,7 @@ from pgolf.evidence.claims import Claim
 from pgolf.evidence.lines import read_lines
 from pgolf.evidence.run import Run, Sourced
 from pgolf.tracks import Limits
+from pgolf.untrusted import Untrusted, read_bytes
 
 ANY = "any"  # hardware of a track that asks for none
 NEAR = 20  # lines around the total in which a log lists the parts of its artifact
@@ -24,7 +25,7 @@ def artifact_bytes(review: Review, findings: Findings) -> str:
     for run in review.runs:
         logged, model, code = run.artifact_bytes, run.model_bytes, run.code_bytes
         rest = logged.value - model.value - code.value if model and code and logged else 0
-        if model and code and logged and rest and not (rest > 0 and _is_a_part(run, logged, rest)):
+        if model and code and logged and rest and not (rest > 0 and _is_a_part(review, run, logged, rest)):
             text = f"code {code.value:,} + model {model.value:,} bytes are not the {logged.value:,} that it says"
             findings.fail(f"{review.name_of(run)}: {text}", code, model, logged)
         size, total = measures.artifact_size(run, limits), measures.artifact_bytes(run)
@@ -48,15 +49,15 @@ def artifact_bytes(review: Review, findings: Findings) -> str:
     return f"at most {largest:,} bytes, code included{cap}"
 
 
-def _is_a_part(run: Run, total: Sourced[int], size: int) -> bool:
+def _is_a_part(review: Review, run: Run, total: Sourced[int], size: int) -> bool:
     """Whether the log gives a part of so many bytes beside its code and model, near their total."""
     number = re.compile(rf"(?<![\d.,]){size}(?![\d.])(?=\s*b|.{{0,80}}$)", re.I)
     try:
-        for line, text in islice(read_lines(run.log), total.at.line + NEAR):
+        for line, text in islice(read_lines(run.log, review.entry.path), total.at.line + NEAR):
             said = re.sub(r"(?<=\d)[,_](?=\d)", "", text[:1000])
             if line >= total.at.line - NEAR and "byte" in said.lower() and number.search(said):
                 return True
-    except OSError:
+    except (OSError, Untrusted):
         pass
     return False
 
@@ -130,9 +131,10 @@ def _sizes(values: Sequence[Sourced[int]]) -> str:
 
 def _size_with_unix_newlines(review: Review, name: str) -> int:
     size = review.entry.sizes.get(name) or review.entry.code_sizes[name]
-    if size > 1 << 24:
+    try:
+        return len(read_bytes(review.entry.path / name, 1 << 24, review.entry.path).replace(b"\r\n", b"\n"))
+    except Untrusted:
         return size
-    return len((review.entry.path / name).read_bytes().replace(b"\r\n", b"\n"))
 
 
 def train_seconds(review: Review, findings: Findings) -> str:

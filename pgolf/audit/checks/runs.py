@@ -11,6 +11,7 @@ from pgolf.audit.checks.slips import decimals_of
 from pgolf.audit.differences import same_value
 from pgolf.audit.measures import Status
 from pgolf.errors import BadInput
+from pgolf.evidence.lines import printable
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Problem, Run, Sourced, Stage
 from pgolf.stages import LEARNING, STAGES
 from pgolf.stats.sample import LN2, SAME_TEXT, same_validation
@@ -44,6 +45,9 @@ def required_files(review: Review, findings: Findings) -> str:
         findings.warn(f"{program} should be called train_gpt.py")
     if not review.runs:
         findings.fail("there is no log of a run")
+    for name, problem in review.entry.unread.items():
+        if name != claims.file:
+            findings.warn(f"{printable(name)} is not read: {printable(problem)}")
     if not review.track.ruled:
         findings.warn(f"there are no rules here of the track '{review.track.name}' that it names: none is checked")
     return "README.md, submission.json, train_gpt.py and the logs are there"
