@@ -115,6 +115,40 @@ def source(
 
 @app.command(
     epilog=examples(
+        "pgolf data upload data/mine --repo OWNER/NAME --private",
+    )
+)
+def upload(
+    folder: Annotated[Path, typer.Argument(help="Folder of a dataset: datasets/, tokenizers/.")],
+    repo: Annotated[str, typer.Option(help="Dataset repository, as in owner/name; made if it is missing.")],
+    variant: Annotated[
+        str | None, typer.Option(help="Name of the dataset there; default: sp and the vocabulary's size.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Files to upload at the same time.")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a dataset to the dataset hub, as `pgolf data fineweb` and pods fetch it.
+
+    Checks the dataset whole first. Stopped or killed, the same command uploads the rest. Replaces no other file.
+    Takes token and endpoint from huggingface_hub's variables: HF_TOKEN, HF_ENDPOINT.
+    """
+    from pgolf.data.upload import upload as send
+
+    with progress_bar("checking") as progress:
+        uploaded = send(folder, repo, variant=variant, private=private, workers=workers, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(uploaded.as_json()))
+        return
+    typer.echo(
+        f"{uploaded.repository} at {uploaded.revision}: {uploaded.files} files, {uploaded.bytes:,} bytes, "
+        f"{uploaded.sent} of them sent now"
+    )
+    typer.echo(f"pgolf data fineweb --variant {uploaded.variant} --repo {uploaded.repository}")
+
+
+@app.command(
+    epilog=examples(
         "pgolf data tokenize --docs docs.jsonl --tokenizer 2048.model --out data/mine --val-docs 340",
         "pgolf data tokenize --docs 'part-*.parquet' --tokenizer 2048.model --out data/mine --caseops",
     )

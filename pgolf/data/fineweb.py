@@ -28,11 +28,12 @@ Progress = Callable[[str, int, int], None]  # what is being done, done, total
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of the repository. `sha256` is None for a file outside large-file storage."""
+    """A file of the repository. `sha256` is None for a file outside large-file storage; `git_sha1` is git's name."""
 
     path: str
     size: int
     sha256: str | None
+    git_sha1: str | None = None
 
     @property
     def name(self) -> str:
@@ -68,10 +69,7 @@ def fetch(
     BadInput : no such repository, revision, variant or shard; another dataset in `out`.
     RunFailed : a file that is not what the repository says, or a network that stays down.
     """
-    match = re.match(r"sp(\d+)", variant)
-    if not match:
-        raise BadInput(f"--variant {variant}: must begin with sp and the size of the vocabulary, as in sp8192")
-    vocab_size = int(match[1])
+    vocab_size = vocabulary_of(variant)
     commit, files = list_files(repo, revision, endpoint)
     shards, model = choose(files, variant, vocab_size, train_shards, tokenizer)
     with exclusively(out):
@@ -99,6 +97,28 @@ def fetch(
     return dataset
 
 
+def vocabulary_of(variant: str) -> int:
+    """The size of a variant's vocabulary; BadInput if its name does not say so, or is no folder's.
+
+    >>> vocabulary_of("sp8192_caseops")
+    8192
+    """
+    match = re.fullmatch(r"sp(\d{1,6})[\w.-]{0,80}", variant)
+    if not match:
+        raise BadInput(f"--variant {variant}: must begin with sp and the size of the vocabulary, as in sp8192")
+    return int(match[1])
+
+
+def model_of(variant: str) -> str:
+    """Where `pgolf data upload` puts a variant's tokenizer: two of one size do not get into each other's way.
+
+    >>> model_of("sp512"), model_of("sp512_mine")
+    ('tokenizers/fineweb_512_bpe.model', 'tokenizers/fineweb_512_bpe.sp512_mine.model')
+    """
+    size = vocabulary_of(variant)
+    return f"tokenizers/fineweb_{size}_bpe{'' if variant == f'sp{size}' else f'.{variant}'}.model"
+
+
 def list_files(repo: str, revision: str, endpoint: str | None = None) -> tuple[str, list[Remote]]:
     """The commit that a revision stands for, and its files. BadInput if it does not exist, or may not be seen."""
     from huggingface_hub import HfApi
@@ -114,9 +134,9 @@ def list_files(repo: str, revision: str, endpoint: str | None = None) -> tuple[s
     except RevisionNotFoundError:
         raise BadInput(f"--revision {revision}: {repo} has no such revision") from None
     except Exception as e:  # the library's HTTP client raises many kinds, none of them the user's fault
-        raise RunFailed(f"{repo} at {api.endpoint}: {_short(e)}") from None
-    files = [Remote(f.path, f.size, f.lfs.sha256 if f.lfs else None) for f in tree if isinstance(f, RepoFile)]
-    return str(commit), files
+        raise RunFailed(f"{repo} at {api.endpoint}: {short(e)}") from None
+    files = [f for f in tree if isinstance(f, RepoFile)]
+    return str(commit), [Remote(f.path, f.size, f.lfs.sha256 if f.lfs else None, f.blob_id) for f in files]
 
 
 def choose(
@@ -145,6 +165,7 @@ def choose(
         shards += [numbered[i] for i in range(wanted)]
     pattern = re.compile(rf"fineweb_{vocab_size}_bpe.*\.model")
     models = [f for f in files if (f.path == tokenizer if tokenizer else pattern.fullmatch(f.name))]
+    models = [f for f in models if f.name == PurePosixPath(model_of(variant)).name] or models
     if len(models) != 1:
         which = ", ".join(f.path for f in models) or "none"
         raise BadInput(f"--tokenizer: exactly one tokenizer is needed, and the repository has: {which}")
@@ -185,7 +206,7 @@ def _fetch_one(repo: str, commit: str, file: Remote, place: Path, folder: Path, 
             hf_hub_download(repo, file.path, repo_type="dataset", revision=commit, local_dir=folder, endpoint=endpoint)
         )
     except Exception as e:  # from the library, its HTTP client or the disk
-        raise RunFailed(f"{repo}: {file.path}: {_short(e)}; the same command goes on from here") from None
+        raise RunFailed(f"{repo}: {file.path}: {short(e)}; the same command goes on from here") from None
     try:
         _verify(path, file)
     except RunFailed:
@@ -224,6 +245,6 @@ def _check_made(out: Path, vocab_size: int, wanted: Sequence[Remote]) -> Dataset
     return dataset
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
     """An error of the library in a line; its texts are long, and none of them holds a token."""
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"[:300]

@@ -1,5 +1,9 @@
-"""A server that speaks the dataset hub's wire format, for one repository, and misbehaves on request."""
+"""A server that speaks the dataset hub's wire format, for one repository, and misbehaves on request.
 
+Uploads come by git-lfs's protocol (HF_HUB_DISABLE_XET=1 for the client: the newer one is not spoken here).
+"""
+
+import base64
 import hashlib
 import json
 import threading
@@ -15,10 +19,20 @@ class Hub:
     """`files` by path; `cut` breaks the connection in the middle of a file, so many times; `lies` serves other bytes
     than are listed; `gone` lists a file and has none; `small` are outside large-file storage. `requests` counts
     GETs of files, `bytes_sent` what they brought.
+
+    `made` is whether the repository exists, `private` what it is; `token` is the one that may read and write.
+    `received` has what was uploaded, by SHA-256; `commits` the paths of each commit, of which `refused` fail first;
+    `loses` takes files away after they were committed.
     """
 
     repo: str
     files: dict[str, bytes]
+    made: bool = True
+    private: bool = False
+    received: dict[str, bytes] = field(default_factory=dict)
+    commits: list[list[str]] = field(default_factory=list)
+    refused: int = 0
+    loses: set[str] = field(default_factory=set)
     cut: dict[str, int] = field(default_factory=dict)
     lies: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
@@ -53,12 +67,17 @@ class Hub:
                     "type": "file",
                     "path": path,
                     "size": len(content),
-                    "oid": hashlib.sha1(content).hexdigest(),
-                    **({} if path in self.small else {"lfs": self.large(content)}),
+                    "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
+                    **({"lfs": self.large(content)} if is_large(path) and path not in self.small else {}),
                 }
                 for path, content in self.files.items()
             ),
         ]
+
+
+def is_large(path: str) -> bool:
+    """Whether the hub's .gitattributes name it."""
+    return path.endswith((".bin", ".model"))
 
 
 def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
@@ -82,11 +101,11 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def answer(self, body: bool) -> None:
             path = unquote(urlsplit(self.path).path)
-            if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
+            if not self.may() or not hub.made:
                 return self.refuse(401, "RepoNotFound")
             api, files = f"/api/datasets/{hub.repo}", f"/datasets/{hub.repo}/resolve/{COMMIT}/"
-            if path in (f"{api}/revision/main", f"{api}/revision/{COMMIT}"):
-                return self.say({"id": hub.repo, "sha": COMMIT, "siblings": [], "private": False, "tags": []})
+            if path in (api, f"{api}/revision/main", f"{api}/revision/{COMMIT}"):
+                return self.say({"id": hub.repo, "sha": COMMIT, "siblings": [], "private": hub.private, "tags": []})
             if path.startswith(f"{api}/revision/"):
                 return self.refuse(404, "RevisionNotFound")
             if path.startswith(f"{api}/tree/{COMMIT}"):
@@ -98,9 +117,71 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 return self.refuse(404, "EntryNotFound")
             return self.send_file(name, body)
 
-        def say(self, value: object) -> None:
+        def may(self) -> bool:
+            return not hub.token or self.headers.get("Authorization") == f"Bearer {hub.token}"
+
+        def body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            found = b""
+            while size := int(self.rfile.readline(), 16):
+                found += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return found
+
+        def do_PUT(self) -> None:
+            content = self.body()
+            assert f"/lfs/{hashlib.sha256(content).hexdigest()}" == self.path
+            hub.received[self.path.removeprefix("/lfs/")] = content
+            self.say({})
+
+        def do_POST(self) -> None:
+            body, path = self.body(), urlsplit(self.path).path
+            api, batch = f"/api/datasets/{hub.repo}", f"/datasets/{hub.repo}.git/info/lfs/objects/batch"
+            if not self.may():
+                return self.refuse(401, "RepoNotFound")
+            if path == "/api/repos/create":
+                asked = json.loads(body)
+                if f"{asked['organization']}/{asked['name']}" != hub.repo:
+                    return self.refuse(403, "Forbidden")
+                where = {"url": f"{hub.endpoint}/datasets/{hub.repo}"}
+                if hub.made:
+                    return self.say(where | {"error": "You already created this dataset repo"}, 409)
+                hub.made, hub.private = True, asked.get("visibility") == "private"
+                return self.say(where)
+            if path == f"{api}/preupload/main":
+                asked = json.loads(body)["files"]
+                modes = {f["path"]: "lfs" if is_large(f["path"]) else "regular" for f in asked}
+                files = [{"path": p, "uploadMode": mode, "shouldIgnore": False} for p, mode in modes.items()]
+                return self.say({"files": files})
+            if path == batch:
+                objects = json.loads(body)["objects"]
+                for o in objects:
+                    if o["oid"] not in hub.received:
+                        o["actions"] = {"upload": {"href": f"{hub.endpoint}/lfs/{o['oid']}"}}
+                return self.say({"transfer": "basic", "objects": objects})
+            if path == f"{api}/commit/main":
+                return self.commit([json.loads(line) for line in body.splitlines()])
+            return self.refuse(404, "EntryNotFound")
+
+        def commit(self, lines: list[dict]) -> None:
+            if hub.refused:
+                hub.refused -= 1
+                return self.refuse(400, "BadRequest")
+            for line in lines[1:]:
+                path, value = line["value"]["path"], line["value"]
+                hub.files[path] = (
+                    hub.received[value["oid"]] if line["key"] == "lfsFile" else base64.b64decode(value["content"])
+                )
+            hub.commits.append([line["value"]["path"] for line in lines[1:]])
+            for path in hub.loses & hub.files.keys():
+                del hub.files[path]
+            self.say({"commitUrl": f"{hub.endpoint}/datasets/{hub.repo}/commit/{COMMIT}", "commitOid": COMMIT})
+
+        def say(self, value: object, status: int = 200) -> None:
             content = json.dumps(value).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
