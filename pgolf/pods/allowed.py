@@ -35,7 +35,7 @@ def check_address(api: str, where: str = "RunPod's API") -> httpx.URL:
         url = httpx.URL(api)
     except httpx.InvalidURL as e:
         raise BadInput(f"{shown}: not an address: {e}") from None
-    if not url.host or url.userinfo or url.query or url.fragment:
+    if not url.host or (url.port or 0) > 65535 or url.userinfo or url.query or url.fragment:
         raise BadInput(f"{shown}: give a plain address, as {API}")
     if url.scheme != "https" and not (url.scheme == "http" and url.host in LOOPBACK):
         raise BadInput(f"{shown}: the API key goes over https only; give an address that begins with https://")
@@ -52,7 +52,7 @@ def address_of_api(file: Path | None, entry: str | None) -> str:
     """
     named = os.environ.get(API_VARIABLE)
     known = check_address(named, API_VARIABLE) if named else None
-    if file and entry:
+    if file and entry is not None:
         url = check_address(entry, f"{file}: runpod.api")
         if not (url == known or url.host in (*OWN_HOSTS, *LOOPBACK) or is_own(file)):
             raise BadInput(

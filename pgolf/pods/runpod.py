@@ -40,7 +40,7 @@ ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 ENDED = ("EXITED", "TERMINATED", "PAUSED", "DEAD")
 NO_CAPACITY = ("no longer any instances", "no instances", "not available", "no capacity", "try a different machine")
 FOR_GOOD = re.compile(  # whatever the status: these came with 500, too
-    r"insufficient (\w+ )?(balance|funds|credit)|(not|n't have) enough (\w+ )?(balance|funds|credit|money)"
+    r"insufficient (\w+ )?(balance|funds|credit)|(not|n't)( have)? enough (\w+ )?(balance|funds|credit|money)"
     r"|balance (is )?(too )?low|low balance|payment|spend(ing)? limit|quota|max(imum)? (number of )?pods|pod limit"
     r"|not (authori[sz]ed|allowed|permitted)|unauthori[sz]ed|forbidden|permission|access denied",
     re.IGNORECASE,

@@ -151,9 +151,12 @@ def read_settings(path: Path | None = None) -> Settings:
     )
     api = address_of_api(file, settings.runpod.api if "api" in settings.runpod.model_fields_set else None)
     runpod = settings.runpod.model_copy(update={"key": _beside(file, settings.runpod.key), "api": api})
-    check_path(file, "ssh.key", ssh.key, written=False)
-    check_path(file, "ssh.known_hosts", ssh.known_hosts, written=True)
-    check_path(file, "runpod.key", runpod.key, written=False)
+    if "key" in settings.ssh.model_fields_set:
+        check_path(file, "ssh.key", ssh.key, written=False)
+    if "known_hosts" in settings.ssh.model_fields_set:
+        check_path(file, "ssh.known_hosts", ssh.known_hosts, written=True)
+    if "key" in settings.runpod.model_fields_set:
+        check_path(file, "runpod.key", runpod.key, written=False)
     if len({m.name for m in ssh.machines}) < len(ssh.machines):
         raise BadInput(f"{file}: two machines have the same name")
     return settings.model_copy(update={"ssh": ssh, "runpod": runpod})

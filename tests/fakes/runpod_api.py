@@ -9,6 +9,13 @@ or ends the server's trust in itself (`faults` lists it). A pod runs its dockerS
 Misbehaves on request: POST /fake/misbehave {"what": n, …} arms each for the next n occasions.
 
     no_capacity, unauthorized, too_many, server_error    what a request is answered, before anything is done
+    refused            a create is answered 500, with words that the balance is too low; nothing is made
+    html, empty, redirect, wrong_type, endless, slow, burst
+                       what any request is answered, before anything is done: 200 with a web page, with nothing, with
+                       JSON of another kind, without an end, a byte every 0.1 s, or 400 MB in 400 kB of gzip; or a 302
+    no_price, null_price, nan_price, negative_price
+                       a pod has no costPerHr, or one that is no price
+    delete_ignored     a delete is answered 204, and nothing is done
     lost_reply         a pod is created, and the connection closed
     late_ip            a pod gets its address only when asked so often
     forgotten          a list leaves out the newest pod
@@ -20,6 +27,7 @@ its network. /fake/fill {"id"}: its small disk is full. /fake/restart {"seconds"
 GET /fake/ledger: every pod ever made, and whether it lives.
 """
 
+import asyncio
 import json
 import os
 import secrets
@@ -29,6 +37,8 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,14 +47,16 @@ import jsonschema
 import psutil
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from fakes.network import Wire
 from fakes.sshd import SSHD, end_tree, free_port, write_config
 
 PRICE = 2.0  # dollars an hour and GPU
 KEY = "the-account's-key-9d2f"
-ORDER = ("unauthorized", "too_many", "server_error")
+REFUSED = "create pod: Insufficient balance: add funds to rent a pod of $16.00 an hour"
+MANGLED = ("html", "empty", "redirect", "wrong_type", "endless", "slow", "burst")
+PRICES = {"no_price": ..., "null_price": None, "nan_price": float("nan"), "negative_price": -2.0}
 
 
 class Contract:
@@ -110,6 +122,7 @@ class FakePod:
         self.wire: Wire | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.mounted = False
+        self.price: Any = PRICE * asked.get("gpuCount", 1)  # ...: there is none
 
     def start(self, small_disk: bool = False) -> None:
         if small_disk:
@@ -182,7 +195,7 @@ class FakePod:
             "id": self.id,
             "name": self.asked["name"],
             "desiredStatus": self.status,
-            "costPerHr": PRICE * self.asked.get("gpuCount", 1),
+            **({} if self.price is ... else {"costPerHr": self.price}),
             "image": self.asked.get("imageName", "template"),
             "interruptible": self.asked.get("interruptible", False),
             "env": self.asked.get("env", {}),
@@ -216,6 +229,8 @@ class Account:
             self.pods[pod.id] = pod
         if self.due("wrong_gpu"):
             pod.gpu = "NVIDIA GeForce RTX 4090" if "4090" not in pod.gpu else "NVIDIA L4"
+        for what, price in PRICES.items():
+            pod.price = price if self.due(what) else pod.price
         if self.due("late_ip"):
             pod.asks_until_up = 4
         pod.start(self.due("small_disk"))
@@ -241,13 +256,39 @@ class Account:
         ]
 
 
+async def without_end(pause_s: float) -> AsyncIterator[bytes]:
+    """A reply that never ends."""
+    while True:
+        yield b" " * (1 if pause_s else 1 << 16)
+        await asyncio.sleep(pause_s)
+
+
+def mangled(what: str) -> Response:
+    """A reply as no API gives it."""
+    packed = zlib.compressobj(9, wbits=31)
+    match what:
+        case "html":
+            return HTMLResponse("<!doctype html><title>Sign in</title>")
+        case "empty":
+            return Response()
+        case "redirect":
+            return RedirectResponse("http://127.0.0.1:9/v1/pods", 302)
+        case "wrong_type":
+            return JSONResponse({"pods": 7})
+        case "burst":
+            bomb = b"".join(packed.compress(bytes(1 << 20)) for _ in range(400)) + packed.flush()
+            return Response(bomb, headers={"content-encoding": "gzip"}, media_type="application/json")
+    return StreamingResponse(without_end(0.1 if what == "slow" else 0.0), media_type="application/json")
+
+
 def make_app(account: Account, contract: Contract) -> FastAPI:
     app = FastAPI(openapi_url=None)
 
     def answer(request: Request, path: str, code: int, body: Any = None) -> Response:
-        if wrong := contract.reply(request.method.lower(), path, code, body):
+        odd = any(pod.price is None for pod in account.pods.values())  # by request; NaN and -2 are numbers
+        if not odd and (wrong := contract.reply(request.method.lower(), path, code, body)):
             account.faults.append(f"{request.method} {path} {code}: {wrong}")
-        return Response(status_code=code) if body is None else JSONResponse(body, code)
+        return Response("" if body is None else json.dumps(body), code, media_type="application/json")
 
     def refusal(request: Request, path: str, body: Any = None) -> Response | None:
         account.requests.append(f"{request.method} {path}")
@@ -256,6 +297,9 @@ def make_app(account: Account, contract: Contract) -> FastAPI:
             allowed.add(f"Bearer {request.path_params['pod_id']}-key")
         if request.headers.get("authorization") not in allowed or account.due("unauthorized"):
             return JSONResponse({"error": "Unauthorized"}, 401)
+        for what in MANGLED:
+            if account.due(what):
+                return mangled(what)
         if account.due("too_many"):
             return JSONResponse({"error": "too many requests"}, 429)
         if account.due("server_error"):
@@ -267,6 +311,8 @@ def make_app(account: Account, contract: Contract) -> FastAPI:
     def create(request: Request, asked: dict[str, Any]) -> Response:
         if no := refusal(request, "/pods", asked):
             return no
+        if account.due("refused"):
+            return JSONResponse({"error": REFUSED, "status": 500}, 500)
         if account.due("no_capacity"):
             return JSONResponse({"error": "There are no longer any instances available with the requested specs"}, 500)
         pod = account.create(asked)
@@ -299,7 +345,8 @@ def make_app(account: Account, contract: Contract) -> FastAPI:
         pod = account.pods.get(pod_id)
         if pod is None or pod.ended:
             return JSONResponse({"error": "pod not found"}, 404)
-        account.end(pod, "TERMINATED")
+        if not account.due("delete_ignored"):
+            account.end(pod, "TERMINATED")
         return answer(request, "/pods/{podId}", 204)
 
     @app.post("/fake/misbehave")
