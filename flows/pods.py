@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 
 from pgolf.evidence.manifest import list_machines, list_pods
+from pgolf.pods.failures import settle_failures
+from pgolf.pods.local import ThisMachine
 from pgolf.pods.money import OVERHEAD_S, bills
 from pgolf.pods.needs import Needs
 from pgolf.pods.places import Opened, Wanted, key_of_environment, open_place, wind_up
@@ -48,22 +50,40 @@ def claim(record_id: str) -> None:
             client.update_flow_run(run_id, tags=sorted(tags))
 
 
+@contextmanager
 def pods_of(
     record: "Record", wanted: Wanted, data: Data, stop: threading.Event, ranks: int, runs: int, rehearsal: bool = False
-) -> AbstractContextManager[Opened]:
-    """The place for `runs` seeds of a record."""
+) -> Iterator[Opened]:
+    """The place for `runs` seeds of a record; what it cost is in the manifest afterwards.
+
+    Raises
+    ------
+    RunFailed, BadInput : a bound was reached, nothing that is rented works, or RunPod refuses; whatever else went wrong
+        follows from that.
+    """
     limits = record.request.track.limits
-    return open_place(
-        wanted,
-        record.folder,
-        data,
-        stop,
-        ranks=ranks,
-        runs=runs,
-        seed_hours=(limits.train_seconds + limits.eval_seconds + OVERHEAD_S) / 3600,
-        key=api_key() if wanted.kind == "runpod" else None,
-        rent=wanted.settings.runpod.rehearse if rehearsal else None,
-    )
+    opened = Opened(ThisMachine())
+    try:
+        with open_place(
+            wanted,
+            record.folder,
+            data,
+            stop,
+            ranks=ranks,
+            runs=runs,
+            seed_hours=(limits.train_seconds + limits.eval_seconds + OVERHEAD_S) / 3600,
+            key=api_key() if wanted.kind == "runpod" else None,
+            rent=wanted.settings.runpod.rehearse if rehearsal else None,
+        ) as opened:
+            yield opened
+    except Exception as e:
+        settle(record.folder)
+        if opened.budget and opened.budget.ending:
+            raise opened.budget.ending from e
+        raise
+    settle(record.folder)
+    if opened.budget and opened.budget.ending:
+        raise opened.budget.ending
 
 
 def needs_of(program: Program, source: Path) -> Needs:
@@ -80,13 +100,16 @@ def needs_of(program: Program, source: Path) -> Needs:
     )
 
 
-def settle(record: "Record") -> None:
-    """Put what machines have run, and what rented ones have cost, into the manifest."""
-    if found := machine_facts(record.folder):
-        list_machines(record.folder, found)
-    if rows := bills(record.folder):
-        list_pods(record.folder, rows)
-        log.info("pods: $%.2f for %d of them", sum(row["cost"] for row in rows), len(rows))
+def settle(record: Path) -> None:
+    """Put what machines have run, and what rented ones have cost, into the manifest. Not called where the work was
+    interrupted: machines that fail are counted on then."""
+    if found := machine_facts(record):
+        list_machines(record, found)
+    if rows := bills(record):
+        list_pods(record, [row.as_json() for row in rows])
+        most = "at most " if any(row.at_most for row in rows) else ""
+        log.info("pods: %s$%.2f for %d of them", most, sum(row.cost for row in rows), len(rows))
+    settle_failures(record)
 
 
 def end_pods(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

@@ -26,7 +26,7 @@ from pgolf.evidence.logs import read_run
 from pgolf.evidence.manifest import check_files, list_machines
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.probes import read_probes
-from pgolf.flows.pods import api_key, claim, end_pods, needs_of, pods_of, settle
+from pgolf.flows.pods import api_key, claim, end_pods, needs_of, pods_of
 from pgolf.flows.show import Outcome, publish
 from pgolf.flows.tasks import (
     pack_trainer,
@@ -269,9 +269,6 @@ def train(
         except BaseException:
             stop.set()  # before the pool waits for its threads
             raise
-    settle(record)
-    if opened.budget and opened.budget.over:
-        raise RunFailed(opened.budget.over)
     return collect(record, runs, futures)
 
 
@@ -325,7 +322,7 @@ def collect(
     for (job, seed), future in zip(runs, futures, strict=True):
         try:
             folder = record.folder / future.result()
-        except RunFailed as e:
+        except (RunFailed, BadInput) as e:  # the latter where an API refuses what is asked for this seed
             if job.name == "baseline":
                 raise
             log.error("%s", e)

@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
-from pgolf.pods import versions
+from pgolf.pods import Kind, versions
 from pgolf.pods.machine import Machine, Refused, stage
 from pgolf.pods.needs import Needs, digest
-from pgolf.pods.remote import Unfit
 from pgolf.pods.settings import Checks
+from pgolf.pods.slots import Unfit
 
 log = logging.getLogger(__name__)
 INSTALLED, CHECKOUT = Path(__file__).with_name("scripts"), Path(__file__).parents[2] / "runpod"  # see setup.py
@@ -88,14 +88,24 @@ def prepare(
         asked = " ".join(map(quote, dict.fromkeys(modules)))
         told = machine.run(f"{quote(machine.python)} {quote(str(machine.work / VERSIONS.name))} {asked}")
     except Refused as e:
-        raise Unfit(str(e)) from None
+        raise Unfit(str(e), kind_of(str(e))) from None
     facts: dict[str, Any] = {**json.loads(said.splitlines()[-1]), "versions": json.loads(told)}
     began = time.time()
     skew = float(machine.run("date +%s.%N")) - began
     if not -checks.max_clock_skew_s < skew < time.time() - began + checks.max_clock_skew_s:
-        raise Unfit(f"{machine.name}: its clock is {skew:.0f} s off")
+        raise Unfit(f"{machine.name}: its clock is {skew:.0f} s off", Kind.CLOCK)
     stage(machine, root, files, target)
     return facts
+
+
+def kind_of(said: str) -> Kind:
+    """The check of bootstrap.sh that a machine fails, by the script's last words.
+
+    >>> str(kind_of("pod-1: unfit: 7 GPUs, 8 were paid for [gpus] / a line of stderr"))
+    'unfit: gpus'
+    """
+    named = [f"unfit: {word}" for word in re.findall(r"\[(\w+)\](?= / |$)", said)]
+    return next((kind for kind in Kind if named[-1:] == [kind]), Kind.UNFIT)
 
 
 def _name(package: str) -> str:

@@ -25,7 +25,7 @@ import tenacity
 
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file, write_atomic
-from pgolf.pods import Gone, agent
+from pgolf.pods import Gone, Kind, agent
 from pgolf.pods.answers import checked_hashes
 from pgolf.pods.loop import loop, wait
 
@@ -54,6 +54,8 @@ TRANSIENT = (
 
 class Refused(Gone):
     """The machine's command failed: asking again would not help."""
+
+    kind = Kind.REFUSED
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,8 @@ class Machine:
             return result
         except tenacity.RetryError as e:
             why = "it is gone" if self.gone() else f"no answer for {time.monotonic() - began:.0f} s"
-            raise Gone(f"{self.name}: {why} ({_in_words(e.last_attempt.exception())})") from None
+            kind = Kind.ENDED if self.gone() else Kind.NO_ANSWER
+            raise Gone(f"{self.name}: {why} ({_in_words(e.last_attempt.exception())})", kind) from None
 
     def _once(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[T]]) -> T:
         with self._connecting:
@@ -296,7 +299,8 @@ class Machine:
                 "machine was set up anew, delete its line from that file; if not, another machine answers in its place"
             ) from None
         except asyncssh.PermissionDenied:
-            raise Refused(f"{self.name}: {at.user}@{at.host}:{at.port} does not accept {at.key}.pub") from None
+            said = f"{self.name}: {at.user}@{at.host}:{at.port} does not accept {at.key}.pub"
+            raise Refused(said, Kind.KEY_REFUSED) from None
 
     async def _pin(self) -> asyncssh.SSHKey:
         """The host key that counts: the pinned one, else the one shown now, which is pinned before it is used."""

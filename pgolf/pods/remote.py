@@ -11,22 +11,25 @@ is home, everything is.
 import errno
 import json
 import logging
+import random
 import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
+from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 from pgolf.files import hash_folder, write_json
-from pgolf.pods import PYTHON, Gone, Pod, Status
+from pgolf.pods import PYTHON, Gone, Kind, Pod, Status
 from pgolf.pods.answers import ALL_MOST, MIRRORED, MIRRORED_MOST, checked_hashes, checked_status, choose
 from pgolf.pods.local import PLACE, READ_AT_ONCE, LocalPod
 from pgolf.pods.machine import Machine, Refused
 from pgolf.pods.names import checked_name
+from pgolf.pods.slots import NotNow, Slot, Slots
 
 if TYPE_CHECKING:
     from pgolf.pods.ssh import Data
@@ -35,42 +38,7 @@ log = logging.getLogger(__name__)
 PLACE_FILE = "place.json"
 DISK_PAUSE_S = 2.0  # between looks at a full disk here
 DISK_PATIENCE_S = 1200.0  # for room on it; a finished seed waits meanwhile
-MACHINES_TRIED = 8  # after so many unfit machines in a row a seed is given up
-
-
-class Unfit(Gone):
-    """The machine fails a check; another one may pass."""
-
-
-class Slot(Protocol):
-    """A machine that runs one seed after another."""
-
-    name: str
-
-    def machine(self) -> Machine:
-        """The machine, ready to work; takes minutes the first time. Raises Gone if it can't be had or is unfit."""
-
-    def reach(self) -> Machine:
-        """The machine of a seed that was started there: connected, and not checked again. Raises Gone."""
-
-    def gone(self) -> bool:
-        """Whether it is certain that the machine does not exist any more."""
-
-    def end(self) -> None:
-        """Give it back."""
-
-
-class Slots(Protocol):
-    """The source of a record's machines."""
-
-    def before(self) -> list[Slot]:
-        """The machines that an earlier process of this record took and that still exist."""
-
-    def another(self) -> Slot | None:
-        """One more machine; None if there is none."""
-
-    def close(self) -> None:
-        """Give back every machine, also those that no attempt holds."""
+PAUSE_MOST_S = 60.0  # between two requests for a machine while there is none to be had
 
 
 class RemotePlace:
@@ -93,7 +61,8 @@ class RemotePlace:
             if name in before and LocalPod(file.parent).status().state != "ended":
                 self.held[file.parent] = before.pop(name)
         self.free = list(before.values())
-        self.coming = max(0, runs - len(self.held))
+        self.coming = max(0, runs - len(self.held))  # runs that have yet to find a machine
+        self._end_idle()
 
     def open(self, folder: Path) -> Pod:
         """The pod of an attempt. If the files are home or the machine is gone, the status comes from the files."""
@@ -107,26 +76,53 @@ class RemotePlace:
         return RemotePod(folder, self)
 
     def take(self, folder: Path) -> Slot:
-        """Take a machine for an attempt: its own, a free one, or a new one. Raises Gone if too many are unfit."""
-        for _ in range(MACHINES_TRIED):
-            slot = self._claim(folder)
+        """Take a machine for an attempt: its own, a free one, or a new one.
+
+        While there is none to be had the attempt holds none, and takes what another one gives back.
+
+        Raises
+        ------
+        Gone : the record is being stopped, or no machine is left.
+        RunFailed : no more machines are taken for this record, or there was none to be had for too long.
+        """
+        spare: Slot | None = None
+        for number in count(1):
+            pause = random.uniform(0.5, min(PAUSE_MOST_S, 2.0 ** min(number, 10)))
             try:
+                slot = self._claim(folder, spare)
+                if spare and slot is not spare:
+                    spare.end()
+                    spare = None
                 slot.machine()
                 return slot
+            except NotNow:
+                spare = slot
+                self._await_another(folder, pause)
             except Gone as e:
+                if folder not in self.held:
+                    raise
                 log.warning("%s: not used: %s", slot.name, e)
+                slot.failed(e)
                 self.give_back(folder, broken=True)
-                if self.stop.is_set():
-                    break
-        raise Gone(f"{folder.name}: no fit machine; the log says what was wrong with each")
+                if e.kind == Kind.NOT_MADE:
+                    self.stop.wait(pause)
+            except (RunFailed, BadInput):  # this run is over: nobody is to wait with a machine for it
+                self.give_back(folder, broken=True)
+                with self.changed:
+                    self.coming = max(0, self.coming - 1)
+                self._end_idle()
+                raise
+        raise AssertionError  # it counts without end
 
-    def _claim(self, folder: Path) -> Slot:
+    def _claim(self, folder: Path, spare: Slot | None) -> Slot:
         with self.changed:
             while folder not in self.held:
                 if self.stop.is_set():
                     raise Gone("the record is being stopped")
-                slot = self.free.pop() if self.free else self.slots.another()
+                slot = self.free.pop() if self.free else spare or self.slots.another()
                 if slot is None:
+                    if not self.held and not self.slots.paid:
+                        raise Gone(f"{folder.name}: no machine is left; the log says why each was given up")
                     self.changed.wait(1.0)
                     continue
                 remote = f"{self.record.name}/{folder.relative_to(self.record).as_posix()}-{secrets.token_hex(4)}"
@@ -135,19 +131,37 @@ class RemotePlace:
                 self.coming = max(0, self.coming - 1)
             return self.held[folder]
 
+    def _await_another(self, folder: Path, pause: float) -> None:
+        """Let go of the slot that has no machine, and wait until one is free, for `pause` seconds at most."""
+        deadline = time.monotonic() + pause
+        with self.changed:
+            self.held.pop(folder, None)
+            self.coming += 1
+            while not self.free and not self.stop.is_set() and time.monotonic() < deadline:
+                self.changed.wait(min(1.0, pause))
+
     def give_back(self, folder: Path, broken: bool = False) -> None:
-        """Free the machine of an attempt; end it if it is broken or no seed needs it."""
+        """Free the machine of an attempt; end it if it is broken, or costs money and no seed needs it."""
         with self.changed:
             slot = self.held.pop(folder, None)
             if slot is None:
                 return
             if broken and not LocalPod(folder).status().started:
                 self.coming += 1  # that run has yet to find a machine
-            needed = not broken and len(self.free) < self.coming and not self.stop.is_set()
+            needed = not broken and not self.stop.is_set()
             if needed:
                 self.free.append(slot)
             self.changed.notify_all()
         if not needed:
+            slot.end()
+        self._end_idle()
+
+    def _end_idle(self) -> None:
+        """End the free machines that cost money and that no run has yet to come for."""
+        with self.changed:
+            idle = self.free[self.coming :] if self.slots.paid else []
+            self.free = [slot for slot in self.free if slot not in idle]
+        for slot in idle:
             slot.end()
 
     def runs(self) -> int:

@@ -14,29 +14,30 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import tenacity
-
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import write_json
 from pgolf.pods import Gone, Kind
 from pgolf.pods.bootstrap import SCRIPTS, MachineSpec, prepare
+from pgolf.pods.failures import is_pending, tried
 from pgolf.pods.machine import Address, Machine, ensure_key
-from pgolf.pods.money import Budget
+from pgolf.pods.money import Budget, found_late, is_price
 from pgolf.pods.names import pod_name
-from pgolf.pods.remote import Slot, Unfit
-from pgolf.pods.runpod import ApiError, Denied, NoCapacity, Rented, Runpod
+from pgolf.pods.runpod import ApiError, NoCapacity, Rented, Runpod
 from pgolf.pods.settings import Rent, RunpodSettings
-from pgolf.pods.slots import read_slot, slot_files
+from pgolf.pods.slots import NotNow, Slot, Unfit, read_slot, slot_files
 from pgolf.pods.ssh import Data
 
 log = logging.getLogger(__name__)
 LOOKS, LOOK_PAUSE_S = 4, 2.0  # for a pod by its name: lists are late now and then
 POLL_S = 2.0
+WHY_CHARS = 500  # of an error, in a slot's file
 SPARE_S = 60  # a pod's own bound comes later than the record's, which stops in order and fetches what it can
 
 
 class Rentals:
     """See `pgolf.pods.remote.Slots`. `close` ends every pod of this record."""
+
+    paid = True
 
     def __init__(
         self, api: Runpod, settings: RunpodSettings, rent: Rent, ranks: int, record: Path, data: Data, budget: Budget
@@ -46,12 +47,8 @@ class Rentals:
         self.public_key = ensure_key(settings.key)
         self.runs: Callable[[], int] = lambda: 0  # seeds that still need a pod
         self.mine: list[Rental] = []
-        self.denied: Denied | None = None
-
-    def check(self) -> None:
-        """Raise Denied once a request was refused for good: no other one is made, for whichever seed."""
-        if self.denied:
-            raise Denied(*self.denied.args)
+        self.no_more: RunFailed | BadInput | None = None  # why no other pod is rented
+        self.closed = threading.Event()
 
     def before(self) -> list[Slot]:
         """Pods that an earlier process rented, and that still run."""
@@ -64,46 +61,98 @@ class Rentals:
                 rental.end()  # it was rented for something else
             elif rental.recover():
                 found.append(rental)
+            elif "pod_id" in rental.known:
+                rental._note(at_most=True)  # nobody knows when it ended
+                rental.failed(Gone(f"{rental.name}: it ended while nobody watched", Kind.ENDED))
         return found
 
     def rented(self) -> dict[str, Any]:
         """This place's settings for renting, as a slot's file has them."""
         return {"gpu_types": list(self.rent.gpu_types), "gpus": self.gpus}
 
-    def another(self) -> Slot:
-        """A new pod; it is rented when its machine is first asked for."""
+    def asked_for(self) -> str:
+        """What a pod is asked for, in words."""
+        rent = self.rent
+        image = f"image {rent.image}" if rent.image else f"template {rent.template_id}"
+        where = ", ".join(rent.data_centers) or "any data center"
+        spot = ", spot" if rent.spot else ""
+        return f"{self.gpus} x {' or '.join(rent.gpu_types)}, {image}, {rent.cloud.lower()} cloud{spot}, {where}"
+
+    def another(self) -> Slot | None:
+        """A new pod; it is rented when its machine is first asked for. None: those that are not ready yet are awaited.
+
+        Raises
+        ------
+        RunFailed, BadInput : no more pods are rented for this record.
+        """
+        counted = tried(self.record)
+        if why := counted.hopeless or counted.spent:
+            self.rent_no_more(RunFailed(why))
+        self.check()
+        if not counted.room(sum(is_pending(rental.known) for rental in self.mine)):
+            return None
         number = len(slot_files(self.record)) + 1
         path = self.folder / f"pod-{number}.json"
         name = pod_name(self.settings.owner, self.record.name, path.stem, secrets.token_hex(4))
-        write_json(path, {"name": name, "rent": self.rented()})
+        most = self.rent.max_price_per_hour
+        write_json(
+            path,
+            {"name": name, "rent": self.rented(), "asked_for": self.asked_for(), "max_price_per_hour": most},
+        )
         rental = Rental(self, path)
+        if not self.mine:
+            threading.Thread(target=self._watch, name=f"budget of {self.record.name}", daemon=True).start()
         self.mine.append(rental)
         return rental
 
+    def _watch(self) -> None:
+        """Look at the bounds, also while no pod is reached yet."""
+        while not self.closed.wait(self.settings.nets.heartbeat_s):
+            try:
+                self.budget.check()
+            except (OSError, ValueError) as e:
+                log.error("the cost so far cannot be read: %s", e)
+
+    def rent_no_more(self, error: RunFailed | BadInput, besides: "Rental | None" = None) -> None:
+        """Rent no other pod; end the record, unless a pod of it, besides this one, is at work or may be soon."""
+        self.no_more = self.no_more or error
+        if not any(rental.in_use for rental in self.mine if rental is not besides):
+            self.budget.give_up(self.no_more)
+
+    def check(self) -> None:
+        """Raise what speaks against another pod, for whichever seed; end the record where no pod is at work."""
+        if self.no_more:
+            self.rent_no_more(self.no_more)
+            raise type(self.no_more)(*self.no_more.args)
+
     def close(self) -> None:
         """End every pod of this record that the account still has, known or not."""
+        self.closed.set()
         with ExitStack() as every_one:  # also when one of them fails
             every_one.callback(self._sweep)
             for rental in self.mine:
                 every_one.callback(rental.end)
 
     def _sweep(self) -> None:
-        names = {read_slot(path)["name"] for path in slot_files(self.record)}
+        paths = {read_slot(path)["name"]: path for path in slot_files(self.record)}
         try:
-            for _ in range(2 if names else 0):  # a list forgets one now and then
+            for _ in range(2 if paths else 0):  # a list forgets one now and then
                 for pod in self.api.find():
-                    if pod.name in names and pod.status != "TERMINATED":
+                    if pod.name in paths and pod.status != "TERMINATED":
                         log.warning("%s: still there as %s; ended", pod.name, pod.id)
-                        self._delete(pod)
+                        self._delete(pod, paths[pod.name])
         except (RunFailed, BadInput) as e:
             log.error("pods of this record cannot be listed (%s); look yourself: pgolf pods list", e)
         self.api.close()
 
-    def _delete(self, pod: Rented) -> None:
+    def _delete(self, pod: Rented, path: Path) -> None:
         try:
             self.api.delete(pod.id)
         except (RunFailed, BadInput) as e:
             log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", pod.name, e)
+            return
+        known = read_slot(path)
+        write_json(path, {**known, **found_late(known, [pod])})
 
 
 class Rental:
@@ -114,6 +163,7 @@ class Rental:
         self.lock = threading.Lock()
         self.ended = threading.Event()
         self.reached: Machine | None = None
+        self.waits_since: float | None = None  # by time.monotonic; there was none to be had then
 
     @property
     def known(self) -> dict[str, Any]:
@@ -123,10 +173,23 @@ class Rental:
     def _note(self, **more: Any) -> None:
         write_json(self.path, {**self.known, **more})
 
+    @property
+    def in_use(self) -> bool:
+        """Whether there is a pod, and it has not failed."""
+        known = self.known
+        return "pod_id" in known and not {"ended", "failed"} & known.keys()
+
+    def failed(self, error: Gone) -> None:
+        """Note why the pod is not used; end the record if that says that others would fail as well."""
+        if self.rentals.budget.stop.is_set():  # it may be for that
+            return
+        self._note(failed={"kind": error.kind, "why": str(error)[:WHY_CHARS], "at": round(time.time(), 3)})
+        if why := tried(self.rentals.record).hopeless:
+            self.rentals.rent_no_more(RunFailed(why))
+
     def machine(self) -> Machine:
         """Rent the machine, reach it and make it ready, as far as that is not done yet; return it."""
         rentals, data = self.rentals, self.rentals.data
-        rentals.check()
         wanted = MachineSpec(rentals.settings.checks, data.packages, rentals.gpus, rentals.rent.gpu_types, data.needs)
         ready = wanted.key(data.files)
         with self.lock:
@@ -186,18 +249,26 @@ class Rental:
             try:
                 if pod_id := self.known.get("pod_id"):
                     self.rentals.api.delete(pod_id)
-                for pod in self.rentals.api.find(self.known["name"]):
+                found = self.rentals.api.find(self.known["name"])
+                for pod in found:
                     self.rentals.api.delete(pod.id)
             except (RunFailed, BadInput) as e:
                 log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", self.known["name"], e)
                 return
             log.info("%s: given back", self.name)
-            self._note(ended=round(time.time(), 3))
+            self._note(**found_late(self.known, found))
 
     def _rent(self) -> None:
-        """Ask for the pod until there is one. Raises Gone if it is not known what became of a request, or Denied."""
+        """Ask for the pod.
+
+        Raises
+        ------
+        NotNow : there is none to be had; RunFailed if there was none for too long.
+        Gone : the request failed, and no pod has its name; or the pod is of no use.
+        BadInput : the request is refused.
+        """
         rentals, nets = self.rentals, self.rentals.settings.nets
-        lifetime = min(float(nets.lifetime_s), SPARE_S + 3600 * (rentals.budget.max_hours or float("inf")))
+        lifetime = min(float(nets.lifetime_s), SPARE_S + 3600 * max(0.0, rentals.budget.hours_left()))
         env = {
             "PUBLIC_KEY": rentals.public_key,
             "PGOLF_FIRST_LEASE_S": str(nets.first_lease_s),
@@ -207,40 +278,34 @@ class Rental:
             "PGOLF_TICK_S": str(nets.tick_s),
         }
         start = ["bash", "-c", (SCRIPTS / "start.sh").read_text(), "start", (SCRIPTS / "watchdog.sh").read_text()]
-        deadline, said = time.monotonic() + rentals.settings.capacity_patience_s, False
-        pauses = tenacity.wait_random_exponential(multiplier=1, max=60)
-        for number in range(1, 1 << 20):
-            rentals.budget.check()
-            rentals.check()
-            if rentals.budget.stop.is_set():
-                raise Gone(f"{self.name}: not rented, the record is being stopped")
-            self._note(asked=round(time.time(), 3))
-            try:
-                pod = rentals.api.create(self.known["name"], rentals.rent, rentals.gpus, env, start)
-                break
-            except Denied as e:
-                if any(rental.reached for rental in rentals.mine):
-                    log.error("%s; no other seed is begun, and those that run go on to their end", e)
-                rentals.denied = e
-                raise
-            except NoCapacity as e:
-                if time.monotonic() > deadline:
-                    raise RunFailed(
-                        f"{self.name}: no pod to be had in {rentals.settings.capacity_patience_s:.0f} s: {e}"
-                    ) from e
-                if not said:
-                    log.info("%s: %s; trying again", self.name, e)
-                said = True
-                state = tenacity.RetryCallState(tenacity.Retrying(), None, (), {})
-                state.attempt_number = number
-                until = time.monotonic() + pauses(state)
-                while time.monotonic() < until and not rentals.denied and not rentals.budget.stop.wait(0.5):
-                    pass
-            except ApiError as e:
-                if not self._look():
-                    raise Gone(f"{self.name}: the request failed, and no pod has its name: {e}") from e
-                return
+        rentals.budget.check()
+        if rentals.budget.stop.is_set():
+            raise Gone(f"{self.name}: not rented, the record is being stopped")
+        rentals.check()
+        self._note(asked=round(time.time(), 3))
+        try:
+            pod = rentals.api.create(self.known["name"], rentals.rent, rentals.gpus, env, start)
+        except NoCapacity as e:
+            raise self._not_now(e) from e
+        except ApiError as e:
+            if not self._look():
+                raise Gone(f"{self.name}: {Kind.NOT_MADE}: {e}", Kind.NOT_MADE) from e
+            return
+        except BadInput as e:
+            self._note(ended=round(time.time(), 3))  # nothing was made
+            rentals.rent_no_more(e)
+            raise
         self._take(pod)
+
+    def _not_now(self, error: NoCapacity) -> RunFailed:
+        """NotNow, said once, as long as there is patience."""
+        patience = self.rentals.settings.capacity_patience_s
+        if self.waits_since is None:
+            self.waits_since = time.monotonic()
+            log.info("%s: %s; trying again", self.name, error)
+        if time.monotonic() > self.waits_since + patience:
+            return RunFailed(f"{self.name}: no pod to be had in {patience:.0f} s: {error}")
+        return NotNow(f"{self.name}: {error}")
 
     def _look(self) -> bool:
         """Find the pod that was made by a request whose reply was lost; False if there is none."""
@@ -252,18 +317,19 @@ class Rental:
         return False
 
     def _take(self, pod: Rented) -> None:
-        most = self.rentals.rent.max_price_per_hour
-        self._note(pod_id=pod.id, price_per_hour=most if pod.price is None else pod.price, rented=self.known["asked"])
-        if pod.price is None:
-            raise Unfit(
-                f"its price is unknown (counted as ${most:.2f} an hour, max_price_per_hour)", Kind.PRICE_UNKNOWN
-            )
-        log.info("%s: rented, $%.2f an hour (%s)", self.name, pod.price, pod.id)
-        if pod.price > self.rentals.rent.max_price_per_hour:
-            raise Unfit(
-                f"${pod.price:.2f} an hour is over max_price_per_hour, ${self.rentals.rent.max_price_per_hour:.2f}"
-            )
-        self.rentals.budget.admit(pod.price, self.rentals.runs())
+        """Note what is rented now; Unfit if its price is unknown or over a bound."""
+        rentals, most = self.rentals, self.rentals.rent.max_price_per_hour
+        price = pod.price if is_price(pod.price) else None
+        self._note(pod_id=pod.id, price_per_hour=price, rented=self.known["asked"])
+        if price is None:
+            why = f"{self.name}: RunPod names no price of {pod.id}; no pod is kept whose cost is unknown"
+            raise Unfit(why, Kind.PRICE_UNKNOWN)
+        log.info("%s: rented, $%.2f an hour (%s)", self.name, price, pod.id)
+        if price > most:
+            raise Unfit(f"${price:.2f} an hour is over max_price_per_hour, ${most:.2f}", Kind.TOO_DEAR)
+        if over := rentals.budget.too_much(price, rentals.runs()):
+            rentals.rent_no_more(RunFailed(over), besides=self)
+            raise Gone(over, Kind.TOO_DEAR)
 
     def _reach(self) -> Machine:
         """Wait until the pod answers, and write its first lease."""
@@ -272,11 +338,11 @@ class Rental:
         while True:
             pod = self.rentals.api.get(self.known["pod_id"])
             if pod is None or not pod.alive:
-                raise Gone(f"{self.name}: the pod ended before it was up")
+                raise Gone(f"{self.name}: the pod ended before it was up", Kind.ENDED)
             if pod.host and pod.port:
                 break
             if time.monotonic() > deadline:
-                raise Unfit(f"{self.name}: no address after {settings.ready_patience_s:.0f} s")
+                raise Unfit(f"{self.name}: no address after {settings.ready_patience_s:.0f} s", Kind.NO_ADDRESS)
             if stop.wait(POLL_S):
                 raise Gone(f"{self.name}: the record is being stopped")
         address = Address(pod.host, pod.port, settings.user, settings.key, self.path.with_suffix(".pin"))

@@ -1,10 +1,67 @@
-"""The files of a record's machines, `runs/<record-id>/pods/<slot>.json`: what every process knows of them."""
+"""The machines of a record: what takes them, and their files, `runs/<record-id>/pods/<slot>.json`, where every process
+of the record finds what is known of them."""
 
 import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from pgolf.pods import Gone, Kind
+from pgolf.pods.machine import Machine
+
+
+class Unfit(Gone):
+    """The machine fails a check; another one may pass."""
+
+    kind = Kind.UNFIT
+
+
+class NotNow(Gone):
+    """There is no such machine to be had just now, and none was taken."""
+
+
+class Slot(Protocol):
+    """A machine that runs one seed after another."""
+
+    name: str
+
+    def machine(self) -> Machine:
+        """The machine, ready to work; takes minutes the first time.
+
+        Raises
+        ------
+        NotNow : there is none just now; the same slot may be asked again.
+        Gone : it can't be had, or is unfit.
+        RunFailed : there was none for too long.
+        """
+
+    def failed(self, error: Gone) -> None:
+        """Note why it is not used."""
+
+    def reach(self) -> Machine:
+        """The machine of a seed that was started there: connected, and not checked again. Raises Gone."""
+
+    def gone(self) -> bool:
+        """Whether it is certain that the machine does not exist any more."""
+
+    def end(self) -> None:
+        """Give it back."""
+
+
+class Slots(Protocol):
+    """The source of a record's machines. `paid`: one that does nothing costs money, too."""
+
+    paid: bool
+
+    def before(self) -> list[Slot]:
+        """The machines that an earlier process of this record took and that still exist."""
+
+    def another(self) -> Slot | None:
+        """One more machine; None if there is none for now. RunFailed if no more are taken for this record."""
+
+    def close(self) -> None:
+        """Give back every machine, also those that no attempt holds."""
 
 
 def read_slot(path: Path) -> dict[str, Any]:

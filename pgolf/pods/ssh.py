@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 
 from pgolf.errors import BadInput
 from pgolf.files import write_atomic, write_json
+from pgolf.pods import Gone
 from pgolf.pods.bootstrap import MachineSpec, prepare
 from pgolf.pods.machine import Address, Machine, ensure_key
 from pgolf.pods.needs import Needs, digest
-from pgolf.pods.remote import Slot
 from pgolf.pods.settings import Inventoried, Ssh
-from pgolf.pods.slots import read_slot
+from pgolf.pods.slots import Slot, read_slot
 from pgolf.requirements import ALWAYS
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class Inventory:
     ------
     BadInput : there is no machine in it.
     """
+
+    paid = False
 
     def __init__(self, settings: Ssh, folder: Path, data: Data, stop: threading.Event) -> None:
         if not settings.machines:
@@ -92,6 +94,9 @@ class InventorySlot:
     def reach(self) -> Machine:
         """The machine, as it is."""
         return self.reached
+
+    def failed(self, error: Gone) -> None:
+        """Note nothing: there are only so many machines in the inventory."""
 
     def gone(self) -> bool:
         """False: it is never certain."""

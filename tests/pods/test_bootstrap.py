@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from pgolf.pods import Kind
+from pgolf.pods.bootstrap import kind_of
+
 SCRIPT = Path(__file__).parents[2] / "runpod/bootstrap.sh"
 H100 = "NVIDIA H100 80GB HBM3"
 
@@ -61,12 +64,13 @@ def test_machine_that_is_not_what_was_paid_for(tmp_path: Path, gpus: list[str], 
     assert code == 1
     assert last.startswith("unfit: ")
     assert said in last
+    assert kind_of(f"pod-1: {last} / a line of stderr") == Kind.GPUS
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_gpus_that_torch_cannot_see_are_none(tmp_path: Path) -> None:
     code, said = bootstrap(tmp_path, [H100, H100], CUDA="1")
-    assert (code, said) == (1, "unfit: torch sees 0 GPUs of 2")
+    assert (code, said) == (1, "unfit: torch sees 0 GPUs of 2 [gpus]")
 
 
 def wheel(folder: Path, name: str) -> None:
@@ -92,7 +96,7 @@ def test_package_that_is_missing_is_installed_once(tmp_path: Path) -> None:
 
 def test_package_that_cannot_be_installed_makes_a_machine_unfit(tmp_path: Path) -> None:
     code, said = bootstrap(tmp_path, [H100, H100], PACKAGES="numpy coder_of_a_test>=1,<2", PIP_NO_INDEX="1")
-    assert (code, said) == (1, "unfit: cannot install coder_of_a_test>=1,<2")
+    assert (code, said) == (1, "unfit: cannot install coder_of_a_test>=1,<2 [packages]")
 
 
 def program(tmp_path: Path, **files: str) -> Path:
@@ -128,7 +132,7 @@ def test_setup_that_fails_makes_a_machine_unfit_and_runs_again(
     tmp_path: Path, script: str, seconds: str, said: str
 ) -> None:
     folder = program(tmp_path, setup_sh=script)
-    assert bootstrap(tmp_path, [H100] * 2, SETUP="setup.sh", SETUP_S=seconds) == (1, f"unfit: {said}")
+    assert bootstrap(tmp_path, [H100] * 2, SETUP="setup.sh", SETUP_S=seconds) == (1, f"unfit: {said} [setup]")
     (folder / "setup.sh").write_text("touch again")
     code, last = bootstrap(tmp_path, [H100] * 2, SETUP="setup.sh", SETUP_S=seconds)
     assert code == 0, last

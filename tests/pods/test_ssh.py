@@ -30,9 +30,9 @@ from pgolf.pods import Gone
 from pgolf.pods.local import LocalPod
 from pgolf.pods.machine import Address, Machine, Refused, ensure_key
 from pgolf.pods.needs import Needs
-from pgolf.pods.remote import RemotePlace, RemotePod, Unfit
+from pgolf.pods.remote import RemotePlace, RemotePod
 from pgolf.pods.settings import Checks, Inventoried, Settings, Ssh, read_settings
-from pgolf.pods.slots import machine_facts
+from pgolf.pods.slots import Unfit, machine_facts
 from pgolf.pods.ssh import Data, Inventory
 from pgolf.pods.versions import versions_here
 from pgolf.presets import as_env
