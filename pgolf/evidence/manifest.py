@@ -1,26 +1,32 @@
 """manifest.json: what a record's folder holds, with SHA-256, so that what is reused is what was made; what it cost."""
 
-import json
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pgolf.errors import RunFailed
-from pgolf.files import sha256_file, write_json
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import write_json
+from pgolf.untrusted import Untrusted, hash_file, read_json
 
 MANIFEST = "manifest.json"
+MOST_BYTES, MOST_HASHED = 1 << 26, 1 << 40  # of the manifest, of a file that it lists
 _writing = threading.Lock()  # seeds that end at the same time; other processes are kept out by the record's lock
 
 
 def read_manifest(record: Path) -> dict[str, str]:
-    """SHA-256 by path relative to the record's folder; empty if nothing is listed yet."""
+    """SHA-256 by path relative to the record's folder; empty if nothing is listed yet; BadInput if it is none."""
     return dict(_read(record).get("files", {}))
 
 
 def _read(record: Path) -> dict[str, Any]:
     path = record / MANIFEST
-    return dict(json.loads(path.read_text())) if path.exists() else {}
+    content = read_json(path, MOST_BYTES, record) if os.path.lexists(path) else {}
+    tables = [content.get(key, {}) for key in ("files", "machines")] if isinstance(content, dict) else [None]
+    if not all(isinstance(table, dict) for table in tables):
+        raise BadInput(f"{path}: not the manifest of a record; put it back as pgolf wrote it, or start anew")
+    return content
 
 
 def list_files(record: Path, folder: Path, hashes: Mapping[str, str]) -> None:
@@ -52,9 +58,13 @@ def check_files(record: Path, folder: Path) -> None:
     for name, sha256 in read_manifest(record).items():
         if not name.startswith(prefix):
             continue
-        if not (record / name).is_file():
+        if not os.path.lexists(record / name):
             raise RunFailed(
                 f"{record / name} is listed in the manifest and gone; a record is not patched up: start anew"
             )
-        if sha256_file(record / name) != sha256:
+        try:
+            found = hash_file(record / name, MOST_HASHED, record)
+        except Untrusted as e:
+            raise RunFailed(f"{e}; the manifest lists it, and a record is not patched up: start anew") from None
+        if found != sha256:
             raise RunFailed(f"{record / name} was changed after it was made (its SHA-256 is not the manifest's)")

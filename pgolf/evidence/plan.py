@@ -6,6 +6,7 @@ results have been seen make a further plan (`plan-2.json`, …) that says so and
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput
 from pgolf.files import write_json
+from pgolf.untrusted import Untrusted, read_json
 
+MOST_BYTES, MOST_PLANS = 1 << 24, 1000  # of a plan's file, and in a record's folder
 Rule = Literal["limits", "loss"]  # by which a running seed is given up; see early_stop.py
 
 
@@ -152,8 +155,10 @@ def read_plans(folder: Path) -> list[Plan]:
     BadInput : a file that is no plan, whose hash does not match its content, or that extends another plan.
     """
     plans: list[Plan] = []
-    while (path := _path(folder, len(plans))).is_file():
+    while os.path.lexists(path := _path(folder, len(plans))):
         plan = _read(path)
+        if len(plans) == MOST_PLANS:
+            raise BadInput(f"{path}: over {MOST_PLANS:,} plans; a record has a few")
         if plan.extends != (plans[-1].sha256 if plans else None):
             raise BadInput(f"{path}: does not extend the plan before it")
         plans.append(plan)
@@ -162,9 +167,11 @@ def read_plans(folder: Path) -> list[Plan]:
 
 def _read(path: Path) -> Plan:
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path, MOST_BYTES, path.parent)
         claimed = content.pop("sha256")
         plan = TypeAdapter(Plan).validate_python(content)
+    except Untrusted as e:
+        raise BadInput(f"{path}: not a plan: {e.without(path)}") from None
     except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as e:
         raise BadInput(f"{path}: not a plan: {e}") from e
     if plan.sha256 != claimed:

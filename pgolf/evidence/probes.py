@@ -4,17 +4,20 @@
 that a statement can name its line.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from pgolf.errors import BadInput
 from pgolf.evidence.run import Evidence
+from pgolf.untrusted import Untrusted, parse_json, read_text
 
 PROBES = "probes.jsonl"
+MOST_BYTES = 1 << 24  # of that file
 
 
 @dataclass(frozen=True)
@@ -109,15 +112,11 @@ class Answer:
 def read_probes(path: Path) -> Probed:
     """Read the file that `run_probes` wrote; BadInput if it is anything else."""
     try:
-        about, *results = (json.loads(line) for line in path.read_text().splitlines())
-        found = tuple(_result(r) for r in results)
-        given = (dict(about.get(how, {})) for how in ("evaluator", "eval_only"))
-        return Probed(about["seed"], about["artifact"], about["program"], found, *given)
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise BadInput(f"{path} holds no results of probes: {e}") from None
-
-
-def _result(entry: dict[str, Any]) -> ProbeResult:
-    example = entry["counter_example"]
-    lists = {k: tuple(entry[k]) for k in ("seeds", "notes")}
-    return ProbeResult(**entry | lists | {"counter_example": CounterExample(**example) if example else None})
+        lines = read_text(path, MOST_BYTES).splitlines()
+        about, *results = (parse_json(line, f"line {number}") for number, line in enumerate(lines, 1))
+        return TypeAdapter(Probed).validate_python({**about, "results": results})
+    except ValidationError as e:
+        where = ".".join(map(str, e.errors()[0]["loc"]))
+        raise BadInput(f"{path} holds no results of probes: {where}: {e.errors()[0]['msg']}") from None
+    except (Untrusted, ValueError, TypeError) as e:
+        raise BadInput(f"{path} holds no results of probes: {str(e).removeprefix(f'{path}: ')}") from None

@@ -5,7 +5,6 @@ checked before one is read, and nothing in it is followed out of it.
 """
 
 import fnmatch
-import json
 import os
 import re
 import stat
@@ -21,11 +20,13 @@ from pgolf.evidence.events import beside
 from pgolf.evidence.lines import printable, read_lines
 from pgolf.evidence.logs import read_run, read_runs
 from pgolf.evidence.run import Evidence, Run, Stage
-from pgolf.files import sha256_file, write_json
+from pgolf.files import write_json
 from pgolf.program import ARTIFACTS, LOGS, Program
+from pgolf.untrusted import Untrusted, hash_file, read_bytes, read_json
 
 LOG, ARTIFACT, RESULT = "train.log", "final_model.int6.ptz", "result.json"
 OTHERS = ("**/*.ptz", "**/*.xz", "**/*.lzma", "**/*.zst", "**/*.br", "**/*.bin")  # artifacts by less usual names
+ARTIFACT_MOST = 8 << 30  # bytes of an artifact, as of a file that comes home from a pod
 LOG_MOST = 64 << 20  # bytes of a log that is read
 RESULT_MOST = 64 << 10  # bytes of a result.json
 MOST_FOUND = 1000  # files that a pattern may fit before no more are looked at
@@ -117,14 +118,16 @@ def read_result(attempt: Path) -> Result | None:
     if _problem(attempt, RESULT, RESULT_MOST):
         return None
     try:
-        content: Any = json.loads((attempt / RESULT).read_bytes())
+        content: Any = read_json(attempt / RESULT, RESULT_MOST, attempt)
         log, artifact, refused = content["log"], content["artifact"], content["refused"]
-    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+    except (Untrusted, LookupError, TypeError):
         return None
     texts = all(value is None or isinstance(value, str) for value in (artifact, refused))
     if not isinstance(log, str) or not texts or not _is_inside(log):
         return None
-    if not refused and (artifact is None or _problem(attempt, log, LOG_MOST) or _problem(attempt, artifact)):
+    if not refused and (
+        artifact is None or _problem(attempt, log, LOG_MOST) or _problem(attempt, artifact, ARTIFACT_MOST)
+    ):
         return None  # a result names two files that are there
     return Result(log, artifact, refused or None)
 
@@ -212,7 +215,7 @@ def _check_events(attempt: Path, log: str) -> None:
     """_Refused where a file that would be read as a log's events is none to be read."""
     for path in beside(attempt / log):
         name = path.relative_to(attempt).as_posix()
-        if (problem := _problem(attempt, name, LOG_MOST)) and path.stat().st_size:
+        if (problem := _problem(attempt, name, LOG_MOST)) not in (None, "is empty"):
             raise _Refused(f"the events {name} beside the log: it {problem}", log)
 
 
@@ -291,7 +294,8 @@ def _nearest(path: Path, name: str, words: str) -> str:
     """The last lines of a log in which one of `words`, a pattern, stands."""
     like = re.compile(words)
     found = deque(
-        ((number, line) for number, line in read_lines(path) if like.search(line[:2048].lower())), maxlen=SHOWN_LINES
+        ((number, line) for number, line in read_lines(path, path.parent) if like.search(line[:2048].lower())),
+        maxlen=SHOWN_LINES,
     )
     if not found:
         return "no line looks like one"
@@ -311,7 +315,7 @@ def _find_artifact(attempt: Path, program: Program, told: _Told) -> str:
         if problems and pattern in OTHERS:
             break  # a file of a usual name that cannot be read is not replaced
         names = _fitting(attempt, program, pattern)
-        problems |= {name: problem for name in names if (problem := _problem(attempt, name))}
+        problems |= {name: problem for name in names if (problem := _problem(attempt, name, ARTIFACT_MOST))}
         good = [name for name in names if name not in problems]
         if len(good) > 1 and stated and not program.ours:
             good = _of_size(attempt, good, stated.value) or good
@@ -321,7 +325,7 @@ def _find_artifact(attempt: Path, program: Program, told: _Told) -> str:
             several = ", ".join(good[:5])
             raise _Refused(f"{len(good)} files fit {pattern}: {several}; say which is the artifact", told.name)
     if patterns == ARTIFACTS and stated and not problems:
-        left = [name for name in _fitting(attempt, program, "**/*") if not _problem(attempt, name)]
+        left = [name for name in _fitting(attempt, program, "**/*") if not _problem(attempt, name, ARTIFACT_MOST)]
         if len(exact := _of_size(attempt, left, stated.value)) == 1:
             return exact[0]
     found = "".join(f"; {name} {problem}" for name, problem in islice(problems.items(), 5))
@@ -331,7 +335,7 @@ def _find_artifact(attempt: Path, program: Program, told: _Told) -> str:
 def _of_size(attempt: Path, names: list[str], size: int) -> list[str]:
     """The files of exactly so many bytes; of those with one content, the first."""
     exact = [name for name in names if (attempt / name).stat().st_size == size]
-    different = {sha256_file(attempt / name): name for name in reversed(exact)}
+    different = {hash_file(attempt / name, ARTIFACT_MOST, attempt): name for name in reversed(exact)}
     return [name for name in exact if name in different.values()]
 
 
@@ -349,7 +353,7 @@ def _brought(attempt: Path, program: Program, name: str) -> bool:
     content = program.files.get(name)
     if content is None or _problem(attempt, name, len(content)):
         return False
-    return (attempt / name).read_bytes() == content
+    return read_bytes(attempt / name, len(content), attempt) == content
 
 
 # --- files of a stranger's
