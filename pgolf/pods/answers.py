@@ -4,6 +4,7 @@ The agent there and the command are strangers: a name may lead anywhere, a numbe
 millions of files. A check raises ValueError with what was said, shortened.
 """
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields
@@ -21,6 +22,7 @@ MIRRORED_MOST = 256 << 20  # bytes of each that come home
 FILE_MOST, ALL_MOST, FILES_MOST = 8 << 30, 64 << 30, 10_000  # bytes of a file, bytes and number of all
 JSON_MOST = 1 << 20  # bytes of pod.json and of exit.json
 LATEST = 1e11  # Unix time; a later one is no time
+FACTS_MOST, WORD_MOST = 200, 200  # facts about a machine, and characters of one
 
 
 @dataclass(frozen=True)
@@ -151,3 +153,28 @@ def status_of_end(ending: dict[str, Any], started: float | None) -> Status:
             "disk_full": code != 0 and free < FULL_DISK_BYTES,
         }
     )
+
+
+def checked_facts(said: str, versions: str) -> dict[str, Any]:
+    """What was found on a machine, from the last line of bootstrap.sh and the words of versions.py.
+
+    ValueError or RecursionError where they are not tables of short words and finite numbers.
+    """
+    facts, named = json.loads((said.splitlines() or [""])[-1]), json.loads(versions)
+    for table in (facts, named):
+        if not isinstance(table, dict) or len(table) > FACTS_MOST:
+            raise ValueError(f"no table of what was found: {table!r:.200}")
+        for name, value in table.items():
+            if not (_is_word(name) and (value is None or _is_word(value) or _is_number(value))):
+                raise ValueError(f"not a fact about a machine: {name!r:.100}: {value!r:.100}")
+    if not all(isinstance(version, str) for version in named.values()):
+        raise ValueError(f"not a version: {named!r:.200}")
+    return {**facts, "versions": named}
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and len(value) <= WORD_MOST
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LATEST

@@ -3,7 +3,6 @@
 A second call only looks. A machine that fails a check raises Unfit, which says what is wrong with it.
 """
 
-import json
 import logging
 import re
 import time
@@ -14,6 +13,7 @@ from shlex import quote
 from typing import Any
 
 from pgolf.pods import Kind, versions
+from pgolf.pods.answers import checked_facts
 from pgolf.pods.machine import Machine, Refused, stage
 from pgolf.pods.needs import Needs, digest
 from pgolf.pods.settings import Checks
@@ -87,11 +87,13 @@ def prepare(
         modules = [*map(_name, wanted.packages), *needs.modules, *needs.optional]
         asked = " ".join(map(quote, dict.fromkeys(modules)))
         told = machine.run(f"{quote(machine.python)} {quote(str(machine.work / VERSIONS.name))} {asked}")
+        facts = checked_facts(said, told)
+        began = time.time()
+        skew = float(machine.run("date +%s.%N")) - began
     except Refused as e:
         raise Unfit(str(e), kind_of(str(e))) from None
-    facts: dict[str, Any] = {**json.loads(said.splitlines()[-1]), "versions": json.loads(told)}
-    began = time.time()
-    skew = float(machine.run("date +%s.%N")) - began
+    except (ValueError, RecursionError) as e:
+        raise Unfit(f"{machine.name}: {e}"[:1000]) from None
     if not -checks.max_clock_skew_s < skew < time.time() - began + checks.max_clock_skew_s:
         raise Unfit(f"{machine.name}: its clock is {skew:.0f} s off", Kind.CLOCK)
     stage(machine, root, files, target)

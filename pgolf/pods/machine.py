@@ -2,7 +2,8 @@
 
 Host keys are compared with the one that is pinned; where there is none yet, the first contact pins what the machine
 shows, and says so. What may succeed later (a lost connection, a machine that boots) is tried again with growing,
-jittered pauses for as long as `patience_s`; a wrong host key or a refused key is not.
+jittered pauses for as long as `patience_s`; a wrong host key or a refused key is not. The machine is a stranger: its
+replies are bounded in size and time, and one that makes no sense is `Refused`.
 """
 
 import asyncio
@@ -14,7 +15,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from shlex import quote
@@ -23,11 +23,12 @@ from typing import Any, TypeVar
 import asyncssh
 import tenacity
 
-from pgolf.errors import BadInput
-from pgolf.files import sha256_file, write_atomic
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import sha256_file
 from pgolf.pods import Gone, Kind, agent
 from pgolf.pods.answers import checked_hashes
 from pgolf.pods.loop import loop, wait
+from pgolf.pods.pins import Address, pinned_key
 
 log = logging.getLogger(__name__)
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every channel
@@ -37,36 +38,24 @@ CONNECT_TIMEOUT_S = 20
 COMMAND_TIMEOUT_S = 600.0  # hashing a dataset on a slow disk takes minutes
 KEEPALIVE_S, KEEPALIVES = 5, 3  # a connection that says nothing for so long is lost
 STOPPING_PATIENCE_S = 20.0  # for a machine that does not answer while the record is being stopped
-READ_TIMEOUT_S = 120.0  # for one block of a file
+READ_TIMEOUT_S, WRITE_TIMEOUT_S = 120.0, 300.0  # for one block of a file
 BLOCK_BYTES = 1 << 22
+SLOWEST, SLOWEST_STOPPING = 50_000, 1_000_000  # bytes a second; a file that comes home slower is not waited for
 REPLY_MOST, LISTING_MOST = 1 << 20, 64 << 20  # characters of a command's reply, and of one that names files
 TRANSIENT = (
     OSError,
     TimeoutError,
-    asyncssh.ConnectionLost,
+    asyncssh.DisconnectError,
     asyncssh.ChannelOpenError,
     asyncssh.SFTPConnectionLost,
     asyncssh.SFTPNoConnection,
-    asyncssh.ProtocolError,
-    asyncssh.KeyExchangeFailed,
 )
 
 
 class Refused(Gone):
-    """The machine's command failed: asking again would not help."""
+    """The machine's command failed, or its reply makes no sense: asking again would not help."""
 
     kind = Kind.REFUSED
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a machine is reached, as whom, with which private key; `pins` is the file that holds its host key."""
-
-    host: str
-    port: int
-    user: str
-    key: Path
-    pins: Path
 
 
 class Machine:
@@ -94,6 +83,7 @@ class Machine:
         self._connection: asyncssh.SSHClientConnection | None = None
         self._sftp: asyncssh.SFTPClient | None = None
         self._connecting = threading.Lock()
+        self._closed = False
 
     def run(self, command: str, stdin: str = "", timeout_s: float = COMMAND_TIMEOUT_S, most: int = REPLY_MOST) -> str:
         """Run a shell command in the user's home; its standard output.
@@ -120,7 +110,7 @@ class Machine:
             raise Gone(f"{self.name}: the command ended without an exit code")
         if exit_status:
             said = [line for line in f"{out}\n{err}".splitlines() if line.strip()]
-            raise Refused(f"{self.name}: {' / '.join(said[-5:]) or f'exit code {exit_status}'}"[:1000])
+            raise Refused(f"{self.name}: {_plain(' / '.join(said[-5:])) or f'exit code {exit_status}'}")
         return out
 
     async def _bounded(self, stream: asyncssh.SSHReader[str], most: int) -> str:
@@ -151,7 +141,10 @@ class Machine:
     @cached_property
     def root(self) -> PurePosixPath:
         """The work folder there, absolute."""
-        return PurePosixPath(self.run(f"mkdir -p {quote(str(self.work))} && cd {quote(str(self.work))} && pwd").strip())
+        said = self.run(f"mkdir -p {quote(str(self.work))} && cd {quote(str(self.work))} && pwd").strip()
+        if not (said.startswith("/") and said.isprintable()):
+            raise Refused(f"{self.name}: its work folder is not a path: {said!r:.200}")
+        return PurePosixPath(said)
 
     def install(self) -> None:
         """Put the agent there."""
@@ -162,19 +155,21 @@ class Machine:
         path, sha256 = self.work / target, sha256_file(source)
         part = path.with_name(f".{path.name}.{sha256[:16]}.part")
 
+        async def begin(sftp: asyncssh.SFTPClient) -> int:
+            await sftp.makedirs(str(path.parent), exist_ok=True)
+            return (await sftp.getsize(str(part)) or 0) if await sftp.exists(str(part)) else 0
+
         async def work(connection: asyncssh.SSHClientConnection) -> None:
             sftp = await self._files(connection)
-            await sftp.makedirs(str(path.parent), exist_ok=True)
-            have = (await sftp.getsize(str(part)) or 0) if await sftp.exists(str(part)) else 0
+            have = await asyncio.wait_for(begin(sftp), READ_TIMEOUT_S)
             async with sftp.open(str(part), "ab") as f:
                 with source.open("rb") as data:
                     data.seek(have)
                     while block := data.read(BLOCK_BYTES):
-                        await f.write(block)
+                        await asyncio.wait_for(f.write(block), WRITE_TIMEOUT_S)
 
         self._tried(work)
-        check = f"sha256sum {quote(str(part))}"
-        if self.run(check).split()[0] != sha256:
+        if self.run(f"sha256sum {quote(str(part))}").split()[:1] != [sha256]:
             self.run(f"rm -f {quote(str(part))}")
             raise Gone(f"{self.name}: {target.name} arrived there damaged (its SHA-256 differs)")
         mode = "755" if executable else "644"
@@ -208,13 +203,17 @@ class Machine:
         Raises
         ------
         OSError : it cannot be written here.
+        Refused : it has another content there, or does not come in `time_for` its size.
         """
         part = target.with_name(f".{target.name}.{sha256[:16]}.part")
         target.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(2):  # what an earlier process left may be damaged
+            deadline = time.monotonic() + self.time_for(size)
             with part.open("ab") as f:
                 while f.tell() < size and (block := self.read(source, f.tell())):
                     f.write(block[: size - f.tell()])
+                    if time.monotonic() > deadline:
+                        raise Refused(f"{self.name}: {source} comes too slowly, {f.tell():,} of {size:,} bytes so far")
                 f.flush()
                 os.fsync(f.fileno())
             if sha256_file(part) == sha256:
@@ -223,8 +222,18 @@ class Machine:
             part.unlink()
         raise Refused(f"{self.name}: {source} arrived here damaged (its SHA-256 differs)")
 
+    def time_for(self, size: int) -> float:
+        """Seconds that `size` bytes may take to come home."""
+        if self.stop.is_set():
+            return STOPPING_PATIENCE_S + size / SLOWEST_STOPPING
+        return self.patience_s + size / SLOWEST
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection for good: who still works on it, in another thread, gets Gone."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             connection, self._connection, self._sftp = self._connection, None, None
             loop().call_soon_threadsafe(connection.abort)
@@ -235,7 +244,7 @@ class Machine:
 
         def enough(state: tenacity.RetryCallState) -> bool:
             patience = min(self.patience_s, STOPPING_PATIENCE_S) if self.stop.is_set() else self.patience_s
-            return time.monotonic() - began > patience or self.gone()
+            return self._closed or time.monotonic() - began > patience or self.gone()
 
         def before_pause(state: tenacity.RetryCallState) -> None:
             nonlocal said
@@ -254,31 +263,43 @@ class Machine:
             result: T = retrying(self._once, work)
             return result
         except tenacity.RetryError as e:
-            why = "it is gone" if self.gone() else f"no answer for {time.monotonic() - began:.0f} s"
-            kind = Kind.ENDED if self.gone() else Kind.NO_ANSWER
+            gone = self._closed or self.gone()
+            why = "it is gone" if gone else f"no answer for {time.monotonic() - began:.0f} s"
+            kind = Kind.ENDED if gone else Kind.NO_ANSWER
             raise Gone(f"{self.name}: {why} ({_in_words(e.last_attempt.exception())})", kind) from None
 
     def _once(self, work: Callable[[asyncssh.SSHClientConnection], Awaitable[T]]) -> T:
-        with self._connecting:
-            connection = self._connection
-            if connection is None or connection.is_closed():
-                connection, self._sftp = wait(self._connect()), None
-                self._connection = connection
-
         async def on_it() -> T:
             return await work(connection)
 
         try:
+            connection = self._connected()
             return wait(on_it())
         except TRANSIENT:
-            self.close()
+            self._drop()
+            raise
+        except (BadInput, RunFailed):
             raise
         except asyncssh.SFTPError as e:
-            raise Refused(f"{self.name}: {e.reason} (is its disk full?)") from None
+            raise Refused(f"{self.name}: {_plain(e.reason)} (is its disk full?)") from None
+        except Exception as e:  # not all that a server can send is foreseen in asyncssh
+            self._drop()
+            raise Refused(f"{self.name}: {_in_words(e)}") from e
+
+    def _connected(self) -> asyncssh.SSHClientConnection:
+        with self._connecting:
+            connection = self._connection
+            if not self._closed and (connection is None or connection.is_closed()):
+                connection, self._sftp = wait(self._connect()), None
+                self._connection = connection
+            if self._closed or connection is None:
+                self._drop()
+                raise Gone(f"{self.name}: its connection was closed")
+            return connection
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
         at = self.address
-        pinned = await self._pin()
+        pinned = await pinned_key(self.name, at, CONNECT_TIMEOUT_S)
         try:
             return await asyncssh.connect(
                 at.host,
@@ -294,6 +315,8 @@ class Machine:
                 keepalive_count_max=KEEPALIVES,
             )
         except asyncssh.HostKeyNotVerifiable:
+            if at.rented:
+                raise Gone(f"{self.name}: shows another host key: its container was started anew") from None
             raise BadInput(
                 f"{self.name}: {at.host}:{at.port} shows another host key than the one pinned in {at.pins}; if that "
                 "machine was set up anew, delete its line from that file; if not, another machine answers in its place"
@@ -301,23 +324,6 @@ class Machine:
         except asyncssh.PermissionDenied:
             said = f"{self.name}: {at.user}@{at.host}:{at.port} does not accept {at.key}.pub"
             raise Refused(said, Kind.KEY_REFUSED) from None
-
-    async def _pin(self) -> asyncssh.SSHKey:
-        """The host key that counts: the pinned one, else the one shown now, which is pinned before it is used."""
-        at = self.address
-        name = f"[{at.host}]:{at.port}"
-        lines = at.pins.read_text().splitlines() if at.pins.exists() else []
-        for line in lines:
-            host, _, key = line.partition(" ")
-            if host == name:
-                return asyncssh.import_public_key(key)
-        shown = await asyncio.wait_for(asyncssh.get_server_host_key(at.host, at.port, config=None), CONNECT_TIMEOUT_S)
-        if shown is None:
-            raise Refused(f"{self.name}: {at.host}:{at.port} shows no host key")
-        key = shown.export_public_key().decode().strip()
-        write_atomic(at.pins, "".join(f"{line}\n" for line in [*lines, f"{name} {key}"]))
-        log.info("%s: first contact, host key %s pinned in %s", self.name, shown.get_fingerprint(), at.pins.name)
-        return shown
 
     async def _files(self, connection: asyncssh.SSHClientConnection) -> asyncssh.SFTPClient:
         if self._sftp is None:
@@ -349,4 +355,9 @@ def ensure_key(key: Path) -> str:
 
 
 def _in_words(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}".rstrip(": ") if error else "no reason"
+    return _plain(f"{type(error).__name__}: {error}".rstrip(": ") if error else "no reason")
+
+
+def _plain(said: str) -> str:
+    """A machine's words, fit for a log."""
+    return "".join(c if c.isprintable() else "�" for c in said[:1000])

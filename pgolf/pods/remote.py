@@ -15,8 +15,9 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path, PurePosixPath
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PLACE_FILE = "place.json"
+MIRROR_S = 60.0  # after which what has come is shown, and the record looks whether it is to stop
 DISK_PAUSE_S = 2.0  # between looks at a full disk here
 DISK_PATIENCE_S = 1200.0  # for room on it; a finished seed waits meanwhile
 PAUSE_MOST_S = 60.0  # between two requests for a machine while there is none to be had
+START_SLACK_S = 600.0  # a start takes some time, and clocks differ
 
 
 class RemotePlace:
@@ -183,7 +186,7 @@ class RemotePod:
 
     def __init__(self, folder: Path, place: RemotePlace) -> None:
         self.folder, self.place, self.home = folder, place, LocalPod(folder)
-        self.broken = False
+        self.broken = self.started = False
 
     @cached_property
     def remote(self) -> PurePosixPath:
@@ -198,7 +201,9 @@ class RemotePod:
     def put(self, source: Path, name: str) -> None:
         """Copy a file into the pod's folder; the first one takes a machine."""
         relative = checked_name(name)
-        self.place.take(self.folder).machine().put(source, self.remote / relative, executable=relative.suffix == ".sh")
+        with self._noticed():
+            machine = self.place.take(self.folder).machine()
+            machine.put(source, self.remote / relative, executable=relative.suffix == ".sh")
 
     def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start `command` there, with `env` over a minimal environment.
@@ -212,6 +217,10 @@ class RemotePod:
         """
         if self.status().state != "fresh":
             raise RuntimeError(f"{self.folder}: has run a command already; a pod runs one")
+        with self._noticed():
+            self._start(command, env)
+
+    def _start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         slot, data = self.place.take(self.folder), self.place.data
         machine = slot.machine()
         if command[0] == PYTHON:
@@ -221,20 +230,44 @@ class RemotePod:
         write_json(
             self.folder / "pod.json", {PLACE: slot.name, "started": round(time.time(), 3), "command": list(command)}
         )
-        machine.agent("start", self.remote, {"command": list(command), "env": there})
+        machine.agent("start", self.remote, {"command": list(command), "env": there}, checked_status)
+        self.started = True
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        """Take a machine that fails for broken: no other seed is to run there."""
+        try:
+            yield
+        except Gone:
+            self.broken = True
+            raise
 
     def status(self) -> Status:
-        """Whether the command runs, and how it ended; from the files here if its machine is lost."""
+        """Whether the command runs, and how it ended; from the files here if its machine is lost.
+
+        A machine that knows nothing of a command that was to be started there has lost it, or never got it: it counts
+        as lost, and is not started there again.
+        """
         known = self.home.status()
         if known.state in ("ended", "fresh"):
             return known
         try:
             machine = self._machine()
-            return machine.agent("status", self.remote, check=checked_status) if machine else known
+            return self._told(machine, known) if machine else known
         except Gone as e:
             log.warning("%s: %s", self.folder.name, e)
             self.broken = True
             return self.home.status()
+
+    def _told(self, machine: Machine, known: Status) -> Status:
+        """What the machine says, where that can be true."""
+        told = machine.agent("status", self.remote, check=checked_status)
+        if told.state == "fresh" and self.started:
+            raise Gone(f"{machine.name}: knows nothing of the command that was started there")
+        near = told.started and known.started and abs(told.started - known.started) < START_SLACK_S
+        return replace(
+            told, state="lost" if told.state == "fresh" else told.state, started=told.started if near else known.started
+        )
 
     def output(self, offset: int, name: str) -> tuple[str, int]:
         """Mirror what is new in file `name`, and return its text from byte `offset`, and the next offset.
@@ -254,11 +287,11 @@ class RemotePod:
         return self.home.output(offset, name)
 
     def _mirror(self, machine: Machine, name: str) -> bool:
-        """Mirror the next READ_AT_ONCE bytes of a file; whether there was anything. No byte, no file."""
+        """Mirror up to READ_AT_ONCE bytes more of a file; whether there was anything. No byte, no file."""
         here = self.folder / name
         begin = at = here.stat().st_size if here.exists() else 0
-        end = min(begin + READ_AT_ONCE, MIRRORED_MOST)
-        while at < end and (data := machine.read(self.remote / name, at)):
+        end, deadline = min(begin + READ_AT_ONCE, MIRRORED_MOST), time.monotonic() + MIRROR_S
+        while at < end and time.monotonic() < deadline and (data := machine.read(self.remote / name, at)):
             with here.open("ab") as f:
                 at += f.write(data[: end - at])
         return at > begin
@@ -279,10 +312,8 @@ class RemotePod:
         deadline = time.monotonic() + DISK_PATIENCE_S
         while True:
             try:
-                return self._fetch()
-            except Refused:
-                self.broken = True  # no other seed is to run there
-                raise
+                with self._noticed():
+                    return self._fetch()
             except OSError as e:
                 if e.errno != errno.ENOSPC or time.monotonic() > deadline or self.place.stop.is_set():
                     raise RunFailed(f"{self.folder}: cannot be written: {e.strerror}") from e
@@ -304,15 +335,16 @@ class RemotePod:
             raise Refused(f"{machine.name}: its files are not those that it named a moment ago")
         ending = there.pop("exit.json")
         for name in set(MIRRORED) & set(choice.left):
+            deadline = time.monotonic() + machine.time_for(MIRRORED_MOST)
             while self._mirror(machine, name):
-                pass
+                if time.monotonic() > deadline:
+                    raise Refused(f"{machine.name}: {name} comes too slowly")
         for name, (sha256, size) in there.items():
             machine.get(self.remote / name, self.folder / name, sha256, size)
         for part in self.folder.rglob(".*.part"):  # of a file that has changed since it was begun
             part.unlink()
         written = json.loads((self.folder / "pod.json").read_text())
-        started = machine.agent("status", self.remote, check=checked_status).started
-        write_json(self.folder / "pod.json", {**written, "started": started})
+        write_json(self.folder / "pod.json", {**written, "started": self._told(machine, self.home.status()).started})
         machine.get(self.remote / "exit.json", self.folder / "exit.json", *ending)
         if self.home.status().state != "ended":
             (self.folder / "exit.json").unlink()
@@ -325,7 +357,10 @@ class RemotePod:
         try:
             if machine := self._machine():
                 machine.agent("kill", self.remote)
-        except Gone:
+                if machine.agent("status", self.remote, check=checked_status).state == "running":
+                    raise Gone(f"{machine.name}: the command goes on after it was ended")
+        except Gone as e:
+            log.warning("%s: %s", self.folder.name, e)
             self.broken = True  # the machine is given back, and that ends it
 
     def release(self) -> None:

@@ -3,6 +3,9 @@
 A pod's name is written down before the pod is asked for, and its id as soon as it is known: after a kill in between the
 next process looks for the name. A lease on the pod is renewed for as long as this
 process lives; `runpod/watchdog.sh` ends a pod whose lease is old.
+
+A pod is one start of one container. Where that is started anew (`runpod/start.sh` gives each start an id), nothing that
+was put there is relied on: the pod counts as lost, and is given back.
 """
 
 import logging
@@ -19,9 +22,11 @@ from pgolf.files import write_json
 from pgolf.pods import Gone, Kind
 from pgolf.pods.bootstrap import SCRIPTS, MachineSpec, prepare
 from pgolf.pods.failures import is_pending, tried
-from pgolf.pods.machine import Address, Machine, ensure_key
+from pgolf.pods.lease import SPARE_S, environment, heartbeat, renewal
+from pgolf.pods.machine import Machine, ensure_key
 from pgolf.pods.money import Budget, found_late, is_price
 from pgolf.pods.names import pod_name
+from pgolf.pods.pins import Address
 from pgolf.pods.runpod import ApiError, NoCapacity, Rented, Runpod
 from pgolf.pods.settings import Rent, RunpodSettings
 from pgolf.pods.slots import NotNow, Slot, Unfit, read_slot, slot_files
@@ -31,7 +36,8 @@ log = logging.getLogger(__name__)
 LOOKS, LOOK_PAUSE_S = 4, 2.0  # for a pod by its name: lists are late now and then
 POLL_S = 2.0
 WHY_CHARS = 500  # of an error, in a slot's file
-SPARE_S = 60  # a pod's own bound comes later than the record's, which stops in order and fetches what it can
+RENEW_TIMEOUT_S = 60.0
+RECENT_S = 5.0  # a pod that has answered so lately need not be asked again
 
 
 class Rentals:
@@ -162,8 +168,11 @@ class Rental:
         self.rentals, self.path, self.name = rentals, path, path.stem
         self.lock = threading.Lock()
         self.ended = threading.Event()
+        self.made: Machine | None = None  # it may never answer
         self.reached: Machine | None = None
         self.waits_since: float | None = None  # by time.monotonic; there was none to be had then
+        self.renewed = 0.0  # when, by time.monotonic
+        self.lost = ""  # why it is of no use any more, whatever the API says of it
 
     @property
     def known(self) -> dict[str, Any]:
@@ -196,11 +205,14 @@ class Rental:
             machine = self._connected()
             if self.known.get("ready") != ready:
                 facts = prepare(machine, wanted, data.root, data.files, data.folder)
+                self._renew(machine)  # it is still the same container
                 self._note(ready=ready, facts=facts)
                 shown = {**facts, **facts["versions"]}
                 log.info(
                     "%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in shown.items() if k != "versions")
                 )
+            elif time.monotonic() - self.renewed > RECENT_S:
+                self._renew(machine)
             return machine
 
     def reach(self) -> Machine:
@@ -211,15 +223,21 @@ class Rental:
     def _connected(self) -> Machine:
         if "ended" in self.known:
             raise Gone(f"{self.name}: it was given back")
+        if self.lost:
+            raise Gone(f"{self.name}: {self.lost}")
         if "pod_id" not in self.known:
             self._rent()
         if self.reached is None:
             self.reached = self._reach()
-            threading.Thread(target=self._heartbeat, name=f"lease of {self.name}", daemon=True).start()
+            duties = (self.rentals.budget.check, self._beat)
+            given = (self.name, self.rentals.settings.nets.heartbeat_s, self.ended, duties)
+            threading.Thread(target=heartbeat, args=given, name=f"lease of {self.name}", daemon=True).start()
         return self.reached
 
     def gone(self) -> bool:
-        """Whether the API says that the pod does not run any more; False if the API does not answer."""
+        """Whether the pod is lost, or does not run any more as the API says; False if the API does not answer."""
+        if self.lost or self.ended.is_set():
+            return True
         try:
             pod_id = self.known.get("pod_id")
             pod = self.rentals.api.get(pod_id) if pod_id else None
@@ -241,8 +259,8 @@ class Rental:
     def end(self) -> None:
         """Delete the pod, and check that it is gone. A failure is logged as an error; watchdog and reaper remain."""
         self.ended.set()
-        if self.reached:
-            self.reached.close()
+        if self.made:
+            self.made.close()
         with self.lock:
             if "ended" in self.known or "asked" not in self.known:
                 return
@@ -256,6 +274,7 @@ class Rental:
                 log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", self.known["name"], e)
                 return
             log.info("%s: given back", self.name)
+            self._pins.unlink(missing_ok=True)  # whoever gets that address next is another machine
             self._note(**found_late(self.known, found))
 
     def _rent(self) -> None:
@@ -269,20 +288,13 @@ class Rental:
         """
         rentals, nets = self.rentals, self.rentals.settings.nets
         lifetime = min(float(nets.lifetime_s), SPARE_S + 3600 * max(0.0, rentals.budget.hours_left()))
-        env = {
-            "PUBLIC_KEY": rentals.public_key,
-            "PGOLF_FIRST_LEASE_S": str(nets.first_lease_s),
-            "PGOLF_LEASE_S": str(nets.lease_s),
-            "PGOLF_LIFETIME_S": str(int(lifetime)),
-            "PGOLF_FETCH_GRACE_S": str(nets.fetch_grace_s),
-            "PGOLF_TICK_S": str(nets.tick_s),
-        }
         start = ["bash", "-c", (SCRIPTS / "start.sh").read_text(), "start", (SCRIPTS / "watchdog.sh").read_text()]
         rentals.budget.check()
         if rentals.budget.stop.is_set():
             raise Gone(f"{self.name}: not rented, the record is being stopped")
         rentals.check()
         self._note(asked=round(time.time(), 3))
+        env = environment(rentals.settings, rentals.public_key, lifetime)
         try:
             pod = rentals.api.create(self.known["name"], rentals.rent, rentals.gpus, env, start)
         except NoCapacity as e:
@@ -343,29 +355,44 @@ class Rental:
                 break
             if time.monotonic() > deadline:
                 raise Unfit(f"{self.name}: no address after {settings.ready_patience_s:.0f} s", Kind.NO_ADDRESS)
-            if stop.wait(POLL_S):
+            if stop.wait(POLL_S) or self.ended.is_set():
                 raise Gone(f"{self.name}: the record is being stopped")
-        address = Address(pod.host, pod.port, settings.user, settings.key, self.path.with_suffix(".pin"))
+        address = Address(pod.host, pod.port, settings.user, settings.key, self._pins, rented=True)
         patience = settings.patience_s if self.known.get("ready") else settings.ready_patience_s
         machine = Machine(self.name, address, settings.work, settings.python, stop, patience, self.gone)
+        self.made = machine
         self._renew(machine)
         machine.patience_s = settings.patience_s
         return machine
 
-    def _renew(self, machine: Machine) -> None:
-        """Write a new lease to the pod, and its longest lifetime; the pod's own clock counts both."""
-        lines = [f"printf %s {secrets.token_hex(8)} > .pgolf/lease.new"]
-        left = self.rentals.budget.seconds_left()
-        if left < float("inf"):
-            age = time.time() - float(self.known["rented"])
-            lines.append(f"printf %s {int(age + max(0.0, left)) + SPARE_S} > .pgolf/lifetime_s")
-        machine.run(" && ".join(["mkdir -p .pgolf", *lines, "mv .pgolf/lease.new .pgolf/lease"]))
+    @property
+    def _pins(self) -> Path:
+        """The file with its host key: a pod is trusted by nothing that another one has shown."""
+        return self.path.with_suffix(".pin")
 
-    def _heartbeat(self) -> None:
-        while not self.ended.wait(self.rentals.settings.nets.heartbeat_s):
-            self.rentals.budget.check()
-            try:
-                assert self.reached
-                self._renew(self.reached)
-            except Gone as e:
-                log.debug("%s: no lease renewed: %s", self.name, e)
+    def _renew(self, machine: Machine) -> None:
+        """Write a new lease, which tells the time, and the pod's longest lifetime; its watchdog counts both.
+
+        Raises
+        ------
+        Gone : it does not answer, or its container is not the one that was reached first.
+        """
+        command = renewal(time.time() - float(self.known["rented"]), self.rentals.budget.seconds_left())
+        start = machine.run(command, timeout_s=RENEW_TIMEOUT_S).strip()[:100]
+        known = self.known
+        if "start" not in known:
+            self._note(start=start)
+        elif start != known["start"]:
+            self.lost = "its container was started anew; what it had is lost"
+            raise Gone(f"{self.name}: {self.lost}")
+        self.renewed = time.monotonic()
+
+    def _beat(self) -> None:
+        """Renew the lease of a pod that is of use; its lifetime is counted here as well."""
+        nets, known = self.rentals.settings.nets, self.known
+        if self.lost or not self.reached:
+            return
+        if time.time() - float(known["rented"]) > nets.lifetime_s + nets.fetch_grace_s + SPARE_S:
+            self.lost = f"its lifetime of {nets.lifetime_s} s is over, and it has not ended itself"
+            raise Gone(f"{self.name}: {self.lost}")
+        self._renew(self.reached)

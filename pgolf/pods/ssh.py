@@ -11,8 +11,9 @@ from pgolf.errors import BadInput
 from pgolf.files import write_atomic, write_json
 from pgolf.pods import Gone
 from pgolf.pods.bootstrap import MachineSpec, prepare
-from pgolf.pods.machine import Address, Machine, ensure_key
+from pgolf.pods.machine import Machine, ensure_key
 from pgolf.pods.needs import Needs, digest
+from pgolf.pods.pins import Address
 from pgolf.pods.settings import Inventoried, Ssh
 from pgolf.pods.slots import Slot, read_slot
 from pgolf.requirements import ALWAYS

@@ -21,9 +21,14 @@ Misbehaves on request: POST /fake/misbehave {"what": n, …} arms each for the n
     forgotten          a list leaves out the newest pod
     wrong_gpu          a pod has another GPU than was asked for
     small_disk         a pod has a disk of 64 MB (needs root)
+    no_sshd            a pod's image starts no sshd: it has an address, and nothing answers there
+    crash_loop         a pod's image dies after seconds, and its container is started again, with a new disk, for ever
+    crash_loop_kept    the same, and the disk is kept
 
 POST /fake/kill {"id"}: its machine dies. /fake/spot {"id"}: it is taken away (EXITED). /fake/cut {"id", "cut": bool}:
-its network. /fake/fill {"id"}: its small disk is full. /fake/restart {"seconds"}: the server goes down for so long.
+its network. /fake/restart_container {"id", "wipe": bool, "new_key": bool}: everything on it ends and its dockerStartCmd
+runs again, on its disk as it was or on an empty one, with another host key or the same. /fake/fill {"id"}: its small
+disk is full. /fake/restart {"seconds"}: the server goes down for so long.
 GET /fake/ledger: every pod ever made, and whether it lives.
 """
 
@@ -32,6 +37,7 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,16 +129,23 @@ class FakePod:
         self.process: subprocess.Popen[bytes] | None = None
         self.mounted = False
         self.price: Any = PRICE * asked.get("gpuCount", 1)  # ...: there is none
+        self.port = free_port()
+        self.image_start = ""  # what its image starts in sshd's place
+        self.starts, self.off, self.changing = 0, False, threading.Lock()
 
     def start(self, small_disk: bool = False) -> None:
         if small_disk:
             self.home.mkdir(parents=True)
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", self.home], check=True)
             self.mounted = True
-        port, image = free_port(), self.home / "image"
-        image.mkdir(parents=True)
-        config = write_config(self.home, port, f"{image}:{os.environ['PATH']}")
-        self._tool("sshd", f'exec {SSHD} -f {config} "$@"')
+        self._boot()
+        self.wire = Wire(self.port)
+
+    def _boot(self) -> None:
+        image = self.home / "image"
+        image.mkdir(parents=True, exist_ok=True)
+        config = write_config(self.home, self.port, f"{image}:{os.environ['PATH']}")
+        self._tool("sshd", self.image_start or f'exec {SSHD} -f {config} "$@"')
         self._tool("ssh-keygen", "exit 0")
         self._tool(
             "runpodctl",
@@ -157,7 +170,32 @@ class FakePod:
             self.process = subprocess.Popen(
                 self.asked["dockerStartCmd"], cwd=self.home, env=env, stdout=log, stderr=log, start_new_session=True
             )
-        self.wire = Wire(port)
+        self.starts += 1
+
+    def restart(self, wipe: bool = True, new_key: bool = True) -> None:
+        """Its container is started again: nothing that ran there does any more, the address is the same."""
+        with self.changing:
+            if self.off:
+                return
+            self._end_processes()
+            if wipe:
+                for path in self.home.iterdir():
+                    if path.name != "etc":
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if new_key:
+                shutil.rmtree(self.home / "etc")
+            self._boot()
+
+    def crash(self, wipe: bool) -> None:
+        """Restart it whenever its first process ends, until it is deleted."""
+
+        def again() -> None:
+            while not self.off:
+                if self.process:
+                    self.process.wait()
+                self.restart(wipe)
+
+        threading.Thread(target=again, daemon=True).start()
 
     def _tool(self, name: str, body: str) -> None:
         path = self.home / "image" / name
@@ -176,6 +214,14 @@ class FakePod:
     def power_off(self) -> None:
         if self.wire:
             self.wire.close()
+        with self.changing:
+            self.off = True
+            self._end_processes()
+        if self.mounted:
+            subprocess.run(["umount", "--lazy", self.home], check=True)
+            self.mounted = False
+
+    def _end_processes(self) -> None:
         if self.process:
             end_tree(self.process)
             self.process = None
@@ -183,9 +229,6 @@ class FakePod:
             for process in self.processes():
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-        if self.mounted:
-            subprocess.run(["umount", "--lazy", self.home], check=True)
-            self.mounted = False
 
     def as_json(self) -> dict[str, Any]:
         if self.asks_until_up:
@@ -233,7 +276,14 @@ class Account:
             pod.price = price if self.due(what) else pod.price
         if self.due("late_ip"):
             pod.asks_until_up = 4
+        crashes = {wipe: self.due(what) for what, wipe in (("crash_loop", True), ("crash_loop_kept", False))}
+        if any(crashes.values()):
+            pod.image_start = "sleep 4; exit 1"
+        if self.due("no_sshd"):
+            pod.image_start = "exec sleep 100000"
         pod.start(self.due("small_disk"))
+        if any(crashes.values()):
+            pod.crash(wipe=crashes[True])
         return pod
 
     def end(self, pod: FakePod, status: str) -> None:
@@ -251,6 +301,7 @@ class Account:
                 "alive": pod.ended is None,  # and costs money
                 "seconds": (pod.ended or time.time()) - pod.created,
                 "processes": len(pod.processes()),
+                "starts": pod.starts,  # of its container
             }
             for pod in self.pods.values()
         ]
@@ -366,6 +417,10 @@ def make_app(account: Account, contract: Contract) -> FastAPI:
         wire = account.pods[asked["id"]].wire
         assert wire
         (wire.cut.set if asked["cut"] else wire.cut.clear)()
+
+    @app.post("/fake/restart_container")
+    def restart_container(asked: dict[str, Any]) -> None:
+        account.pods[asked["id"]].restart(asked.get("wipe", True), asked.get("new_key", True))
 
     @app.post("/fake/fill")
     def fill(asked: dict[str, str]) -> None:

@@ -39,6 +39,7 @@ class Result:
     recover_s: float
     pods_left: int
     why: str = ""
+    rented: int = 0  # machines, over the whole record
 
     def as_json(self) -> dict[str, Any]:
         row = asdict(self)
@@ -70,6 +71,22 @@ class Ground:
     def environment(self) -> dict[str, str]:
         server = {"PREFECT_API_URL": self.prefect} if self.prefect else {}
         return environment() | server | {"RUNPOD_API_KEY": self.account.key, "OMP_NUM_THREADS": "1"}
+
+
+def shortened(ground: Ground, runs_dir: Path, **nets: float) -> list[str]:
+    """The command of a record, replayed, whose pods.toml has other times for its nets and its patience."""
+    command = replayed(ground, ground.command(runs_dir))
+    lines = (runs_dir / "pods.toml").read_text().splitlines()
+    for name, seconds in nets.items():
+        (at,) = (i for i, line in enumerate(lines) if line.startswith(f"{name} ="))
+        lines[at] = f"{name} = {seconds}"
+    (runs_dir / "pods.toml").write_text("\n".join(lines) + "\n")
+    return command
+
+
+def replayed(ground: Ground, command: list[str]) -> list[str]:
+    """The command, of a record whose seeds replay the ground's runs, if it has any."""
+    return replay.command(ground.runs, command) if ground.runs else command
 
 
 @contextmanager
@@ -119,9 +136,7 @@ def disturbed(
 ) -> Result:
     """A fault while seed 42 trains, that the running orchestrator has to get over by itself."""
     runs_dir = runs_dir or ground.folder / name.replace(" ", "-")
-    command = ground.command(runs_dir)
-    if ground.runs:
-        command = replay.command(ground.runs, command)
+    command = replayed(ground, ground.command(runs_dir))
     with running(ground, command, runs_dir / "first.err") as process:
         wait_for(lambda: events_of(runs_dir, 42), process)
         disturb(ground, runs_dir)
@@ -150,7 +165,13 @@ def judged(ground: Ground, name: str, runs_dir: Path, code: int, stdout: str, se
     if left:
         why.append(f"pods left: {left}")
     why += faults
-    return Result(name, 1, int(not why), repeated, round(seconds, 1), len(left), "; ".join(why))
+    pods = len(rented(ground, runs_dir))
+    return Result(name, 1, int(not why), repeated, round(seconds, 1), len(left), "; ".join(why), pods)
+
+
+def rented(ground: Ground, runs_dir: Path) -> list[dict[str, Any]]:
+    """Every pod that was ever rented for a record."""
+    return [pod for pod in ground.account.pods() if pod["name"].startswith(f"pgolf.tests.{runs_dir.name}.")]
 
 
 def scores(outcome: dict[str, Any]) -> list[tuple[int, float, int]]:

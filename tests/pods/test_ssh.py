@@ -28,8 +28,9 @@ from pgolf.files import hash_folder, sha256_file
 from pgolf.pack import pack
 from pgolf.pods import Gone
 from pgolf.pods.local import LocalPod
-from pgolf.pods.machine import Address, Machine, Refused, ensure_key
+from pgolf.pods.machine import Machine, Refused, ensure_key
 from pgolf.pods.needs import Needs
+from pgolf.pods.pins import Address
 from pgolf.pods.remote import RemotePlace, RemotePod
 from pgolf.pods.settings import Checks, Inventoried, Settings, Ssh, read_settings
 from pgolf.pods.slots import Unfit, machine_facts
@@ -293,8 +294,19 @@ def test_host_key_is_pinned_at_first_contact_and_another_is_refused(
         key.with_name("pins").write_text(key.with_name("pins").read_text().replace(str(sshd.port), str(other.port)))
         with pytest.raises(BadInput, match="shows another host key than the one pinned"):
             machine(other, key).run("echo here")
+        rented = machine(other, key)
+        rented.address = replace(rented.address, rented=True)
+        with pytest.raises(Gone, match="shows another host key: its container was started anew"):
+            rented.run("echo here")
+        assert other.host_key not in key.with_name("pins").read_text()
     finally:
         other.stop()
+
+
+def test_pin_that_is_no_key_is_bad_input(sshd: Sshd, key: Path) -> None:
+    key.with_name("pins").write_text(f"[127.0.0.1]:{sshd.port} ssh-ed25519 nonsense\n")
+    with pytest.raises(BadInput, match="not the host key of"):
+        machine(sshd, key).run("true")
 
 
 def test_key_that_is_not_accepted_is_said_at_once(tmp_path: Path, sshd: Sshd, key: Path) -> None:
@@ -318,6 +330,66 @@ def test_silent_machine_is_gone_after_some_patience(sshd: Sshd, key: Path) -> No
     known.gone = lambda: True
     with pytest.raises(Gone, match="it is gone"):
         known.run("true")
+
+
+def test_closing_ends_who_still_waits_for_the_machine(sshd: Sshd, key: Path) -> None:
+    for command, stops in (("true", True), ("sleep 300", False)):
+        there, ended = machine(sshd, key, patience_s=600.0), list[Exception]()
+        if stops:
+            sshd.stop()
+
+        def waits(there: Machine = there, command: str = command, ended: list[Exception] = ended) -> None:
+            try:
+                there.run(command)
+            except Gone as e:
+                ended.append(e)
+
+        thread = threading.Thread(target=waits)
+        thread.start()
+        time.sleep(1.0)
+        there.close()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert ended
+        if stops:
+            sshd.start()
+
+
+@pytest.mark.parametrize("said", ["", "nonsense", "[1]", '{"torch": {"a": 1}}', '{"torch": NaN}', '{"a\x1b[2J": 1}'])
+def test_machine_that_tells_nonsense_of_itself_is_unfit(tmp_path: Path, sshd: Sshd, key: Path, said: str) -> None:
+    script = tmp_path / "bootstrap.sh"
+    script.write_text(f"cat <<'EOF'\n{said}\nEOF\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pgolf.pods.bootstrap.SCRIPTS", tmp_path)
+        with pytest.raises(Unfit):
+            Inventory(settings(sshd, key), tmp_path / "pods", Data(tmp_path, {}), threading.Event()).slots[0].machine()
+
+
+def test_command_that_its_machine_knows_nothing_of_is_lost_and_not_started_again(
+    tmp_path: Path, sshd: Sshd, key: Path, ended: RemotePod
+) -> None:
+    (ended.folder / "exit.json").unlink(missing_ok=True)
+    shutil.rmtree(sshd.home / "work" / ended.remote)
+    taken_up = place(tmp_path, settings(sshd, key)).open(ended.folder)
+    for pod in (ended, taken_up):
+        assert pod.status().state == "lost"
+        with pytest.raises(RuntimeError, match="has run a command already"):
+            pod.start(["true"], {})
+    assert ended.broken  # it has forgotten what it had said
+
+
+def test_command_that_goes_on_after_it_was_ended_leaves_a_broken_machine(sshd: Sshd, ended: RemotePod) -> None:
+    (sshd.home / "work/agent.py").write_text('print(\'{"state": "running"}\')')
+    assert ended.status().state == "running"
+    ended.kill()
+    assert ended.status().state == "lost"
+
+
+def test_seeds_do_not_wait_for_a_machine_when_none_is_left(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    here = place(tmp_path, settings(sshd, key, gpus=8))
+    (tmp_path / "source").touch()
+    with pytest.raises(Gone, match="no machine is left"):
+        here.open(tmp_path / "record/seeds/42/attempt-1").put(tmp_path / "source", "train_gpt.py")
 
 
 def test_cut_wire_loses_no_byte_and_starts_nothing_twice(
