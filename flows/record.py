@@ -69,6 +69,7 @@ from pgolf.record.programs import (
 from pgolf.record.request import check_request
 from pgolf.record.seeds import Job, attempts, has_ended, share_cores
 from pgolf.record.short import text_of
+from pgolf.record.trust import check_trusted
 from pgolf.report.submission import write_unfinished
 
 log = logging.getLogger("pgolf.record")
@@ -109,6 +110,7 @@ def record_3seed(
     pack_script: bool = False,
     evaluator: str | None = None,
     against: str | None = None,
+    trust_program: bool = False,
 ) -> Outcome:
     """Train the seeds of a record, test them against the standing record, and write the submission.
 
@@ -141,6 +143,8 @@ def record_3seed(
         pack_script: Pack the program's script into one small file first.
         evaluator: The program's evaluation for the legality probes, as FILE:make_evaluator.
         against: The record to beat: a ledger entry, a record folder, or numbers. Default: the track's.
+        trust_program: Run a program from a record's folder, which may be anybody's; a script and an ordinary folder are
+            the user's own.
     """
     request = check_request(
         track,
@@ -158,6 +162,8 @@ def record_3seed(
         evaluator=evaluator,
         against=against,
     )
+    if program and request.theirs:
+        check_trusted(Path(program), request.theirs, trust_program)
     check_disk(request, Path(runs_dir))
     wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, Path(pods_file) if pods_file else None)
     if wanted.kind == "runpod":

@@ -24,11 +24,22 @@ from pgolf.cli.options import (
     ledger_entries,
 )
 from pgolf.cli.output import run_flow, show_rows, stderr
+from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
     from pgolf.flows.show import Outcome
+    from pgolf.program import Program
 
 app = typer.Typer()
+IN_A_RECORD = (
+    "Here it runs as you: it can read, change and send whatever you can. With --pods its seeds run on those machines, "
+    "and a short trial runs here."
+)
+AS_YOU = "It runs as you: it can read, change and send whatever you can."
+SEALED = "It runs sealed off: no network, no home, no files but its own folder and the dataset."
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Run a program from a record's folder, which may be anybody's, unasked.")
+]
 
 
 @app.command(
@@ -101,6 +112,7 @@ def record(
         ),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would happen, and its cost; start nothing.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a record's seeds, test them, write the submission.
@@ -135,6 +147,7 @@ def record(
         else:
             show_rows([*planned.rows()])
         return
+    trusted = bool(program and request.theirs and _agreed(Path(program), request.theirs, yes, IN_A_RECORD))
     outcome: Outcome = run_flow(
         "pgolf.flows.record",
         "record_3seed",
@@ -155,6 +168,7 @@ def record(
         stop_early=stop_early,
         stop_hopeless=stop_hopeless,
         pack_script=pack,
+        trust_program=trusted,
         **runs,
         **about,
     )
@@ -163,6 +177,25 @@ def record(
     else:
         _show_outcome(outcome)
     raise typer.Exit(0 if outcome.verdict.positive else 1)
+
+
+def _agreed(path: Path, program: "Program", yes: bool, may: str) -> bool:
+    """Whether the user agrees to run a program from a record's folder: by --yes, before, or now on a terminal.
+
+    False: it is their own, and needs no consent. BadInput if they do not agree, or cannot be asked.
+    """
+    from pgolf.record.trust import agree, is_agreed, stranger_of
+
+    stranger = stranger_of(path, program)
+    if stranger is None or yes or is_agreed(stranger):
+        return stranger is not None
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BadInput(f"{stranger}. {may} Read it, then say with --yes that it may run")
+    typer.echo(f"{stranger}. {may}", err=True)
+    if not typer.confirm("Run it?", err=True):
+        raise BadInput("not agreed to; nothing was started")
+    agree(stranger)
+    return True
 
 
 def _show_outcome(outcome: "Outcome") -> None:
@@ -197,28 +230,34 @@ def reproduce(
     ] = None,
     data_dir: DatasetDir = Path("data"),
     out: Annotated[Path | None, typer.Option(help="Folder to run in; default: runs/reproduce-<folder>.")] = None,
+    yes: Yes = False,
+    seal: Annotated[
+        bool, typer.Option(help="Run the program without network, home and files but its own and the dataset.")
+    ] = True,
 ) -> None:
     """Run a record's program again, and compare the results.
 
-    Runs the code that lies in the folder: only do it with code that you would run anyway. Takes knobs from the
-    record's logs, and the dataset from --data-dir.
+    The code in the folder may be anybody's: pgolf says whose it is and asks first, and runs it sealed off, with no
+    network, no home, and no files but its own and the dataset. Takes knobs from the record's logs, and the dataset from
+    --data-dir. Killed at any point, it leaves nothing running, and the same command goes on.
 
-    Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input.
+    Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input, or
+    a program that you have not agreed to, or that cannot be sealed off here.
     """
     from rich.progress import Progress
 
-    from pgolf.record.reproduce import reproduce as run_again
+    from pgolf.record.reproduce import prepare, run_again
+    from pgolf.record.sealed_job import check_sealable
 
     name = folder.resolve().name
+    again = prepare(folder, out or Path("runs") / f"reproduce-{name}", data_dir, seed, artifact)
+    if seal:
+        check_sealable()
+    _agreed(folder, again.program, yes, SEALED if seal else AS_YOU)
     with Progress(console=stderr, transient=True) as bar:
-        task = bar.add_task(f"seed {seed or ''} of {name}", total=None)
+        task = bar.add_task(f"seed {again.seed} of {name}", total=None)
         result = run_again(
-            folder,
-            out or Path("runs") / f"reproduce-{name}",
-            data_dir,
-            seed,
-            artifact,
-            lambda p: bar.update(task, description=p.stage, completed=p.done, total=p.total or None),
+            again, seal, lambda p: bar.update(task, description=p.stage, completed=p.done, total=p.total or None)
         )
     typer.echo(str(result))
     raise typer.Exit(result.inside is not True)

@@ -1,6 +1,6 @@
 """Run a record again from its own folder, and say whether the result is one that the record's own spread allows.
 
-This runs the program that lies in the folder: only do it with folders whose code you would run anyway.
+This runs the program that lies in the folder, which may be anybody's, and seals it off where the system can.
 """
 
 import json
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from pgolf.data.dataset import check_shares
 from pgolf.errors import BadInput, RunFailed
@@ -29,11 +30,13 @@ from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.request import with_vocabulary
 from pgolf.record.results import LOG, name_for, read_result
+from pgolf.record.sealed_job import check_sealable, seal_job
 from pgolf.record.seeds import Job, run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
 from pgolf.trainer.config import Config, config_from_env
 from pgolf.trainer.data import DataError, shards
+from pgolf.untrusted import read_bytes
 
 LEVEL = 0.95
 OURS = ("events.jsonl", "weights_fingerprint")  # words of our trainer; `pgolf pack --source` packs any program
@@ -68,30 +71,42 @@ class Reproduction:
         return f"{result}; {where} the 95 % range of one more seed, {self.low:.8f} to {self.high:.8f}"
 
 
-def reproduce(
-    folder: Path,
-    out: Path,
-    data_dir: Path,
-    seed: int | None = None,
-    artifact: Path | None = None,
-    watch: Callable[[Progress], None] = lambda progress: None,
-) -> Reproduction:
-    """Run the folder's program with its logged knobs, or score `artifact`, in a folder of its own below `out`.
+@dataclass(frozen=True)
+class Again:
+    """A seed of a record, checked and ready to be run again: nothing is written or run yet.
+
+    `job` is what runs, in a folder of its own below `out`; `dataset` are the files that it reads there.
+    """
+
+    entry: Entry
+    seed: int
+    logged_bpb: float
+    out: Path
+    job: Job
+    nproc: int
+    dataset: tuple[Path, ...]
+
+    @property
+    def program(self) -> Program:
+        """The program that the folder has."""
+        return self.job.program
+
+
+def prepare(folder: Path, out: Path, data_dir: Path, seed: int | None = None, artifact: Path | None = None) -> Again:
+    """Read a record, and what would run its program with its logged knobs, or score `artifact`.
 
     Parameters
     ----------
     folder : the record.
-    out : where to run; a run that is there already is taken up or, if it has ended, read.
+    out : where it is to run; a run that is there already will be taken up or, if it has ended, read.
     data_dir : the dataset and tokenizer, as DATA_DIR.
     seed : one of the record's; default: its first.
     artifact : a compressed model whose SHA-256 submission.json gives for that seed; it is scored, nothing is trained.
-    watch : called with the run's progress twice a second.
 
     Raises
     ------
     BadInput : no such folder, program, seed or data, a program that this machine lacks something for or that nothing
         says how to score an artifact with, or an artifact with another hash.
-    RunFailed : the program failed, or left no result.
     """
     entry = read_entry(folder)
     number, score, logged = _logged(entry, seed)
@@ -99,16 +114,47 @@ def reproduce(
         raise BadInput(f"no data in {data_dir}: give --data-dir, the folder with datasets/ and tokenizers/")
     if artifact:
         _check_artifact(entry, number, artifact)
-    where = out / ("scored" if artifact else "trained")
-    world = _ranks(logged)
-    job = (_own_job if is_ours(folder) else _their_job)(folder, where, data_dir.resolve(), logged, artifact)
-    finished = run_seed(replace(job, nproc=world), number, threading.Event(), watch)
+    world, out, data_dir = _ranks(logged), out.resolve(), data_dir.resolve()
+    job = (_own_job if is_ours(folder) else _their_job)(folder, out, data_dir, logged, artifact)
+    job = replace(job, folder=out / ("scored" if artifact else "trained"), source=out / "program")
+    return Again(entry, number, score, out, job, world, tuple(data_dir / name for name in ("datasets", "tokenizers")))
+
+
+def run_again(
+    again: Again, sealed: bool = True, watch: Callable[[Progress], None] = lambda progress: None
+) -> Reproduction:
+    """Run what was prepared; `watch` is called with its progress twice a second.
+
+    `sealed` takes the network, the user's home and all files but its own and the dataset from the program. A sealed run
+    ends with this process, however that ends; the next call makes another attempt.
+
+    Raises
+    ------
+    BadInput : this system cannot seal a program off, or another process is at the same folder.
+    RunFailed : the program failed, or left no result.
+    """
+    if sealed:
+        check_sealable()
+    again.out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(again.out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadInput(f"another `pgolf reproduce` is at {again.out}; wait for it, or name another folder") from None
+    try:
+        write_files(again.program, again.job.source)
+        job = replace(again.job, nproc=again.nproc)
+        if sealed:
+            job = seal_job(job, again.nproc, again.dataset, again.job.source, again.out / ".lock")
+        finished = run_seed(job, again.seed, threading.Event(), watch)
+    finally:
+        lock.release()
     result = read_result(finished.folder)
     log = finished.folder / (result.log if result else LOG)
     final = read_run(log, finished.folder).final
     if final is None:
         raise RunFailed(f"{log}: the program ended without a final score")
-    return Reproduction(number, final.val_bpb, score, *spread(_sample(entry)))
+    return Reproduction(again.seed, final.val_bpb, again.logged_bpb, *spread(_sample(again.entry)))
 
 
 def _ranks(logged: Run) -> int:
@@ -123,23 +169,24 @@ def _ranks(logged: Run) -> int:
 def is_ours(folder: Path) -> bool:
     """Whether a folder's train_gpt.py is pgolf's trainer as pgolf packs it; it is unpacked, and not run."""
     try:
-        with (folder / PACKED).open("rb") as f:
-            _, source = unwrap(f.read(MOST_PACKED))
-    except (OSError, BadInput, RecursionError, MemoryError):
+        _, source = unwrap(read_bytes(folder / PACKED, MOST_PACKED, inside=folder))
+    except (BadInput, RecursionError, MemoryError):
         return False
     return all(word in source for word in OURS)
 
 
-def _own_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:
+def _own_job(folder: Path, out: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:
     knobs = {k: v.value for k, v in logged.hyperparameters.items()}
-    code = (folder / PACKED).read_bytes()
+    code = read_bytes(folder / PACKED, MOST_PACKED, inside=folder)
+    program = own_program(code, folder.resolve().name, {})
+    given = {}
     environment = knob_environment(knobs, read_source({PACKED: code}, PACKED).variables) | {"DATA_DIR": str(data_dir)}
     if artifact:
-        environment["EVAL_ONLY"] = str(artifact.resolve())
+        name = name_for(program, artifact)
+        given, environment["EVAL_ONLY"] = {name: artifact}, name
     elif (world := _ranks(logged)) > 1:
         _check_shares(environment, world)
-    program = own_program(code, folder.resolve().name, {})
-    return Job("reproduction of seed", where, program, folder, environment)
+    return Job("reproduction of seed", out, program, out, environment, given=given)
 
 
 def _check_shares(environment: Mapping[str, str], world: int) -> None:
@@ -149,7 +196,7 @@ def _check_shares(environment: Mapping[str, str], world: int) -> None:
         raise BadInput(f"the record's log: {e}") from None
 
 
-def _their_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:
+def _their_job(folder: Path, out: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:
     """The job of a program that is not ours; all that can be wrong with it is said before anything is written."""
     program = open_program(folder)
     if lacks := missing_here(program, torch.cuda.is_available()):
@@ -166,9 +213,7 @@ def _their_job(folder: Path, where: Path, data_dir: Path, logged: Run, artifact:
         name = name_for(program, artifact)
         given = {name: artifact}
         environment |= {k: v.replace("{artifact}", name) for k, v in program.eval_only.items()}
-    source = where.parent / "program"
-    write_files(program, source)
-    return Job("reproduction of seed", where, program, source, environment, given=given, most_seconds=MOST_SECONDS)
+    return Job("reproduction of seed", out, program, out, environment, given=given, most_seconds=MOST_SECONDS)
 
 
 def _dataset(program: Program, logged: Run, data_dir: Path, trains: bool) -> Config:

@@ -14,8 +14,9 @@ from pgolf.files import sha256_file
 from pgolf.pack.wrapper import COMPRESSORS, wrap
 from pgolf.program.find import open_program
 from pgolf.record.programs import dataset_config, settings_on, write_files
-from pgolf.record.reproduce import reproduce
+from pgolf.record.reproduce import Reproduction, prepare, run_again
 from pgolf.record.results import read_result
+from pgolf.record.sealed_job import why_not_sealable
 from pgolf.record.seeds import Job, run_seed
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -38,6 +39,11 @@ print(f"1/2 train_loss: 4.5{seed} train_time: 0.0m")
 print(f"quantized_ttt val_loss:2.79 val_bpb:{bpb:.8f} eval_time:100ms")
 "events.jsonl weights_fingerprint"
 """
+
+
+def reproduce(folder: Path, out: Path, data: Path, **how) -> Reproduction:
+    """Run again, sealed off where this system can."""
+    return run_again(prepare(folder, out, data, **how), sealed=why_not_sealable() is None)
 
 
 def packed(source: str) -> bytes:
