@@ -208,8 +208,8 @@ def read_json(path: Path, most: int, inside: Path | None = None) -> Any:
     return parse_json(read_bytes(path, most, inside), str(path))
 
 
-def parse_toml(content: str | bytes, name: str) -> dict[str, Any]:
-    """The entries of a TOML text; `name` says in a message which text it is.
+def parse_toml(content: str | bytes, name: str, finite: bool = True) -> dict[str, Any]:
+    """The entries of a TOML text; `name` says in a message which text it is. Unless `finite`, inf and nan may be there.
 
     Raises
     ------
@@ -223,6 +223,8 @@ def parse_toml(content: str | bytes, name: str) -> dict[str, Any]:
     text = _decoded(content, name) if isinstance(content, bytes) else content
 
     def real(digits: str) -> float:
+        if not finite and digits.lstrip("+-") in ("inf", "nan"):
+            return float(digits)
         return _finite(digits, name)
 
     _check_toml_depth(text, name)
@@ -234,9 +236,9 @@ def parse_toml(content: str | bytes, name: str) -> dict[str, Any]:
     return table
 
 
-def read_toml(path: Path, most: int, inside: Path | None = None) -> dict[str, Any]:
+def read_toml(path: Path, most: int, inside: Path | None = None, finite: bool = True) -> dict[str, Any]:
     """The entries of a TOML file of at most `most` bytes; errors as `open_regular` and `parse_toml`."""
-    return parse_toml(read_bytes(path, most, inside), str(path))
+    return parse_toml(read_bytes(path, most, inside), str(path), finite)
 
 
 def _integer(value: int, name: str) -> int:

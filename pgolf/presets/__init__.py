@@ -6,7 +6,6 @@ ttt_epochs = 4
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +15,9 @@ from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_atomic
 from pgolf.knobs import KNOBS
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob, parse_knob
+from pgolf.untrusted import GREATEST, Untrusted, read_toml
+
+MOST_BYTES, MOST_EXTENDED, MOST_TEXT = 1 << 20, 16, 4096  # of a file, of presets in a row, characters of a value
 
 
 def names() -> list[str]:
@@ -124,14 +126,16 @@ def config_of(knobs: Mapping[str, Knob]) -> Config:
 
 def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
     path = Path(name) if name.endswith(".toml") else Path(str(files(__name__) / f"{name}.toml"))
-    if not path.is_file():
+    if not path.exists():
         raise BadInput(f"no preset '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
+    if len(seen) == MOST_EXTENDED:
+        raise BadInput(f"preset {seen[0]}: over {MOST_EXTENDED} presets that extend one another")
     if name in seen:
         raise BadInput(f"preset {name} extends itself: {' → '.join((*seen, name))}")
     try:
-        content = tomllib.loads(path.read_text())
-    except ValueError as e:  # no UTF-8, too
-        raise BadInput(f"{path}: not valid TOML: {e}") from e
+        content = read_toml(path, MOST_BYTES)
+    except Untrusted as e:
+        raise BadInput(f"{path}: not a preset: {e.without(path)}") from None
     if unknown := content.keys() - {"extends", "knobs"}:
         raise BadInput(f"{path}: unknown entries {sorted(unknown)}; a preset has 'extends' and '[knobs]'")
     extends = content.get("extends", "")
@@ -140,18 +144,25 @@ def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
     if extends.endswith(".toml"):
         extends = str(path.parent / extends)  # a file is named relative to the one that extends it
     base = _read(extends, (*seen, name)) if extends else {}
-    own = {k: parse(k, str(v), where=str(path)) for k, v in content.get("knobs", {}).items()}
+    own = {k: parse(k, v, where=str(path)) for k, v in content.get("knobs", {}).items()}
     return base | own
 
 
-def parse(key: str, text: str, where: str) -> Knob:
-    """The value of a knob from its text; BadInput says `where` it was given, and names near misses and the range."""
+def parse(key: str, given: object, where: str) -> Knob:
+    """The value of a knob from its text, or from a value as TOML has it; BadInput says `where` it was given, and names
+    near misses and the range."""
     if key not in KNOB_TYPES:
         raise BadInput(f"{where}: no knob '{key}'{did_you_mean(key, KNOB_TYPES)}")
+    if not isinstance(given, str | int | float):
+        raise BadInput(f"{where}: knob {key}: give a number or a text, not a table, a list or a date")
+    if len(text := str(given)) > MOST_TEXT:
+        raise BadInput(f"{where}: knob {key}: over {MOST_TEXT:,} characters")
     try:
         value = parse_knob(key, text)
     except ValueError as e:
         raise BadInput(f"{where}: {e}") from e
     if not isinstance(value, str) and (problem := KNOBS[key].problem(value)):
-        raise BadInput(f"{where}: knob {key}: {text} {problem}")
+        raise BadInput(f"{where}: knob {key}: {text[:40]} {problem}")
+    if not isinstance(value, str) and not -GREATEST <= value <= GREATEST:
+        raise BadInput(f"{where}: knob {key}: {text[:40]} is not finite, or beyond what 64 bits hold")
     return value

@@ -3,7 +3,6 @@
 import math
 import re
 import sys
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput, did_you_mean
+from pgolf.tracks.entries import problem
+from pgolf.untrusted import Untrusted, read_toml
 
 # Share of the validation documents that training may have, too: a corpus has duplicates, a wrong split has thousands.
 MOST_SHARED = 0.01
+MOST_BYTES = 1 << 20  # of a track's file
 MOST_NAMED = 200  # characters of a track's name that are looked at
 
 
@@ -129,31 +131,32 @@ def load(name: str) -> Track:
     BadInput : no such track (near misses are named), or a file that lacks an entry or has one too many.
     """
     path = Path(name) if name.endswith(".toml") else Path(str(files(__name__) / f"{name}.toml"))
-    if not path.is_file():
+    if not path.exists() or path.name.startswith("."):
         raise BadInput(f"no track '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_text())
-        run = content["run"]
-        return Track(
-            name=path.stem,
-            title=content["title"],
-            hardware=content["hardware"],
-            limits=Limits(**content["limits"]),
-            policy=Policy(**content["policy"]),
-            seeds=tuple(run["seeds"]),
-            preset=_beside(path, run["preset"]),
-            corpus=run["corpus"],
-            standing=_beside(path, run["standing"]),
-            baseline_preset=_beside(path, run["baseline_preset"]) if "baseline_preset" in run else None,
-            nproc=run["nproc"],
-            early_stop=_early_stop(content.get("early_stop", {})),
-            val_bytes=content.get("val_bytes"),
-            record=bool(content.get("record", True)),
-            known_as=tuple(re.compile(p).pattern for p in content.get("known_as", ())),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, re.error) as e:
-        what = f"it has no {e}" if isinstance(e, KeyError) else str(e)
-        raise BadInput(f"{path}: not a track: {what}") from e
+        content = read_toml(path, MOST_BYTES, finite=False)  # a track may set no limit of time
+    except Untrusted as e:
+        raise BadInput(f"{path}: not a track: {e.without(path)}") from None
+    if wrong := problem(content):
+        raise BadInput(f"{path}: not a track: {wrong}")
+    run = content["run"]
+    return Track(
+        name=path.stem,
+        title=content["title"],
+        hardware=content["hardware"],
+        limits=Limits(**content["limits"]),
+        policy=Policy(**content["policy"]),
+        seeds=tuple(run["seeds"]),
+        preset=_beside(path, run["preset"]),
+        corpus=run["corpus"],
+        standing=_beside(path, run["standing"]),
+        baseline_preset=_beside(path, run["baseline_preset"]) if "baseline_preset" in run else None,
+        nproc=run["nproc"],
+        early_stop=_early_stop(content.get("early_stop", {})),
+        val_bytes=content.get("val_bytes"),
+        record=content.get("record", True),
+        known_as=tuple(content.get("known_as", ())),
+    )
 
 
 def _early_stop(content: dict[str, Any]) -> EarlyStop:
