@@ -1,10 +1,12 @@
-"""What records on rented pods survive: every fault of tests/faults, tried once each on a record of its own.
+"""What records on rented pods survive: every fault of tests/faults, each on a record of its own.
 
-    python bench/faults.py [--json] [--only WORD] [--keep FOLDER]
+    python bench/faults.py [--json] [--only WORD …] [--times N] [--replay] [--keep FOLDER]
     python bench/faults.py --record cpu_smoke [--keep FOLDER]     a track's own record here and on three pods: the same?
 
-The pods are sshds of this machine, the API is the tests' fake of RunPod's. The record is the tests' tiny one. Seconds
-to recover: from the restart, or from the fault's end, to the submission.
+The pods are sshds of this machine, the API is the tests' fake of RunPod's. The record is the tests' tiny one; with
+--replay, its seeds replay the undisturbed record's. Of several tries, the longest time to recover counts, the most pods
+that were left, and the most machines that one record rented. Seconds to recover: from the restart, or from the fault's
+end, to the submission; of a record that cannot be made, to its end.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/faults"))
 from fakes.account import FakeRunpod
+from hostile import ROWS
 from orchestrator import IN_A_CHARACTER, POINTS
 from prefect.settings import PREFECT_API_URL
 from scenarios import (
@@ -57,19 +61,36 @@ def faults() -> Iterator[tuple[str, Callable[[Ground], Result]]]:
         "the API restarts": api_restarts,
     }.items():
         yield name, lambda ground, name=name, disturb=disturb: disturbed(ground, name, disturb)
+    yield from ROWS.items()
     if can_mount():
         yield "disk of a pod fills in training", full_disk_there
         yield "disk here full for 20 s", full_disk_here
 
 
-def ground_in(folder: Path, account: FakeRunpod, prefect: str) -> Ground:
+def together(tries: list[Result]) -> Result:
+    """One row of several tries of a fault."""
+    first = tries[0]
+    return Result(
+        first.fault,
+        len(tries),
+        sum(r.survived for r in tries),
+        sum(r.seeds_repeated for r in tries),
+        max(r.recover_s for r in tries),
+        max(r.pods_left for r in tries),
+        "; ".join(filter(None, (r.why for r in tries))),
+        max(r.rented for r in tries),
+    )
+
+
+def ground_in(folder: Path, account: FakeRunpod, prefect: str, replay: bool) -> Ground:
     """The tests' track with its standing record measured, and an undisturbed record on this machine."""
     data = build(folder / "data", packages=PACKAGES, vocab_size=512)
     code, made, stderr = record(TINY / "tiny_track.toml", data, folder / "here", "--no-probe")
     assert made and code == 0, stderr
     track = folder / "track"
     track.mkdir(exist_ok=True)
-    return Ground(measured_track(made, track), data, account, made.outcome, folder / "faults", prefect)
+    runs = made.folder / "seeds" if replay else None
+    return Ground(measured_track(made, track), data, account, made.outcome, folder / "faults", prefect, runs)
 
 
 def tried(name: str, fault: Callable[[Ground], Result], ground: Ground) -> Result:
@@ -140,7 +161,9 @@ def main() -> int:
     """Try them; exit 0 if all are survived."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--only", default="", help="faults whose name has this word")
+    parser.add_argument("--only", nargs="*", default=[""], help="faults whose name has one of these words")
+    parser.add_argument("--times", type=int, default=1, help="how often each is tried (default: once)")
+    parser.add_argument("--replay", action="store_true", help="replay seeds instead of training them")
     parser.add_argument(
         "--keep", type=Path, help="folder for the records and their logs, kept (default: a temporary one)"
     )
@@ -158,21 +181,25 @@ def main() -> int:
         try:
             with prefect_api(folder / "prefect") as wait:
                 wait()
-                ground = ground_in(folder, account, str(PREFECT_API_URL.value()))
+                ground = ground_in(folder, account, str(PREFECT_API_URL.value()), options.replay)
                 for name, fault in faults():
-                    if options.only in name:
-                        results.append(tried(name, fault, ground))
-                        print(json.dumps(results[-1].__dict__), file=sys.stderr, flush=True)
+                    if any(word in name for word in options.only):
+                        tries = []
+                        for number in range(options.times):
+                            apart = replace(ground, folder=ground.folder / str(number + 1))
+                            tries.append(tried(name, fault, apart))
+                            print(json.dumps(tries[-1].__dict__), file=sys.stderr, flush=True)
+                        results.append(together(tries))
         finally:
             account.close()
     if options.json:
         print(json.dumps({"faults": [result.as_json() for result in results]}))
     else:
-        print(
-            "| fault | tried | survived | seeds repeated | seconds to recover | pods left |\n|---|---|---|---|---|---|"
-        )
+        print("| fault | tried | survived | seeds repeated | seconds to recover | machines rented | pods left |")
+        print("|---|---|---|---|---|---|---|")
         for r in results:
-            print(f"| {r.fault} | {r.tried} | {r.survived} | {r.seeds_repeated} | {r.recover_s:.0f} | {r.pods_left} |")
+            cells = (r.fault, r.tried, r.survived, r.seeds_repeated, f"{r.recover_s:.0f}", r.rented, r.pods_left)
+            print(f"| {' | '.join(map(str, cells))} |")
     return int(any(r.survived < r.tried for r in results))
 
 

@@ -197,7 +197,7 @@ def _follow(
                 progress.finish(status.exit_code == 0)
         watch(progress)
         if status.state != "running":
-            if more and not refused:
+            if more and not refused and not stop.is_set():
                 continue
             return
         refused = refused or _refuse_endless(pod, job, progress.elapsed)

@@ -61,8 +61,8 @@ def strangers(runs_dir: Path, planted: Path | None = None) -> list[Path]:
     return found + ([planted] if planted and planted.exists() else [])
 
 
-def given_up(ground: Ground, name: str, trouble: dict[str, int], words: tuple[str, ...] = ()) -> Result:
-    """The record ends by itself with exit code 1, having said why: `words` are in its last line."""
+def given_up(ground: Ground, name: str, trouble: dict[str, int], said_to_be: str, code: int = 1) -> Result:
+    """The record ends by itself with an exit code, having said why."""
     runs_dir = ground.folder / name.replace(" ", "-")
     command = shortened(ground, runs_dir, ready_patience_s=15.0)
     ground.account.tell("misbehave", **trouble)
@@ -73,16 +73,38 @@ def given_up(ground: Ground, name: str, trouble: dict[str, int], words: tuple[st
     finally:
         ground.account.tell("misbehave", **dict.fromkeys(trouble, 0))
     said = (runs_dir / "first.err").read_text()
-    if process.returncode != 1:
+    if process.returncode != code:
         why.append(f"exit code {process.returncode}, see {runs_dir}/first.err")
-    why += [f"{word!r} is not said" for word in words if word not in said]
+    why += [f"{said_to_be!r} is not said"] if said_to_be not in said else []
     why += ["a traceback is shown"] if "Traceback" in said else []
     return judged_by(ground, name, runs_dir, why, began)
 
 
 def never_reachable(ground: Ground) -> Result:
     """No pod's image starts an sshd: it has an address, and nothing answers there."""
-    return given_up(ground, "no pod is ever reachable", {"no_sshd": 99})
+    return given_up(ground, "no pod is ever reachable", {"no_sshd": 99}, "no answer by SSH")
+
+
+def creates_refused(ground: Ground) -> Result:
+    """The account may rent nothing: that is asked for once a seed at most, and the API's own words are shown."""
+    name = "every create is refused for good"
+    before = creates(ground)
+    result = given_up(ground, name, {"refused": 99}, "balance", code=2)
+    asked = creates(ground) - before
+    if asked > SPENT or result.rented:
+        return replace(result, survived=0, why=f"{result.why}; asked for {asked} times, {result.rented} rented")
+    return result
+
+
+def creates(ground: Ground) -> int:
+    return list(ground.account.ledger()["requests"]).count("POST /pods")
+
+
+def no_price(ground: Ground) -> Result:
+    """The API tells no price of any pod: none is used."""
+    result = given_up(ground, "no pod has a price", {"no_price": 99}, "price")
+    used = list((ground.folder / "no-pod-has-a-price").rglob("place.json"))
+    return replace(result, survived=0, why=f"{result.why}; used: {used}") if used else result
 
 
 def container_restarts(ground: Ground, runs_dir: Path) -> None:
@@ -217,6 +239,8 @@ def endless_file(ground: Ground) -> Result:
 
 ROWS: dict[str, Callable[[Ground], Result]] = {
     "no pod is ever reachable": never_reachable,
+    "every create is refused for good": creates_refused,
+    "no pod has a price": no_price,
     "a container restarts in training": container_restarted,
     "crash loop, orchestrator dead": crash_loop,
     "hostile file list": hostile_list,

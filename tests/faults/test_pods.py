@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from hostile import ROWS
 from orchestrator import IN_A_CHARACTER, POINTS, find
 from scenarios import (
     Ground,
@@ -165,4 +166,11 @@ def test_disk_here_fills(ground: Ground) -> None:
 @as_root
 def test_disk_of_a_pod_fills(ground: Ground) -> None:
     result = full_disk_there(ground)
+    assert result.survived, result.why
+
+
+@whole_matrix
+@pytest.mark.parametrize("name", ROWS)
+def test_machines_that_do_no_work_or_lie(ground: Ground, name: str) -> None:
+    result = ROWS[name](ground)
     assert result.survived, result.why

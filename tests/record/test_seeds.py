@@ -82,6 +82,24 @@ def test_nothing_is_started_once_the_record_stops(tmp_path: Path) -> None:
     assert not attempts(tmp_path, [42])
 
 
+def test_log_that_comes_a_byte_at_a_time_does_not_keep_a_record_from_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, this = threading.Event(), jobs.job(tmp_path / "seeds", "print('done')")
+    done = run_seed(this, 42, stop)
+    read: list[int] = []
+
+    def dribble(pod: LocalPod, offset: int, name: str = "train.log") -> tuple[str, int]:
+        read.append(offset)
+        if len(read) == 10:
+            stop.set()
+        assert len(read) < 20
+        return "x", offset + 1
+
+    monkeypatch.setattr(LocalPod, "output", dribble)
+    assert run_seed(this, 42, stop) == done
+
+
 def test_running_seed_is_taken_up_not_doubled(tmp_path: Path) -> None:
     waits = (
         "import os, time\nwhile not os.path.exists('go'): time.sleep(0.02)\nopen('pids', 'a').write(f'{os.getpid()} ')"
