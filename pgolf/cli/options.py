@@ -95,7 +95,9 @@ DatasetOut = Annotated[Path, typer.Option(help="Folder for the dataset.")]
 LedgerOut = Annotated[Path | None, typer.Option(help="Folder to write to; default: the ledger that pgolf ships.")]
 PodsFile = Annotated[
     Path | None,
-    typer.Option(help="File with machines and what to rent; default: PGOLF_PODS_FILE, else pods.toml."),
+    typer.Option(
+        help="File with machines and what to rent; default: PGOLF_PODS_FILE, else ./pods.toml, else your own."
+    ),
 ]
 
 # A corpus
