@@ -223,16 +223,14 @@ def parse_toml(content: str | bytes, name: str, finite: bool = True) -> dict[str
     text = _decoded(content, name) if isinstance(content, bytes) else content
 
     def real(digits: str) -> float:
-        if not finite and digits.lstrip("+-") in ("inf", "nan"):
-            return float(digits)
-        return _finite(digits, name)
+        return float(digits) if finite or digits.lstrip("+-") in ("inf", "nan") else _finite(digits, name)
 
     _check_toml_depth(text, name)
     try:
         table = tomllib.loads(text, parse_float=real)
     except (ValueError, RecursionError) as e:
         raise Untrusted(f"{name}: not TOML: {e}") from None
-    _check_integers(table, name)
+    _check_numbers(table, name, finite)
     return table
 
 
@@ -281,12 +279,14 @@ def _too_deep(name: str, most: int) -> NoReturn:
     raise Untrusted(f"{name}: over {most} lists or tables inside one another; make it flatter")
 
 
-def _check_integers(value: Any, name: str) -> None:
+def _check_numbers(value: Any, name: str, finite: bool, entry: str = "") -> None:
     if isinstance(value, int):
-        _integer(value, name)
+        _integer(value, f"{name}: {entry}")
+    elif isinstance(value, float) and finite:
+        _finite(str(value), f"{name}: {entry}")
     elif isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            _check_integers(part, name)
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_numbers(part, name, finite, f"{entry}.{key}" if entry else str(key))
 
 
 def _whole(value: Any) -> Any:

@@ -5,33 +5,46 @@ import hashlib
 import os
 import re
 import socket
-import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pgolf.errors import BadInput
 from pgolf.pods.allowed import API, CONFIG, address_of_api, check_path
+from pgolf.untrusted import read_toml
 
 ENVIRONMENT = "PGOLF_PODS_FILE"
 H100 = "NVIDIA H100 80GB HBM3"  # the SXM part, by RunPod's name
 OFFICIAL_TEMPLATE = "y5cejece4j"  # the contest's image
+MOST_BYTES = 1 << 20  # of pods.toml
+DAY = 24 * 3600
+# TOML has types of its own: true is no number, and "7" is a text
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
+Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+Some = Annotated[int, Field(strict=True, ge=1, le=1024)]  # GPUs
+Seconds = Annotated[int, Field(strict=True, ge=1, le=30 * DAY)]
+Grace = Annotated[int, Field(strict=True, ge=0, le=30 * DAY)]  # seconds
+Patience = Annotated[float, Field(strict=True, ge=0, le=30 * DAY)]  # seconds
+Amount = Annotated[float, Field(strict=True, ge=0, le=1e6)]
+Price = Annotated[float, Field(strict=True, gt=0, le=10_000)]  # dollars an hour
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Checks(_Entry):
     """The checks of `runpod/bootstrap.sh`. GPUs that a pod was rented with are always checked."""
 
-    min_free_gb: float = 5.0
-    min_disk_mb_s: float = 100.0
-    max_clock_skew_s: float = 60.0
-    min_torch: str = "2.6"
-    cuda: bool = True  # torch there must see every GPU
-    max_setup_s: int = Field(default=1800, ge=1)  # for a program's setup script, and as much for its requirements
+    min_free_gb: Amount = 5.0
+    min_disk_mb_s: Amount = 100.0
+    max_clock_skew_s: Patience = 60.0
+    min_torch: Annotated[str, Field(pattern=r"^\d{1,4}(\.\d{1,4}){0,3}$")] = "2.6"
+    cuda: Flag = True  # torch there must see every GPU
+    max_setup_s: Seconds = 1800  # for a program's setup script, and as much for its requirements
 
 
 class Inventoried(_Entry):
@@ -39,22 +52,22 @@ class Inventoried(_Entry):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     host: str = Field(max_length=253, pattern=r"^[A-Za-z0-9:][A-Za-z0-9._:%-]*$")
-    port: int = 22
-    user: str | None = None
-    host_key: str | None = None
-    gpus: int = 0
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 22
+    user: Text | None = None
+    host_key: Text | None = None
+    gpus: Annotated[int, Field(strict=True, ge=0, le=1024)] = 0
     gpu: str = ""
-    price_per_hour: float = 0.0
+    price_per_hour: Annotated[float, Field(strict=True, ge=0, le=10_000)] = 0.0
 
 
 class Reaching(_Entry):
     """How machines are reached and worked with; `work` is relative to the user's home there."""
 
     key: Path = CONFIG / "id_ed25519"
-    user: str = "root"
-    work: str = "pgolf"
-    python: str = "python3"
-    patience_s: float = 300.0
+    user: Text = "root"
+    work: Text = "pgolf"
+    python: Text = "python3"
+    patience_s: Patience = 300.0
     checks: Checks = Checks()
 
 
@@ -68,37 +81,49 @@ class Ssh(Reaching):
 class Rent(_Entry):
     """The pods to rent. `max_price_per_hour` is of a whole pod; without template an image is needed."""
 
-    gpu_types: tuple[str, ...] = (H100,)
-    gpu_count: int | None = Field(default=None, ge=1)  # default: the track's ranks
+    gpu_types: Texts = (H100,)
+    gpu_count: Some | None = None  # default: the track's ranks
     cloud: Literal["SECURE", "COMMUNITY"] = "SECURE"
-    spot: bool = False
-    data_centers: tuple[str, ...] = ()
-    template_id: str | None = OFFICIAL_TEMPLATE
-    image: str | None = None
-    container_disk_gb: int = 50
-    volume_gb: int = 0
-    network_volume_id: str | None = None
-    min_ram_gb_per_gpu: int = 8
-    max_price_per_hour: float = 40.0
+    spot: Flag = False
+    data_centers: tuple[Text, ...] = ()
+    template_id: Text | None = OFFICIAL_TEMPLATE
+    image: Text | None = None
+    container_disk_gb: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 50
+    volume_gb: Count = 0
+    network_volume_id: Text | None = None
+    min_ram_gb_per_gpu: Count = 8
+    max_price_per_hour: Price = 40.0
 
 
 class Small(Rent):
     """The pod to rent for a rehearsal: any cheap GPU."""
 
-    gpu_types: tuple[str, ...] = ("NVIDIA L4", "NVIDIA RTX A5000", "NVIDIA GeForce RTX 4090")
-    gpu_count: int | None = Field(default=1, ge=1)
-    max_price_per_hour: float = 1.0
+    gpu_types: Annotated[tuple[Text, ...], Field(min_length=1)] = (
+        "NVIDIA L4",
+        "NVIDIA RTX A5000",
+        "NVIDIA GeForce RTX 4090",
+    )
+    gpu_count: Some | None = 1
+    max_price_per_hour: Price = 1.0
 
 
 class Nets(_Entry):
     """How long a pod may go on unattended, in seconds."""
 
-    first_lease_s: int = 1200  # from a pod's first second to its first lease
-    lease_s: int = 1200  # from the last renewal to a pod's end
-    lifetime_s: int = 4 * 3600  # of a pod, whatever happens
-    fetch_grace_s: int = 1800  # more, for a finished seed that nobody has fetched
-    heartbeat_s: float = 20.0
-    tick_s: int = 5  # of the watchdog
+    first_lease_s: Seconds = 1200  # from a pod's first second to its first lease
+    lease_s: Seconds = 1200  # from the last renewal to a pod's end
+    lifetime_s: Seconds = 4 * 3600  # of a pod, whatever happens
+    fetch_grace_s: Annotated[int, Field(strict=True, ge=0, le=30 * DAY)] = (
+        1800  # more, for a finished seed that nobody has fetched
+    )
+    heartbeat_s: Annotated[float, Field(strict=True, gt=0, le=DAY)] = 20.0
+    tick_s: Annotated[int, Field(strict=True, ge=1, le=3600)] = 5  # of the watchdog
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Self:
+        if self.heartbeat_s >= self.lease_s:
+            raise ValueError(f"a lease of {self.lease_s} s ends before a heartbeat of {self.heartbeat_s:g} s renews it")
+        return self
 
 
 class RunpodSettings(Reaching):
@@ -107,8 +132,8 @@ class RunpodSettings(Reaching):
     api: str = API  # where the API key goes; see `allowed.address_of_api`
     work: str = "/workspace/pgolf"
     owner: str = Field(default_factory=lambda: default_owner(), pattern=r"^[a-z0-9-]{1,40}$")
-    capacity_patience_s: float = 3600.0  # for a machine to be had
-    ready_patience_s: float = 900.0  # for a rented one to answer
+    capacity_patience_s: Patience = 3600.0  # for a machine to be had
+    ready_patience_s: Patience = 900.0  # for a rented one to answer
     rent: Rent = Rent()
     rehearse: Small = Small()
     nets: Nets = Nets()
@@ -134,18 +159,16 @@ def read_settings(path: Path | None = None) -> Settings:
     may make, where the file may be a stranger's.
     """
     given = path or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
-    file = given or next((f for f in (Path("pods.toml"), CONFIG / "pods.toml") if f.is_file()), None)
+    file = given or next((f for f in (Path("pods.toml"), CONFIG / "pods.toml") if os.path.lexists(f)), None)
     if file is None:
         return Settings(runpod=RunpodSettings(api=address_of_api(None, None)))
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise BadInput(f"{file}: no such file; docs/runpod.md shows what a pods.toml holds")
     try:
-        settings = Settings.model_validate(tomllib.loads(file.read_text()))
+        settings = Settings.model_validate(read_toml(file, MOST_BYTES))
     except ValidationError as e:
         first = e.errors()[0]
         raise BadInput(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError as e:  # no UTF-8, too
-        raise BadInput(f"{file}: not TOML: {e}") from None
     ssh = settings.ssh.model_copy(
         update={"key": _beside(file, settings.ssh.key), "known_hosts": _beside(file, settings.ssh.known_hosts)}
     )

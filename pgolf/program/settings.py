@@ -1,8 +1,7 @@
 """program.toml, beside the script: what differs from how such programs are run. docs/programs.md has each entry."""
 
-import math
+import os
 import re
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.program import SETTINGS
 from pgolf.program.environment import VARIABLE, as_text, stranger_problem, value_problem
+from pgolf.untrusted import parse_toml, read_text
 
 NAME = SETTINGS
 MOST_BYTES = 1 << 20
@@ -75,12 +75,6 @@ def _package(text: str) -> str:
         raise ValueError(f"{text!r} is no package as pip takes it, such as zstandard>=0.22") from None
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("give a number of seconds")
-    return value
-
-
 def _with_artifact(table: dict[str, str]) -> dict[str, str]:
     if not any("{artifact}" in value for value in table.values()):
         raise ValueError("no variable has {artifact}, the path of the artifact to score")
@@ -103,7 +97,7 @@ class Required(_Entry):
     packages: tuple[Annotated[str, AfterValidator(_package)], ...] = ()
     commands: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$")], ...] = ()
     modules: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")], ...] = ()
-    cuda: bool | None = None
+    cuda: Annotated[bool, Field(strict=True)] | None = None
 
 
 class Settings(_Entry):
@@ -121,7 +115,7 @@ class Settings(_Entry):
     setup: Inside | None = None
     trial: Table | None = None
     eval_only: Annotated[Table, AfterValidator(_with_artifact)] | None = None
-    eval_seconds: Annotated[float, Field(gt=0, le=MOST_EVAL_SECONDS), AfterValidator(_finite)] | None = None
+    eval_seconds: Annotated[float, Field(strict=True, gt=0, le=MOST_EVAL_SECONDS)] | None = None
 
     @property
     def artifacts(self) -> tuple[str, ...]:
@@ -137,19 +131,9 @@ def read_settings(folder: Path) -> Settings:
     BadInput : not TOML, or a wrong entry, which the message names.
     """
     file = folder / NAME
-    if not file.is_file():
+    if not os.path.lexists(file):
         return Settings()
-    try:
-        with file.open("rb") as f:
-            content = f.read(MOST_BYTES + 1)
-    except OSError as e:
-        raise BadInput(f"{file}: {e.strerror}") from None
-    if len(content) > MOST_BYTES:
-        raise BadInput(f"{file}: over {MOST_BYTES:,} bytes; docs/programs.md shows what a program.toml holds")
-    try:
-        return parse_settings(content.decode(), str(file))
-    except UnicodeDecodeError:
-        raise BadInput(f"{file}: not UTF-8") from None
+    return parse_settings(read_text(file, MOST_BYTES, folder), str(file))
 
 
 def parse_settings(text: str, where: str = NAME) -> Settings:
@@ -160,8 +144,8 @@ def parse_settings(text: str, where: str = NAME) -> Settings:
     >>> parse_settings('seed = "RANDOM_SEED"').seed
     'RANDOM_SEED'
     """
+    content = parse_toml(text, where)
     try:
-        content = tomllib.loads(text)
         for name in content:
             if name not in Settings.model_fields:
                 known = ", ".join(Settings.model_fields)
@@ -170,5 +154,3 @@ def parse_settings(text: str, where: str = NAME) -> Settings:
     except ValidationError as e:
         first = e.errors()[0]
         raise BadInput(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (ValueError, RecursionError) as e:  # also a number of too many digits
-        raise BadInput(f"{where}: not TOML: {e}") from None

@@ -7,7 +7,7 @@ all others a training of their own.
 import hashlib
 import itertools
 import json
-import tomllib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ from pgolf.errors import BadInput
 from pgolf.knobs import EVALUATION, KNOBS, QUANTISATION, RESERVED
 from pgolf.presets import config_of, parse
 from pgolf.trainer.config import Knob
+from pgolf.untrusted import Untrusted, read_toml
 
+MOST_BYTES, MOST_CANDIDATES = 1 << 20, 10_000  # of a space's file; each is a run
 Needs = Literal["artifact", "checkpoint", "training"]
 
 
@@ -52,7 +54,7 @@ def candidate(settings: Mapping[str, Any], base: Mapping[str, Knob], where: str)
     BadInput for unknown knobs, values that do not parse, and knobs that a run is given by whoever starts it.
     """
     defaults = config_of(dict(base))
-    parsed = {name.lower(): parse(name.lower(), _text(value), where) for name, value in settings.items()}
+    parsed = {name.lower(): parse(name.lower(), value, where) for name, value in settings.items()}
     if reserved := sorted(RESERVED & parsed.keys()):
         raise BadInput(f"{where}: {', '.join(reserved)} is not for a sweep to set")
     changed = {name: value for name, value in parsed.items() if value != getattr(defaults, name)}
@@ -112,16 +114,21 @@ def _knob_values(text: str) -> tuple[str, list[str]]:
 def _product(grid: Mapping[str, Iterable[Any]], base: Mapping[str, Knob], where: str) -> Iterable[Candidate]:
     if not grid:
         return
-    for values in itertools.product(*grid.values()):
+    lists = [list(values) for values in grid.values()]
+    if math.prod(map(len, lists)) > MOST_CANDIDATES:
+        raise BadInput(f"{where}: over {MOST_CANDIDATES:,} candidates; take values out of the grid")
+    for values in itertools.product(*lists):
         yield candidate(dict(zip(grid, values, strict=True)), base, where)
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        content = tomllib.loads(file.read_text())
+        content = read_toml(file, MOST_BYTES)
         grid, tables = content.get("grid", {}), content.get("candidates", [])
         good = all(isinstance(v, list) for v in grid.values()) and all(isinstance(t, dict) for t in tables)
-    except (OSError, ValueError, AttributeError, TypeError) as e:
+    except Untrusted as e:
+        raise BadInput(f"--space {e}") from None
+    except (AttributeError, TypeError) as e:
         raise BadInput(f"--space {file}: {e}") from None
     if not good or content.keys() - {"grid", "candidates"}:
         raise BadInput(f"--space {file}: a space has [grid], with a list of values for each knob, and [[candidates]]")
