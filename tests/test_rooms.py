@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # any room but the trainer may import these; they import one another only
-LIGHT = {"__version__", "errors", "files", "knobs", "pace", "requirements", "sources", "stages", "tracks", "untrusted"}
+LIGHT = {"__version__", "errors", "files", "knobs", "pace", "python_source", "requirements", "sources", "stages"}
+LIGHT |= {"tracks", "untrusted"}
 FACTS = {"evidence", "stats", "ledger"}
 TRAINING = {"trainer", "presets", "data", "pods", "pack"}
 
@@ -29,6 +30,7 @@ HOUSE = {
     "errors": Room(),
     "files": Room(),
     "untrusted": Room(),
+    "python_source": Room(),
     "pace": Room(),
     "tracks": Room(),
     "knobs": Room(),
@@ -36,20 +38,21 @@ HOUSE = {
     "sources": Room(),
     "stages": Room(),
     "notify": Room(set(), {"httpx"}),
+    "decompress": Room(set(), {"brotli"}),  # only where there is one
     # from the evidence of a record to what is said of it: numpy, scipy and pydantic; a page takes three packages more
-    "evidence": Room(set(), {"numpy", "pydantic", "brotli"}),  # brotli only where there is one
+    "evidence": Room({"decompress"}, {"numpy", "pydantic"}),
     "stats": Room(set(), {"numpy", "scipy"}),
     "ledger": Room({"evidence", "stats"}, {"numpy", "pydantic"}),
     "audit": Room(FACTS, {"numpy"}),
     # what a seed runs, read and never run: no torch
-    "program": Room({"evidence"}, {"packaging", "pydantic", "brotli"}),
+    "program": Room({"evidence", "decompress"}, {"packaging", "pydantic"}),
     "report": Room(FACTS | {"audit", "program"}, {"jinja2", "markupsafe", "matplotlib", "rich"}),
     # what trains a model: the trainer imports nothing of pgolf, since it is packed into one file
     "trainer": Room(set(), {"torch", "numpy", "sentencepiece", "brotli", "constriction", "flash_attn_interface"}),
     "presets": Room({"trainer"}),
     "data": Room({"trainer"}, {"numpy", "torch", "sentencepiece", "pyarrow", "huggingface_hub", "filelock"}),
     "pods": Room(set(), {"asyncssh", "httpx", "tenacity", "psutil", "filelock", "pydantic"}),
-    "pack": Room({"trainer"}, {"brotli", "python_minifier"}),
+    "pack": Room({"trainer", "decompress"}, {"brotli", "python_minifier"}),
     "describe": Room({"trainer", "presets"}, {"torch"}),
     "fit": Room({"evidence", "trainer", "presets"}, {"torch"}),
     "artifact": Room({"trainer", "presets", "data"}, {"torch", "numpy"}),

@@ -176,4 +176,4 @@ def unpack(
     """Print the source that a packed file holds, and run nothing of it."""
     from pgolf import pack as packing
 
-    typer.echo(packing.unpack(packing.read_packed(file)), nl=False)
+    typer.echo(packing.unpack(packing.read_packed(file), str(file)), nl=False)

@@ -6,17 +6,16 @@ A rule of the contest lets authors submit their code so. Its logs often count th
 import ast
 import base64
 import binascii
-import bz2
 import lzma
-import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
+from pgolf.decompress import NotDecompressed, from_brotli, from_bz2, from_gzip, from_lzma, from_zlib
+from pgolf.python_source import Unreadable, parse
+
 MOST_WRAPPED, MOST_UNWRAPPED = 1 << 20, 1 << 22  # bytes of a file that is looked into, and of what it holds
 MOST_STRINGS, MOST_LAYERS, SHORTEST = 8, 3, 64  # long strings of a script, layers, characters of a long string
-MEMORY = 1 << 26  # bytes that an LZMA stream may ask for
 RAW: tuple[dict[str, int], ...] = (  # filters of streams that do not name their own
     {"id": lzma.FILTER_LZMA2, "dict_size": 1 << 23},
     {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 23},
@@ -47,10 +46,8 @@ def _inside(content: bytes) -> Iterator[bytes]:
 
 def _long_strings(content: bytes) -> list[bytes]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse(content)
+    except Unreadable:
         return []
     values = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str | bytes)]
     texts = [_bytes(v) if isinstance(v, str) else v for v in values]
@@ -81,47 +78,22 @@ def _decoded(text: bytes) -> Iterator[bytes]:
             yield decode(b"".join(text.split()))
 
 
+FORMATS: tuple[Callable[[bytes, int], bytes], ...] = (
+    from_lzma,
+    *(partial(from_lzma, format=lzma.FORMAT_RAW, filters=[kind]) for kind in RAW),
+    from_zlib,
+    from_gzip,
+    partial(from_zlib, wbits=-15),
+    from_bz2,
+    from_brotli,
+)
+
+
 def _decompressed(data: bytes) -> bytes | None:
     """What compressed data holds, if that is text."""
-    raw = [partial(_raw_lzma, kind=kind) for kind in RAW]
-    formats: list[Callable[[bytes], bytes | None]] = [_lzma, *raw, _zlib, _gzip, _deflate, _bz2, _brotli]
-    for decompress in formats:
-        with suppress(Exception):  # each library has errors of its own for what is not its format
-            if (out := decompress(data)) and 0 < len(out) <= MOST_UNWRAPPED:
+    for decompress in FORMATS:
+        with suppress(NotDecompressed, UnicodeDecodeError):
+            if out := decompress(data, MOST_UNWRAPPED):
                 out.decode("utf-8")
                 return out
     return None
-
-
-def _lzma(data: bytes) -> bytes:
-    return lzma.LZMADecompressor(memlimit=MEMORY).decompress(data, MOST_UNWRAPPED + 1)
-
-
-def _raw_lzma(data: bytes, kind: dict[str, int]) -> bytes:
-    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[kind]).decompress(data, MOST_UNWRAPPED + 1)
-
-
-def _zlib(data: bytes, wbits: int = zlib.MAX_WBITS) -> bytes:
-    return zlib.decompressobj(wbits).decompress(data, MOST_UNWRAPPED + 1)
-
-
-def _gzip(data: bytes) -> bytes:
-    return _zlib(data, 31)
-
-
-def _deflate(data: bytes) -> bytes:
-    return _zlib(data, -15)
-
-
-def _bz2(data: bytes) -> bytes:
-    return bz2.BZ2Decompressor().decompress(data, MOST_UNWRAPPED + 1)
-
-
-def _brotli(data: bytes) -> bytes | None:
-    try:
-        import brotli
-    except ImportError:  # an installation for audits alone may have none
-        return None
-    decoder = brotli.Decompressor()
-    out: bytes = decoder.process(data, output_buffer_limit=MOST_UNWRAPPED + 1)
-    return out if decoder.is_finished() else None

@@ -13,7 +13,7 @@ import gc
 import hashlib
 import string
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,10 +28,13 @@ from pgolf.pack.shrink import short_names, shrink
 from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
 from pgolf.pack.wrapper import COMPRESSORS, smallest, unwrap
+from pgolf.python_source import MOST_BYTES, Unreadable, parse
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
+from pgolf.untrusted import Untrusted, read_bytes
 
 MAIN = "pgolf.trainer.__main__"
 WRAPPER = "wrapper"
+MOST_LABEL = 100  # characters of what a file's first line says
 # What only a preset that says so has in its file: a submission runs on GPUs, where these are not used.
 ASKED_FOR = {"cpu_kernels": False}
 
@@ -258,35 +261,42 @@ def write_packed(path: Path, packed: Packed) -> None:
     """Write the file; BadInput if something else than a packed file is there already."""
     if path.exists():
         try:
-            unwrap(path.read_bytes())
+            read_packed(path)
         except BadInput:
             raise BadInput(f"{path} exists and was not made by `pgolf pack`; name another with -o") from None
     write_atomic(path, packed.code)
 
 
 def read_packed(path: Path) -> bytes:
-    """The bytes of a packed file; BadInput if it is missing or something else."""
+    """The bytes of a packed file; Untrusted if it is missing or something else."""
+    code = read_bytes(path, MOST_BYTES)
     try:
-        code = path.read_bytes()
         unwrap(code)
-    except (OSError, BadInput) as e:
-        raise BadInput(f"{path}: {e.strerror if isinstance(e, OSError) else e}") from None
+    except BadInput as e:
+        raise Untrusted(f"{path}: {e}") from None
     return code
 
 
-def unpack(code: bytes) -> str:
-    """The source of a packed file, for people. Nothing of it is run.
+def unpack(code: bytes, name: str = "the packed file") -> str:
+    """The source of a packed file, for people: every character prints, whatever the file holds. Nothing of it is run.
 
     If this checkout packs to the same program, the source has its names back; else the short ones, which is all that
-    the file holds. BadInput for a file that `pack` did not make.
+    the file holds. BadInput for a file that `pack` did not make, or whose source is no Python; `name` says which.
     """
     label, source = unwrap(code)
-    knobs = _preset_in(source)
-    for specialise in (False, True):
-        ours = label.endswith(_flatten(knobs, None, (), specialise).sha256[:16])
-        if ours and (packed := pack(knobs, specialise=specialise)).minified == source:
-            return f"# {label}: with this checkout's names, since it packs to the same program\n{packed.readable}"
-    return f"# {label}: names as in the file, which this checkout does not make\n{ast.unparse(ast.parse(source))}\n"
+    try:
+        tree = parse(source.encode())
+        knobs = _preset_in(tree)
+        for specialise in (False, True):
+            ours = label.endswith(_flatten(knobs, None, (), specialise).sha256[:16])
+            if ours and (packed := pack(knobs, specialise=specialise)).minified == source:
+                return f"# {label}: with this checkout's names, since it packs to the same program\n{packed.readable}"
+        title = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in label[:MOST_LABEL])
+        return f"# {title}: names as in the file, which this checkout does not make\n{ast.unparse(tree)}\n"
+    except Unreadable as e:
+        raise Untrusted(f"{name}: its source {e}") from None
+    except RecursionError:
+        raise Untrusted(f"{name}: its source is nested too deep to be read") from None
 
 
 def difference(code: bytes, packed: Packed) -> str | None:
@@ -301,11 +311,14 @@ def difference(code: bytes, packed: Packed) -> str | None:
     return f"made of other source, knobs or options: it says '{label}', here {packed.source_sha256[:16]}"
 
 
-def _preset_in(source: str) -> dict[str, Knob]:
+def _preset_in(tree: ast.Module) -> dict[str, Knob]:
     """The knobs whose defaults in a packed trainer of ours are not the trainer's."""
     found: dict[str, Knob] = {}
-    for config in (s for s in ast.parse(source).body if isinstance(s, ast.ClassDef)):
+    for config in (s for s in tree.body if isinstance(s, ast.ClassDef)):
         for name, field in _knob_fields(config).items():
-            if name in KNOB_TYPES and field.value:
-                found[name] = ast.literal_eval(field.value)
+            if name in KNOB_TYPES and isinstance(field.value, ast.expr):
+                with suppress(ValueError, TypeError, SyntaxError, MemoryError):  # no constant, so not ours
+                    value = ast.literal_eval(field.value)
+                    if type(value) is KNOB_TYPES[name]:
+                        found[name] = value
     return {name: value for name, value in found.items() if value != ASKED_FOR.get(name, getattr(Config, name))}

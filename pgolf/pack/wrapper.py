@@ -16,16 +16,21 @@ from typing import Any
 
 import brotli
 
+from pgolf import decompress
 from pgolf.errors import BadInput
+from pgolf.python_source import MOST_BYTES, Unreadable, parse
 
 
 @dataclass(frozen=True)
 class Compressor:
-    """A module to compress with; `expression` is the Python that gives back what was compressed to %s."""
+    """A module to compress with; `expression` is the Python that gives back what was compressed to %s.
+
+    `decompress` gives back at most so many bytes, and raises NotDecompressed.
+    """
 
     name: str
     compress: Callable[[bytes], bytes]
-    decompress: Callable[[bytes], bytes]
+    decompress: Callable[[bytes, int], bytes]
     expression: str
 
 
@@ -39,20 +44,20 @@ LZMA1 = [{"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "
 COMPRESSORS = {
     c.name: c
     for c in (
-        Compressor("brotli", _brotli, brotli.decompress, "brotli.decompress(%s)"),
+        Compressor("brotli", _brotli, decompress.from_brotli, "brotli.decompress(%s)"),
         Compressor(
             "lzma",
             lambda data: lzma.compress(data, lzma.FORMAT_RAW, filters=LZMA1),
-            lambda data: lzma.decompress(data, lzma.FORMAT_RAW, filters=LZMA1),
+            lambda data, most: decompress.from_lzma(data, most, lzma.FORMAT_RAW, LZMA1),
             f"lzma.decompress(%s,3,None,[dict(id={lzma.FILTER_LZMA1},lc=3,pb=0)])",
         ),
         Compressor(
             "zlib",
             lambda data: zlib.compress(data, 9, -15),
-            lambda data: zlib.decompress(data, -15),
+            lambda data, most: decompress.from_zlib(data, most, -15),
             "zlib.decompress(%s,-15)",
         ),
-        Compressor("bz2", bz2.compress, bz2.decompress, "bz2.decompress(%s)"),
+        Compressor("bz2", bz2.compress, decompress.from_bz2, "bz2.decompress(%s)"),
     )
 }
 SCRIPT = """#coding:l1 {label}
@@ -108,15 +113,16 @@ def _literal(text: str) -> str:
 
 
 def unwrap(script: bytes) -> tuple[str, str]:
-    """(label, source) of a script that `wrap` made; nothing of it is run. BadInput for any other file."""
+    """(label, source) of a script that `wrap` made; nothing of it is run. BadInput for any other file, also for one
+    that holds over MOST_BYTES."""
     try:
         label = script.partition(b"\n")[0].decode("latin-1").removeprefix("#coding:l1 ")
-        body: Any = ast.parse(script).body
+        body: Any = parse(script).body
         modules = [alias.name for alias in body[0].names]
         constants = (n.value for n in ast.walk(body[1]) if isinstance(n, ast.Constant))
         packed = max((c for c in constants if isinstance(c, str)), key=len).encode("latin-1")
         packed = base64.b85decode(packed) if "base64" in modules else packed
-        source = COMPRESSORS[modules[0]].decompress(packed).decode()
+        source = COMPRESSORS[modules[0]].decompress(packed, MOST_BYTES).decode()
         return label, source.replace(PRELUDE, "", 1).replace(HOOK, "", 1)
-    except (SyntaxError, ValueError, LookupError, AttributeError, OSError, zlib.error, lzma.LZMAError, brotli.error):
+    except (Unreadable, ValueError, LookupError, AttributeError):  # NotDecompressed is a ValueError
         raise BadInput("not a file that `pgolf pack` made") from None

@@ -12,9 +12,10 @@ from pgolf.program import Need, Variable, needs, opened
 from pgolf.program.cuda import needs_cuda
 from pgolf.program.prints import prints
 from pgolf.program.sources import Sources
-from pgolf.program.syntax import Module, Unreadable, parse
+from pgolf.program.syntax import Module
 from pgolf.program.unpacking import layers
 from pgolf.program.variables import variables
+from pgolf.python_source import Unreadable, parse
 
 MOST_DEPTH = 5  # layers of a script that unpacks itself
 MOST_OWN_BYTES, MOST_MODULES = 8 << 20, 200  # of all source that is read for one program

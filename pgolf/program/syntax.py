@@ -5,28 +5,15 @@ less than Python knows when it runs, and enough for sources that are written to 
 """
 
 import ast
-import itertools
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-MOST_BYTES = 4 << 20  # of source text in one file
-MOST_SHORT = 1 << 20  # of it in lines of ordinary length: a packed program is one long text, which costs little to read
-MOST_NODES = 300_000  # of a tree; a program of 3000 lines has 40,000
 MOST_DEPTH = 200  # of names that stand for names
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-
-
-class Unreadable(Exception):
-    """A source that cannot be read: a sentence without its file, and the line if one is known."""
-
-    def __init__(self, reason: str, line: int | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.line = reason, line
 
 
 @dataclass(frozen=True)
@@ -53,29 +40,6 @@ class Imported:
 
 
 Binding = ast.expr | ast.ClassDef | Function | Loop | Param | Imported | None  # None: something else
-
-
-def parse(content: bytes) -> ast.Module:
-    """The tree of a file's content. Raises Unreadable."""
-    if len(content) > MOST_BYTES:
-        raise Unreadable(f"is {len(content):,} bytes long; source over {MOST_BYTES:,} bytes is not read")
-    short = sum(len(line) + 1 for line in content.split(b"\n") if len(line) < 2000)
-    if short > MOST_SHORT:
-        raise Unreadable(f"has {short:,} bytes of code; more than {MOST_SHORT:,} are not read")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a stranger's escape sequences are no concern of ours
-            tree = ast.parse(content)
-    except SyntaxError as e:
-        coded = "codec can't decode" in str(e) or "encoding" in str(e)
-        raise Unreadable("is not UTF-8 text" if coded else f"is not Python: {e.msg}", e.lineno) from None
-    except ValueError as e:
-        raise Unreadable(f"is not Python: {e}") from None
-    except (RecursionError, MemoryError):
-        raise Unreadable("is nested too deep to be read") from None
-    if sum(1 for _ in itertools.islice(ast.walk(tree), MOST_NODES + 1)) > MOST_NODES:
-        raise Unreadable("has more code than is read")
-    return tree
 
 
 class Module:

@@ -7,7 +7,6 @@ a script makes in another way before it runs it stays unknown, and a sentence sa
 import ast
 import base64
 import binascii
-import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Mapping
@@ -15,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import brotli
-
+from pgolf.decompress import from_brotli, from_bz2, from_gzip, from_lzma, from_zlib
 from pgolf.program.constants import HERE, NotConstant, Opened
 from pgolf.program.sources import Sources
-from pgolf.program.syntax import Module, Unreadable, parse
+from pgolf.program.syntax import Module
+from pgolf.python_source import Unreadable, parse
 
 MOST_UNPACKED = 16 << 20  # bytes of what one call unpacks
-MOST_DICTIONARY = 256 << 20  # bytes of memory that an LZMA stream may ask for
 MOST_LAYERS = 8
 RUNS = ("exec", "eval", "builtins.exec", "builtins.eval")
 
@@ -151,33 +149,16 @@ def _plain_bytes(value: Any, encoding: str = "utf-8", *_: Any) -> bytes:
     return bytes(value) if isinstance(value, bytes | list) else _raise()
 
 
-def _bounded(out: bytes) -> bytes:
-    return out if len(out) <= MOST_UNPACKED else _raise()
+def _limited(decompress: Callable[..., bytes]) -> Callable[..., bytes]:
+    return lambda data, *args, **keywords: decompress(data, MOST_UNPACKED, *args, **keywords)
 
 
 def _lzma(data: bytes, format: int = lzma.FORMAT_AUTO, memlimit: Any = None, filters: Any = None) -> bytes:
-    if filters and any(int(f.get("dict_size") or 0) > MOST_DICTIONARY for f in filters):
-        raise NotConstant
-    limit = None if format == lzma.FORMAT_RAW else MOST_DICTIONARY
-    return _bounded(lzma.LZMADecompressor(format, limit, filters).decompress(data, MOST_UNPACKED + 1))
+    return from_lzma(data, MOST_UNPACKED, format, filters)
 
 
 def _zlib(data: bytes, wbits: int = zlib.MAX_WBITS, bufsize: int = 0) -> bytes:
-    return _bounded(zlib.decompressobj(wbits).decompress(data, MOST_UNPACKED + 1))
-
-
-def _gzip(data: bytes) -> bytes:
-    return _zlib(data, 31)
-
-
-def _bz2(data: bytes) -> bytes:
-    return _bounded(bz2.BZ2Decompressor().decompress(data, MOST_UNPACKED + 1))
-
-
-def _brotli(data: bytes) -> bytes:
-    decoder = brotli.Decompressor()
-    out: bytes = decoder.process(data, output_buffer_limit=MOST_UNPACKED + 1)
-    return _bounded(out) if decoder.is_finished() else _raise()
+    return from_zlib(data, MOST_UNPACKED, wbits)
 
 
 def _altered(decode: Callable[..., bytes]) -> Callable[..., bytes]:
@@ -192,9 +173,9 @@ def _ascii(value: Any) -> Any:
 COMPRESSIONS: dict[str, tuple[tuple[str, ...], Callable[..., bytes]]] = {
     "lzma": (("lzma.decompress",), _lzma),
     "zlib": (("zlib.decompress",), _zlib),
-    "gzip": (("gzip.decompress",), _gzip),
-    "bz2": (("bz2.decompress",), _bz2),
-    "brotli": (("brotli.decompress", "brotlicffi.decompress"), _brotli),
+    "gzip": (("gzip.decompress",), _limited(from_gzip)),
+    "bz2": (("bz2.decompress",), _limited(from_bz2)),
+    "brotli": (("brotli.decompress", "brotlicffi.decompress"), _limited(from_brotli)),
 }
 BASE64 = ("base64.b64decode", "base64.standard_b64decode", "base64.decodebytes", "binascii.a2b_base64")
 ENCODINGS: dict[str, tuple[tuple[str, ...], Callable[..., bytes]]] = {

@@ -1,0 +1,94 @@
+"""A stranger's Python source as a tree: bounded in bytes, code and nesting before it is parsed, and never run.
+
+A tree takes up to 800 bytes of memory for each byte of code; a string takes no more than it has, and is what a packed
+program consists of.
+"""
+
+import ast
+import codecs
+import io
+import re
+import tokenize
+import warnings
+
+MOST_BYTES = 4 << 20  # of source text in one file
+MOST_CODE = 1 << 19  # characters of it outside of strings and comments; a program of 3000 lines has 130,000
+MOST_NODES = 300_000  # of a tree; a program of 3000 lines has 40,000
+MOST_NESTING = 150  # of nodes inside one another: fewer than Python's own functions on trees have room for
+ENCODINGS = ("utf-8", "ascii", "iso8859-1", "cp1252")
+# A string or a comment. One that is never closed ends where Python gives up on it. An f-string holds code, and since
+# Python 3.12 any quotes: where group 1 finds one, or what looks like one, all that follows counts as code.
+TEXT = re.compile(
+    r"""\#[^\n]*+
+    | ([fFtT][rR]?["'] | [rR][fFtT]["'])
+    | "{3}(?:[^"\\]++|\\.|"(?!""))*+(?:"{3})?
+    | '{3}(?:[^'\\]++|\\.|'(?!''))*+(?:'{3})?
+    | "(?:[^"\\\n]++|\\.)*+"?
+    | '(?:[^'\\\n]++|\\.)*+'?""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class Unreadable(Exception):
+    """A source that cannot be read: a sentence without its file, and the line if one is known."""
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.line = reason, line
+
+
+def parse(content: bytes) -> ast.Module:
+    """The tree of a file's content. Raises Unreadable."""
+    if len(content) > MOST_BYTES:
+        raise Unreadable(f"is {len(content):,} bytes long; source over {MOST_BYTES:,} bytes is not read")
+    text = _decoded(content)
+    if (code := _code(text)) > MOST_CODE:
+        raise Unreadable(f"has {code:,} characters of code; more than {MOST_CODE:,} are not read")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a stranger's escape sequences are no concern of ours
+            tree = ast.parse(text)
+    except SyntaxError as e:
+        raise Unreadable(f"is not Python: {e.msg}", e.lineno) from None
+    except ValueError as e:
+        raise Unreadable(f"is not Python: {e}") from None
+    except (RecursionError, MemoryError):
+        raise Unreadable("is nested too deep to be read") from None
+    _check_size(tree)
+    return tree
+
+
+def _check_size(tree: ast.Module) -> None:
+    nodes, level = 0, list[ast.AST]([tree])
+    for _ in range(MOST_NESTING):
+        nodes += len(level)
+        if nodes > MOST_NODES:
+            raise Unreadable("has more code than is read")
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise Unreadable("is nested too deep to be read")
+
+
+def _code(text: str) -> int:
+    """Characters of a source outside of its strings and comments."""
+    strings = 0
+    for found in TEXT.finditer(text):
+        if found[1]:
+            break
+        strings += len(found[0])
+    return len(text) - strings
+
+
+def _decoded(content: bytes) -> str:
+    """The text, in the encoding that its first lines name."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+        if codecs.lookup(encoding.removesuffix("-sig")).name not in ENCODINGS:
+            raise Unreadable("is in an encoding that is not read")
+        return content.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")  # as Python reads it
+    except UnicodeDecodeError as e:
+        raise Unreadable("is not UTF-8 text", content.count(b"\n", 0, e.start) + 1) from None
+    except (SyntaxError, ValueError, LookupError):
+        raise Unreadable(
+            "is not UTF-8 text", 1
+        ) from None  # its first lines, or they name an encoding that is not there

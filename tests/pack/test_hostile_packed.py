@@ -1,0 +1,96 @@
+"""Packed files that strangers made: `pgolf unpack` ends in one line, holds little memory and prints no control code."""
+
+import os
+
+import brotli
+import pytest
+from measured import run_measured
+
+from pgolf.errors import BadInput
+from pgolf.pack import read_packed, unpack
+from pgolf.pack.wrapper import COMPRESSORS, SCRIPT, _literal, unwrap, wrap
+from pgolf.untrusted import Untrusted
+
+
+def packed(source: str) -> bytes:
+    return wrap(source, "pgolf 0.1 0123456789abcdef", COMPRESSORS["zlib"])
+
+
+def bomb(name: str, megabytes: int) -> bytes:
+    """A script of some kB that holds so many megabytes of source."""
+    code = b"x=0\n" * (megabytes << 18)
+    compressor = COMPRESSORS[name]
+    small = brotli.compress(code, quality=5) if name == "brotli" else compressor.compress(code)  # in a second
+    literal = f"{_literal(small.decode('latin-1'))}.encode('l1')"
+    restored = compressor.expression % literal
+    return SCRIPT.format(label="pgolf 0.1 0", modules=name, restored=restored).encode("latin-1")
+
+
+@pytest.mark.parametrize("name", COMPRESSORS)
+def test_a_bomb_is_no_file_of_ours(name):
+    with pytest.raises(BadInput, match="pgolf pack"):
+        unwrap(bomb(name, 5))
+
+
+def test_unpacking_a_bomb_takes_little_memory(tmp_path):
+    path = tmp_path / "packed.py"
+    path.write_bytes(bomb("lzma", 200))
+    ended = run_measured("unpack", path)
+    assert ended.code == 2 and ended.out == "" and ended.peak < 150 << 20
+    assert ended.err == f"pgolf: {path}: not a file that `pgolf pack` made\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def f(:\n", "its source is not Python"),
+        ("(" * 100_000 + ")" * 100_000, "its source is not Python"),
+        ("x = " + "-" * 100_000 + "1", "its source is nested too deep"),
+        ("x = " + "1 + " * 100_000 + "1", "its source is nested too deep"),
+        ("x = a" + ".b" * 100_000, "its source is nested too deep"),
+        ("1," * 600_000, "its source has 1,200,"),
+        ("x = 1\0", "its source is not Python"),
+    ],
+    ids=range(7),
+)
+def test_source_that_is_no_source_ends_in_one_line(source, said):
+    with pytest.raises(BadInput, match=said) as refused:
+        unpack(packed(source), "train_gpt.py")
+    assert str(refused.value).startswith("train_gpt.py: ") and len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "vocab_size: int = [1]\n    num_layers: int = {}\n    seed: bool = None",
+        "vocab_size: int = -(-(1))\n    mlp_mult: float = 1e999\n    lqer_enabled: bool = True",
+        "vocab_size: int = 99\n    compressor: str = 'x' * 9\n    seed: int = f(1)",
+        "vocab_size: int\n    (vocab_size): int = 5\n    a.b: int = 5\n    seed: int = " + "9" * 4000,
+    ],
+)
+def test_defaults_that_are_no_knobs_stop_nothing(fields):
+    source = f"class Config:\n    {fields}\n"
+    assert "names as in the file" in unpack(packed(source))
+
+
+@pytest.mark.parametrize("before", ["", "x = 'a'\n"])
+def test_no_control_code_is_printed(before):
+    hostile = "\x1b]0;owned\x07\x1b[31m\u202e\x9b"
+    source = (
+        f"{before}'''{hostile}'''\ny = '{hostile}', f'{{1}}{hostile}'\n# {hostile}\ndef f():\n    '''{hostile}'''\n"
+    )
+    text = unpack(wrap(source, f"pgolf \x1b[31m {'a' * 999}", COMPRESSORS["zlib"]))
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert len(text.splitlines()[0]) < 200
+    scope: dict[str, object] = {}
+    exec(text, scope)
+    assert scope["y"] == (hostile, f"1{hostile}")  # the program is the same
+
+
+def test_only_a_regular_file_of_a_programs_size_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.py")
+    with (tmp_path / "large.py").open("wb") as f:
+        f.truncate(200 << 30)
+    for name, said in (("pipe.py", "a pipe"), ("large.py", "over"), ("none.py", "No such file"), ("", "a folder")):
+        with pytest.raises(Untrusted, match=said):
+            read_packed(tmp_path / name)
