@@ -1,6 +1,7 @@
 """A stranger's program as a job that runs sealed off: no network, no home, and no files but its own and the dataset."""
 
 import os
+import site
 import subprocess
 import sys
 import sysconfig
@@ -51,8 +52,9 @@ def seal_job(job: Job, nproc: int, dataset: Sequence[Path], folder: Path, lock: 
     words = [sys.executable if word == PYTHON else word for word in job.program.start(nproc)]
     spec = folder / SPEC
     write_json(spec, _spec(words, _with_targets(dataset), lock))
-    command = (PYTHON, "-I", sealed_run.__file__, SPEC)
-    return replace(job, program=replace(job.program, command=command), given={**job.given, SPEC: spec}, nproc=nproc)
+    program = replace(job.program, command=(PYTHON, "-I", sealed_run.__file__, SPEC))
+    environment = {"PYTHONUSERBASE": site.getuserbase(), **job.environment}  # the user's own packages, of another HOME
+    return replace(job, program=program, environment=environment, given={**job.given, SPEC: spec}, nproc=nproc)
 
 
 def check_sealable() -> None:
@@ -88,12 +90,12 @@ def why_not_sealable() -> str | None:
 
 def _spec(words: Sequence[str], dataset: Iterable[Path], lock: Path) -> dict[str, object]:
     headers = [sysconfig.get_path(kind) for kind in ("include", "platinclude")]
-    linked = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if _is_of_libraries(path)]
+    linked = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), *sys.path]
     read = [*libraries(), *SYSTEM, *(f"/etc/{name}" for name in ETC), *headers, str(Path(sys.executable).parent)]
     devices = [str(path) for path in Path("/dev").glob("nvidia*")]
     return {
         "command": list(words),
-        "read": list(dict.fromkeys([*read, *linked, *map(str, dataset)])),
+        "read": list(dict.fromkeys([*read, *filter(_is_of_libraries, linked), *map(str, dataset)])),
         "list": [],
         "write": ["/dev/null", *devices],
         "seal": seal.__file__,
@@ -102,8 +104,10 @@ def _spec(words: Sequence[str], dataset: Iterable[Path], lock: Path) -> dict[str
 
 
 def _is_of_libraries(path: str) -> bool:
-    """Whether a folder of LD_LIBRARY_PATH may be read: not one that has the user's home in it."""
-    return os.path.isabs(path) and not Path.home().resolve().is_relative_to(Path(path).resolve())
+    """Whether a folder of libraries or modules may be read: not one that is or holds the user's home or the current
+    folder."""
+    own = (Path.home().resolve(), Path.cwd().resolve())
+    return os.path.isabs(path) and not any(place.is_relative_to(Path(path).resolve()) for place in own)
 
 
 def _with_targets(paths: Iterable[Path]) -> list[Path]:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from seconds import PGOLF, TINY, environment
+from seconds import PGOLF, TINY, Made, environment
 
 from pgolf import cli
+from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
 from pgolf.flows.record import record_3seed
 from pgolf.pack.wrapper import COMPRESSORS, wrap
@@ -254,3 +255,16 @@ def test_a_system_that_cannot_seal_says_so_and_names_the_way_out(
     with pytest.raises(BadInput, match=r"cannot seal a program off\. --no-seal runs the program as you"):
         run_again(prepare(theirs, tmp_path / "out", tmp_path / "data"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.record
+def test_a_record_that_pgolf_made_is_reproduced_sealed_off(
+    sealable: None, made: Made, tiny_data: Dataset, tmp_path: Path
+) -> None:
+    folder, env = made.outcome["path"], {**environment(), "HOME": str(tmp_path)}
+    command = [PGOLF, "reproduce", folder, "--seed", "314", "--data-dir", str(tiny_data.data_dir), "--out", "out"]
+    done = subprocess.run([*command, "--yes"], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert "+0.00000000 from the logged score; inside the 95 % range" in done.stdout
+    asked = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert asked.returncode == 2 and "Read it, then say with --yes" in asked.stderr  # a folder can say what it likes
