@@ -58,12 +58,19 @@ class RemotePlace:
         self.record, self.slots, self.stop, self.data = record, slots, stop, data
         self.changed = threading.Condition()
         self.held: dict[Path, Slot] = {}
+        self.left: dict[
+            str, list[PurePosixPath]
+        ] = {}  # folders on a machine whose commands may still run, given up here
         before = {slot.name: slot for slot in slots.before()}
         for file in sorted(record.rglob(f"attempt-*/{PLACE_FILE}")):
-            name = json.loads(file.read_text())["slot"]
-            if name in before and LocalPod(file.parent).status().state != "ended":
-                self.held[file.parent] = before.pop(name)
-        self.free = list(before.values())
+            attempt, placed = file.parent, json.loads(file.read_text())
+            if placed["slot"] not in before or LocalPod(attempt).status().state == "ended":
+                continue
+            if attempt.with_name(f"attempt-{int(attempt.name.removeprefix('attempt-')) + 1}").exists():
+                self.left.setdefault(placed["slot"], []).append(PurePosixPath(placed["folder"]))
+            else:
+                self.held[attempt] = before[placed["slot"]]
+        self.free = [slot for slot in before.values() if slot not in self.held.values()]
         self.coming = max(0, runs - len(self.held))  # runs that have yet to find a machine
         self._end_idle()
 
@@ -96,7 +103,9 @@ class RemotePlace:
                 if spare and slot is not spare:
                     spare.end()
                     spare = None
-                slot.machine()
+                machine = slot.machine()
+                for remote in self.left.pop(slot.name, []):
+                    machine.agent("kill", remote)
                 return slot
             except NotNow:
                 spare = slot

@@ -303,7 +303,7 @@ class Account:
                 "processes": len(pod.processes()),
                 "starts": pod.starts,  # of its container
             }
-            for pod in self.pods.values()
+            for pod in [*self.pods.values()]  # another request may add one
         ]
 
 
@@ -375,7 +375,7 @@ def make_app(account: Account, contract: Contract) -> FastAPI:
     def listing(request: Request, name: str | None = None) -> Response:
         if no := refusal(request, "/pods"):
             return no
-        pods = [p for p in account.pods.values() if p.ended is None and name in (None, p.asked["name"])]
+        pods = [p for p in [*account.pods.values()] if p.ended is None and name in (None, p.asked["name"])]
         if pods and account.due("forgotten"):
             pods = pods[:-1]
         return answer(request, "/pods", 200, [p.as_json() for p in pods])

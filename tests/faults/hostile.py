@@ -102,8 +102,8 @@ def creates(ground: Ground) -> int:
 
 def no_price(ground: Ground) -> Result:
     """The API tells no price of any pod: none is used."""
-    result = given_up(ground, "no pod has a price", {"no_price": 99}, "price")
-    used = list((ground.folder / "no-pod-has-a-price").rglob("place.json"))
+    result = given_up(ground, "no pod has a price", {"no_price": 99}, "price unknown")
+    used = list((ground.folder / "no-pod-has-a-price").rglob("attempt-*/pod.json"))
     return replace(result, survived=0, why=f"{result.why}; used: {used}") if used else result
 
 

@@ -392,6 +392,31 @@ def test_seeds_do_not_wait_for_a_machine_when_none_is_left(tmp_path: Path, sshd:
         here.open(tmp_path / "record/seeds/42/attempt-1").put(tmp_path / "source", "train_gpt.py")
 
 
+def test_machine_that_comes_back_ends_what_was_given_up_and_is_used_again(
+    tmp_path: Path, sshd: Sshd, key: Path
+) -> None:
+    there, pid = settings(sshd, key).model_copy(update={"patience_s": 1.0}), tmp_path / "pid"
+    first = place(tmp_path, there)
+    program = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(300)"
+
+    def stop() -> None:
+        while not (pid.exists() and pid.read_text()):
+            time.sleep(0.05)
+        sshd.stop()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    for _ in range(2):
+        with pytest.raises(TakenDown):
+            run_seed(job(tmp_path, program), 42, threading.Event(), place=first)
+    thread.join()
+    assert psutil.pid_exists(int(pid.read_text()))
+    sshd.start()
+    done = run_seed(job(tmp_path, ""), 42, threading.Event(), place=place(tmp_path, there))
+    assert done.folder.name == "attempt-2"
+    assert not psutil.pid_exists(int(pid.read_text()))
+
+
 def test_cut_wire_loses_no_byte_and_starts_nothing_twice(
     tmp_path: Path, sshd: Sshd, wire: Wire, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
