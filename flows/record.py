@@ -21,6 +21,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from pgolf import __version__
 from pgolf.audit.measures import Measure
+from pgolf.data.source import read_source
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.logs import read_run
 from pgolf.evidence.manifest import check_files, list_machines
@@ -250,11 +251,12 @@ def train(
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
     labels = [f"{job.name} {seed}" for job, seed in runs]
     packages = tuple(dict.fromkeys(name for job in jobs for name in job.program.requires.packages))
-    data = Data(record.dataset.data_dir, record.dataset.files, packages, needs_of(record.program, record.source))
+    dataset, needs = record.dataset, needs_of(record.program, record.source)
+    data = Data(dataset.data_dir, dataset.files, packages, needs, read_source(dataset) if wanted.remote else None)
     if not wanted.remote:
         list_machines(record.folder, {"here": {"versions": versions_here(modules_of(record.program))}})
     place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
-    track, per_token = record.request.track, record.dataset.val_bytes / record.dataset.val_tokens
+    track, per_token = record.request.track, dataset.val_bytes / dataset.val_tokens
     limits = track.limits
     shown = Board(
         labels,

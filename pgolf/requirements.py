@@ -1,12 +1,14 @@
 """The packages that a trainer imports where it runs, beside torch.
 
 They are named here once: for the machines that seeds run on, for a submission's instructions, and for the doctor.
+And the package that a machine fetches a dataset with.
 """
 
 from collections.abc import Mapping
 from itertools import chain
 
 ALWAYS = ("numpy", "sentencepiece", "brotli")
+HUB = "huggingface_hub>=1,<3"
 OF_CODEC = {"ans": ("constriction>=0.5,<0.6",)}
 
 

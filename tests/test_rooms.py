@@ -51,7 +51,7 @@ HOUSE = {
     "trainer": Room(set(), {"torch", "numpy", "sentencepiece", "brotli", "constriction", "flash_attn_interface"}),
     "presets": Room({"trainer"}),
     "data": Room({"trainer"}, {"numpy", "torch", "sentencepiece", "pyarrow", "huggingface_hub", "filelock"}),
-    "pods": Room(set(), {"asyncssh", "httpx", "tenacity", "psutil", "filelock", "pydantic"}),
+    "pods": Room(set(), {"asyncssh", "httpx", "tenacity", "psutil", "filelock", "pydantic", "huggingface_hub"}),
     "pack": Room({"trainer", "decompress"}, {"brotli", "python_minifier"}),
     "describe": Room({"trainer", "presets"}, {"torch"}),
     "fit": Room({"evidence", "trainer", "presets"}, {"torch"}),

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from pgolf.cli.options import AsJson, PodsFile, RunsDir
+from pgolf.cli.options import AsJson, DatasetDir, PodsFile, RunsDir, examples
 
-app = typer.Typer(no_args_is_help=True, help="List rented pods, and end those that no record uses.")
+app = typer.Typer(
+    no_args_is_help=True, help="List rented pods, end those that no record uses, and fill network volumes."
+)
 
 
 @app.command("list")
@@ -48,3 +50,45 @@ def pods_reap(
     api, owner = account(pods_file)
     for pod in reap(api, owner, runs_dir=runs_dir, only=record_id):
         typer.echo(f"ended {pod.id} ({pod.name})")
+
+
+@app.command("stage", epilog=examples("pgolf pods stage --volume agv6w2qcg7 --data-dir data/fineweb"))
+def pods_stage(
+    volume: Annotated[
+        str | None, typer.Option(help="Id of the network volume; default: network_volume_id of pods.toml.")
+    ] = None,
+    data_dir: DatasetDir = Path("data"),
+    runs_dir: RunsDir = Path("runs"),
+    pods_file: PodsFile = None,
+    max_cost: Annotated[float, typer.Option(min=0.01, help="Dollars that the pods for it may cost.")] = 2.0,
+    again: Annotated[
+        bool, typer.Option("--again", help="Rent a pod and compare every file, though the volume is known to be whole.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fill a network volume with a dataset by a cheap pod without GPUs, and end that.
+
+    The pod fetches from the dataset's source, or is sent the files where there is none. Stopped or killed, the same
+    command goes on. Known to be whole, it costs nothing. `pgolf record` does the same before it rents GPUs, if
+    network_volume_id is set and the dataset is large.
+    """
+    from pgolf.data.source import open_only, read_source
+    from pgolf.pods.places import check_key, key_of_environment
+    from pgolf.pods.settings import read_settings
+    from pgolf.pods.ssh import Data
+    from pgolf.pods.volume import fill_volume
+
+    settings = read_settings(pods_file).runpod
+    named = volume or settings.rent.network_volume_id
+    if not named:
+        raise typer.BadParameter("name a network volume, or set network_volume_id in pods.toml", param_hint="--volume")
+    key, dataset = check_key(key_of_environment()), open_only(data_dir)
+    data = Data(dataset.data_dir, dataset.files, source=read_source(dataset))
+    filled = fill_volume(named, data, settings, key, runs_dir, max_cost=max_cost, again=again)
+    if as_json:
+        typer.echo(json.dumps(filled.as_json()))
+        return
+    typer.echo(f"network volume {named}: {filled.files} files, {filled.bytes / 1e9:.2f} GB, whole in {filled.folder}")
+    for one in filled.staged:
+        typer.echo(f"{one.bytes / 1e9:.2f} GB came from {one.where} in {one.seconds:.0f} s")
+    typer.echo("known since an earlier call" if filled.known else f"the pod cost ${filled.dollars:.2f}")

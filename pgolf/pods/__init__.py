@@ -34,6 +34,7 @@ class Kind(StrEnum):
     NEEDS = "unfit: needs"
     TORCH = "unfit: torch"
     CLOCK = "unfit: clock"
+    DATA = "unfit: dataset"
     UNFIT = "unfit"
     REFUSED = "a command is refused"
     LOST = "lost"

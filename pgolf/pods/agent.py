@@ -19,6 +19,7 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -30,6 +31,7 @@ START_TIMEOUT_S = 60.0
 GRACE_S = 10.0  # between asking a process to end and ending it
 RESERVE_BYTES = 65536  # kept, so that exit.json can be written on a full disk
 FULL_DISK_BYTES = 1 << 20  # less free than this is a full disk
+HASHED_AT_ONCE = 8
 LISTED, LISTED_NAME_BYTES = 10_000, 1024  # files that are named in an answer, and how long a name may be
 ENDS = ("train.log", "supervisor.err", "pod.json", "exit.json", "events.jsonl")  # with logs and artifacts: see below
 ENDINGS = (".ptz", ".pt", ".bin", ".txt", ".log")
@@ -272,19 +274,23 @@ def sizes(folder: str) -> dict[str, Any]:
 
 def hashes(folder: str, names: list[str]) -> dict[str, Any]:
     """[SHA-256, bytes] by name of these files of a folder; what is missing, unreadable or no plain file is left out."""
-    found = {}
-    for name in names:
+
+    def of(name: str) -> list[Any] | None:
         path = os.path.join(folder, name)
         digest, size = hashlib.sha256(), 0
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             if not stat.S_ISREG(os.lstat(path).st_mode):
-                continue
+                return None
             with open(path, "rb") as f:
                 while block := f.read(1 << 20):
                     digest.update(block)
                     size += len(block)
-            found[name] = [digest.hexdigest(), size]
-    return found
+            return [digest.hexdigest(), size]
+        return None
+
+    with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:  # GPUs wait while a dataset is looked at
+        found = dict(zip(names, pool.map(of, names), strict=True))
+    return {name: known for name, known in found.items() if known}
 
 
 def main(action: str, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Make a machine ready for a program: check it by `runpod/bootstrap.sh`, put the agent and the dataset on it.
+"""Make a machine ready for a program: check it by `runpod/bootstrap.sh`, put the agent on it.
 
 A second call only looks. A machine that fails a check raises Unfit, which says what is wrong with it.
 """
@@ -46,10 +46,8 @@ class MachineSpec:
         return digest([self.packages, self.gpus, self.gpu_types, needs, dict(files)])
 
 
-def prepare(
-    machine: Machine, wanted: MachineSpec, root: Path, files: Mapping[str, str], target: PurePosixPath
-) -> dict[str, Any]:
-    """Check a machine and put the agent and the dataset on it, the latter into folder `target` of its work folder.
+def prepare(machine: Machine, wanted: MachineSpec) -> dict[str, Any]:
+    """Check a machine and put the agent on it; `staging.stage_data` brings the dataset.
 
     Returns what bootstrap.sh found, by name, with the `versions` of what the program runs with.
 
@@ -96,7 +94,6 @@ def prepare(
         raise Unfit(f"{machine.name}: {e}"[:1000]) from None
     if not -checks.max_clock_skew_s < skew < time.time() - began + checks.max_clock_skew_s:
         raise Unfit(f"{machine.name}: its clock is {skew:.0f} s off", Kind.CLOCK)
-    stage(machine, root, files, target)
     return facts
 
 

@@ -36,6 +36,7 @@ HINTS = {
     Kind.TORCH: _IMAGE,
     Kind.SETUP: "the program's own setup fails there, in its own words above",
     Kind.DISK: "raise container_disk_gb or volume_gb in [runpod.rent], or lower what [runpod.checks] asks for",
+    Kind.DATA: "they cannot fetch from the dataset's source: try other data_centers, or fill a network volume",
     Kind.GPUS: "they are not what was asked for: try other data_centers or gpu_types in [runpod.rent]",
 }
 

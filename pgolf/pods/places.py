@@ -20,8 +20,10 @@ from pgolf.pods.remote import RemotePlace
 from pgolf.pods.rental import Rentals
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import Rent, Settings, read_settings
-from pgolf.pods.slots import read_slot, slot_files
+from pgolf.pods.slots import lock_file, read_slot, slot_files
 from pgolf.pods.ssh import Data, Inventory
+from pgolf.pods.staging import check_sendable, is_large
+from pgolf.pods.volume import MOST_DOLLARS, fill_volume
 
 log = logging.getLogger(__name__)
 KINDS = ("local", "ssh", "runpod")
@@ -146,6 +148,13 @@ def open_place(
         place, budget = RemotePlace(record, inventory, stop, runs, data), None
     else:
         settings = wanted.settings.runpod
+        volume = (rent or settings.rent).network_volume_id
+        if not volume:
+            check_sendable(data, settings.staging)
+        elif is_large(data, settings.staging):
+            most = min(MOST_DOLLARS, wanted.max_cost or MOST_DOLLARS)
+            filled = fill_volume(volume, data, settings, check_key(key), record.parent, max_cost=most, stop=stop)
+            log.info("network volume %s: the dataset is whole (%s)", volume, "known" if filled.known else "filled")
         budget = Budget(record, stop, wanted.max_cost, wanted.max_hours, seed_hours)
         api = Runpod(settings.api, check_key(key))
         rentals = Rentals(api, settings, rent or settings.rent, ranks, record, data, budget)
@@ -189,11 +198,6 @@ def lock_if_free(record: Path) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
-
-
-def lock_file(record: Path) -> Path:
-    """The file that a process holds locked while it works on a record."""
-    return record.with_name(f".{record.name}.lock")
 
 
 def key_of_environment() -> str | None:

@@ -31,6 +31,7 @@ from pgolf.pods.runpod import ApiError, NoCapacity, Rented, Runpod
 from pgolf.pods.settings import Rent, RunpodSettings
 from pgolf.pods.slots import NotNow, Slot, Unfit, read_slot, slot_files
 from pgolf.pods.ssh import Data
+from pgolf.pods.staging import SEND_MOST, also_staged, stage_data
 
 log = logging.getLogger(__name__)
 LOOKS, LOOK_PAUSE_S = 4, 2.0  # for a pod by its name: lists are late now and then
@@ -82,7 +83,8 @@ class Rentals:
         image = f"image {rent.image}" if rent.image else f"template {rent.template_id}"
         where = ", ".join(rent.data_centers) or "any data center"
         spot = ", spot" if rent.spot else ""
-        return f"{self.gpus} x {' or '.join(rent.gpu_types)}, {image}, {rent.cloud.lower()} cloud{spot}, {where}"
+        types = " or ".join(rent.gpu_types) or "CPU"
+        return f"{self.gpus} x {types}, {image}, {rent.cloud.lower()} cloud{spot}, {where}"
 
     def another(self) -> Slot | None:
         """A new pod; it is rented when its machine is first asked for. None: those that are not ready yet are awaited.
@@ -204,13 +206,12 @@ class Rental:
         with self.lock:
             machine = self._connected()
             if self.known.get("ready") != ready:
-                facts = prepare(machine, wanted, data.root, data.files, data.folder)
+                facts = prepare(machine, wanted)
+                staged = also_staged(self.known, stage_data(machine, data, rentals.settings.staging, SEND_MOST))
                 self._renew(machine)  # it is still the same container
-                self._note(ready=ready, facts=facts)
-                shown = {**facts, **facts["versions"]}
-                log.info(
-                    "%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in shown.items() if k != "versions")
-                )
+                self._note(ready=ready, facts=facts, staged=staged)
+                shown = {k: v for k, v in {**facts, **facts["versions"]}.items() if k != "versions"}
+                log.info("%s: ready (%s)", self.name, ", ".join(f"{k} {v}" for k, v in shown.items()))
             elif time.monotonic() - self.renewed > RECENT_S:
                 self._renew(machine)
             return machine

@@ -24,7 +24,7 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.pods.allowed import check_address
 from pgolf.pods.http import Nonsense, NoReply, Reply, Server
 from pgolf.pods.names import MAX_NAME_CHARS
-from pgolf.pods.settings import Rent
+from pgolf.pods.settings import Rent, WithoutGpu
 from pgolf.untrusted import Untrusted, parse_json
 
 log = logging.getLogger(__name__)
@@ -102,16 +102,18 @@ class Runpod:
         """
         body: dict[str, Any] = {
             "name": name,
-            "gpuTypeIds": list(rent.gpu_types),
-            "gpuCount": gpu_count,
             "cloudType": rent.cloud,
             "interruptible": rent.spot,
             "containerDiskInGb": rent.container_disk_gb,
-            "minRAMPerGPU": rent.min_ram_gb_per_gpu,
             "ports": ["22/tcp"],
             "env": dict(env),
             "dockerStartCmd": start,
         }
+        if isinstance(rent, WithoutGpu):
+            body |= {"computeType": "CPU", "cpuFlavorIds": list(rent.cpu_flavors), "vcpuCount": rent.vcpus}
+        else:
+            gpus = {"gpuTypeIds": list(rent.gpu_types), "gpuCount": gpu_count}
+            body |= {**gpus, "minRAMPerGPU": rent.min_ram_gb_per_gpu}
         body |= {"imageName": rent.image} if rent.image else {"templateId": rent.template_id}
         body |= {"dataCenterIds": list(rent.data_centers)} if rent.data_centers else {}
         body |= (

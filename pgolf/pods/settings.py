@@ -60,6 +60,16 @@ class Inventoried(_Entry):
     price_per_hour: Annotated[float, Field(strict=True, ge=0, le=10_000)] = 0.0
 
 
+class Staging(_Entry):
+    """How a machine comes by the dataset: it fetches it from the dataset's source, for `seconds` at most, `at_once`
+    files at a time. Where that fails, `send_most_gb` GB at most are sent from here (default: 2 to a rented pod, all to
+    a machine of yours)."""
+
+    seconds: float = Field(default=3600.0, ge=1, le=86400)
+    at_once: int = Field(default=8, ge=1, le=64)
+    send_most_gb: float | None = Field(default=None, ge=0, le=1e6)
+
+
 class Reaching(_Entry):
     """How machines are reached and worked with; `work` is relative to the user's home there."""
 
@@ -69,6 +79,7 @@ class Reaching(_Entry):
     python: Text = "python3"
     patience_s: Patience = 300.0
     checks: Checks = Checks()
+    staging: Staging = Staging()
 
 
 class Ssh(Reaching):
@@ -107,6 +118,18 @@ class Small(Rent):
     max_price_per_hour: Price = 1.0
 
 
+class WithoutGpu(Rent):
+    """The pod to rent that fills a network volume: without GPUs, of the first of these flavors that there is."""
+
+    gpu_types: tuple[str, ...] = ()
+    cpu_flavors: tuple[Literal["cpu3c", "cpu3g", "cpu3m", "cpu5c", "cpu5g", "cpu5m"], ...] = ("cpu3c", "cpu5c", "cpu3g")
+    vcpus: int = Field(default=4, ge=1, le=64)
+    template_id: str | None = None
+    image: str | None = "runpod/pytorch:1.0.3-cu1281-torch291-ubuntu2404"
+    container_disk_gb: int = 20
+    max_price_per_hour: float = 0.5
+
+
 class Nets(_Entry):
     """How long a pod may go on unattended, in seconds."""
 
@@ -136,6 +159,7 @@ class RunpodSettings(Reaching):
     ready_patience_s: Patience = 900.0  # for a rented one to answer
     rent: Rent = Rent()
     rehearse: Small = Small()
+    stage: WithoutGpu = WithoutGpu()
     nets: Nets = Nets()
 
 

@@ -80,3 +80,8 @@ def machine_facts(record: Path) -> dict[str, dict[str, Any]]:
 def slot_files(record: Path) -> list[Path]:
     """The files of a record's slots."""
     return sorted((record / "pods").glob("*.json"), key=os.path.getmtime)
+
+
+def lock_file(record: Path) -> Path:
+    """The file that a process holds locked while it works on a record."""
+    return record.with_name(f".{record.name}.lock")

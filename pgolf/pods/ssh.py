@@ -2,6 +2,7 @@
 
 import getpass
 import logging
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from pgolf.pods.needs import Needs, digest
 from pgolf.pods.pins import Address
 from pgolf.pods.settings import Inventoried, Ssh
 from pgolf.pods.slots import Slot, read_slot
+from pgolf.pods.staging import also_staged, stage_data
 from pgolf.requirements import ALWAYS
+from pgolf.sources import Source
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +33,7 @@ class Data:
     files: Mapping[str, str]
     packages: tuple[str, ...] = ALWAYS
     needs: Needs = field(default_factory=Needs)
+    source: Source | None = None  # where a machine can fetch it; None: it is sent
 
     @property
     def folder(self) -> PurePosixPath:
@@ -88,8 +92,10 @@ class InventorySlot:
                 at = self.reached.address
                 if self.listed.host_key:
                     write_atomic(at.pins, f"[{at.host}]:{at.port} {self.listed.host_key}\n")
-                facts = prepare(self.reached, wanted, data.root, data.files, data.folder)
-                write_json(self.path, {"name": self.name, "ready": ready, "facts": facts})
+                facts = prepare(self.reached, wanted)
+                brought = stage_data(self.reached, data, self.settings.staging, send_most=math.inf)
+                staged = also_staged(read_slot(self.path), brought)
+                write_json(self.path, {"name": self.name, "ready": ready, "facts": facts, "staged": staged})
         return self.reached
 
     def reach(self) -> Machine:

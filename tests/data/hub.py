@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -38,6 +39,7 @@ class Hub:
     gone: set[str] = field(default_factory=set)
     small: set[str] = field(default_factory=set)
     token: str | None = None
+    pause_s: float = 0.0  # after each 64 KiB of a file
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     bytes_sent: int = 0
 
@@ -214,7 +216,9 @@ def handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 hub.cut[name] -= 1
                 rest = rest[: len(rest) // 2]
                 self.close_connection = True
-            self.wfile.write(rest)
-            hub.bytes_sent += len(rest)
+            for at in range(0, len(rest), 65536):
+                self.wfile.write(rest[at : at + 65536])
+                hub.bytes_sent += len(rest[at : at + 65536])
+                time.sleep(hub.pause_s)
 
     return Handler

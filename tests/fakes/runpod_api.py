@@ -124,11 +124,12 @@ class FakePod:
         self.home = folder / self.id
         self.created, self.ended = time.time(), None
         self.status, self.asks_until_up = "RUNNING", 0
-        self.gpu = asked["gpuTypeIds"][0]
+        self.gpu = asked.get("gpuTypeIds", ["none"])[0]
         self.wire: Wire | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.mounted = False
-        self.price: Any = PRICE * asked.get("gpuCount", 1)  # ...: there is none
+        cheaper = 10 if asked.get("computeType") == "CPU" else 1
+        self.price: Any = PRICE * asked.get("gpuCount", 1) / cheaper  # ...: there is none
         self.port = free_port()
         self.image_start = ""  # what its image starts in sshd's place
         self.starts, self.off, self.changing = 0, False, threading.Lock()
@@ -144,6 +145,10 @@ class FakePod:
     def _boot(self) -> None:
         image = self.home / "image"
         image.mkdir(parents=True, exist_ok=True)
+        if (volume := self.asked.get("networkVolumeId")) and not (self.home / "wörk").exists():
+            there = self.home.parent / f"volume-{volume}"  # pods that have it share the work folder
+            there.mkdir(exist_ok=True)
+            (self.home / "wörk").symlink_to(there)
         config = write_config(self.home, self.port, f"{image}:{os.environ['PATH']}")
         self._tool("sshd", self.image_start or f'exec {SSHD} -f {config} "$@"')
         self._tool("ssh-keygen", "exit 0")

@@ -6,7 +6,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from pgolf import presets
-from pgolf.requirements import ALWAYS, OF_CODEC, packages_of
+from pgolf.requirements import ALWAYS, HUB, OF_CODEC, packages_of
 from pgolf.trainer.codec import CODECS
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +18,10 @@ def test_a_trainers_packages_are_dependencies_within_the_same_range():
     for need in map(Requirement, (*ALWAYS, *(text for packages in OF_CODEC.values() for text in packages))):
         assert need.name in RANGES
         assert not need.specifier or need.specifier == RANGES[need.name]
+
+
+def test_pods_fetch_with_the_package_that_this_machine_fetches_with():
+    assert Requirement(HUB).specifier == RANGES[Requirement(HUB).name]
 
 
 def test_codecs_that_need_a_package_are_codecs():

@@ -21,12 +21,12 @@ from filelock import FileLock
 from pgolf import tracks
 from pgolf.errors import BadInput, RunFailed
 from pgolf.pods.money import Budget, bills, spent
-from pgolf.pods.places import lock_file
 from pgolf.pods.reap import reap
 from pgolf.pods.remote import RemotePlace
 from pgolf.pods.rental import Rental, Rentals
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import Rent, read_settings
+from pgolf.pods.slots import lock_file
 from pgolf.pods.ssh import Data
 from pgolf.record.early_stop import Judge, write_decision
 from pgolf.record.progress import Progress
