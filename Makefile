@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 EXAMPLES = $(shell grep -rl '^from examples import' tests)  # tests that try examples
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: setup record test check lint bench faults pictures docs clean
+.PHONY: setup record test check lint bench faults fuzz pictures docs clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,9 @@ faults: $(STAMP)
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not record and not training" $(EXAMPLES)
 	PGOLF_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults/test_pods.py tests/faults/test_users_program.py \
 		tests/pods/test_runpod.py tests/flows/test_workers.py
+
+fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz/run.py --count 1000000
 
 bench: $(STAMP)
 	@for script in $(filter-out bench/faults.py,$(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
