@@ -29,6 +29,7 @@ from pgolf.errors import BadInput
 if TYPE_CHECKING:
     from pgolf.flows.show import Outcome
     from pgolf.program import Program
+    from pgolf.record.progress import Progress as SeedProgress
 
 app = typer.Typer()
 IN_A_RECORD = (
@@ -246,6 +247,7 @@ def reproduce(
     """
     from rich.progress import Progress
 
+    from pgolf.evidence.lines import printable
     from pgolf.record.reproduce import prepare, run_again
     from pgolf.record.sealed_job import check_sealable
 
@@ -256,9 +258,11 @@ def reproduce(
     _agreed(folder, again.program, yes, SEALED if seal else AS_YOU)
     with Progress(console=stderr, transient=True) as bar:
         task = bar.add_task(f"seed {again.seed} of {name}", total=None)
-        result = run_again(
-            again, seal, lambda p: bar.update(task, description=p.stage, completed=p.done, total=p.total or None)
-        )
+
+        def show(now: "SeedProgress") -> None:
+            bar.update(task, description=escape(printable(now.stage)), completed=now.done, total=now.total or None)
+
+        result = run_again(again, seal, show)
     typer.echo(str(result))
     raise typer.Exit(result.inside is not True)
 

@@ -39,6 +39,7 @@ from pgolf.trainer.data import DataError, shards
 from pgolf.untrusted import read_bytes
 
 LEVEL = 0.95
+LOOK_S = 1.0  # a sealed run, too, looks now and then whether somebody holds the lock
 OURS = ("events.jsonl", "weights_fingerprint")  # words of our trainer; `pgolf pack --source` packs any program
 MOST_PACKED = 1 << 20  # bytes of a packed trainer
 MOST_RANKS = 64  # without GPUs: a log may name any number
@@ -138,7 +139,7 @@ def run_again(
     again.out.mkdir(parents=True, exist_ok=True)
     lock = FileLock(again.out / ".lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOK_S)
     except Timeout:
         raise BadInput(f"another `pgolf reproduce` is at {again.out}; wait for it, or name another folder") from None
     try:

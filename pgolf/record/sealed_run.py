@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import struct
 import sys
 import time
@@ -60,7 +61,15 @@ def sockets() -> list[str]:
     """Files of the sockets that others listen at here: an agent with keys, a service that runs as root."""
     with open("/proc/net/unix", errors="surrogateescape") as f:
         paths = [line.rstrip("\n").split(" ", 7)[-1] for line in f if "/" in line]
-    return [path for path in dict.fromkeys(paths) if path.startswith("/") and os.path.exists(path)]
+    return [path for path in dict.fromkeys(paths) if path.startswith("/") and is_socket(path)]
+
+
+def is_socket(path: str) -> bool:
+    """Whether a path is that of a socket here: in another container it may be one."""
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def furnish(libc: ctypes.CDLL, spec: dict[str, Any], hidden: list[str]) -> list[str]:
@@ -77,7 +86,7 @@ def furnish(libc: ctypes.CDLL, spec: dict[str, Any], hidden: list[str]) -> list[
         if os.path.isdir(folder) and not any(f"{path}/".startswith(f"{folder}/") for path in kept):
             check(libc.mount(b"tmpfs", folder.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, b"mode=1777"), folder)
             made.append(folder)
-    for path in filter(os.path.exists, hidden):
+    for path in filter(is_socket, hidden):
         check(libc.mount(b"/dev/null", os.fsencode(path), None, MS_BIND, None), path)
     libc.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV, None)  # not everywhere: else others' pids are seen
     return made
