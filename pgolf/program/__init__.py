@@ -94,6 +94,7 @@ class Program:
     eval_seconds : how long its evaluation is expected to take; None: the track's limit.
     events : whether it writes pgolf's events.jsonl.
     evaluator : its evaluation for the legality probes, as FILE:make_evaluator; None: it cannot be probed.
+    ranks_divide : the number that its ranks have to divide, by its source; None: unknown.
     notes : what is to be said of how it was read, a sentence each.
     """
 
@@ -116,6 +117,7 @@ class Program:
     eval_seconds: float | None = None
     events: bool = False
     evaluator: str | None = None
+    ranks_divide: int | None = None
     notes: tuple[str, ...] = ()
 
     def start(self, nproc: int) -> list[str]:

@@ -100,6 +100,7 @@ def read_program(
         eval_only=wishes.eval_only,
         eval_seconds=wishes.eval_seconds,
         evaluator=evaluator,
+        ranks_divide=reading.ranks_divide,
         notes=(*_notes(found), *logged.notes),
     )
     _check_artifacts(program, path)

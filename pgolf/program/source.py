@@ -11,6 +11,7 @@ from pgolf.errors import BadInput
 from pgolf.program import Need, Variable, needs, opened
 from pgolf.program.cuda import needs_cuda
 from pgolf.program.prints import prints
+from pgolf.program.ranks import ranks_divide
 from pgolf.program.sources import Sources
 from pgolf.program.syntax import Module
 from pgolf.program.unpacking import layers
@@ -35,6 +36,7 @@ class Reading:
     prints : the facts that its prints would state to the log reader ('step', 'final score', 'size', 'time', 'seed',
         'hyperparameters'), and the first line that states each.
     cuda : whether it needs a GPU; None: unknown. `cuda_line` is the line that says so.
+    ranks_divide : the number that its ranks have to divide, else it fails; None: it says nothing of that.
     packed : how it extracts itself, as 'lzma in base 85'. Lines then count in what it extracts, whose name as a file
         is 'train_gpt.py (unpacked)'.
     unclear : what could not be told, a sentence each.
@@ -50,6 +52,7 @@ class Reading:
     cuda_line: int | None
     packed: str | None
     unclear: tuple[str, ...]
+    ranks_divide: int | None = None
 
 
 def read_source(files: Mapping[str, bytes], script: str) -> Reading:
@@ -83,6 +86,7 @@ def read_source(files: Mapping[str, bytes], script: str) -> Reading:
         cuda_line=line,
         packed=", then ".join(reader.packed) or None,
         unclear=tuple(dict.fromkeys([*reader.unclear, *found.unclear, *unclear])),
+        ranks_divide=ranks_divide(sources),
     )
 
 

@@ -28,7 +28,7 @@ from pgolf.program.find import open_program
 from pgolf.program.source import read_source
 from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
-from pgolf.record.request import with_vocabulary
+from pgolf.record.request import check_ranks_of, with_vocabulary
 from pgolf.record.results import LOG, name_for, read_result
 from pgolf.record.sealed_job import check_sealable, seal_job
 from pgolf.record.seeds import Job, run_seed
@@ -200,6 +200,7 @@ def _check_shares(environment: Mapping[str, str], world: int) -> None:
 def _their_job(folder: Path, out: Path, data_dir: Path, logged: Run, artifact: Path | None) -> Job:
     """The job of a program that is not ours; all that can be wrong with it is said before anything is written."""
     program = open_program(folder)
+    check_ranks_of(program, _ranks(logged))
     if lacks := missing_here(program, torch.cuda.is_available()):
         raise BadInput(f"{'; '.join(lacks)}. Install what is missing, or reproduce the record where it is")
     config = _dataset(program, logged, data_dir, trains=artifact is None)

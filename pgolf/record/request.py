@@ -87,9 +87,11 @@ def check_request(
     if reserved := sorted(RESERVED & knobs.keys()):
         raise BadInput(f"{', '.join(reserved)}: a record sets this itself for each seed; leave it out of the preset")
     baseline = presets.load(rules.baseline_preset) if rules.baseline_preset else None
-    if not theirs:
+    if theirs:
+        check_ranks_of(theirs, rules.nproc)
+    else:
         presets.check_ranks(presets.config_of(knobs), rules.nproc, preset)
-    if baseline is not None:
+    if baseline is not None and not against:
         presets.check_ranks(presets.config_of(baseline), rules.nproc, str(rules.baseline_preset))
     named = check_seeds(rules.seeds if seeds is None else seeds)
     if len(named) < rules.policy.min_seeds:
@@ -112,6 +114,15 @@ def check_request(
         theirs=theirs and with_vocabulary(theirs, int(knobs["vocab_size"])),
         against=standing_of(against, rules) if against else None,
     )
+
+
+def check_ranks_of(program: Program, world: int) -> None:
+    """BadInput for a program of the user's whose source refuses to run on so many ranks."""
+    if program.ranks_divide and program.ranks_divide % world:
+        raise BadInput(
+            f"{program.script} runs only on ranks that divide {program.ranks_divide}, and here there would be {world}; "
+            "name a track file with another nproc"
+        )
 
 
 def as_text(value: Knob) -> str:

@@ -358,3 +358,20 @@ def test_folders_that_it_adds_to_the_path():
     )
     found = read(source, **{"lib/helper.py": "import regex\n"})
     assert found.own == ("lib/helper.py",) and [need.name for need in found.modules] == ["other", "regex"]
+
+
+@pytest.mark.parametrize(
+    ("source", "number"),
+    [
+        ("if 8 % world_size != 0:\n    raise ValueError(f'WORLD_SIZE={world_size}')", 8),
+        ("def main():\n    if 16 % h.world_size:\n        raise SystemExit", 16),
+        ("assert 8 % WORLD_SIZE == 0", 8),
+        ("assert not 8 % world_size", 8),
+        ("if 8 % world_size != 0:\n    accumulate = 1", None),
+        ("if 8 % world_size and not accumulate:\n    raise ValueError", None),  # not on every number of ranks
+        ("assert 8 % heads == 0", None),
+        ("assert -8 % world_size == 0\nassert True % world_size == 0", None),
+    ],
+)
+def test_the_ranks_that_a_source_refuses(source, number):
+    assert read(source).ranks_divide == number

@@ -61,6 +61,11 @@ def test_ranks_of_a_track_that_do_not_divide_are_refused_but_for_a_program_of_th
     track.write_text(text.replace('baseline_preset = "', '# "'))
     program = Path(__file__).parents[1] / "programs" / "march"
     assert check_request(str(track), program=str(program)).track.nproc == 3
+    own = shutil.copytree(program, tmp_path / "own")
+    source = (own / "train_gpt.py").read_text()
+    (own / "train_gpt.py").write_text(f"{source}\nif 8 % args.world_size != 0:\n    raise ValueError\n")
+    with pytest.raises(BadInput, match=r"train_gpt\.py runs only on ranks that divide 8, and here there would be 3"):
+        check_request(str(track), program=str(own))
     with pytest.raises(BadInput, match="no multiple of 3 ranks"):
         check_request(str(track))
 
