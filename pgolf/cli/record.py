@@ -142,7 +142,7 @@ def record(
     if plan:
         from pgolf.record.planned import plan_record
 
-        planned = plan_record(request, wanted, stop_early, stop_hopeless)
+        planned = plan_record(request, wanted, stop_early, stop_hopeless, runs_dir, data_dir)
         if as_json:
             typer.echo(json.dumps(planned.as_json(), indent=2, allow_nan=False))
         else:

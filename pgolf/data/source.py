@@ -24,18 +24,14 @@ GIVEN = re.compile(rf"hf://({REPOSITORY.pattern})(?:@([^@\s]{{1,200}}))?")
 
 def read_source(dataset: Dataset) -> Source | None:
     """The source in a dataset's manifest; None if it has none. BadInput if it has another form."""
-    path = dataset.data_dir / MANIFEST
-    if not path.exists():
-        return None
-    source = _read_manifest(path).get("source")
-    return None if source is None else parse_source(source, dataset.files, str(path))
+    source = manifest_of(dataset.data_dir).get("source")
+    return None if source is None else parse_source(source, dataset.files, str(dataset.data_dir / MANIFEST))
 
 
 def keep_source(dataset: Dataset, source: Source) -> None:
     """Put the source into the dataset's manifest, which is made if it is missing."""
-    path = dataset.data_dir / MANIFEST
-    kept = _read_manifest(path) if path.exists() else dataset.facts()
-    write_json(path, kept | {"source": source.as_json()})
+    kept = manifest_of(dataset.data_dir) or dataset.facts()
+    write_json(dataset.data_dir / MANIFEST, kept | {"source": source.as_json()})
 
 
 def open_only(data_dir: Path) -> Dataset:
@@ -126,8 +122,10 @@ def _compare(dataset: Dataset, source: Source) -> None:
             raise BadInput(f"{where}: {name} is {listed.get(name, 'missing')!r:.80}, here {sha256}")
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    return _table(read_json(path, MANIFEST_MOST), str(path))
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The content of a dataset's manifest; {} if it has none."""
+    path = folder / MANIFEST
+    return _table(read_json(path, MANIFEST_MOST), str(path)) if path.exists() else {}
 
 
 def _table(content: Any, where: str) -> dict[str, Any]:

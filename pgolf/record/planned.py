@@ -16,6 +16,7 @@ from pgolf.pods.money import OVERHEAD_S
 from pgolf.pods.places import Wanted
 from pgolf.program import Program
 from pgolf.program.check import missing_here
+from pgolf.record.arrival import Arrival, arrival
 from pgolf.record.folder import rules_of
 from pgolf.record.programs import own_program
 from pgolf.record.request import Request
@@ -34,6 +35,7 @@ class Planned:
     rules: tuple[Rule, ...]
     costs: Estimate | None = None  # None: seeds run here, which costs nothing
     lacks: tuple[str, ...] = ()
+    arrival: Arrival | None = None  # how the dataset comes to pods; None: seeds run here
 
     @property
     def environment(self) -> dict[str, str]:
@@ -66,6 +68,7 @@ class Planned:
             "early_stop": list(self.rules),
             "pods": self.wanted.kind,
             "costs": self.costs.as_json() if self.costs else None,
+            "arrival": self.arrival.as_json() if self.arrival else None,
             "notes": list(program.notes),
         }
 
@@ -95,6 +98,8 @@ class Planned:
         yield "ended early", ", ".join(self.rules) or "no rule"
         for number, line in enumerate(self.costs.lines() if self.costs else ["none: the seeds run on this machine"]):
             yield "" if number else "pods", line
+        for number, line in enumerate(self.arrival.lines() if self.arrival else []):
+            yield "" if number else "dataset there", line
         for number, note in enumerate(program.notes):
             yield "" if number else "notes", note
         for number, lack in enumerate(self.lacks):
@@ -114,7 +119,14 @@ class Planned:
                     yield "", f"    {line}"
 
 
-def plan_record(request: Request, wanted: Wanted, limits_rule: bool | None, loss_rule: bool | None) -> Planned:
+def plan_record(
+    request: Request,
+    wanted: Wanted,
+    limits_rule: bool | None,
+    loss_rule: bool | None,
+    runs_dir: Path = Path("runs"),
+    data_dir: Path = Path("data"),
+) -> Planned:
     """Plan a record; nothing is started or written."""
     rules = rules_of(("limits",) if wanted.kind == "runpod" else (), limits_rule, loss_rule)
     lacks = tuple(missing_here(request.theirs, torch.cuda.is_available())) if request.theirs else ()
@@ -122,4 +134,5 @@ def plan_record(request: Request, wanted: Wanted, limits_rule: bool | None, loss
     limits, ranks = request.track.limits, request.track.nproc
     hours = (limits.train_seconds + (program.eval_seconds or limits.eval_seconds) + OVERHEAD_S) / 3600
     costs = estimate(wanted, len(request.seeds), hours, ranks) if wanted.remote else None
-    return Planned(request, program, wanted, rules, costs, lacks)
+    there = arrival(request, wanted, costs.machines, runs_dir, data_dir) if costs else None
+    return Planned(request, program, wanted, rules, costs, lacks, there)
