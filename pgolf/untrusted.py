@@ -21,7 +21,7 @@ from pgolf.errors import BadInput
 MOST_DEPTH = 64  # of lists and tables inside one another, and of parts of a dotted key
 MOST_SHOWN = 1000  # characters of a message: a stranger chose some of them
 GREATEST = 2**63 - 1  # what 64 bits hold
-PIECE = 1 << 20
+MIB = PIECE = 1 << 20
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -70,7 +70,7 @@ def open_regular(path: Path, inside: Path | None = None) -> BinaryIO:
     try:
         where = path if inside is None else path.resolve()
         if inside is not None and not where.is_relative_to(inside.resolve()):
-            raise Untrusted(f"{path}: a link that leads out of {inside}; put the file itself there")
+            raise Untrusted(f"{path}: a link that leads out of the folder {inside}; put the file itself there")
         _check_regular(path, os.stat(where))  # before it is opened: some devices act when they are
         only = 0 if inside is None else os.O_NOFOLLOW  # where it has become a link since
         fd = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | only)
@@ -91,7 +91,7 @@ def open_regular(path: Path, inside: Path | None = None) -> BinaryIO:
 def _check_regular(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = KINDS.get(stat.S_IFMT(found.st_mode), "of a kind that cannot be read")
-        raise Untrusted(f"{path}: no regular file but {kind}; put a file there, or remove it")
+        raise Untrusted(f"{path}: no plain file but {kind}; put a file there, or remove it")
 
 
 def read_bytes(path: Path, most: int, inside: Path | None = None) -> bytes:
@@ -102,7 +102,8 @@ def read_bytes(path: Path, most: int, inside: Path | None = None) -> bytes:
 def _pieces(path: Path, most: int, inside: Path | None) -> Iterator[bytes]:
     def check(size: int) -> None:
         if size > most:
-            raise Untrusted(f"{path}: over {most:,} bytes, and such a file is smaller; look at what it is")
+            limit = f"{most:,} bytes" if most % MIB else f"{most // MIB:,} MiB"
+            raise Untrusted(f"{path}: over {limit}, and such a file is smaller; look at what it is")
 
     with open_regular(path, inside) as f:
         check(os.fstat(f.fileno()).st_size)

@@ -118,7 +118,7 @@ def test_a_file_that_is_no_toml_is_named(tmp_path, load, content):
 def test_a_pipe_is_no_toml(tmp_path, load):
     path = tmp_path / "mine.toml"
     os.mkfifo(path)
-    with pytest.raises(BadInput, match="no regular file but a pipe"):
+    with pytest.raises(BadInput, match="no plain file but a pipe"):
         load(str(path))
 
 

@@ -62,9 +62,9 @@ def sparse(path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (pipe, "no regular file but a pipe"),
-        (listening, "no regular file but a socket"),
-        (lambda path: path.mkdir(), "no regular file but a folder"),
+        (pipe, "no plain file but a pipe"),
+        (listening, "no plain file but a socket"),
+        (lambda path: path.mkdir(), "no plain file but a folder"),
         (lambda path: path.symlink_to("/dev/zero"), "leads out of"),
         (link_out, "leads out of"),
         (lambda path: path.symlink_to("gone"), "cannot be read: No such file or directory"),
@@ -100,7 +100,7 @@ def test_a_folder_that_is_a_link_out_is_refused(folder):
 
 def test_devices_are_refused_also_where_no_folder_is_given():
     for path in ("/dev/zero", "/dev/null"):
-        with pytest.raises(Untrusted, match="no regular file but a device"):
+        with pytest.raises(Untrusted, match="no plain file but a device"):
             read_bytes(Path(path), 1000)
 
 
@@ -137,7 +137,7 @@ def test_a_reader_that_streams_is_given_the_same_files(folder):
     with open_regular(folder / "f", folder) as f:
         assert f.read(1) == b"["
     pipe(folder / "pipe")
-    with pytest.raises(Untrusted, match="no regular file but a pipe"):
+    with pytest.raises(Untrusted, match="no plain file but a pipe"):
         open_regular(folder / "pipe", folder)
 
 

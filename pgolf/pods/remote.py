@@ -9,7 +9,6 @@ is home, everything is.
 """
 
 import errno
-import json
 import logging
 import random
 import secrets
@@ -26,11 +25,12 @@ from typing import TYPE_CHECKING
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import hash_folder, write_json
 from pgolf.pods import PYTHON, Gone, Kind, Pod, Status
-from pgolf.pods.answers import ALL_MOST, MIRRORED, MIRRORED_MOST, checked_hashes, checked_status, choose
+from pgolf.pods.answers import ALL_MOST, JSON_MOST, MIRRORED, MIRRORED_MOST, checked_hashes, checked_status, choose
 from pgolf.pods.local import PLACE, READ_AT_ONCE, LocalPod
 from pgolf.pods.machine import Machine, Refused
 from pgolf.pods.names import checked_name
 from pgolf.pods.slots import NotNow, Slot, Slots
+from pgolf.untrusted import read_json
 
 if TYPE_CHECKING:
     from pgolf.pods.ssh import Data
@@ -63,7 +63,7 @@ class RemotePlace:
         ] = {}  # folders on a machine whose commands may still run, given up here
         before = {slot.name: slot for slot in slots.before()}
         for file in sorted(record.rglob(f"attempt-*/{PLACE_FILE}")):
-            attempt, placed = file.parent, json.loads(file.read_text())
+            attempt, placed = file.parent, _place_of(file.parent)
             if placed["slot"] not in before or LocalPod(attempt).status().state == "ended":
                 continue
             if attempt.with_name(f"attempt-{int(attempt.name.removeprefix('attempt-')) + 1}").exists():
@@ -200,7 +200,7 @@ class RemotePod:
     @cached_property
     def remote(self) -> PurePosixPath:
         """The attempt's folder in the work folder of its machine."""
-        return PurePosixPath(json.loads((self.folder / PLACE_FILE).read_text())["folder"])
+        return PurePosixPath(_place_of(self.folder)["folder"])
 
     def _machine(self) -> Machine | None:
         """The machine of an attempt that has one; None once that is lost."""
@@ -352,7 +352,7 @@ class RemotePod:
             machine.get(self.remote / name, self.folder / name, sha256, size)
         for part in self.folder.rglob(".*.part"):  # of a file that has changed since it was begun
             part.unlink()
-        written = json.loads((self.folder / "pod.json").read_text())
+        written = read_json(self.folder / "pod.json", JSON_MOST, self.folder)
         write_json(self.folder / "pod.json", {**written, "started": self._told(machine, self.home.status()).started})
         machine.get(self.remote / "exit.json", self.folder / "exit.json", *ending)
         if self.home.status().state != "ended":
@@ -379,6 +379,14 @@ class RemotePod:
                 self.kill()
         finally:
             self.place.give_back(self.folder, self.broken)
+
+
+def _place_of(folder: Path) -> dict[str, str]:
+    """Which machine an attempt is on (`slot`), and in which `folder` there; BadInput if its file says neither."""
+    content = read_json(folder / PLACE_FILE, JSON_MOST, folder)
+    if not isinstance(content, dict) or not all(isinstance(content.get(key), str) for key in ("slot", "folder")):
+        raise BadInput(f"{folder / PLACE_FILE}: not what pgolf wrote there; look at what it is")
+    return content
 
 
 def moved(value: str, root: Path, target: PurePosixPath) -> str:

@@ -1,14 +1,16 @@
 """The machines of a record: what takes them, and their files, `runs/<record-id>/pods/<slot>.json`, where every process
 of the record finds what is known of them."""
 
-import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from pgolf.errors import BadInput
 from pgolf.pods import Gone, Kind
 from pgolf.pods.machine import Machine
+from pgolf.untrusted import parse_json, read_bytes
+
+MOST_BYTES = 1 << 20  # of a slot's file
 
 
 class Unfit(Gone):
@@ -65,10 +67,18 @@ class Slots(Protocol):
 
 
 def read_slot(path: Path) -> dict[str, Any]:
-    """The content of a slot's file; {} if it is missing."""
-    with suppress(FileNotFoundError):
-        return dict(json.loads(path.read_text()))
-    return {}
+    """The content of a slot's file; {} if it is missing. BadInput if it is another file, put there by somebody else."""
+    if not os.path.lexists(path):
+        return {}
+    content = parse_json(read_bytes(path, MOST_BYTES, path.parent), str(path), number=_number)
+    if not isinstance(content, dict):
+        raise BadInput(f"{path}: not what pgolf keeps of a machine; look at what it is")
+    return content
+
+
+def _number(digits: str) -> int | float:
+    """Also one that is not finite: a price that is none must not hide its pod."""
+    return int(digits) if digits.lstrip("-").isdigit() and len(digits) < 20 else float(digits)
 
 
 def machine_facts(record: Path) -> dict[str, dict[str, Any]]:

@@ -7,12 +7,12 @@ import fnmatch
 import itertools
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pgolf.errors import BadInput
 from pgolf.program.settings import NAME, path_problem
+from pgolf.untrusted import Untrusted, read_bytes
 
 MOST_FILE_BYTES, MOST_BYTES, MOST_FILES = 64 << 20, 256 << 20, 1000
 MOST_ENTRIES, DEEPEST = 20_000, 12  # looked at in a folder
@@ -82,25 +82,10 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """Read a file without keeping it."""
-        path = self.root / name
         try:
-            where = path.resolve()
-            if not where.is_relative_to(self.root):
-                raise BadInput(f"{path}: a link that leads out of the folder, to {where}; put the file itself there")
-            with os.fdopen(os.open(where, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as f:
-                if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
-                    raise BadInput(f"{path}: no plain file; remove it, or name the program's files in {NAME}")
-                content = f.read(MOST_FILE_BYTES + 1)
-        except RuntimeError:
-            raise BadInput(f"{path}: a link that leads to itself; remove it") from None
-        except OSError as e:
-            raise BadInput(f"{path}: cannot be read: {e.strerror}") from None
-        if len(content) > MOST_FILE_BYTES:
-            raise BadInput(
-                f"{path}: over {MOST_FILE_BYTES >> 20} MiB; a program's files are smaller: name them by `files` in "
-                f"{NAME} if it does not need this one"
-            )
-        return content
+            return read_bytes(self.root / name, MOST_FILE_BYTES, self.root)
+        except Untrusted as e:
+            raise BadInput(f"{e}; or name the program's files by `files` in {NAME} if it does not need this") from None
 
     def take_all(self, left_out: Callable[[str], bool]) -> None:
         """Take every file but those left out; `left_out` is given the path of each file and each folder."""

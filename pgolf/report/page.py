@@ -19,10 +19,11 @@ from pgolf.audit.differences import (
 from pgolf.audit.many import Unreadable
 from pgolf.audit.measures import Measure, worst_measures
 from pgolf.errors import BadInput
+from pgolf.evidence.lines import printable
 from pgolf.evidence.plan import Attempt, Plan, read_plans
 from pgolf.evidence.probes import PROBES, Probed, read_probes
 from pgolf.evidence.run import OF_THE_RUN, Run
-from pgolf.files import sha256_file, write_atomic
+from pgolf.files import write_atomic
 from pgolf.ledger import SeedScore, StandingRecord, bytes_per_token, seed_score, value
 from pgolf.report import figures
 from pgolf.report.compliance import Statement
@@ -31,6 +32,9 @@ from pgolf.report.render import render
 from pgolf.report.row import REPORT
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
+from pgolf.untrusted import Untrusted, hash_file
+
+MOST_HASHED = 1 << 30  # bytes of a file of a record's folder
 
 
 @dataclass(frozen=True)
@@ -219,10 +223,7 @@ def report_of_audit(audit: Audit) -> Report:
     """
     claims = audit.entry.claims
     dump = {k: v.value for r in audit.runs[:1] for k, v in r.hyperparameters.items() if k not in OF_THE_RUN}
-    try:
-        files = tuple((n, size, sha256_file(audit.folder / n)) for n, size in audit.entry.sizes.items() if n != REPORT)
-    except OSError as e:
-        raise BadInput(f"cannot read {e.filename}: {e.strerror}") from None
+    files = tuple((n, size, _hash_of(audit.folder, n)) for n, size in audit.entry.sizes.items() if n != REPORT)
     return Report(
         title=claims.name or audit.folder.resolve().name,
         author=claims.author,
@@ -241,6 +242,14 @@ def report_of_audit(audit: Audit) -> Report:
         knobs=knob_table(dump, audit.previous) if audit.previous else None,
         other_runs=[(audit.entry.name_of(run), run) for run in audit.other_runs],
     )
+
+
+def _hash_of(folder: Path, name: str) -> str:
+    """SHA-256 of a file in the folder, or why there is none."""
+    try:
+        return hash_file(folder / name, MOST_HASHED, folder)
+    except Untrusted as e:
+        return f"none: {printable(e.without(folder / name))}"
 
 
 def page(reports: Sequence[Report]) -> str:

@@ -120,7 +120,7 @@ def a_link_out(path):
     path.symlink_to(there)
 
 
-REASONS = {a_pipe: "no regular file but a pipe", a_sparse_file: "over ", a_link_out: "a link that leads out of"}
+REASONS = {a_pipe: "no plain file but a pipe", a_sparse_file: "over ", a_link_out: "a link that leads out of"}
 
 
 @pytest.mark.parametrize("make", REASONS)

@@ -54,5 +54,5 @@ def test_text_that_is_no_entry_is_refused(tmp_path, text):
 
 def test_a_pipe_is_no_entry(tmp_path):
     os.mkfifo(tmp_path / "entry.json")
-    with pytest.raises(BadInput, match=r"entry\.json: no ledger entry: no regular file but a pipe"):
+    with pytest.raises(BadInput, match=r"entry\.json: no ledger entry: no plain file but a pipe"):
         ledger.load(str(tmp_path / "entry.json"))
