@@ -14,6 +14,7 @@ from typing import Any
 
 from pgolf.errors import BadInput
 
+MOST_LINE_BYTES = 1 << 28  # of a document
 PIECE_BYTES = 1 << 22  # seconds of work for one process, and what it holds in memory a few times over
 KINDS = (".jsonl", ".parquet", ".txt")
 
@@ -99,13 +100,15 @@ def _read_lines(path: Path, start: int, end: int, field: str) -> Iterator[str]:
             f.seek(start - 1)
             f.readline()  # a line that began before `start` belongs to the piece before
         while (at := f.tell()) < end:
-            line = f.readline()
+            line = f.readline(MOST_LINE_BYTES + 1)
+            if len(line) > MOST_LINE_BYTES:
+                raise BadInput(f"{path}: the line at byte {at} is over {MOST_LINE_BYTES >> 20} MiB: no document")
             if line.isspace():
                 continue
             try:
                 text = json.loads(line)[field]
                 text.encode()
-            except (ValueError, LookupError, TypeError, AttributeError) as e:
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
                 where = f"{path}: the line at byte {at}"
                 raise BadInput(
                     f'{where} is not a JSON object with text in "{field}" ({type(e).__name__}: {e})'

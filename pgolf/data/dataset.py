@@ -5,7 +5,6 @@ DATA_DIR/tokenizers/fineweb_<V>_bpe.model
 """
 
 import hashlib
-import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from pgolf.trainer.caseops import SideCar, side_cars
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import DataError, open_shard, shards, tokens_sha256
 from pgolf.trainer.token_bytes import TokenBytes
-from pgolf.untrusted import read_json
+from pgolf.untrusted import Untrusted, read_json
 
 MANIFEST = "manifest.json"
 MOST_MANIFEST = 8 << 20  # bytes
@@ -152,8 +151,10 @@ def _input_hash(manifest: Path, files: dict[str, str]) -> str:
     if not manifest.exists():
         return hashlib.sha256("".join(f"{files[name]} {name}\n" for name in sorted(files)).encode()).hexdigest()
     try:
-        content = json.loads(manifest.read_text())
+        content = read_json(manifest, MOST_MANIFEST)
         listed, input_hash = dict(content["files"]), str(content["input_hash"])
+    except Untrusted as e:
+        raise BadInput(f"{manifest}: not a dataset's manifest: {e.without(manifest)}") from None
     except (ValueError, LookupError, TypeError) as e:
         raise BadInput(f"{manifest}: not a dataset's manifest ({e!r})") from None
     for name in sorted(listed.keys() | files.keys()):

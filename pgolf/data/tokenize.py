@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,12 +25,13 @@ from filelock import FileLock
 
 from pgolf.data import corpus
 from pgolf.data.caseops import OPERATORS
-from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
+from pgolf.data.dataset import MANIFEST, MOST_MANIFEST, Dataset, open_dataset
 from pgolf.data.encode import Encoding, encode_piece, measure_piece, start_worker
 from pgolf.data.shards import ShardWriter
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.trainer.config import Config
+from pgolf.untrusted import read_json
 
 FORMAT = 1  # raise it when the same input would give other bytes
 VAL_DOCS = 50_000  # of the contest's own split
@@ -233,7 +234,11 @@ class Split:
 
 def read_split(out: Path) -> Split:
     """Read how the documents of the dataset in `out` were split, from its manifest."""
-    return Split(**json.loads((out / MANIFEST).read_text())["split"])
+    content = read_json(out / MANIFEST, MOST_MANIFEST)
+    try:
+        return Split(**{field.name: int(content["split"][field.name]) for field in fields(Split)})
+    except (LookupError, TypeError, ValueError) as e:
+        raise BadInput(f"{out / MANIFEST}: not of `pgolf data tokenize` ({e!r}); make it anew") from None
 
 
 def _join(parts: Sequence[Path], folder: Path, recipe: Recipe, progress: Progress) -> Split:

@@ -28,7 +28,7 @@ Some = Annotated[int, Field(strict=True, ge=1, le=1024)]  # GPUs
 Seconds = Annotated[int, Field(strict=True, ge=1, le=30 * DAY)]
 Grace = Annotated[int, Field(strict=True, ge=0, le=30 * DAY)]  # seconds
 Patience = Annotated[float, Field(strict=True, ge=0, le=30 * DAY)]  # seconds
-Amount = Annotated[float, Field(strict=True, ge=0, le=1e6)]
+Amount = Annotated[float, Field(strict=True, ge=0, le=1e9)]
 Price = Annotated[float, Field(strict=True, gt=0, le=10_000)]  # dollars an hour
 
 

@@ -3,7 +3,6 @@
 This runs the program that lies in the folder, which may be anybody's, and seals it off where the system can.
 """
 
-import json
 import math
 import re
 import threading
@@ -19,7 +18,6 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.logs import read_run
 from pgolf.evidence.run import Run
-from pgolf.files import sha256_file
 from pgolf.pack.wrapper import unwrap
 from pgolf.program import SETTINGS, Program
 from pgolf.program.check import missing_here
@@ -29,14 +27,14 @@ from pgolf.program.source import read_source
 from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.request import check_ranks_of, with_vocabulary
-from pgolf.record.results import LOG, name_for, read_result
+from pgolf.record.results import ARTIFACT_MOST, LOG, name_for, read_result
 from pgolf.record.sealed_job import check_sealable, seal_job
 from pgolf.record.seeds import Job, run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
 from pgolf.trainer.config import Config, config_from_env
 from pgolf.trainer.data import DataError, shards
-from pgolf.untrusted import read_bytes
+from pgolf.untrusted import Untrusted, hash_file, parse_json, read_bytes
 
 LEVEL = 0.95
 LOOK_S = 1.0  # a sealed run, too, looks now and then whether somebody holds the lock
@@ -298,11 +296,12 @@ def _sample(entry: Entry) -> Sample:
 
 def _check_artifact(entry: Entry, seed: int, artifact: Path) -> None:
     """BadInput unless submission.json gives this file's SHA-256 for the seed."""
-    if not artifact.is_file():
+    if not artifact.exists():
         raise BadInput(f"no file {artifact}")
     try:
-        claimed = json.loads(entry.claims.text)["seed_results"][str(seed)]["artifact_sha256"]
-    except (ValueError, KeyError, TypeError):
+        said = parse_json(entry.claims.text, "submission.json", number=str)
+        claimed = said["seed_results"][str(seed)]["artifact_sha256"]
+    except (Untrusted, LookupError, TypeError):
         raise BadInput(f"{entry.path}: submission.json gives no artifact_sha256 for seed {seed}") from None
-    if (found := sha256_file(artifact)) != claimed:
+    if (found := hash_file(artifact, ARTIFACT_MOST)) != claimed:
         raise BadInput(f"{artifact} is not the artifact of seed {seed}: its SHA-256 is {found}, not {claimed}")

@@ -6,6 +6,7 @@ trials/<key>/<seed>.json             its result; the base's, too, as key 'base'
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -27,10 +28,12 @@ from pgolf.record.results import ARTIFACT, LOG
 from pgolf.record.seeds import Job, Stopped, TakenDown, run_seed
 from pgolf.stages import OF_THE_ARTIFACT
 from pgolf.sweep.candidates import Candidate, Needs
+from pgolf.untrusted import read_json
 
 log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
 GIVEN = {"artifact": "given.ptz", "checkpoint": "given.pt"}  # as a pod's program finds the base's file
+MOST_BYTES = 1 << 20  # of a trial's result
 PATIENCE = 0.1  # of the limit: what an evaluation has taken before its pace tells anything
 SLACK = 0.25  # of what is left: an estimate that is over by less may be wrong
 
@@ -79,17 +82,12 @@ class Bench:
     def known(self, candidate: Candidate, seed: int) -> Trial | None:
         """The result of a candidate; None if it has not been tried."""
         path = self._result(candidate, seed)
-        if not path.exists():
-            return None
-        try:
-            return TypeAdapter(Trial).validate_json(path.read_bytes())
-        except ValidationError as e:
-            raise BadInput(f"{path}: not what a trial leaves: {e.errors()[0]['msg']}") from None
+        return _read(path) if os.path.lexists(path) else None
 
     def all_known(self) -> list[Trial]:
         """Everything that has ever been tried in this folder."""
         paths = sorted(self.folder.glob("trials/*/*.json"))
-        return [TypeAdapter(Trial).validate_json(path.read_bytes()) for path in paths]
+        return [_read(path) for path in paths]
 
     def _result(self, candidate: Candidate, seed: int) -> Path:
         return self.folder / "trials" / candidate.key / f"{seed}.json"
@@ -221,3 +219,10 @@ def hopeless(progress: Progress, limit: float) -> float | None:
         return None
     expected = end - begun
     return expected if expected - limit > SLACK * max(0.0, limit - spent) else None
+
+
+def _read(path: Path) -> Trial:
+    try:
+        return TypeAdapter(Trial).validate_python(read_json(path, MOST_BYTES, path.parent))
+    except ValidationError as e:
+        raise BadInput(f"{path}: not what a trial leaves: {e.errors()[0]['msg']}") from None

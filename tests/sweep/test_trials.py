@@ -7,7 +7,7 @@ import pytest
 from seconds import TINY
 
 from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 from pgolf.pack import pack
 from pgolf.presets import load
 from pgolf.record.programs import own_program, write_files
@@ -116,3 +116,16 @@ def test_only_what_is_plain_counts_as_hopeless():
     assert hopeless(near, 600.0) is None, "580 expected is 20 below"
     over = at("quantized_ttt", 99, 100, 705.0, quantized=100.0, quantized_ttt=180.0)
     assert hopeless(over, 600.0) is not None, "more is spent than there was"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"settings": {}, "seed": 1, "state": "good", "folder": ""}']
+)
+def test_a_result_that_no_trial_has_left(tmp_path, text):
+    bench = Bench(tmp_path, None, {}, 1, None)
+    path = tmp_path / "trials" / "base" / "42.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    for read in (lambda: bench.known(Candidate(), 42), bench.all_known):
+        with pytest.raises(BadInput, match=r"42\.json: "):
+            read()
