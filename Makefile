@@ -33,7 +33,7 @@ lint: $(STAMP)
 faults: $(STAMP)
 	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -m "not record and not training" $(EXAMPLES)
 	PGOLF_ALL_FAULTS=1 $(BIN)/python -m pytest tests/faults/test_pods.py tests/faults/test_users_program.py \
-		tests/pods/test_runpod.py tests/flows/test_workers.py
+		tests/pods/test_runpod.py tests/pods/test_restarts.py tests/flows/test_workers.py
 
 fuzz: $(STAMP)
 	$(BIN)/python tests/fuzz/run.py --count 1000000

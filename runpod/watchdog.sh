@@ -22,6 +22,7 @@
 set -u
 state=${HOME:-/root}/.pgolf
 api=${PGOLF_API:-https://rest.runpod.io/v1}
+api=${api%/}
 MOST_STARTS=10
 mkdir -p "$state/unfetched"
 

@@ -1,6 +1,7 @@
 """Rented pods whose container is started anew: lost machines, whatever part of a seed that hits. Nothing is started
 twice, no key is accepted that another start has shown, and a crash loop that nobody watches ends."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,11 +30,18 @@ pytestmark = [
     pytest.mark.skipif(not OPENAPI.exists(), reason=MISSING),
 ]
 WAITS = "import time; print('so far', flush=True); time.sleep(300)"
-STARTS = [
-    pytest.param({"wipe": True, "new_key": True}, id="new disk, new key"),
-    pytest.param({"wipe": True, "new_key": False}, id="new disk, same key"),
-    pytest.param({"wipe": False, "new_key": False}, id="same disk, same key"),
-]
+with_all_faults = pytest.mark.skipif(os.environ.get("PGOLF_ALL_FAULTS") != "1", reason="with `make faults`")
+NEW_KEY = {"wipe": True, "new_key": True}, "new disk, new key"
+SAME_KEY = {"wipe": True, "new_key": False}, "new disk, same key"
+SAME_DISK = {"wipe": False, "new_key": False}, "same disk, same key"
+
+
+def later(how: tuple[dict[str, bool], str]) -> Any:
+    return pytest.param(how[0], id=how[1], marks=with_all_faults)
+
+
+def now(how: tuple[dict[str, bool], str]) -> Any:
+    return pytest.param(how[0], id=how[1])
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +92,7 @@ def check_lost(account: FakeRunpod, tmp_path: Path, before: int, *, pods: int = 
     assert not (tmp_path / "record/pods/pod-1.pin").exists()
 
 
-@pytest.mark.parametrize("how", STARTS)
+@pytest.mark.parametrize("how", [now(NEW_KEY), now(SAME_KEY), later(SAME_DISK)])
 def test_container_started_anew_in_the_middle_of_a_seed_is_a_lost_machine(
     account: FakeRunpod, place: RemotePlace, tmp_path: Path, how: dict[str, bool], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,7 +114,7 @@ def test_container_started_anew_in_the_middle_of_a_seed_is_a_lost_machine(
     assert "delete" not in caplog.text  # no file for the user to mend
 
 
-@pytest.mark.parametrize("how", STARTS)
+@pytest.mark.parametrize("how", [later(NEW_KEY), later(SAME_KEY), now(SAME_DISK)])
 def test_container_started_anew_between_seeds_is_not_taken_for_ready(
     account: FakeRunpod, place: RemotePlace, tmp_path: Path, how: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +128,7 @@ def test_container_started_anew_between_seeds_is_not_taken_for_ready(
     assert [attempt.outcome for attempt in attempts(tmp_path / "record", [42, 314])] == ["finished", "finished"]
 
 
-@pytest.mark.parametrize("how", STARTS[:2])
+@pytest.mark.parametrize("how", [now(NEW_KEY), later(SAME_KEY)])
 def test_container_started_anew_while_it_is_made_ready_is_not_used(
     account: FakeRunpod, place: RemotePlace, tmp_path: Path, how: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +161,7 @@ def test_container_started_anew_while_its_files_come_home_loses_the_seed(
     check_lost(account, tmp_path, before)
 
 
-@pytest.mark.parametrize("how", STARTS)
+@pytest.mark.parametrize("how", [now(NEW_KEY), later(SAME_KEY), later(SAME_DISK)])
 def test_container_started_anew_while_nobody_watched_is_lost_for_the_next_process(
     account: FakeRunpod, tmp_path: Path, how: dict[str, bool]
 ) -> None:
