@@ -287,7 +287,8 @@ class RemotePod:
             machine = self._machine()
             if machine and self.home.status().state != "ended":
                 self._mirror(machine, name)
-        except Gone:
+        except Gone as e:
+            log.warning("%s: %s", self.folder.name, e)
             self.broken = True
         except OSError as e:
             if e.errno != errno.ENOSPC:

@@ -103,7 +103,7 @@ def creates(ground: Ground) -> int:
 def no_price(ground: Ground) -> Result:
     """The API tells no price of any pod: none is used."""
     result = given_up(ground, "no pod has a price", {"no_price": 99}, "price unknown")
-    used = list((ground.folder / "no-pod-has-a-price").rglob("attempt-*/pod.json"))
+    used = list((ground.folder / "no-pod-has-a-price").glob("*/seeds/*/attempt-*/pod.json"))
     return replace(result, survived=0, why=f"{result.why}; used: {used}") if used else result
 
 
@@ -128,7 +128,8 @@ def at_most(result: Result, machines: int) -> Result:
 def crash_loop(ground: Ground) -> Result:
     """The image of every pod dies after seconds, for ever, and the orchestrator is killed: the pods end themselves.
 
-    The same command makes the record then, on pods that work.
+    Started again, the record says that they did, and goes on or ends by the rule for machines that fail alike. The
+    seconds are those from the kill until no pod was left.
     """
     name = "crash loop, orchestrator dead"
     runs_dir = ground.folder / "crash-loop"
@@ -139,17 +140,21 @@ def crash_loop(ground: Ground) -> Result:
             wait_for(ground.account.alive, process)
             process.kill()
             process.wait()
-        began = time.monotonic()
-        while ground.account.alive():
-            if time.monotonic() > began + GOES_S:
-                return judged_by(ground, name, runs_dir, [], began)
+        began, why = time.monotonic(), list[str]()
+        while ground.account.alive() and time.monotonic() < began + GOES_S:
             time.sleep(0.5)
+        result = judged_by(ground, name, runs_dir, why, began)
     finally:
         ground.account.tell("misbehave", crash_loop=0)
+    if not result.survived:
+        return result
     with running(ground, replayed(ground, ground.command(runs_dir)), runs_dir / "second.err") as process:
         stdout, _ = process.communicate(timeout=TIMEOUT_S)
-    result = judged(ground, name, runs_dir, process.returncode, stdout, time.monotonic() - began)
-    return at_most(result, 3 + SPENT)
+    if process.returncode == 0:
+        return at_most(judged(ground, name, runs_dir, 0, stdout, result.recover_s), 3 + SPENT)
+    if "the pod ended before it was ready" not in (runs_dir / "second.err").read_text():
+        why.append(f"exit code {process.returncode}, see {runs_dir}/second.err")
+    return replace(judged_by(ground, name, runs_dir, why, began), recover_s=result.recover_s)
 
 
 # names that a pod's agent lists beside its own; `{outside}` is a file beside the records' folders
