@@ -59,6 +59,7 @@ from pgolf.record.folder import (
     with_rules,
     working_on,
 )
+from pgolf.record.planned import check_costs
 from pgolf.record.preflight import check_disk, check_here
 from pgolf.record.probing import can_probe, known_probes
 from pgolf.record.programs import (
@@ -102,6 +103,7 @@ def record_3seed(
     rehearse: bool = False,
     max_cost: float | None = None,
     max_hours: float | None = None,
+    no_bound: bool = False,
     pods_file: str | None = None,
     probe: bool = True,
     stop_early: bool | None = None,
@@ -133,8 +135,9 @@ def record_3seed(
         pods: Where the seeds run: local, ssh (the machines of pods.toml) or runpod (rented).
         pods_at_once: Pods at the same time; fewer than seeds run them one after another. Default: one a seed.
         rehearse: Run the packed file end to end on a small pod first.
-        max_cost: Dollars that all pods may cost; at this bound they end.
-        max_hours: Hours that pods may be rented; at this bound they end.
+        max_cost: Dollars that rented pods may cost; at this bound they end.
+        max_hours: Hours in which pods may be rented; at this bound they end.
+        no_bound: Rent without max_cost, or max_hours, where one is not given.
         pods_file: File with machines and what to rent. Default: PGOLF_PODS_FILE, else pods.toml.
         probe: Probe here whether the evaluation is legal, on the first finished artifact.
         stop_early: End a seed that misses a hard limit, or is bound to; it is not replaced. Default: on rented pods.
@@ -166,7 +169,9 @@ def record_3seed(
     if program and request.theirs:
         check_trusted(Path(program), request.theirs, trust_program)
     check_disk(request, Path(runs_dir))
-    wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, Path(pods_file) if pods_file else None)
+    file = Path(pods_file) if pods_file else None
+    wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, file, no_bound)
+    check_costs(request, wanted)
     if wanted.kind == "runpod":
         check_key(api_key())
     check_here(request, wanted)

@@ -27,6 +27,7 @@ from pgolf.flows.show import show, tell_seed
 from pgolf.notify import notify
 from pgolf.pack.kept import packed
 from pgolf.pods import Place
+from pgolf.pods.failures import ATTEMPTS_MOST
 from pgolf.pods.places import Wanted, check_wanted
 from pgolf.pods.ssh import Data
 from pgolf.presets import config_of
@@ -116,7 +117,9 @@ def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
     return isinstance(state.data, TakenDown)
 
 
-@task(name="train seed", task_run_name="{job.name} {seed}", retries=2, retry_condition_fn=was_taken_down)
+@task(
+    name="train seed", task_run_name="{job.name} {seed}", retries=ATTEMPTS_MOST - 1, retry_condition_fn=was_taken_down
+)
 def train_seed(
     record: Record, job: Job, seed: int, board: Board, stop: threading.Event, place: Place, judge: Judge
 ) -> str:

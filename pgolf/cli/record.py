@@ -79,11 +79,14 @@ def record(
         bool, typer.Option("--rehearse", help="First run the packed file end to end on a small pod.")
     ] = False,
     max_cost: Annotated[
-        float | None, typer.Option(help="Dollars that all pods may cost; at this bound they end.")
+        float | None, typer.Option(help="Dollars that rented pods may cost; at this bound they end.")
     ] = None,
     max_hours: Annotated[
-        float | None, typer.Option(help="Hours that pods may be rented; at this bound they end.")
+        float | None, typer.Option(help="Hours in which pods may be rented; at this bound they end.")
     ] = None,
+    no_bound: Annotated[
+        bool, typer.Option("--no-bound", help="Rent without --max-cost, or --max-hours, where one is not given.")
+    ] = False,
     pods_file: PodsFile = None,
     stop_early: Annotated[
         bool | None,
@@ -138,7 +141,7 @@ def record(
     }
     about: dict[str, Any] = {"name": name, "author": author, "github_id": github_id, "summary": summary, "probe": probe}
     request = check_request(track, preset, named, knobs, packed=pack, **runs, **about)  # before anything is started
-    wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file)
+    wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file, no_bound)
     if plan:
         from pgolf.record.planned import plan_record
 
@@ -148,6 +151,10 @@ def record(
         else:
             show_rows([*planned.rows()])
         return
+    if wanted.missing_bounds:
+        from pgolf.record.planned import check_costs
+
+        check_costs(request, wanted)
     trusted = bool(program and request.theirs and _agreed(Path(program), request.theirs, yes, IN_A_RECORD))
     outcome: Outcome = run_flow(
         "pgolf.flows.record",
@@ -165,6 +172,7 @@ def record(
         rehearse=rehearse,
         max_cost=max_cost,
         max_hours=max_hours,
+        no_bound=no_bound,
         pods_file=str(pods_file) if pods_file else None,
         stop_early=stop_early,
         stop_hopeless=stop_hopeless,

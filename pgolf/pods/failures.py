@@ -16,6 +16,7 @@ from pgolf.pods.slots import read_slot, slot_files
 
 ALIKE_MOST = 3  # machines in a row, while none is ready
 MACHINES_MOST = 8  # of a record, of any kind
+ATTEMPTS_MOST = 3  # at a seed whose machine is lost, by one process
 
 _IMAGE = "change template_id or image in [runpod.rent], or install what is missing by the program's own setup"
 HINTS = {

@@ -1,6 +1,7 @@
 """Which pods a record runs on: check what a user asks for, and open the place."""
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ class Wanted:
     """Where seeds are to run.
 
     `at_once` pods at the same time (None: one a seed); `rehearse`: the packed file first runs end to end on a small
-    pod; `max_cost` (dollars) and `max_hours` are hard bounds.
+    pod; `max_cost` (dollars) and `max_hours` are hard bounds; `no_bound`: the user wants none for those that are None.
     """
 
     kind: Literal["local", "ssh", "runpod"]
@@ -43,11 +44,19 @@ class Wanted:
     max_cost: float | None
     max_hours: float | None
     settings: Settings
+    no_bound: bool = False
 
     @property
     def remote(self) -> bool:
         """Whether the pods are elsewhere."""
         return self.kind != "local"
+
+    @property
+    def missing_bounds(self) -> list[str]:
+        """The options for bounds that have to be given before a pod is rented."""
+        bounds = {"--max-cost": self.max_cost, "--max-hours": self.max_hours}
+        asked = self.kind == "runpod" and not self.no_bound
+        return [name for name, value in bounds.items() if asked and value is None]
 
 
 def check_wanted(
@@ -57,15 +66,21 @@ def check_wanted(
     max_cost: float | None = None,
     max_hours: float | None = None,
     pods_file: Path | None = None,
+    no_bound: bool = False,
 ) -> Wanted:
-    """Check what is asked for; BadInput for an unknown kind, an invalid bound, or an option that the kind lacks."""
+    """Check what is asked for; BadInput for an unknown kind, an invalid bound, or an option that the kind lacks.
+
+    Missing bounds are looked for by `estimate.check_bounds`, since a plan needs none.
+    """
     if kind not in KINDS:
         raise BadInput(f"--pods {kind}: no such kind of pods{did_you_mean(kind, KINDS)}; there are: {', '.join(KINDS)}")
     for name, value in (("--max-cost", max_cost), ("--max-hours", max_hours), ("--pods-at-once", at_once)):
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < math.inf:
             raise BadInput(f"{name} {value}: give a number above 0")
-    if kind != "runpod" and (max_cost is not None or max_hours is not None):
-        raise BadInput(f"--max-cost and --max-hours bound rented pods; with --pods {kind} nothing is rented")
+    if kind != "runpod" and (max_cost is not None or max_hours is not None or no_bound):
+        raise BadInput(
+            f"--max-cost, --max-hours and --no-bound are for rented pods; with --pods {kind} nothing is rented"
+        )
     if kind == "local" and (at_once or rehearse):
         raise BadInput(
             "--pods-at-once and --rehearse are for pods elsewhere; here --parallel says how many run at once"
@@ -74,7 +89,7 @@ def check_wanted(
     settings = read_settings(pods_file)
     if kind == "ssh" and not settings.ssh.machines:
         raise BadInput("--pods ssh: no machine to use: pods.toml has no [[ssh.machines]]; docs/runpod.md shows one")
-    return Wanted(named, at_once, rehearse, max_cost, max_hours, settings)
+    return Wanted(named, at_once, rehearse, max_cost, max_hours, settings, no_bound)
 
 
 def check_key(key: str | None) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from pgolf.evidence.plan import Rule
 from pgolf.pack.kept import packed
-from pgolf.pods.estimate import Estimate, estimate
+from pgolf.pods.estimate import Estimate, check_bounds, estimate
 from pgolf.pods.money import OVERHEAD_S
 from pgolf.pods.places import Wanted
 from pgolf.program import Program
@@ -131,8 +131,17 @@ def plan_record(
     rules = rules_of(("limits",) if wanted.kind == "runpod" else (), limits_rule, loss_rule)
     lacks = tuple(missing_here(request.theirs, torch.cuda.is_available())) if request.theirs else ()
     program = request.theirs or own_program(packed(request.knobs), Path(request.preset).stem, request.knobs)
-    limits, ranks = request.track.limits, request.track.nproc
-    hours = (limits.train_seconds + (program.eval_seconds or limits.eval_seconds) + OVERHEAD_S) / 3600
-    costs = estimate(wanted, len(request.seeds), hours, ranks) if wanted.remote else None
+    costs = estimate(wanted, len(request.seeds), seed_hours(request), request.track.nproc) if wanted.remote else None
     there = arrival(request, wanted, costs.machines, runs_dir, data_dir) if costs else None
     return Planned(request, program, wanted, rules, costs, lacks, there)
+
+
+def seed_hours(request: Request) -> float:
+    """Hours that one seed is expected to take on a pod."""
+    limits, theirs = request.track.limits, request.theirs
+    return (limits.train_seconds + ((theirs and theirs.eval_seconds) or limits.eval_seconds) + OVERHEAD_S) / 3600
+
+
+def check_costs(request: Request, wanted: Wanted) -> None:
+    """BadInput if a record would rent pods without bounds that the user has given, or has waived with --no-bound."""
+    check_bounds(wanted, len(request.seeds), seed_hours(request), request.track.nproc)

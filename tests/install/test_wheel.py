@@ -201,7 +201,8 @@ def test_full_environment_makes_a_record_on_pods(
     account = FakeRunpod(tmp_path / "account")
     try:
         pods = ("--pods", "runpod", "--pods-file", str(account.pods_file(tmp_path / "pods.toml")), "--no-probe")
-        _, *arguments = record_command(track, tiny_data, tmp_path / "runs", *pods)
+        bounds = ("--max-cost", "50", "--max-hours", "4")
+        _, *arguments = record_command(track, tiny_data, tmp_path / "runs", *pods, *bounds)
         made_by(full, arguments, tmp_path, RUNPOD_API_KEY=account.key, PREFECT_API_URL=prefect_server)
         assert not account.alive()
     finally:
