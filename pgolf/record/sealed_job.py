@@ -95,7 +95,7 @@ def _spec(words: Sequence[str], dataset: Iterable[Path], lock: Path) -> dict[str
     devices = [str(path) for path in Path("/dev").glob("nvidia*")]
     return {
         "command": list(words),
-        "read": list(dict.fromkeys([*read, *filter(_is_of_libraries, linked), *map(str, dataset)])),
+        "read": list(dict.fromkeys([*read, *filter(_may_be_read, linked), *map(str, dataset)])),
         "list": [],
         "write": ["/dev/null", *devices],
         "seal": seal.__file__,
@@ -103,18 +103,18 @@ def _spec(words: Sequence[str], dataset: Iterable[Path], lock: Path) -> dict[str
     }
 
 
-def _is_of_libraries(path: str) -> bool:
-    """Whether a folder of libraries or modules may be read: not one that is or holds the user's home or the current
-    folder."""
+def _may_be_read(path: str) -> bool:
+    """Whether a place may be read: not one that is or holds the user's home or the current folder."""
     own = (Path.home().resolve(), Path.cwd().resolve())
     return os.path.isabs(path) and not any(place.is_relative_to(Path(path).resolve()) for place in own)
 
 
 def _with_targets(paths: Iterable[Path]) -> list[Path]:
-    """Files and folders, and what the links among them and right below them lead to."""
-    found: list[Path] = []
-    for path in paths:
-        found.append(path.resolve())
-        inside = path.rglob("*") if path.is_dir() else ()
-        found += [link.resolve() for link in inside if link.is_symlink()]
-    return found
+    """Files and folders, and what the links among and below them lead to."""
+    waiting = [path.resolve() for path in paths]
+    found: dict[Path, None] = {}
+    while waiting:
+        found[path := waiting.pop()] = None
+        links = [link.resolve() for link in (path.rglob("*") if path.is_dir() else ()) if link.is_symlink()]
+        waiting += [target for target in links if target not in found and _may_be_read(str(target))]
+    return list(found)

@@ -19,7 +19,7 @@ from seconds import PGOLF, TINY, Made, environment
 
 from pgolf import cli
 from pgolf.data.dataset import Dataset
-from pgolf.errors import BadInput
+from pgolf.errors import BadInput, RunFailed
 from pgolf.flows.record import record_3seed
 from pgolf.pack.wrapper import COMPRESSORS, wrap
 from pgolf.pods.local import MARK
@@ -212,6 +212,25 @@ def test_a_hostile_program_reaches_nothing_when_it_is_sealed_off(
         assert not (tmp_path / "home" / "mine").exists() and not (tmp_path / "home" / ".bashrc").exists()
     else:  # so that each of these is a real attempt
         assert done >= {"network", "agent", "abstract", "secret", "listing", "home", "logs", "data", "kill", "environ"}
+
+
+def test_a_dataset_of_links_is_read_and_a_link_to_the_home_is_not_followed(
+    sealable: None, theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    kept, datasets = tmp_path / "elsewhere", tmp_path / "data" / "datasets"
+    for folder in (kept, tmp_path / "home", tmp_path / "blobs", datasets):
+        folder.mkdir()
+    (tmp_path / "blobs" / "1").write_text("shard")
+    (tmp_path / "home" / "secret").write_text("x")
+    (kept / "a.bin").symlink_to("../blobs/1")
+    (datasets / "set").symlink_to(kept)
+    (datasets / "home").symlink_to(tmp_path / "home")
+    reads = "import pathlib\nwhere = pathlib.Path(os.environ['DATA_DIR'], 'datasets')\n"
+    reads += "assert (where / 'set/a.bin').read_text() == 'shard'\n"
+    write_program(theirs, f"{reads}(where / 'home/secret').read_text()")
+    with pytest.raises(RunFailed, match=r"Permission denied: .*home/secret"):
+        run_again(prepare(theirs, tmp_path / "out", tmp_path / "data"))
 
 
 def marked(folder: Path) -> Iterator[psutil.Process]:
