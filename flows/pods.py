@@ -12,16 +12,17 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 
-from pgolf.evidence.manifest import list_machines, list_pods
+from pgolf.evidence.manifest import list_machines
 from pgolf.pods.failures import settle_failures
 from pgolf.pods.local import ThisMachine
-from pgolf.pods.money import OVERHEAD_S, bills
+from pgolf.pods.money import OVERHEAD_S
 from pgolf.pods.needs import Needs
 from pgolf.pods.places import Opened, Wanted, key_of_environment, open_place, wind_up
 from pgolf.pods.settings import read_settings
 from pgolf.pods.slots import machine_facts
 from pgolf.pods.ssh import Data
 from pgolf.program import Program
+from pgolf.record.costs import list_costs, list_costs_if_free
 
 if TYPE_CHECKING:
     from pgolf.record.folder import Record
@@ -105,10 +106,7 @@ def settle(record: Path) -> None:
     interrupted: machines that fail are counted on then."""
     if found := machine_facts(record):
         list_machines(record, found)
-    if rows := bills(record):
-        list_pods(record, [row.as_json() for row in rows])
-        most = "at most " if any(row.at_most for row in rows) else ""
-        log.info("pods: %s$%.2f for %d of them", most, sum(row.cost for row in rows), len(rows))
+    list_costs(record)
     settle_failures(record)
 
 
@@ -126,6 +124,7 @@ def end_pods(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
     settings = read_settings(Path(file) if file else None)
     for folder in folders_of(given, tags):
         wind_up(folder, settings, api_key())
+        list_costs_if_free(folder)
 
 
 def folders_of(parameters: Mapping[str, Any], tags: Iterable[str]) -> list[Path]:

@@ -17,6 +17,7 @@ from pgolf.flows.pods import TAG, api_key, folders_of
 from pgolf.pods.reap import reap, worked_on
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import read_settings
+from pgolf.record.costs import list_costs_if_free
 
 log = logging.getLogger("pgolf.reaper")
 # scheduled runs, too: one with a record's tag has worked on that record, and is to go on
@@ -43,6 +44,8 @@ def reap_pods(runs_dir: str = "runs", pods_file: str | None = None) -> list[str]
     settings = read_settings(Path(pods_file) if pods_file else None).runpod
     live = live_records()
     ended = reap(Runpod(settings.api, key), settings.owner, live, Path(runs_dir))
+    for record_id in {pod.record_id for pod in ended if pod.record_id}:
+        list_costs_if_free(Path(runs_dir, record_id))
     log.info("%d records are worked on, %d pods ended", len(live), len(ended))
     return [pod.name for pod in ended]
 

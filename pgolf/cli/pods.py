@@ -46,10 +46,14 @@ def pods_reap(
     machines share an owner, use the `reaper` deployment instead.
     """
     from pgolf.pods.reap import account, reap
+    from pgolf.record.costs import list_costs_if_free
 
     api, owner = account(pods_file)
-    for pod in reap(api, owner, runs_dir=runs_dir, only=record_id):
+    ended = reap(api, owner, runs_dir=runs_dir, only=record_id)
+    for pod in ended:
         typer.echo(f"ended {pod.id} ({pod.name})")
+    for name in {pod.record_id for pod in ended if pod.record_id}:
+        list_costs_if_free(runs_dir / name)
 
 
 @app.command("stage", epilog=examples("pgolf pods stage --volume agv6w2qcg7 --data-dir data/fineweb"))

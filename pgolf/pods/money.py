@@ -7,13 +7,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput, RunFailed
-from pgolf.pods.runpod import Rented
+from pgolf.files import write_json
 from pgolf.pods.settings import Rent
 from pgolf.pods.slots import read_slot, slot_files
 
@@ -144,18 +144,25 @@ def rented_hours(rows: Iterable[Bill]) -> float:
     return seconds / 3600
 
 
-def found_late(slot: dict[str, Any], pods: Sequence[Rented]) -> dict[str, Any]:
-    """What a slot's file is to say of `pods`, found under its name and ended just now, for the bill.
+def found_late(slot: Mapping[str, Any], pods: Mapping[str, float | None]) -> dict[str, Any]:
+    """What a slot's file is to say of pods that were found under its name and ended just now: prices by id.
 
-    One of them is known already, or none: then the reply to its request was lost. More than one share a bill that is
-    too high rather than too low: each counts from the request to now.
+    The slot knows one of them, or none: then the reply to its request was lost. Several share a bill that is too high
+    rather than too low, as each counts from the request to now.
     """
     told: dict[str, Any] = {"ended": round(time.time(), 3)}
-    late = [pod for pod in pods if pod.id != slot.get("pod_id")]
+    late = {name: price for name, price in pods.items() if name != slot.get("pod_id")}
     if late:
-        known = [slot.get("price_per_hour")] if "pod_id" in slot else []
-        prices = [*known, *(pod.price for pod in late)]
-        told |= {"pod_id": slot.get("pod_id", late[0].id), "rented": slot.get("rented", slot.get("asked"))}
-        told["price_per_hour"] = sum(price for price in prices if price) if all(map(is_price, prices)) else None
+        prices = [slot.get("price_per_hour")] * ("pod_id" in slot) + [*late.values()]
+        told |= {"pod_id": slot.get("pod_id", next(iter(late))), "rented": slot.get("rented", slot.get("asked"))}
+        told["price_per_hour"] = sum(price or 0.0 for price in prices) if all(map(is_price, prices)) else None
         told["at_most"] = True
     return told
+
+
+def note_end(record: Path, name: str, pod_id: str, price: float | None) -> None:
+    """Note in the files of a record, if it is here, that a pod of this name was ended just now."""
+    for path in slot_files(record):
+        slot = read_slot(path)
+        if slot.get("name") == name:
+            write_json(path, {**slot, **found_late(slot, {pod_id: price})})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput, RunFailed
+from pgolf.pods.money import note_end
 from pgolf.pods.names import read_name
 from pgolf.pods.places import check_key, key_of_environment, lock_if_free
 from pgolf.pods.runpod import Runpod
@@ -99,6 +100,8 @@ def reap(
                 except (RunFailed, BadInput) as e:
                     failed.append(f"{pod.name} ({pod.id}): {e}")
                     continue
+                if free and runs_dir:  # a process that works on it notes that itself
+                    note_end(runs_dir / pod.record_id, pod.name, pod.id, pod.price_per_hour)
                 log.info("%s: ended, nobody works on %s", pod.name, pod.record_id)
                 ended.append(pod)
     if failed:

@@ -24,7 +24,7 @@ from pgolf.pods.bootstrap import SCRIPTS, MachineSpec, prepare
 from pgolf.pods.failures import is_pending, tried
 from pgolf.pods.lease import SPARE_S, environment, heartbeat, renewal
 from pgolf.pods.machine import Machine, ensure_key
-from pgolf.pods.money import Budget, found_late, is_price
+from pgolf.pods.money import Budget, found_late, is_price, note_end
 from pgolf.pods.names import pod_name
 from pgolf.pods.pins import Address
 from pgolf.pods.runpod import ApiError, NoCapacity, Rented, Runpod
@@ -142,25 +142,23 @@ class Rentals:
                 every_one.callback(rental.end)
 
     def _sweep(self) -> None:
-        paths = {read_slot(path)["name"]: path for path in slot_files(self.record)}
+        names = {read_slot(path)["name"] for path in slot_files(self.record)}
         try:
-            for _ in range(2 if paths else 0):  # a list forgets one now and then
+            for _ in range(2 if names else 0):  # a list forgets one now and then
                 for pod in self.api.find():
-                    if pod.name in paths and pod.status != "TERMINATED":
+                    if pod.name in names and pod.status != "TERMINATED":
                         log.warning("%s: still there as %s; ended", pod.name, pod.id)
-                        self._delete(pod, paths[pod.name])
+                        self._delete(pod)
         except (RunFailed, BadInput) as e:
             log.error("pods of this record cannot be listed (%s); look yourself: pgolf pods list", e)
         self.api.close()
 
-    def _delete(self, pod: Rented, path: Path) -> None:
+    def _delete(self, pod: Rented) -> None:
         try:
             self.api.delete(pod.id)
+            note_end(self.record, pod.name, pod.id, pod.price)
         except (RunFailed, BadInput) as e:
             log.error("%s: CANNOT BE ENDED (%s); end it by hand: pgolf pods reap", pod.name, e)
-            return
-        known = read_slot(path)
-        write_json(path, {**known, **found_late(known, [pod])})
 
 
 class Rental:
@@ -276,7 +274,7 @@ class Rental:
                 return
             log.info("%s: given back", self.name)
             self._pins.unlink(missing_ok=True)  # whoever gets that address next is another machine
-            self._note(**found_late(self.known, found))
+            self._note(**found_late(self.known, {pod.id: pod.price for pod in found}))
 
     def _rent(self) -> None:
         """Ask for the pod.

@@ -4,6 +4,7 @@ import json
 import math
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from fakes.tiny import TinyAccount, light, open_tiny
 from pgolf.errors import RunFailed
 from pgolf.files import write_json
 from pgolf.pods.money import Bill, Budget, bills, rented_hours, spent
+from pgolf.pods.reap import reap
 from pgolf.pods.remote import RemotePlace
 from pgolf.pods.rental import Rental, Rentals
+from pgolf.pods.runpod import ApiError
+from pgolf.record.costs import list_costs_if_free
 
 __all__ = ["light"]
 
@@ -40,7 +44,7 @@ def test_price_in_a_slots_file_that_is_none_turns_no_bound_off(tmp_path: Path, p
     now = time.time()
     slot(tmp_path, 1, pod_id="a", price_per_hour=99, rented=now - 3600, max_price_per_hour=40.0)
     path = tmp_path / "pods/pod-1.json"
-    path.write_text(path.read_text().replace("99", price))
+    path.write_text(path.read_text().replace('"price_per_hour": 99', f'"price_per_hour": {price}'))
     budget = Budget(tmp_path, threading.Event(), max_cost=30.0)
     assert math.isfinite(spent(tmp_path))
     assert budget.seconds_left() < 0
@@ -134,3 +138,24 @@ def test_pod_that_makes_the_seeds_too_dear_is_not_kept(tmp_path: Path) -> None:
     assert "3 seeds at $20.00 an hour" in str(place.slots.budget.over)
     assert place.stop.is_set()
     assert not account.pods
+
+
+@pytest.mark.usefixtures("light")
+def test_pod_that_the_reaper_ends_costs_nothing_from_then_on(tmp_path: Path) -> None:
+    account = TinyAccount("good", "lost")
+    place = open_tiny(account, tmp_path)
+    for _ in range(2):
+        rental = first(place)
+        rental._note(asked=time.time() - 3600)
+        with suppress(ApiError):
+            pod = account.create(rental.known["name"], place.slots.rent, 8, {}, [])
+            rental._note(pod_id=pod.id, price_per_hour=pod.price, rented=rental.known["asked"])
+    assert len(reap(account, "tests", runs_dir=tmp_path)) == 2
+    time.sleep(0.1)
+    assert [(bill.pod_id, bill.at_most) for bill in bills(place.record)] == [("good-1", False), ("lost-2", True)]
+    assert all(bill.until and bill.until < time.time() for bill in bills(place.record))
+    assert spent(place.record) == pytest.approx(40.0, abs=0.1)
+    list_costs_if_free(place.record)
+    manifest = json.loads((place.record / "manifest.json").read_text())
+    assert [row.get("at_most") for row in manifest["pods"]] == [None, True]
+    assert manifest["cost"] == pytest.approx(40.0, abs=0.1)
