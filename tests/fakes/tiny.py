@@ -84,6 +84,7 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pods are reached and made ready at once."""
     monkeypatch.setattr(Rental, "_reach", reach)
     monkeypatch.setattr("pgolf.pods.rental.prepare", lambda *given: FACTS)
+    monkeypatch.setattr("pgolf.pods.rental.stage_data", lambda *given: [])
     monkeypatch.setattr("pgolf.pods.rental.LOOK_PAUSE_S", 0.0)
     monkeypatch.setattr("pgolf.pods.remote.PAUSE_MOST_S", 0.6)
 
