@@ -228,6 +228,10 @@ def run(folder: str, job: dict[str, Any]) -> None:
     fetch = Fetch(folder, job)
     threading.Thread(target=fetch.watch, daemon=True).start()
     try:
+        os.makedirs(fetch.parts, exist_ok=True)
+        free, needed = shutil.disk_usage(fetch.parts).free, fetch.total - fetch.had
+        if free < needed:
+            raise OSError(f"{free / 1e9:.1f} GB are free there, {needed / 1e9:.1f} are needed")
         if "web" not in job:
             prepare_hub(job, fetch.parts)
         with ThreadPoolExecutor(job["at_once"]) as pool:

@@ -1,7 +1,11 @@
 """A dataset comes to a machine: it fetches by itself from a hub or a folder on this machine, over a real sshd."""
 
 import hashlib
+import json
 import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +21,7 @@ from fakes.sshd import MISSING, SSHD, USER, Sshd
 
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file
-from pgolf.pods import Gone
+from pgolf.pods import Gone, fetching
 from pgolf.pods.machine import Address, Machine, Refused, ensure_key
 from pgolf.pods.settings import Staging
 from pgolf.pods.slots import Unfit
@@ -220,6 +224,36 @@ def test_token_goes_only_where_the_user_says_so_and_is_never_shown(tmp_path, ssh
         assert shown and arrived(sshd, data)
     kept = [path.read_text() for path in (sshd.home / ".pgolf").iterdir() if path.is_file()]
     assert not any(secret in text for text in [*shown, *kept, caplog.text])
+
+
+@pytest.mark.parametrize("web", [False, True], ids=("hub", "folder"))
+def test_source_that_sends_more_than_was_announced(tmp_path, sshd, key, files, monkeypatch, web: bool) -> None:
+    there = {name: content + b"x" * 2_000_000 for name, content in (files if web else on_hub(files)).items()}
+    with Hub(REPO, there) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        source = Source(f"{hub.endpoint}/datasets/{REPO}/resolve/{COMMIT}/") if web else hub_source(files)
+        data = data_of(tmp_path, files, source)
+        with pytest.raises(RunFailed, match=r"more than its \d+ bytes came|2[03]0000\d bytes with SHA-256"):
+            stage_data(machine(sshd, key), data, Staging(), NOTHING)
+        assert not (sshd.home / "wörk" / data.folder).exists()
+
+
+def test_disk_without_room_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    file = {"name": "a", "path": "http://127.0.0.1:9/a", "sha256": "0" * 64, "size": 1 << 60}
+    job = json.dumps({"web": True, "files": [file], "at_once": 1, "seconds": 60})
+    (tmp_path / "data").mkdir()
+    script = shutil.copy(fetching.__file__, tmp_path)  # alone, as it is on a pod
+
+    def ask(action: str) -> dict:
+        line = [sys.executable, script, action, str(tmp_path / "data/x")]
+        done = subprocess.run(line, input=job, env={"HOME": str(tmp_path)}, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    ask("start")
+    wait_for(lambda: ask("status")["state"] != "running")
+    said = ask("status")
+    assert said["state"] == "failed" and not said["permanent"]
+    assert "GB are free there, 1152921504.6 are needed" in said["error"]
 
 
 def test_endpoint_that_is_no_https_address_is_refused(tmp_path, files, monkeypatch) -> None:
