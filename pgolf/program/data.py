@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from pgolf.program import Variable
+from pgolf.program.environment import name_problem
 
 FOLDER, DATASETS, SHARDS, TOKENIZER = "{data}", "{data}/datasets", "{shards}", "{tokenizer}"
 OF_SHARDS = re.compile(r"(?:^|/)fineweb\d+B\w*/?$", re.I)  # a default that is a folder of shards itself
@@ -25,7 +26,8 @@ def data_variables(variables: Mapping[str, Variable], source: str = "") -> dict[
     {'DATA_DIR': '{data}'}
     """
     below = re.search(r"""["'/]datasets["'/]""", source) is not None or "fineweb_" not in source
-    found = {name: _place(name, variable.default, below) for name, variable in variables.items()}
+    named = {name: variable for name, variable in variables.items() if name_problem(name) is None}
+    found = {name: _place(name, variable.default, below) for name, variable in named.items()}
     return {name: place for name, place in found.items() if place}
 
 

@@ -321,6 +321,11 @@ def test_where_the_data_is_is_told_by_names_and_defaults(mine, source, data, voc
     assert program.data == data and program.vocab_size == vocab_size
 
 
+def test_a_loaders_variable_is_no_place_of_data(mine):
+    (mine / "train_gpt.py").write_text(APRIL + 'os.environ.get("PYTHONPATH", "./data/datasets/fineweb10B_sp1024")\n')
+    assert open_program(mine).data == {"DATA_DIR": "{data}"}
+
+
 def test_a_program_that_finds_its_data_elsewhere(mine):
     (mine / "train_gpt.py").write_text("import os\nos.environ.get('SEED', '1')\nos.environ.get('TOKENIZER_PATH')\n")
     refused(mine, "no variable that says where the data is", "data = {")
