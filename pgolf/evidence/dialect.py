@@ -7,7 +7,7 @@ is); most are matched at its beginning. None can take more than linear time on a
 import math
 import re
 
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
+NUMBER = r"[-+]?(?:\d++\.?\d*+|\.\d++)(?:e[-+]?\d++)?"
 VALUE = rf"({NUMBER}|nan|[-+]?inf)(?![\w.])"
 UNIT = r"(ms|seconds|secs?|s|minutes|mins?|m)"
 
@@ -50,11 +50,11 @@ TRAINED_IN = re.compile(
     r"[^.;]{0,60}?\b(?:in|after|took)(?P<suffix>)"
     rf"\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})(?![\w.])"
 )
-STOP_STEP = re.compile(r"(?<!\w)steps?\s*[:=]?\s*(\d+)|(\d+)\s+steps\b")
+STOP_STEP = re.compile(r"(?<!\w)steps?\s*[:=]?\s*(\d+)|(?<!\d)(\d++)\s+steps\b")
 TOTAL_EVAL = re.compile(rf"total[_ ]eval(?:uation)?[_ ]time(_ms|_s|_seconds)?\s*[:=]\s*~?({NUMBER})\s*{UNIT}?(?![\w.])")
 EVAL_TOOK = re.compile(
     r"(?:[\w+-]+[ :]){0,4}?\w*(?:eval\w*|validation|round-?trip|scoring|pass|ppm|ngram)(?: check)?"
-    rf"[_ ](?:time|took|elapsed)(_ms|_s|_seconds)?\s*[:=]?\s*([\d,]*{NUMBER})\s*{UNIT}(?![\w.])"
+    rf"[_ ](?:time|took|elapsed)(_ms|_s|_seconds)?\s*[:=]?\s*(\d[\d,]*+(?:\.\d*+)?|{NUMBER})\s*{UNIT}(?![\w.])"
 )
 ADAPTED = re.compile(
     r"(?<!\w)(?:[a-z]\w{0,20}_)?(?:ttt|tta)\s*[:_ ]\s*(?:done|completed?|finished|total_time|elapsed)\b[^.;]{0,60}?"
@@ -105,7 +105,7 @@ KNOBS_TITLE = r"\W{0,4}(?:hyper-?parameters|hparams|config(?:uration)?|arg(?:ume
 KNOBS = re.compile(KNOBS_TITLE)
 KNOBS_INLINE = re.compile(KNOBS_TITLE + r"(?=\{)")
 KNOBS_REPR = re.compile(r"(?:namespace|hyperparameters|config|args)\(.*\)")
-REPR_ITEM = re.compile(r"([A-Za-z_]\w*)=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,()\s]+)")
+REPR_ITEM = re.compile(r"([A-Za-z_]\w{0,99})=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,()\s]+)")
 KNOB = re.compile(r"(\s*)[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s?(.*)")
 KNOB_TOKEN = re.compile(r"(?:([A-Za-z_]\w*):(?=[A-Za-z_]\w*=))?([A-Za-z_]\w*)([:=])([^\s:=/][^\s=]*)")
 NO_KNOB = {"params", "model_params", "total_params", "val_tokens", "val_bytes", "weights_fingerprint", "step_avg"}

@@ -40,7 +40,7 @@ OTHER = {"tokenizer", "ngram", "table", "tables", "prior", "prefix", "lookup", "
 COMPRESSED = re.compile(
     r"int\d|fp\d$|fp8|nf4|quant|zlib|zstd|lzma|brotli|ternary|binary|compressed|packed|ptz|gptq|rans|huffman|export|xz$"
 )
-ONLY_SIZE = re.compile(r"\W*(?:final|file|archive|total)?[ _]*size[ _]*(?:in[ _]|\()?(?:bytes\)?)?\W*")
+ONLY_SIZE = re.compile(r"\W*+(?:final|file|archive|total)?[ _]*+size[ _]*+(?:in[ _]|\()?(?:bytes\)?)?\W*")
 WORD = re.compile(r"[a-z]+\d*")
 TAG = re.compile(r"int\d|fp8|zlib|zstd|lzma|brotli|ternary|binary")
 DEFAULT_TAGS = {"int8", "zlib"}  # that the public trainer puts into names whatever it does

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import time
 
 import pytest
 from log_lines import HEAD, SCORE, STOP, TRAIN
@@ -157,6 +158,22 @@ def test_a_line_of_any_length_costs_no_memory(tmp_path):
     run = read_run(path)
     assert run.final.at.line == 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024  # KiB
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eval_time: " + "9" * 2000,
+        "1/9 val_loss: " + "9" * 2000 + "x",
+        "stopping_early: train_time: " + "9" * 2000 + "x",
+    ],
+    ids=lambda line: line[:20],
+)
+def test_a_line_takes_no_time(read, line):
+    """A hundred lines of one kind: each of these took a minute once, where a number could be cut in many ways."""
+    began = time.process_time()
+    read("seed: 42\n1/9 val_loss: 2.0 val_bpb: 1.1\n" + f"{line}~\n" * 100)
+    assert time.process_time() - began < 20
 
 
 def test_a_log_with_very_many_steps_is_thinned_out_not_cut(read):
