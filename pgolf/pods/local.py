@@ -6,7 +6,6 @@ a process group is not enough: torchrun gives each worker a session of its own, 
 
 import codecs
 import errno
-import json
 import logging
 import os
 import stat
@@ -26,6 +25,7 @@ from pgolf.files import write_atomic
 from pgolf.pods import PYTHON, Status, agent
 from pgolf.pods.answers import JSON_MOST, WRITTEN_HERE, choose, status_of_end
 from pgolf.pods.names import checked_name
+from pgolf.untrusted import Untrusted, parse_json
 
 log = logging.getLogger(__name__)
 MARK = "PGOLF_POD"  # environment variable that every process of a pod carries: the pod's folder
@@ -182,8 +182,8 @@ class LocalPod:
         """A JSON file of the supervisor's, or {} where it has not written it (yet), or the command has put another
         thing in its place."""
         try:
-            content = json.loads(read_part(self.folder / name, 0, JSON_MOST) or b"{}")
-        except (ValueError, RecursionError):
+            content = parse_json(read_part(self.folder / name, 0, JSON_MOST) or b"{}", name)
+        except Untrusted:
             return {}
         return content if isinstance(content, dict) else {}
 

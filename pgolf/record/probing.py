@@ -12,16 +12,18 @@ from typing import Any
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.manifest import read_manifest
 from pgolf.evidence.probes import PROBES, read_probes
-from pgolf.files import sha256_file, write_atomic
+from pgolf.files import write_atomic
 from pgolf.knobs import EVALUATION
 from pgolf.presets import as_env
 from pgolf.program import Program
 from pgolf.program.folder import Folder
 from pgolf.program.source import read_source
 from pgolf.record.programs import settings_on
+from pgolf.record.results import ARTIFACT_MOST
 from pgolf.record.sealing import seal_program
 from pgolf.trainer.config import Config, Knob
 from pgolf.trainer.data import shards
+from pgolf.untrusted import Untrusted, hash_file, parse_json
 
 WINDOW = 256  # longest window to probe at: a model of full size takes hours on a CPU at its own
 POSITIONS = 4  # positions an evaluator to change the stream at
@@ -44,7 +46,11 @@ def run_probes(
     given = {k: v for k, v in knobs.items() if k in EVALUATION} | short
     settings = [word for name, value in as_env(given).items() for word in ("--set", f"{name}={value}")]
     arguments = [str(artifact), "--train-gpt", str(train_gpt), "--data-dir", str(data_dir), *settings]
-    about = {"seed": seed, "artifact": sha256_file(artifact), "program": sha256_file(train_gpt)}
+    about = {
+        "seed": seed,
+        "artifact": hash_file(artifact, ARTIFACT_MOST),
+        "program": hash_file(train_gpt, ARTIFACT_MOST),
+    }
     return _write(folder, about, _probe(seed, arguments))
 
 
@@ -61,7 +67,7 @@ def probe_program(folder: Path, seed: int, artifact: Path, program: Program, sou
     RunFailed : the probes came to no result; the reason is theirs.
     """
     hashes = program.hashes
-    about = {"seed": seed, "artifact": sha256_file(artifact), "program": hashes[program.script]}
+    about = {"seed": seed, "artifact": hash_file(artifact, ARTIFACT_MOST), "program": hashes[program.script]}
     results: list[dict[str, Any]] = []
     if program.evaluator:
         about |= {"evaluator": evaluator_hashes(program.evaluator)}
@@ -88,8 +94,8 @@ def _probe(seed: int, arguments: Sequence[str], most_s: float | None = None) -> 
     except subprocess.TimeoutExpired:
         raise RunFailed(f"{name}: not ended after {most_s:,.0f} s") from None
     try:
-        results: list[dict[str, Any]] = json.loads(done.stdout)
-    except ValueError:
+        results: list[dict[str, Any]] = parse_json(done.stdout, name)
+    except Untrusted:
         raise RunFailed(f"{name}: {(done.stderr.strip() or 'no result')[-500:]}") from None
     return results
 

@@ -17,9 +17,10 @@ from pgolf.legality.sealed import TIMEOUT_S, bare_environment, result, run_seale
 from pgolf.program import Program
 from pgolf.program.check import missing_here
 from pgolf.record.programs import environment_of, write_files
-from pgolf.record.results import LOG, name_for, score_of
+from pgolf.record.results import ARTIFACT_MOST, LOG, name_for, score_of
 from pgolf.record.short import tokens_to_score
 from pgolf.trainer.config import Config
+from pgolf.untrusted import read_bytes
 
 RUN_ID = "sealed"
 
@@ -42,7 +43,7 @@ def seal_program(seed: int, artifact: Path, program: Program, config: Config) ->
         free, sealed = (Path(temporary) / kind for kind in ("free", "sealed"))
         for folder in (free, sealed):
             write_files(program, folder)
-            write_atomic(folder / name, artifact.read_bytes())
+            write_atomic(folder / name, read_bytes(artifact, ARTIFACT_MOST))
             (folder / "logs").mkdir(exist_ok=True)
         words = arguments_of(program) or []
         try:

@@ -23,7 +23,9 @@ from pgolf.report.page import Report, page
 from pgolf.report.render import render
 from pgolf.report.row import REPORT
 from pgolf.report.verdict import Draft, Verdict, describe, verdict_of
+from pgolf.untrusted import Untrusted, read_bytes
 
+MOST_BYTES = 1 << 30  # of a file of a submission
 DATASET = "dataset.json"
 CURVES, WATERFALL = "loss_curves.png", "stages.png"
 
@@ -137,9 +139,9 @@ def _copy(inputs: RecordInputs, folder: Path) -> None:
         copies[PROBES] = inputs.probes
     for name, source in copies.items():
         try:
-            content = source.read_bytes()
-        except OSError as e:
-            raise BadInput(f"cannot put {source} into the submission: {e.strerror}") from e
+            content = read_bytes(source, MOST_BYTES, source.parent)
+        except Untrusted as e:
+            raise BadInput(f"cannot put {source} into the submission: {e.without(source)}") from None
         if inputs.program.files.get(name, content) != content:
             raise BadInput(f"{source} is not what the seeds ran any more: put that file back as it was")
         write_atomic(folder / name, content)
