@@ -36,12 +36,17 @@ class Reply:
 
 
 class Server:
-    """A server at `base`; every call has `headers`, and ends within `timeout_s`."""
+    """A server at `base`; every call has `headers`, and ends within `timeout_s`.
 
-    def __init__(self, base: str, headers: Mapping[str, str], timeout_s: float) -> None:
+    `proxies`: through those that the environment names.
+    """
+
+    def __init__(self, base: str, headers: Mapping[str, str], timeout_s: float, proxies: bool = True) -> None:
         self.timeout_s = timeout_s
         headers = {**headers, "Accept": "application/json", "Accept-Encoding": "identity"}
-        self.client = httpx.AsyncClient(base_url=base, headers=headers, timeout=timeout_s, follow_redirects=False)
+        self.client = httpx.AsyncClient(
+            base_url=base, headers=headers, timeout=timeout_s, follow_redirects=False, trust_env=proxies
+        )
 
     def ask(self, method: str, path: str, query: Mapping[str, str] | None = None, json: Any = None) -> Reply:
         """Make one call.

@@ -21,7 +21,7 @@ import tenacity
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pgolf.errors import BadInput, RunFailed
-from pgolf.pods.allowed import check_address
+from pgolf.pods.allowed import LOOPBACK, check_address
 from pgolf.pods.http import Nonsense, NoReply, Reply, Server
 from pgolf.pods.names import MAX_NAME_CHARS
 from pgolf.pods.settings import Rent, WithoutGpu
@@ -86,9 +86,9 @@ class Runpod:
     """The API at `base`, with one account's key; BadInput for an address that no key goes to."""
 
     def __init__(self, base: str, key: str, patience_s: float = PATIENCE_S, timeout_s: float = TIMEOUT_S) -> None:
-        check_address(base)
+        elsewhere = check_address(base).host not in LOOPBACK  # a proxy of plain http would read the key
         self.key, self.patience_s = key, patience_s
-        self.server = Server(base, {"Authorization": f"Bearer {key}"}, timeout_s)
+        self.server = Server(base, {"Authorization": f"Bearer {key}"}, timeout_s, proxies=elsewhere)
         self.told: set[str] = set()  # a pod is asked for every two seconds
 
     def create(self, name: str, rent: Rent, gpu_count: int, env: Mapping[str, str], start: list[str]) -> Rented:

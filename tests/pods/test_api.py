@@ -16,7 +16,9 @@ from fakes.account import MISSING, OPENAPI, FakeRunpod
 from fakes.runpod_api import MANGLED, REFUSED
 from fakes.sshd import MISSING as NO_SSHD
 from fakes.sshd import SSHD
+from typer.testing import CliRunner
 
+from pgolf.cli import app
 from pgolf.errors import BadInput, RunFailed
 from pgolf.pods import allowed, settings
 from pgolf.pods.http import REPLY_MOST
@@ -369,6 +371,25 @@ def test_key_is_sent_to_the_api_and_not_where_it_redirects_to(says) -> None:
             call(api)
     assert here.heads and all(f"authorization: bearer {KEY}" in head.lower() for head in here.heads)
     assert not there.heads
+
+
+def test_key_is_not_sent_to_a_proxy_in_the_clear(says, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy, _ = says(lambda method, path: reply([]))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy.url.removesuffix("/v1"))
+    _, api = says(lambda method, path: reply([POD]))
+    assert len(api.find()) == 1
+    assert not proxy.heads
+
+
+def test_list_says_where_a_price_is_unknown(says, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, _ = says(lambda method, path: reply([POD | {"costPerHr": None}, POD | {"name": "my pod"}]))
+    env = {"RUNPOD_API_KEY": KEY, allowed.API_VARIABLE: server.url}
+    listed = CliRunner().invoke(app, ["pods", "list"], env=env).output.splitlines()
+    assert listed[0].split() == ["abc123", "RUNNING", "price", "unknown", "me", "r", "pod-1"]
+    assert listed[1].split() == ["abc123", "RUNNING", "$21.50/h", "not", "pgolf's", "(my", "pod)"]
+    listed = json.loads(CliRunner().invoke(app, ["pods", "list", "--json"], env=env).output)
+    assert [pod["price_per_hour"] for pod in listed] == [None, 21.5]
 
 
 @pytest.fixture(scope="module")
