@@ -5,6 +5,7 @@ The model's own knobs come from the artifact, those of evaluation from whoever a
 
 import copy
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,14 +26,18 @@ from pgolf.knobs import EVALUATION, KNOBS, PLACES
 from pgolf.pace import projected_end
 from pgolf.stages import BY_MODE
 from pgolf.trainer.caseops import SideCar
-from pgolf.trainer.codec import ArtifactError, Tensors, decode
+from pgolf.trainer.codec import MAX_RAW, ArtifactError, Shapes, decode, facts_of
 from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, Knob, parse_knob
 from pgolf.trainer.data import DataError, load_validation, open_shard, shards, tokens_sha256
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import restore
 from pgolf.trainer.score import Scored, evaluate
 from pgolf.trainer.token_bytes import TokenBytes
+from pgolf.untrusted import Untrusted, read_bytes
 
+MOST_BYTES = MAX_RAW  # of a file: eight times the contest's cap
+FACTOR = "lqer."  # how names of tensors begin that hold a factor of an LQER repair
+MOST_NUMBERS = 64  # for each byte of the file: as many were never seen in a model that has been trained for a step
 EVALUATORS: dict[str, Callable[..., Iterator[Scored]]] = {
     mode: resolve_name(stage.function) for mode, stage in BY_MODE.items()
 }
@@ -46,6 +51,8 @@ class Artifact:
     sha256: str
     cfg: Config
     model: GPT
+    codec: str
+    has_factors: bool  # of LQER
 
     def fresh(self) -> GPT:
         """The model as the artifact has it, for an evaluator to change."""
@@ -53,40 +60,52 @@ class Artifact:
 
 
 def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifact:
-    """Read an artifact. `knobs` are those of evaluation and of places; the artifact's own are left out of them.
+    """Read an artifact, a stranger's too: its knobs, shapes and counts are compared with their ranges, with one another
+    and with the file's size before anything is made of them.
 
-    EVAL_SEQ_LEN is the length that the model was trained at, where `knobs` do not say.
+    `knobs` are those of evaluation and of places; the artifact's own are left out of them. EVAL_SEQ_LEN is the length
+    that the model was trained at, where `knobs` do not say.
 
     Raises
     ------
-    BadInput : no such file, not an artifact of ours, a damaged one, or knobs that do not go with it.
+    Untrusted : no such file, not an artifact of ours, a damaged one, or knobs that do not go with it.
     """
+    blob = read_bytes(path, MOST_BYTES)
     try:
-        blob = path.read_bytes()
-        tensors, config = decode(blob)
-        if unknown := config.keys() - set(MODEL_KNOBS):
-            raise ArtifactError(f"its config has other knobs: {sorted(unknown)}")
-        own = {name: parse_knob(name, str(config.get(name, KNOB_TYPES[name]()))) for name in MODEL_KNOBS}
-        asked = {k: v for k, v in (knobs or {}).items() if k in (*EVALUATION, *PLACES)}
-        window = int(asked.get("eval_seq_len", own["rope_train_seq_len"]))
-        defaults = {"eval_seq_len": window, "ttt_eval_seq_len": window, "eval_stride": min(Config.eval_stride, window)}
-        defaults["cpu_kernels"] = False  # as in packed files, whose scores have to be found again to the last digit
-        cfg = presets.config_of(defaults | asked | own)
+        codec, config, shapes = facts_of(blob)
+        cfg = _configured(config, knobs or {})
         device, dtype = _place(cfg)
         _check_windows(cfg)
-        _check_size(cfg, tensors)
+        _check_size(cfg, shapes, len(blob))
+        tensors, _ = decode(blob)
         model = GPT(cfg, dtype)
         restore(model, tensors)
         model.looping = cfg.num_loops > 0
         with torch.no_grad():
             model(torch.zeros(1, 2, dtype=torch.int64))  # heads, rotary dimensions and loops go together
-    except OSError as e:
-        raise BadInput(f"{path}: {e.strerror}") from None
-    except (DataError, ValueError) as e:
-        raise BadInput(f"{path}: {e}") from None
-    except (RuntimeError, ArithmeticError, LookupError) as e:
-        raise BadInput(f"{path}: its config and its tensors make no model: {e}") from None
-    return Artifact(path, hashlib.sha256(blob).hexdigest(), cfg, model.to(device))
+    except (DataError, ValueError, BadInput) as e:
+        raise Untrusted(f"{path}: {e}") from None
+    except (RuntimeError, ArithmeticError, LookupError, TypeError, MemoryError) as e:
+        raise Untrusted(f"{path}: its config and its tensors make no model: {e}") from None
+    has_factors = any(name.startswith(FACTOR) for name, _, _ in shapes)
+    return Artifact(path, hashlib.sha256(blob).hexdigest(), cfg, model.to(device), codec, has_factors)
+
+
+def _configured(config: dict[str, Any], knobs: Mapping[str, Knob]) -> Config:
+    """The configuration of an artifact's own knobs, which are in range and make a model, and of those asked for."""
+    if unknown := config.keys() - set(MODEL_KNOBS):
+        raise ArtifactError(f"its config has other knobs: {sorted(unknown)}")
+    own = {name: presets.parse(name, config.get(name, KNOB_TYPES[name]()), "its config") for name in MODEL_KNOBS}
+    asked = {k: v for k, v in knobs.items() if k in (*EVALUATION, *PLACES)}
+    window = int(asked.get("eval_seq_len", own["rope_train_seq_len"]))
+    defaults = {"eval_seq_len": window, "ttt_eval_seq_len": window, "eval_stride": min(Config.eval_stride, window)}
+    defaults["cpu_kernels"] = False  # as in packed files, whose scores have to be found again to the last digit
+    cfg = presets.config_of(defaults | asked | own)
+    # a packed file without gates has no knobs of theirs
+    presets.check_shapes(
+        replace(cfg, gate_window=cfg.gate_window or 1, attn_out_gate_src=cfg.attn_out_gate_src or "proj"), "its config"
+    )
+    return cfg
 
 
 def _check_windows(cfg: Config) -> None:
@@ -98,12 +117,15 @@ def _check_windows(cfg: Config) -> None:
         raise ValueError(f"EVAL_STRIDE {cfg.eval_stride} is not from 1 to EVAL_SEQ_LEN, {cfg.eval_seq_len}")
 
 
-def _check_size(cfg: Config, tensors: Tensors) -> None:
-    """A config may ask for a model of any size; it is made only if the artifact holds as many numbers."""
-    sizes = {name: (t[0] if isinstance(t, tuple) else t).numel() for name, t in tensors.items()}
-    held = sum(n for name, n in sizes.items() if not name.startswith("lqer."))  # factors repair numbers, and are none
-    if not 0 < cfg.num_layers <= held:
-        raise ValueError(f"NUM_LAYERS {cfg.num_layers} for {held} numbers")
+def _check_size(cfg: Config, shapes: Shapes, size: int) -> None:
+    """A header may promise, and a config ask for, a model of any size; it is made only if both mean the same one, and
+    the file has the bytes for it."""
+    sizes = {name: math.prod(shape) for name, _, shape in shapes}
+    if sum(sizes.values()) > MOST_NUMBERS * size:
+        raise ValueError(
+            f"{size:,} bytes that promise {sum(sizes.values()):,} numbers, which no trained model comes to"
+        )
+    held = sum(n for name, n in sizes.items() if not name.startswith(FACTOR))  # factors repair numbers, and are none
     with torch.device("meta"):
         wanted = sum(p.numel() for p in GPT(cfg).parameters())
     if wanted != held:

@@ -25,7 +25,8 @@ Role = Literal["identity", "source", "workers", "free", "method"]
 class KnobSpec:
     """A knob's part, role, and range: from `least` to `most`, or 0 where `or_zero`.
 
-    Beyond the range no artifact can be made, or nothing be scored, which would show only after training.
+    Beyond the range no artifact can be made, or nothing be scored, which would show only after training; or an artifact
+    of a stranger's could ask for a model that no machine holds.
     """
 
     part: Part
@@ -77,21 +78,21 @@ KNOBS = {
     "train_seq_len": KnobSpec("data"),
     "grad_accum_steps": KnobSpec("data"),
     # --- model
-    "vocab_size": KnobSpec("model"),
-    "num_layers": KnobSpec("model"),
-    "model_dim": KnobSpec("model"),
-    "num_heads": KnobSpec("model"),
-    "num_kv_heads": KnobSpec("model"),
-    "mlp_mult": KnobSpec("model"),
-    "rope_base": KnobSpec("model"),
-    "rope_dims": KnobSpec("model"),
-    "rope_train_seq_len": KnobSpec("model"),
+    "vocab_size": KnobSpec("model", least=1, most=1 << 16),
+    "num_layers": KnobSpec("model", least=1, most=256),
+    "model_dim": KnobSpec("model", least=1, most=1 << 14),
+    "num_heads": KnobSpec("model", least=1, most=256),
+    "num_kv_heads": KnobSpec("model", least=1, most=256),
+    "mlp_mult": KnobSpec("model", least=0, most=64),
+    "rope_base": KnobSpec("model", least=1, most=1e12),
+    "rope_dims": KnobSpec("model", least=0, most=1 << 14),
+    "rope_train_seq_len": KnobSpec("model", least=1, most=1 << 17),
     "qk_gain_init": KnobSpec("model"),
     "xsa_last_n": KnobSpec("model"),
     "parallel_residual_start": KnobSpec("model"),
     "loop_start": KnobSpec("model"),
     "loop_end": KnobSpec("model"),
-    "num_loops": KnobSpec("model"),
+    "num_loops": KnobSpec("model", least=0, most=64),
     "enable_looping_at": KnobSpec("model"),
     "skip_gates_enabled": KnobSpec("model"),
     "ln_scale": KnobSpec("model"),

@@ -1,15 +1,22 @@
 """Scoring an artifact again: the numbers of the run that made it, and what is refused."""
 
+import hashlib
 import json
+import os
 from dataclasses import replace
 
+import brotli
 import pytest
 import torch
+from measured import run_measured
 
 from pgolf.artifact import TimeLimit, eval_knobs, evaluate_artifact, in_folder, load_tokens, open_artifact
 from pgolf.cli import main
 from pgolf.errors import BadInput, RunFailed
-from pgolf.trainer.codec import decode, encode
+from pgolf.knobs import KNOBS
+from pgolf.trainer.codec import HEAD, MAGIC, decode, encode, facts_of
+from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS
+from pgolf.untrusted import Untrusted
 
 
 @pytest.fixture(autouse=True)
@@ -137,11 +144,12 @@ def test_an_artifact_that_does_not_hold_together_is_refused(tiny_artifact, tmp_p
     for changed, reason in (
         ({"num_layers": 4}, "numbers, it holds"),
         ({"num_layers": "many"}, "num_layers"),
-        ({"num_heads": 3}, "numbers, it holds"),
-        ({"num_heads": 1, "num_kv_heads": 3}, "numbers, it holds"),
+        ({"vocab_size": 511}, "numbers, it holds"),
+        ({"num_heads": 3}, "num_heads has to divide model_dim"),
+        ({"num_heads": 1, "num_kv_heads": 3}, "num_kv_heads has to divide num_heads"),
         ({"rope_dims": 40}, "make no model"),
-        ({"num_layers": 10**9}, "NUM_LAYERS"),
-        ({"model_dim": 10**7}, "numbers, it holds"),
+        ({"num_layers": 10**9}, "num_layers: 1000000000 is not from 1 to 256"),
+        ({"model_dim": 10**7}, "model_dim: 10000000 is not from 1 to 16384"),
         ({"depth": 4}, "other knobs"),
     ):
         path.write_bytes(encode(tensors, config | changed))
@@ -152,6 +160,80 @@ def test_an_artifact_that_does_not_hold_together_is_refused(tiny_artifact, tmp_p
         open_artifact(path)
     with pytest.raises(BadInput, match="No such file"):
         open_artifact(tmp_path / "none")
+
+
+def with_header(blob: bytes, **changed: object) -> bytes:
+    """The artifact with other entries in its header, and a checksum that is right."""
+    _, version, n_header, n_payload, _ = HEAD.unpack_from(blob)
+    body = blob[HEAD.size :]
+    header = brotli.compress(json.dumps(json.loads(brotli.decompress(body[:n_header])) | changed).encode())
+    body = header + body[n_header:]
+    return HEAD.pack(MAGIC, version, len(header), n_payload, hashlib.sha256(body).digest()) + body
+
+
+@pytest.mark.parametrize("value", [2**31, 2**63, 10**400, -1, -(2**63), float("inf"), float("nan"), 1e308])
+@pytest.mark.parametrize(
+    "knob",
+    [k for k in MODEL_KNOBS if KNOB_TYPES[k] in (int, float) and KNOBS[k].problem(-1) and KNOBS[k].problem(2**31)],
+)
+def test_knobs_out_of_range_are_refused_before_anything_is_made_of_them(knob, value, tiny_artifact, tmp_path):
+    """NUM_LOOPS 2^31 took gigabytes, MODEL_DIM 2^63 ended in a traceback."""
+    _, config, _ = facts_of(tiny_artifact.path.read_bytes())
+    path = tmp_path / "hostile.ptz"
+    path.write_bytes(with_header(tiny_artifact.path.read_bytes(), config=config | {knob: value}))
+    with pytest.raises(Untrusted, match=rf"hostile.ptz: its config: knob {knob}: .* (is not|'.*' is not)") as refused:
+        open_artifact(path)
+    assert len(str(refused.value)) < 300
+
+
+def test_every_knob_that_sizes_a_model_has_a_range():
+    sizes = {"vocab_size", "num_layers", "model_dim", "num_heads", "num_kv_heads", "mlp_mult", "rope_dims", "num_loops"}
+    assert not {k for k in (*sizes, "rope_train_seq_len") if not (KNOBS[k].problem(-1) and KNOBS[k].problem(2**31))}
+
+
+def test_a_header_that_means_harm_is_refused_in_one_line(tiny_artifact, tmp_path):
+    blob = tiny_artifact.path.read_bytes()
+    _, config, shapes = facts_of(blob)
+    escapes = "\x1b]0;owned\x07" + "x" * 100_000
+    path = tmp_path / "hostile.ptz"
+    for changed, reason in (
+        ({"codec": escapes}, "unknown codec"),
+        ({"config": config | {escapes: 1}}, "other knobs"),
+        ({"config": config | {"num_layers": [[1]]}}, "num_layers: give a number"),
+        ({"config": config | {"num_layers": "9" * 5000}}, "over 4,096 characters"),
+        ({"config": config | {"num_layers": escapes[:99]}}, "not a valid int"),
+        ({"config": {}}, "is not from"),
+        ({"config": config | {"parallel_final_lane": escapes[:99]}}, "has to be mean, attn or mlp"),
+        ({"config": config | {"num_loops": 64}}, "numbers, it holds"),
+        ({"tensors": [[escapes, *shapes[0][1:]], *shapes[1:]]}, "artifact and model differ"),
+        ({"tensors": [[*shapes[0][:2], [1 << 20, 1 << 6]], *shapes[1:]]}, "no trained model comes to"),
+        ({"raw": 2**63}, "too much"),
+        ({"raw": -5}, "more than"),
+    ):
+        path.write_bytes(with_header(blob, **changed))
+        with pytest.raises(Untrusted, match=reason) as refused:
+            open_artifact(path)
+        assert len(str(refused.value)) <= 1000 and str(refused.value).isprintable()
+
+
+def test_what_is_no_file_or_too_large_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.ptz")
+    with (tmp_path / "sparse.ptz").open("wb") as f:
+        f.truncate(200 << 30)
+    for name, reason in (("pipe.ptz", "a pipe"), ("sparse.ptz", "over 134,217,728 bytes"), ("", "a folder")):
+        with pytest.raises(Untrusted, match=reason):
+            open_artifact(tmp_path / name)
+
+
+def test_an_artifact_of_much_in_few_bytes_takes_little_memory(tiny_artifact, tmp_path):
+    """A hundred million zeros, which a model of them would hold four times over, in 200 bytes."""
+    half = torch.zeros(1, 1 << 16, 1 << 10, dtype=torch.float16)  # MAX_RAW bytes of fp16
+    config = facts_of(tiny_artifact.path.read_bytes())[1] | {"vocab_size": 1 << 16, "model_dim": 1 << 10}
+    path = tmp_path / "bomb.ptz"
+    path.write_bytes(encode({"tok_emb.weight": half}, config))
+    ended = run_measured("eval", path)
+    assert ended.code == 2 and "no trained model comes to" in ended.err and ended.err.count("\n") == 1
+    assert ended.peak < run_measured("-c", "import pgolf.artifact, pgolf.legality").peak + (100 << 20)
 
 
 def test_several_datasets_in_a_folder_are_not_guessed_between(tiny_artifact, tiny_data, tmp_path):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pgolf.artifact import (
     EVALUATORS,
+    MOST_BYTES,
     Artifact,
     denormals_flushed,
     evaluate_artifact,
@@ -34,13 +35,14 @@ from pgolf.legality.watch import Evaluator
 from pgolf.pack import unpack
 from pgolf.pack.kept import is_kept, packed
 from pgolf.presets import as_env
+from pgolf.python_source import MOST_BYTES as MOST_SOURCE
 from pgolf.stages import BY_MODE, BY_NAME, SWITCHES, modes_of
 from pgolf.trainer.caseops import SideCar, side_cars
-from pgolf.trainer.codec import codec_of, decode
 from pgolf.trainer.config import BOS, MODEL_KNOBS, Knob
 from pgolf.trainer.model import GPT
 from pgolf.trainer.phased_ttt import blocks_of, documents, phased
 from pgolf.trainer.score import Scored
+from pgolf.untrusted import read_bytes
 
 CHUNKS = 4  # whole chunks of adaptation in a stream, so that there are as many borders
 # Of phased adaptation: documents are cut short, so that a stream has batches and phases; and the most of some knobs
@@ -168,13 +170,13 @@ def _sealed(
     """Run the packed file on `tokens` and nothing else; its scores must be those of the evaluators that were probed."""
     counter = token_bytes(opened.cfg)
     transformed = {"caseops_enabled": isinstance(counter, SideCar)}
-    code = packed(_knobs_of(opened) | transformed | knobs) if train_gpt is None else _read(train_gpt)
+    code = packed(_knobs_of(opened) | transformed | knobs) if train_gpt is None else read_bytes(train_gpt, MOST_SOURCE)
     name = f"{train_gpt.name if train_gpt else 'the packed trainer'} with {opened.path.name}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         cfg = replace(opened.cfg, data_dir=str(folder / "data"), datasets_dir="", tokenizer_path="")
         (folder / "train_gpt.py").write_bytes(code)
-        (folder / opened.path.name).write_bytes(opened.path.read_bytes())
+        (folder / opened.path.name).write_bytes(read_bytes(opened.path, MOST_BYTES))
         write_shard(Path(cfg.datasets_dir) / "fineweb_val_000000.bin", tokens.numpy())
         if isinstance(counter, SideCar):
             write_shard(side_cars(cfg)[0], counter.sizes[: len(tokens)].numpy())
@@ -198,10 +200,8 @@ def _sealed(
 
 def _knobs_of(opened: Artifact) -> dict[str, Knob]:
     """The parts that a packed file needs to score this artifact: knobs of the model and of evaluation, codecs."""
-    blob = opened.path.read_bytes()
     knobs = {k: getattr(opened.cfg, k) for k in (*MODEL_KNOBS, *EVALUATION)}
-    has_factors = any(name.startswith("lqer.") for name in decode(blob)[0])
-    return knobs | {"compressor": codec_of(blob), "lqer_enabled": has_factors}
+    return knobs | {"compressor": opened.codec, "lqer_enabled": opened.has_factors}
 
 
 def _origin(code: bytes) -> str:
@@ -213,10 +213,3 @@ def _origin(code: bytes) -> str:
     if not ours:
         return "The file is of another checkout than the one that probed: other code, which gives the same scores."
     return "The file is the program that this checkout packs: the other probes ran the same code."
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as e:
-        raise BadInput(f"{path}: {e.strerror}") from None

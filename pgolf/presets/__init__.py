@@ -52,7 +52,7 @@ def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:
     knobs = _read(name, seen=())
     for key, text in (overrides or {}).items():
         knobs[key.lower()] = parse(key.lower(), text, where="--set")
-    _check_shapes(config_of(knobs), name)
+    check_shapes(config_of(knobs), name)
     return knobs
 
 
@@ -68,7 +68,7 @@ def differences(one: str, other: str) -> dict[str, tuple[Knob, Knob]]:
     return {name: (a[name], b[name]) for name in KNOB_TYPES if a[name] != b[name]}
 
 
-def _check_shapes(cfg: Config, name: str) -> None:
+def check_shapes(cfg: Config, name: str) -> None:
     """BadInput for a model that cannot be built, which would show on the pod."""
     head = cfg.model_dim // max(1, cfg.num_heads)
     loops = 0 <= cfg.loop_start <= cfg.loop_end < cfg.num_layers

@@ -89,10 +89,10 @@ def decode(blob: bytes) -> tuple[Tensors, dict[str, Any]]:
     return tensors, config
 
 
-def codec_of(blob: bytes) -> str:
-    """The codec that an artifact was written with; ArtifactError if it is none."""
+def facts_of(blob: bytes) -> tuple[str, dict[str, Any], Shapes]:
+    """Codec, config and shapes of an artifact, which nothing is unpacked for; ArtifactError if it is none."""
     header, payload = _open(blob)
-    return _read_header(header, len(payload))[0]
+    return _read_header(header, len(payload))[:3]
 
 
 def _open(blob: bytes) -> tuple[dict[str, Any], bytes]:
