@@ -7,6 +7,7 @@ replies are bounded in size and time, and one that makes no sense is `Refused`.
 """
 
 import asyncio
+import hashlib
 import json
 import logging
 import os
@@ -153,7 +154,9 @@ class Machine:
     def put(self, source: Path, target: PurePosixPath, executable: bool = False) -> None:
         """Copy a file into the work folder, whole or not at all; go on from what a lost connection left."""
         path, sha256 = self.work / target, sha256_file(source)
-        part = path.with_name(f".{path.name}.{sha256[:16]}.part")
+        # of this machine's own: the work folder may be on a network volume that others write to just now
+        mine = hashlib.sha256(f"{self.address.host}:{self.address.port}".encode()).hexdigest()[:8]
+        part = path.with_name(f".{path.name}.{sha256[:16]}-{mine}.part")
 
         async def begin(sftp: asyncssh.SFTPClient) -> int:
             await sftp.makedirs(str(path.parent), exist_ok=True)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 import pytest
@@ -181,6 +181,27 @@ def test_lost_connection_and_killed_process_start_no_second_fetch(tmp_path, sshd
         assert staged and arrived(sshd, data) and not fetchers(sshd)
         assert hub.bytes_sent < 1.9 * sum(map(len, files.values())), "what had come is not fetched again"
     wire.close()
+
+
+def test_two_pods_on_one_volume_send_it_the_same_file_at_once(tmp_path, sshd, key) -> None:
+    source, wires = tmp_path / "shard", [Wire(sshd.port), Wire(sshd.port)]
+    source.write_bytes(os.urandom(30_000_000))
+    failed: list[BaseException] = []
+
+    def send(port: int) -> None:
+        try:
+            machine(sshd, key.with_name("id_ed25519"), port).put(source, PurePosixPath("data/shard"))
+        except BaseException as e:
+            failed.append(e)
+
+    threads = [threading.Thread(target=send, args=(wire.port,)) for wire in wires]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failed and sha256_file(sshd.home / "wörk/data/shard") == sha256_file(source)
+    for wire in wires:
+        wire.close()
 
 
 def wait_for(what, seconds: float = 30) -> None:
