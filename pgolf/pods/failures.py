@@ -12,6 +12,7 @@ from typing import Any
 
 from pgolf.files import write_json
 from pgolf.pods import Kind
+from pgolf.pods.settings import Rent
 from pgolf.pods.slots import read_slot, slot_files
 
 ALIKE_MOST = 3  # machines in a row, while none is ready
@@ -108,6 +109,14 @@ def tried(record: Path) -> Tried:
             for slot in failed
         ],
     )
+
+
+def asked_for(rent: Rent, gpus: int) -> str:
+    """What a pod is asked for, in words; pods that were asked for in other words did not fail alike."""
+    image = f"image {rent.image}" if rent.image else f"template {rent.template_id}"
+    types, where = " or ".join(rent.gpu_types) or "CPU", ", ".join(rent.data_centers) or "any data center"
+    spot = ", spot" if rent.spot else ""
+    return f"{gpus} x {types}, {image}, {rent.cloud.lower()} cloud{spot}, {where}"
 
 
 def is_pending(slot: dict[str, Any]) -> bool:

@@ -35,6 +35,7 @@ class Budget:
     max_hours: float | None = None
     seed_hours: float = 0.0  # how long one seed is expected to take
     ending: RunFailed | BadInput | None = None
+    watched: bool = False
 
     @property
     def over(self) -> str | None:
@@ -72,6 +73,19 @@ class Budget:
             bound = f"--max-hours {self.max_hours}" if hours else f"--max-cost {self.max_cost}"
             why = f"stopped at ${spent(self.record):.2f} spent: {bound} is reached; what is finished is kept"
             self.give_up(RunFailed(why))
+
+    def watch(self, every_s: float, closed: threading.Event) -> None:
+        """Look at the bounds in a thread until `closed` is set, also while no pod is reached yet."""
+        if not self.watched:
+            self.watched = True
+            threading.Thread(target=self._watch, args=(every_s, closed), name="budget", daemon=True).start()
+
+    def _watch(self, every_s: float, closed: threading.Event) -> None:
+        while not closed.wait(every_s):
+            try:
+                self.check()
+            except (OSError, ValueError, RunFailed, BadInput) as e:
+                log.error("the cost so far cannot be read: %s", e)
 
     def give_up(self, error: RunFailed | BadInput) -> None:
         """Stop the record for this reason."""

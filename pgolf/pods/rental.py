@@ -21,7 +21,7 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.files import write_json
 from pgolf.pods import Gone, Kind
 from pgolf.pods.bootstrap import SCRIPTS, MachineSpec, prepare
-from pgolf.pods.failures import is_pending, tried
+from pgolf.pods.failures import asked_for, is_pending, tried
 from pgolf.pods.lease import SPARE_S, environment, heartbeat, renewal
 from pgolf.pods.machine import Machine, ensure_key
 from pgolf.pods.money import Budget, found_late, is_price, note_end
@@ -62,29 +62,29 @@ class Rentals:
         for path in slot_files(self.record):
             if {"asked"} <= read_slot(path).keys() and "ended" not in read_slot(path):
                 self.mine.append(Rental(self, path))
-        found: list[Slot] = []
-        for rental in self.mine:
-            if rental.known.get("rent") != self.rented():
-                rental.end()  # it was rented for something else
-            elif rental.recover():
-                found.append(rental)
-            elif "pod_id" in rental.known:
+                self.budget.watch(self.settings.nets.heartbeat_s, self.closed)
+        return [rental for rental in self.mine if self._recovered(rental)]
+
+    def _recovered(self, rental: "Rental") -> bool:
+        """Whether a pod of an earlier process is there and of use; if not, it is ended."""
+        if rental.known.get("rent") != self.rented():
+            rental.end()  # it was rented for something else
+            return False
+        try:
+            if rental.recover():
+                return True
+            if "pod_id" in rental.known:
                 rental._note(at_most=True)  # nobody knows when it ended
-                rental.failed(Gone(f"{rental.name}: it ended while nobody watched", Kind.ENDED))
-        return found
+                raise Gone(f"{rental.name}: it ended while nobody watched", Kind.ENDED)
+        except Gone as e:  # also of one that is found only now, and is too dear
+            log.warning("%s: not used: %s", rental.name, e)
+            rental.failed(e)
+            rental.end()
+        return False
 
     def rented(self) -> dict[str, Any]:
         """This place's settings for renting, as a slot's file has them."""
         return {"gpu_types": list(self.rent.gpu_types), "gpus": self.gpus}
-
-    def asked_for(self) -> str:
-        """What a pod is asked for, in words."""
-        rent = self.rent
-        image = f"image {rent.image}" if rent.image else f"template {rent.template_id}"
-        where = ", ".join(rent.data_centers) or "any data center"
-        spot = ", spot" if rent.spot else ""
-        types = " or ".join(rent.gpu_types) or "CPU"
-        return f"{self.gpus} x {types}, {image}, {rent.cloud.lower()} cloud{spot}, {where}"
 
     def another(self) -> Slot | None:
         """A new pod; it is rented when its machine is first asked for. None: those that are not ready yet are awaited.
@@ -93,33 +93,22 @@ class Rentals:
         ------
         RunFailed, BadInput : no more pods are rented for this record.
         """
-        counted = tried(self.record)
+        pending = [rental for rental in self.mine if is_pending(rental.known) and not rental.ended.is_set()]
+        counted = tried(self.record)  # after that: one that fails meanwhile counts twice rather than not at all
         if why := counted.hopeless or counted.spent:
             self.rent_no_more(RunFailed(why))
         self.check()
-        if not counted.room(sum(is_pending(rental.known) for rental in self.mine)):
+        if not counted.room(len(pending)):
             return None
         number = len(slot_files(self.record)) + 1
         path = self.folder / f"pod-{number}.json"
         name = pod_name(self.settings.owner, self.record.name, path.stem, secrets.token_hex(4))
-        most = self.rent.max_price_per_hour
-        write_json(
-            path,
-            {"name": name, "rent": self.rented(), "asked_for": self.asked_for(), "max_price_per_hour": most},
-        )
+        facts = {"asked_for": asked_for(self.rent, self.gpus), "max_price_per_hour": self.rent.max_price_per_hour}
+        write_json(path, {"name": name, "rent": self.rented(), **facts})
         rental = Rental(self, path)
-        if not self.mine:
-            threading.Thread(target=self._watch, name=f"budget of {self.record.name}", daemon=True).start()
         self.mine.append(rental)
+        self.budget.watch(self.settings.nets.heartbeat_s, self.closed)
         return rental
-
-    def _watch(self) -> None:
-        """Look at the bounds, also while no pod is reached yet."""
-        while not self.closed.wait(self.settings.nets.heartbeat_s):
-            try:
-                self.budget.check()
-            except (OSError, ValueError) as e:
-                log.error("the cost so far cannot be read: %s", e)
 
     def rent_no_more(self, error: RunFailed | BadInput, besides: "Rental | None" = None) -> None:
         """Rent no other pod; end the record, unless a pod of it, besides this one, is at work or may be soon."""

@@ -13,6 +13,7 @@ from pgolf.pods import Gone
 from pgolf.pods.failures import settle_failures, tried
 from pgolf.pods.remote import RemotePlace
 from pgolf.pods.rental import Rentals
+from pgolf.pods.runpod import ApiError
 from pgolf.pods.settings import Rent
 from pgolf.pods.slots import read_slot, slot_files
 
@@ -229,3 +230,36 @@ def test_stop_ends_those_that_wait(tmp_path: Path) -> None:
     assert all(isinstance(e, Gone) for e in take_all(place, tries=1))
     place.close()
     assert not account.pods
+
+
+def test_pods_that_cannot_be_ended_keep_no_seed_waiting_for_ever(tmp_path: Path, monkeypatch) -> None:
+    account = TinyAccount("good")
+    place = open_tiny(account, tmp_path)
+    for _ in range(3):
+        slot = place.slots.another()
+        slot._rent()
+        with monkeypatch.context() as broken:
+            broken.setattr(account, "delete", lambda pod_id: (_ for _ in ()).throw(ApiError("no answer")))
+            slot.end()
+    assert len(account.pods) == 3  # their watchdogs end them
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            assert pool.submit(place.take, attempt(place, 1)).result(timeout=10).name == "pod-4"
+        finally:
+            place.stop.set()
+    place.close()
+    assert not account.pods
+
+
+@pytest.mark.parametrize("way", ["priceless", "dear"])
+def test_pod_that_an_earlier_process_asked_for_and_that_is_of_no_use_is_ended(tmp_path: Path, way: str) -> None:
+    account = TinyAccount(way, "good")
+    place = open_tiny(account, tmp_path, runs=1)
+    slot = place.slots.another()
+    slot._note(asked=time.time())
+    account.create(slot.known["name"], Rent(), 8, {}, [])  # and then it was killed
+    again = open_tiny(account, tmp_path, runs=1)
+    assert not account.pods
+    assert len(tried(again.record).failed) == 1
+    assert take_all(again, (1,)) == [None]
+    again.close()

@@ -116,11 +116,14 @@ def test_pod_of_an_earlier_process_that_is_of_no_use_is_in_the_bill(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("light")
-def test_bounds_hold_while_no_pod_is_reached_yet(tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_bounds_hold_while_no_pod_is_reached_yet(tmp_path: Path, killed: bool) -> None:
     account = TinyAccount("good")
     place = open_tiny(account, tmp_path, max_cost=5.0)
     rental = first(place)
     rental._rent()
+    if killed:
+        place = open_tiny(account, tmp_path, max_cost=5.0)
     rental._note(rented=time.time() - 3600)
     assert place.stop.wait(10)
     assert isinstance(place.slots, Rentals)
