@@ -1,7 +1,7 @@
-"""The names of rented pods, `pgolf.<owner>.<record-id>.<slot>.<nonce>`, and of the files in a pod's folder."""
+"""The names of rented pods, `pgolf.<owner>.<record-id>.<slot>.<nonce>`, of files in a pod's folder, and of paths there."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pgolf.errors import BadInput
 from pgolf.files import stays_inside
@@ -55,3 +55,18 @@ def checked_name(name: str) -> PurePosixPath:
     if name in TAKEN:
         raise BadInput(f"{name}: a pod writes a file of this name itself; give yours another name")
     return PurePosixPath(name)
+
+
+def moved(value: str, root: Path, target: PurePosixPath) -> str:
+    """`value` with `target` in place of the folder `root`, where it is that folder or begins with a path in it.
+
+    Examples
+    --------
+    >>> moved("/here/datasets/x/fineweb_train_*.bin", Path("/here"), PurePosixPath("/there"))
+    '/there/datasets/x/fineweb_train_*.bin'
+    >>> moved("/here2/datasets", Path("/here"), PurePosixPath("/there"))
+    '/here2/datasets'
+    """
+    if value == str(root) or value.startswith(f"{root}/"):
+        return str(target) + value.removeprefix(str(root))
+    return value

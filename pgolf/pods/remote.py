@@ -28,7 +28,7 @@ from pgolf.pods import PYTHON, Gone, Kind, Pod, Status
 from pgolf.pods.answers import ALL_MOST, JSON_MOST, MIRRORED, MIRRORED_MOST, checked_hashes, checked_status, choose
 from pgolf.pods.local import PLACE, READ_AT_ONCE, LocalPod
 from pgolf.pods.machine import Machine, Refused
-from pgolf.pods.names import checked_name
+from pgolf.pods.names import checked_name, moved
 from pgolf.pods.slots import NotNow, Slot, Slots
 from pgolf.untrusted import read_json
 
@@ -388,18 +388,3 @@ def _place_of(folder: Path) -> dict[str, str]:
     if not isinstance(content, dict) or not all(isinstance(content.get(key), str) for key in ("slot", "folder")):
         raise BadInput(f"{folder / PLACE_FILE}: not what pgolf wrote there; look at what it is")
     return content
-
-
-def moved(value: str, root: Path, target: PurePosixPath) -> str:
-    """`value` with `target` in place of the folder `root`, where it is that folder or begins with a path in it.
-
-    Examples
-    --------
-    >>> moved("/here/datasets/x/fineweb_train_*.bin", Path("/here"), PurePosixPath("/there"))
-    '/there/datasets/x/fineweb_train_*.bin'
-    >>> moved("/here2/datasets", Path("/here"), PurePosixPath("/there"))
-    '/here2/datasets'
-    """
-    if value == str(root) or value.startswith(f"{root}/"):
-        return str(target) + value.removeprefix(str(root))
-    return value
