@@ -1,4 +1,4 @@
-"""The names of rented pods, `pgolf.<owner>.<record-id>.<slot>.<nonce>`, of files in a pod's folder, and of paths there."""
+"""The names of rented pods, `pgolf.<owner>.<record-id>.<slot>.<nonce>`, of files in a pod's folder, and of paths."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath

@@ -171,7 +171,9 @@ def judged(ground: Ground, name: str, runs_dir: Path, code: int, stdout: str, se
 
 def rented(ground: Ground, runs_dir: Path) -> list[dict[str, Any]]:
     """Every pod that was ever rented for a record."""
-    return [pod for pod in ground.account.pods() if pod["name"].startswith(f"pgolf.tests.{runs_dir.name}.")]
+    slots = (runs_dir / runs_dir.name / "pods").glob("pod-*.json")
+    names = {json.loads(path.read_text())["name"] for path in slots}
+    return [pod for pod in ground.account.pods() if pod["name"] in names]
 
 
 def scores(outcome: dict[str, Any]) -> list[tuple[int, float, int]]:
