@@ -275,7 +275,7 @@ def test_a_program_toml_that_is_no_plain_file_is_not_passed_over(tmp_path, kind)
         ("[grid]\nttt_lr = [[0.1]]", "knob ttt_lr: give a number"),
         ("[grid]\nttt_lr = 0.1", "a space has"),
         ("[grid]\nttt_epochs = [true]", "knob ttt_epochs"),
-        ("[grid]\nttt_lora_rank = [-3]", "knob ttt_lora_rank"),
+        ("[grid]\nttt_epochs = [-3]", "knob ttt_epochs: -3 is not at least 0"),
         ("[grid]\nttt_epochs = [1.5]", "knob ttt_epochs"),
         ("grid = 7", "attribute|a space has"),
         ("candidates = 7", "not iterable|a space has"),
