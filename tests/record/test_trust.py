@@ -109,6 +109,27 @@ def test_without_a_terminal_and_without_yes_nothing_starts(
     assert not (tmp_path / "out").exists() and not (tmp_path / "config").exists()
 
 
+@pytest.mark.parametrize(("folder", "option", "trusted"), [("theirs", "--yes", True), ("march", "--pack", False)])
+def test_the_flow_hears_the_answer(
+    folder: str, option: str, trusted: bool, theirs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+
+    def flow(module: str, flow: str, /, **parameters: object) -> None:
+        given.update(parameters)
+        raise RunFailed("enough is seen")
+
+    program = {"theirs": theirs, "march": MARCH}[folder]
+    monkeypatch.setattr("pgolf.cli.record.run_flow", flow)
+    monkeypatch.setattr(trust, "AGREED", tmp_path / "config" / "agreed.txt")
+    arguments = ["record", "--program", str(program), "--against", "9.0,9.1", option]
+    monkeypatch.setattr(sys, "argv", ["pgolf", *arguments])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert given["trust_program"] is trusted
+    assert not (tmp_path / "config").exists()  # --yes answers for one command
+
+
 def on_a_terminal(command: list[str], answer: str, env: dict[str, str], cwd: Path) -> tuple[int, str]:
     """(exit code, what was shown) of a command on a terminal of its own, whose one question is answered."""
     own, its = pty.openpty()
