@@ -60,8 +60,8 @@ def separate(libc: ctypes.CDLL) -> None:
 def sockets() -> list[str]:
     """Files of the sockets that others listen at here: an agent with keys, a service that runs as root."""
     with open("/proc/net/unix", errors="surrogateescape") as f:
-        paths = [line.rstrip("\n").split(" ", 7)[-1] for line in f if "/" in line]
-    return [path for path in dict.fromkeys(paths) if path.startswith("/") and is_socket(path)]
+        paths = [f"/{line.rstrip(chr(10)).partition(' /')[2]}" for line in f if " /" in line]  # the last column
+    return [path for path in dict.fromkeys(paths) if is_socket(path)]
 
 
 def is_socket(path: str) -> bool:
