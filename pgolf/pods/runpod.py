@@ -33,6 +33,7 @@ TIMEOUT_S = 30.0  # of one call, from the connection to the last byte
 PATIENCE_S = 180.0  # for an API that restarts
 GONE_PATIENCE_S = 60.0  # for a pod that was deleted to be gone
 TRIES = 4  # of a call whose reply cannot be used
+SAID_AFTER = 3  # tries of a call, so that nobody waits without knowing why
 PODS_MOST, WORDS_MOST = 10_000, 300  # pods in a list, characters of a message
 TOLD_MOST = 100  # warnings about pods that are not valid, of one process
 PRICE_LEAST, PRICE_MOST = 0.001, 1000.0  # dollars an hour of a pod; what is outside is no price
@@ -213,6 +214,7 @@ class Runpod:
             retry=tenacity.retry_if_exception_type((NoReply, Nonsense)),
             wait=tenacity.wait_random_exponential(multiplier=0.3, max=10),
             stop=lambda state: after(state) or _tried_enough(state),
+            before_sleep=_say_again,
             reraise=True,
         )
         try:
@@ -322,6 +324,11 @@ def _words(reply: Reply) -> str:
         return "a web page"
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return words or next((status.phrase for status in HTTPStatus if status == reply.status), "no words")
+
+
+def _say_again(state: tenacity.RetryCallState) -> None:
+    if state.attempt_number == SAID_AFTER and state.outcome:
+        log.warning("RunPod: %s; trying again", state.outcome.exception())
 
 
 def _tried_enough(state: tenacity.RetryCallState) -> bool:

@@ -159,11 +159,12 @@ def test_no_connection_is_one_line() -> None:
         api.find()
 
 
-def test_hiccups_of_an_api_are_tried_again(says) -> None:
+def test_hiccups_of_an_api_are_tried_again_and_said_once(says, caplog: pytest.LogCaptureFixture) -> None:
     replies = iter([reply(b"<html>"), reply(b"", 502), reply(b"slow down", 429), b"", reply([POD])])
     server, api = says(lambda method, path: next(replies), patience_s=30)
     (pod,) = api.find()
     assert (pod.id, pod.price, len(server.asked)) == ("abc123", 21.5, 5)
+    assert caplog.messages == ["RunPod: GET /pods: 429: slow down; trying again"]
 
 
 @pytest.mark.parametrize(
