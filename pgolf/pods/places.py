@@ -154,7 +154,8 @@ def open_place(
         elif is_large(data, settings.staging):
             most = min(MOST_DOLLARS, wanted.max_cost or MOST_DOLLARS)
             filled = fill_volume(volume, data, settings, check_key(key), record.parent, max_cost=most, stop=stop)
-            log.info("network volume %s: the dataset is whole (%s)", volume, "known" if filled.known else "filled")
+            how = "known" if filled.known else f"filled for ${filled.dollars:.2f}"
+            log.info("network volume %s: the dataset is whole (%s)", volume, how)
         budget = Budget(record, stop, wanted.max_cost, wanted.max_hours, seed_hours)
         api = Runpod(settings.api, check_key(key))
         rentals = Rentals(api, settings, rent or settings.rent, ranks, record, data, budget)

@@ -36,7 +36,7 @@ TOKEN, ENDPOINT_VARIABLE = "PGOLF_PODS_HF_TOKEN", "HF_ENDPOINT"
 SEND_MOST = 2e9  # bytes that a rented machine is sent where its source fails
 TOO_MUCH = (
     "{:.1f} GB are too much to send from here: name a source (pgolf data source), fill a network volume first "
-    "(pgolf pods stage), or raise send_most_gb of pods.toml"
+    "(pgolf pods stage; --again if it was whole before), or raise send_most_gb of pods.toml"
 )
 POLL_S, TELL_S = 2.0, 30.0
 SPARE_S = 120.0  # for a machine to say that its time is over
@@ -114,16 +114,19 @@ def stage_data(machine: Machine, data: "Data", staging: Staging, send_most: floa
     Gone : the machine does not answer.
     """
     missing = missing_there(machine, data, list(data.files))
+    failed: SourceFailed | None = None
     if missing and data.source:
         try:
             return [fetch(machine, data, data.source, missing, staging)]
         except SourceFailed as e:
+            failed = e
             missing = missing_there(machine, data, missing)
-            size = size_of(data, missing)
-            if size > most_sent(staging, send_most):
-                said = f"{machine.name}: {e}; {TOO_MUCH.format(size / 1e9)}"
-                raise RunFailed(said) if e.permanent else Unfit(said, Kind.DATA) from None
-            log.warning("%s: %s; %.2f GB are sent from here instead", machine.name, e, size / 1e9)
+    size = size_of(data, missing)
+    if size > most_sent(staging, send_most):
+        said = f"{machine.name}: {failed or 'the dataset has no source'}; {TOO_MUCH.format(size / 1e9)}"
+        raise Unfit(said, Kind.DATA) if failed and not failed.permanent else RunFailed(said)
+    if failed and missing:
+        log.warning("%s: %s; %.2f GB are sent from here instead", machine.name, failed, size / 1e9)
     return [send(machine, data, missing)] if missing else []
 
 

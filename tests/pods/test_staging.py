@@ -163,6 +163,14 @@ def test_source_that_does_not_answer_makes_a_machine_unfit(tmp_path, sshd, key, 
         stage_data(machine(sshd, key), data, Staging(send_most_gb=0.0001), ANY)
 
 
+def test_dataset_without_a_source_is_sent_within_the_bound(tmp_path, sshd, key, files) -> None:
+    data = data_of(tmp_path, files, None)
+    with pytest.raises(RunFailed, match=r"the dataset has no source; 0\.0 GB are too much to send"):
+        stage_data(machine(sshd, key), data, Staging(), NOTHING)
+    (staged,) = stage_data(machine(sshd, key), data, Staging(), ANY)
+    assert (staged.way, staged.bytes) == ("here", sum(map(len, files.values()))) and arrived(sshd, data)
+
+
 def test_lost_connection_and_killed_process_start_no_second_fetch(tmp_path, sshd, key, files) -> None:
     wire = Wire(sshd.port)
     with Hub(REPO, files, pause_s=0.3) as hub:
