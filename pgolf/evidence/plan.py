@@ -172,7 +172,10 @@ def _read(path: Path) -> Plan:
         plan = TypeAdapter(Plan).validate_python(content)
     except Untrusted as e:
         raise BadInput(f"{path}: not a plan: {e.without(path)}") from None
-    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as e:
+    except ValidationError as e:
+        first = e.errors()[0]
+        raise BadInput(f"{path}: not a plan: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (ValueError, KeyError, AttributeError, TypeError) as e:
         raise BadInput(f"{path}: not a plan: {e}") from e
     if plan.sha256 != claimed:
         raise BadInput(f"{path}: its hash does not match its content: it was changed after it was written")

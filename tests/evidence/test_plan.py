@@ -66,3 +66,11 @@ def test_a_file_that_is_no_plan(tmp_path, content):
 def test_seeds_that_make_no_plan(seeds):
     with pytest.raises(BadInput):
         make_plan("r1", "cpu_smoke", "smoke", seeds, INPUTS)
+
+
+def test_a_plan_with_a_thousand_errors_names_one(tmp_path):
+    content = make_plan("r", "t", "p", [1], {}).as_json() | {"early_stop": ["x"] * 1000, "sha256": ""}
+    (tmp_path / "plan.json").write_text(json.dumps(content))
+    with pytest.raises(BadInput, match="not a plan: early_stop") as e:
+        read_plans(tmp_path)
+    assert len(str(e.value)) < 1000
