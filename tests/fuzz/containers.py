@@ -92,6 +92,12 @@ def _artifact(name: str, opened: bool, share: int) -> Reader:
     return Reader(name, seeds, make, call, right, share=share, most_mib=700)
 
 
+@cache
+def _bomb(unit: bytes, size: int) -> bytes:
+    """So many bytes, packed."""
+    return COMPRESSORS["zlib"].compress(unit * (size // len(unit)))
+
+
 def _packed_script(rng: Random) -> bytes:
     kind, name = rng.random(), rng.choice(list(COMPRESSORS))
     script = wrap(SOURCE, "made by pgolf 0.1, 0123456789abcdef", COMPRESSORS[name], rng.random() < 0.5)
@@ -100,10 +106,12 @@ def _packed_script(rng: Random) -> bytes:
     source = change_bytes(
         rng, SOURCE.encode(), words=(b"(" * 100, b"-" * 3000, b"+1" * 3000, b"[" * 90, b"a." * 3000, b"\x1b[2J")
     )
+    compressor = COMPRESSORS[name]
     if kind < 0.6:
-        source = rng.choice((b"\0", b"#", b"x=1\n", b"(" * 90)) * rng.choice((10_000, 3_000_000, 30_000_000))
-    compressor = COMPRESSORS["zlib" if len(source) > 1 << 20 else name]
-    packed = compressor.compress(source)
+        compressor = COMPRESSORS["zlib"]
+        packed = _bomb(rng.choice((b"\0", b"#", b"x=1\n", b"(" * 90)), rng.choice((10_000, 3_000_000, 30_000_000)))
+    else:
+        packed = compressor.compress(source)
     if kind > 0.9:
         packed = change_bytes(rng, packed)
     literal = repr(packed.decode("latin-1")) + ".encode('l1')"

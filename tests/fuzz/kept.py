@@ -49,7 +49,7 @@ def _plan() -> Reader:
                 said.pop("sha256", None)
                 text = json.dumps(said, sort_keys=True, separators=(",", ":"))
                 changed = _json(said | {"sha256": hashlib.sha256(text.encode()).hexdigest()})
-            except (ValueError, AttributeError, RecursionError):
+            except (ValueError, AttributeError, TypeError, RecursionError):
                 pass
         return {"plan.json": changed}
 

@@ -205,7 +205,7 @@ def change_value(rng: Random, value: Any) -> Any:
             case 3:
                 where[key] = {str(key): where[key]}
             case 4 if isinstance(where, list):
-                where += [where[key]] * rng.choice((1, 3, 1000))
+                where += [where[key]] * rng.choice((1, 3, 100))
             case 5 if isinstance(where[key], int | float):
                 where[key] = rng.choice(
                     (-where[key], where[key] + 1, where[key] * 10**6, where[key] / 7, Raw(str(where[key]) + "0" * 30))
@@ -261,7 +261,7 @@ def change_json(rng: Random, value: Any, others: Sequence[bytes] = ()) -> bytes:
     """A file of JSON: mostly its values changed, else its bytes."""
     if rng.random() < 0.25:
         return change_bytes(rng, as_json(value).encode(), others)
-    text = as_json(change_value(rng, value)).encode("utf-8", "surrogatepass")
+    text = as_json(change_value(rng, value)).encode("utf-8", "surrogatepass")[:MOST_BYTES]
     return change_bytes(rng, text) if rng.random() < 0.1 else text
 
 
@@ -271,5 +271,5 @@ def change_toml(rng: Random, value: Any, others: Sequence[bytes] = ()) -> bytes:
         return change_bytes(
             rng, as_toml(value).encode(), others, words=(b"[[", b"]]", b'"""', b"\n[a]\n", b"a.b.c = 1\n")
         )
-    text = as_toml(change_value(rng, value)).encode("utf-8", "surrogatepass")
+    text = as_toml(change_value(rng, value)).encode("utf-8", "surrogatepass")[:MOST_BYTES]
     return change_bytes(rng, text) if rng.random() < 0.1 else text

@@ -4,6 +4,7 @@ import base64
 import json
 import lzma
 import zlib
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -69,6 +70,12 @@ def _pack(rng: Random, source: bytes) -> bytes:
     return f"import {name},base64\nexec({name}.decompress(base64.b85decode('{text}')))\n".encode()
 
 
+@cache
+def _bomb(unit: bytes, size: int) -> bytes:
+    """A script that extracts so many bytes."""
+    return _pack(Random(1), unit * (size // len(unit)))
+
+
 def _changed(rng: Random) -> bytes:
     content = SOURCE.encode()
     new = change_lines(rng, content, WORDS) if rng.random() < 0.4 else change_bytes(rng, content, words=WORDS)
@@ -78,7 +85,7 @@ def _changed(rng: Random) -> bytes:
     elif kind < 0.18:
         new = change_bytes(rng, _pack(rng, new))
     elif kind < 0.19:
-        new = _pack(rng, rng.choice((b"\0", b"#", b"x=1\n")) * rng.choice((1 << 20, 1 << 24, 1 << 26)))
+        new = _bomb(rng.choice((b"\0", b"#", b"x=1\n")), rng.choice((1 << 20, 1 << 24, 1 << 26)))
     return new
 
 

@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 from random import Random
 from typing import Any
@@ -98,6 +99,12 @@ def _http(code: int, body: bytes, *headers: str) -> bytes:
     return "\r\n".join(lines).encode("utf-8", "replace") + b"\r\n\r\n" + body
 
 
+@cache
+def _spaces() -> bytes:
+    """256 MiB, packed."""
+    return zlib.compress(b" " * (1 << 28), 1)
+
+
 def _reply(rng: Random, call: str) -> bytes:
     value = [POD, POD | {"id": "b"}] if call == "find" else POD
     kind = rng.random()
@@ -115,7 +122,7 @@ def _reply(rng: Random, call: str) -> bytes:
         packed = zlib.compress(as_json(weird(rng)).encode("utf-8", "surrogatepass") * rng.choice((1, 10_000)))
         return _http(200, packed, "Content-Encoding: deflate")
     if kind < 0.94:
-        return _http(200, zlib.compress(b" " * (1 << 28), 1), "Content-Encoding: deflate")
+        return _http(200, _spaces(), "Content-Encoding: deflate")
     if kind < 0.97:
         return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + change_bytes(rng, b"5\r\n[1,2]\r\n0\r\n\r\n")
     return _http(
@@ -140,10 +147,9 @@ def _api() -> Reader:
         finally:
             api.close()
 
-    seeds = tuple(
-        {"call": name.encode(), "reply": _http(200, json.dumps([POD] if name == "find" else POD).encode())}
-        for name in FOUND
-    )
+    right = {name: _http(200, json.dumps([POD] if name == "find" else POD).encode()) for name in FOUND}
+    right["delete"] = _http(404, b"{}")  # it is gone
+    seeds = tuple({"call": name.encode(), "reply": reply} for name, reply in right.items())
     return Reader("API reply", seeds, make, call, share=15)
 
 

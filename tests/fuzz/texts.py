@@ -49,7 +49,7 @@ def _seed_logs() -> list[bytes]:
     """Our own logs, of several dialects; parts of public ones, where they are at hand."""
     recorded = [p.read_bytes() for p in sorted(Path(__file__).parents[1].glob("recorded/*/42.log"))]
     public = [p.read_bytes() for p in sorted(SHARED.glob("public-records/*/*.log"))[:12]]
-    return [LOG, SMALL.encode(), *(text[:6000] + b"\n" + text[-4000:] for text in [*recorded, *public])]
+    return [LOG, SMALL.encode(), *(text[:3000] + b"\n" + text[-3000:] for text in [*recorded, *public])]
 
 
 def _log() -> Reader:
@@ -62,7 +62,7 @@ def _log() -> Reader:
             new = new.decode("utf-8", "replace").encode("utf-16")
         return {"train_seed42.log": new}
 
-    return Reader("log", tuple({"train_seed42.log": s} for s in seeds), make, _read_log, share=150)
+    return Reader("log", tuple({"train_seed42.log": s} for s in seeds), make, _read_log, share=80)
 
 
 def _read_log(box: Path) -> object:
