@@ -96,7 +96,7 @@ def source(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say where pods can fetch a dataset, instead of being sent it.
+    """Say where pods can fetch a dataset.
 
     Compares every file's SHA-256 with the repository's list, or with the manifest.json of the folder behind https, and
     keeps the source in the dataset's manifest. Changes neither the dataset's hash nor the id of a record.
@@ -128,7 +128,7 @@ def upload(
     workers: Annotated[int, typer.Option(min=1, help="Files to upload at the same time.")] = 8,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a dataset to the dataset hub, as `pgolf data fineweb` and pods fetch it.
+    """Upload a dataset to the dataset hub, for others and pods.
 
     Checks the dataset whole first. Stopped or killed, the same command uploads the rest. Replaces no other file.
     Takes token and endpoint from huggingface_hub's variables: HF_TOKEN, HF_ENDPOINT.

@@ -8,9 +8,7 @@ import typer
 
 from pgolf.cli.options import AsJson, DatasetDir, PodsFile, RunsDir, examples
 
-app = typer.Typer(
-    no_args_is_help=True, help="List rented pods, end those that no record uses, and fill network volumes."
-)
+app = typer.Typer(no_args_is_help=True, help="List rented pods, end them, fill volumes.")
 
 
 @app.command("list")
