@@ -68,11 +68,11 @@ def pods_stage(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fill a network volume with a dataset by a cheap pod without GPUs, and end that.
+    """Fill a network volume with a dataset, by a cheap pod.
 
-    The pod fetches from the dataset's source, or is sent the files where there is none. Stopped or killed, the same
-    command goes on. Known to be whole, it costs nothing. `pgolf record` does the same before it rents GPUs, if
-    network_volume_id is set and the dataset is large.
+    Rents a pod without GPUs, which fetches from the dataset's source, or is sent the files where there is none; then
+    ends it. Stopped or killed, the same command goes on. Rents nothing for a volume that is known to be whole. `pgolf
+    record` does the same before it rents GPUs, if network_volume_id is set and the dataset is large.
     """
     from pgolf.data.source import open_only, read_source
     from pgolf.pods.places import check_key, key_of_environment
