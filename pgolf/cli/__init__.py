@@ -2,7 +2,7 @@
 
 import errno
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -58,27 +58,30 @@ def _command(arguments: list[str]) -> str:
     return " ".join(words[: 2 if words[0] in GROUPS else 1])
 
 
+def _end(message: str, code: int) -> NoReturn:
+    """Say why a command ends. A message may quote a stranger's words: none of them moves the terminal's cursor."""
+    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in message)
+    stderr.print(f"[red]pgolf:[/red] {escape(shown)}", soft_wrap=True)
+    sys.exit(code)
+
+
 def main() -> None:
     """Run a command; a known failure becomes one line and an exit code, never a stack trace."""
     try:
         app()
     except BadInput as e:
-        stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
-        sys.exit(2)
+        _end(str(e), 2)
     except RunFailed as e:
-        stderr.print(f"[red]pgolf:[/red] {escape(str(e))}", soft_wrap=True)
-        sys.exit(1)
+        _end(str(e), 1)
     except ModuleNotFoundError as e:
         package = (e.name or "pgolf").partition(".")[0]
         if package == "pgolf":
             raise
         needs = f"{_command(sys.argv[1:])} needs {package}, which is not installed"
-        stderr.print(f"[red]pgolf:[/red] {needs}; `pip install pgolf` brings all that it needs", soft_wrap=True)
-        sys.exit(2)
+        _end(f"{needs}; `pip install pgolf` brings all that it needs", 2)
     except OSError as e:
         if e.errno not in FULL and not (e.filename and e.errno in UNUSABLE):
             raise
         path = e.filename2 or e.filename  # of a rename, the file that a user knows
         message = f"{path}: {e.strerror}" if path else str(e.strerror)
-        stderr.print(f"[red]pgolf:[/red] {escape(message)}", soft_wrap=True)
-        sys.exit(2 if e.errno in UNUSABLE else 1)
+        _end(message, 2 if e.errno in UNUSABLE else 1)

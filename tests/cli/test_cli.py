@@ -64,6 +64,14 @@ def test_path_that_the_system_refuses_is_a_line_and_bad_input(tmp_path: Path, mo
     assert str(tmp_path / "file") in capsys.readouterr().err
 
 
+def test_names_of_strangers_do_not_move_the_terminal(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pgolf", "audit", str(tmp_path / "\x1b]0;owned\x07\x1b[2J")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "owned" in said and said.count("\n") == 1 and said.strip().isprintable()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_full_disk_is_a_line_and_a_failure():
     with open("/dev/full", "wb") as full:
