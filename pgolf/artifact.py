@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pgolf import presets
 from pgolf.data.dataset import bytes_counter
+from pgolf.data.opening import check_validation, count_bytes, open_tokens
 from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import sha256_file
 from pgolf.knobs import EVALUATION, KNOBS, PLACES
@@ -28,7 +29,7 @@ from pgolf.stages import BY_MODE
 from pgolf.trainer.caseops import SideCar
 from pgolf.trainer.codec import MAX_RAW, ArtifactError, Shapes, decode, facts_of
 from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, Knob, parse_knob
-from pgolf.trainer.data import DataError, load_validation, open_shard, shards, tokens_sha256
+from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import restore
 from pgolf.trainer.score import Scored, evaluate
@@ -189,10 +190,11 @@ def load_tokens(cfg: Config, split: str = "val", limit: int | None = None) -> Te
     """
     try:
         if split == "val" and limit is None:
+            check_validation(cfg)
             return load_validation(cfg)
         parts, have = [], 0
         for path in shards(cfg, split):
-            parts.append(open_shard(path)[: None if limit is None else limit + 1 - have])
+            parts.append(open_tokens(path)[: None if limit is None else limit + 1 - have])
             have += len(parts[-1])
             if limit is not None and have > limit:
                 break
@@ -308,7 +310,7 @@ def evaluate_artifact(
     cfg = artifact.cfg
     tokens, counter = load_tokens(cfg, split, limit), token_bytes(cfg, split)
     try:
-        n_bytes, _ = counter.check(tokens)
+        n_bytes = count_bytes(counter, tokens)
     except DataError as e:
         raise BadInput(f"{cfg.datasets_dir}: {e}") from None
     scored = EVALUATORS[mode](artifact.fresh(), tokens)

@@ -21,6 +21,7 @@ from pgolf.trainer.fit_to_cap import NARROWEST, fit_to_cap, mean_loss, widths_of
 from pgolf.trainer.mixed_bits import Probe
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import Hessians, quantise
+from pgolf.untrusted import Untrusted
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,8 @@ def _facts(run: Path, overrides: Mapping[str, str]) -> tuple[Config, int, int, i
         for _, event in read_event_lines(run / "events.jsonl"):
             start = event if isinstance(event, Start) else start
             stop = event if isinstance(event, Stop) else stop
-    except OSError as e:
-        raise BadInput(f"{run / 'events.jsonl'}: {e.strerror}; name a folder that the trainer worked in") from None
+    except Untrusted as e:
+        raise BadInput(f"{e}; name a folder that the trainer worked in") from None
     if start is None or stop is None:
         raise BadInput(f"{run / 'events.jsonl'}: not of a run that trained to its end: no start or no stop event")
     steps, world, code = stop.step, start.world_size, start.code_bytes

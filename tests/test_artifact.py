@@ -220,7 +220,7 @@ def test_what_is_no_file_or_too_large_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.ptz")
     with (tmp_path / "sparse.ptz").open("wb") as f:
         f.truncate(200 << 30)
-    for name, reason in (("pipe.ptz", "a pipe"), ("sparse.ptz", "over 134,217,728 bytes"), ("", "a folder")):
+    for name, reason in (("pipe.ptz", "a pipe"), ("sparse.ptz", "over 128 MiB"), ("", "a folder")):
         with pytest.raises(Untrusted, match=reason):
             open_artifact(tmp_path / name)
 

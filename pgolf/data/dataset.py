@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from pgolf.data.documents import count_shared
+from pgolf.data.opening import check_validation, count_bytes, open_tokenizer, open_tokens
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file
 from pgolf.tracks import MOST_SHARED
@@ -70,7 +71,7 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
         train = [_open_checked(path, vocab_size) for path in paths["train"]]
         val_shards = [_open_checked(path, vocab_size) for path in paths["val"]]
         val = torch.from_numpy(np.concatenate(val_shards).astype(np.int64))
-        val_bytes, _ = token_bytes.check(val)
+        val_bytes = count_bytes(token_bytes, val)
         cars = side_cars(cfg) if isinstance(token_bytes, SideCar) else []
     except DataError as e:
         raise BadInput(f"{e}; {_remedy(data_dir, vocab_size)}") from None
@@ -104,14 +105,18 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
 
 
 def _open_checked(path: Path, vocab_size: int) -> np.ndarray:
-    tokens = open_shard(path)
+    tokens = open_tokens(path)
     if (largest := int(tokens.max())) >= vocab_size:
         raise DataError(f"{path}: token {largest} does not fit VOCAB_SIZE {vocab_size}")
     return tokens
 
 
 def bytes_counter(cfg: Config) -> TokenBytes:
-    """The counter of a dataset's validation bytes: its side-cars, if it has any."""
+    """The counter of a dataset's validation bytes: its side-cars, if it has any. Untrusted or DataError for files that
+    cannot be used."""
+    if Path(cfg.tokenizer_path).exists():  # else its own message says what to do
+        open_tokenizer(Path(cfg.tokenizer_path))
+    check_validation(cfg)
     return SideCar(cfg) if any(path.exists() for path in side_cars(cfg)) else TokenBytes(cfg)
 
 
@@ -160,7 +165,7 @@ def _input_hash(manifest: Path, files: dict[str, str]) -> str:
     for name in sorted(listed.keys() | files.keys()):
         found, wanted = files.get(name, "missing"), listed.get(name, "not listed")
         if found != wanted:
-            raise BadInput(
+            raise Untrusted(
                 f"{manifest.parent / name}: SHA-256 is {found}, in the manifest {wanted}; {_remedy(manifest.parent)}"
             )
     return input_hash

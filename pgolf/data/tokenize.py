@@ -27,11 +27,12 @@ from pgolf.data import corpus
 from pgolf.data.caseops import OPERATORS
 from pgolf.data.dataset import MANIFEST, MOST_MANIFEST, Dataset, open_dataset
 from pgolf.data.encode import Encoding, encode_piece, measure_piece, start_worker
+from pgolf.data.opening import open_tokenizer
 from pgolf.data.shards import ShardWriter
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.trainer.config import Config
-from pgolf.untrusted import read_json
+from pgolf.untrusted import Untrusted, read_json
 
 FORMAT = 1  # raise it when the same input would give other bytes
 VAL_DOCS = 50_000  # of the contest's own split
@@ -126,12 +127,12 @@ def tokenize(
 
 def check_tokenizer(path: Path, case: bool) -> sentencepiece.SentencePieceProcessor:
     """The tokenizer; BadInput if it cannot be used: no BOS, too many pieces, or (`case`) no operators."""
-    if not path.is_file():
+    if not path.exists():
         raise BadInput(f"--tokenizer {path}: no such file; `pgolf data train-tokenizer` makes one")
     try:
-        model = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    except RuntimeError as e:
-        raise BadInput(f"--tokenizer {path}: not a SentencePiece model: {e}") from None
+        model = open_tokenizer(path)
+    except Untrusted as e:
+        raise Untrusted(f"--tokenizer {e}") from None
     if model.bos_id() < 0 or model.vocab_size() > 1 << 16:
         raise BadInput(
             f"--tokenizer {path}: BOS id {model.bos_id()} and {model.vocab_size()} pieces; documents begin with a BOS, "

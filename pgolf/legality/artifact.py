@@ -21,6 +21,7 @@ from pgolf.artifact import (
     open_artifact,
     token_bytes,
 )
+from pgolf.data.opening import MOST_TOKENIZER
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.event_schema import Score, read_event_lines
@@ -181,7 +182,7 @@ def _sealed(
         if isinstance(counter, SideCar):
             write_shard(side_cars(cfg)[0], counter.sizes[: len(tokens)].numpy())
         Path(cfg.tokenizer_path).parent.mkdir(parents=True)
-        Path(cfg.tokenizer_path).write_bytes(Path(opened.cfg.tokenizer_path).read_bytes())
+        Path(cfg.tokenizer_path).write_bytes(read_bytes(Path(opened.cfg.tokenizer_path), MOST_TOKENIZER))
         given = {k: getattr(cfg, k) for k in (*EVALUATION, "data_dir", "dtype")}
         given |= {"eval_only": opened.path.name, "run_id": "sealed", "compile": "0"} | dict.fromkeys(SWITCHES, True)
         given |= {"device": opened.model.tok_emb.weight.device.type}

@@ -3,9 +3,9 @@
 from functools import partial
 from itertools import pairwise
 
-import sentencepiece as spm
 import torch
 
+from pgolf.data.opening import open_tokenizer
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality.subject import Subject
 
@@ -31,7 +31,7 @@ def byte_exact(subject: Subject) -> ProbeResult:
     if subject.byte_counts is None or subject.tokenizer is None:
         lacks = "byte_counts" if subject.byte_counts is None else "tokenizer"
         return result(passed=None, power=f"Not run: the evaluator has no `{lacks}`.")
-    sp = spm.SentencePieceProcessor(model_file=str(subject.tokenizer))
+    sp = open_tokenizer(subject.tokenizer)
     tokens = subject.text
     if tokens is None:
         bos = max(sp.bos_id(), 0)

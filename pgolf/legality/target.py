@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pgolf import presets
+from pgolf.data.opening import open_tokens
 from pgolf.errors import BadInput
 from pgolf.evidence.probes import ProbeResult
 from pgolf.legality.artifact import probe_artifact
@@ -17,7 +18,7 @@ from pgolf.legality.sealed import sealed_evaluator
 from pgolf.legality.stream_probe import Progress
 from pgolf.legality.subject import subject_of
 from pgolf.legality.watch import load_factory
-from pgolf.trainer.data import DataError, open_shard
+from pgolf.trainer.data import DataError
 
 
 def probe_target(
@@ -75,7 +76,7 @@ def probe_target(
 
 def _tokens(shard: Path) -> Tensor:
     try:
-        return torch.from_numpy(open_shard(shard).astype("int64"))
+        return torch.from_numpy(open_tokens(shard).astype("int64"))
     except (DataError, OSError) as e:
         raise BadInput(str(e)) from None
 

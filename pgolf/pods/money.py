@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,16 +74,19 @@ class Budget:
             why = f"stopped at ${spent(self.record):.2f} spent: {bound} is reached; what is finished is kept"
             self.give_up(RunFailed(why))
 
-    def watch(self, every_s: float, closed: threading.Event) -> None:
-        """Look at the bounds in a thread until `closed` is set, also while no pod is reached yet."""
+    def watch(self, every_s: float, closed: threading.Event, stopped: Callable[[], None]) -> None:
+        """Look at the bounds in a thread until `closed` is set, also while no pod is reached yet; call `stopped` again
+        and again once the record is to stop."""
         if not self.watched:
             self.watched = True
-            threading.Thread(target=self._watch, args=(every_s, closed), name="budget", daemon=True).start()
+            threading.Thread(target=self._watch, args=(every_s, closed, stopped), name="budget", daemon=True).start()
 
-    def _watch(self, every_s: float, closed: threading.Event) -> None:
+    def _watch(self, every_s: float, closed: threading.Event, stopped: Callable[[], None]) -> None:
         while not closed.wait(every_s):
             try:
                 self.check()
+                if self.stop.is_set():
+                    stopped()
             except (OSError, ValueError, RunFailed, BadInput) as e:
                 log.error("the cost so far cannot be read: %s", e)
 

@@ -62,7 +62,7 @@ class Rentals:
         for path in slot_files(self.record):
             if {"asked"} <= read_slot(path).keys() and "ended" not in read_slot(path):
                 self.mine.append(Rental(self, path))
-                self.budget.watch(self.settings.nets.heartbeat_s, self.closed)
+                self.budget.watch(self.settings.nets.heartbeat_s, self.closed, self.abandon)
         return [rental for rental in self.mine if self._recovered(rental)]
 
     def _recovered(self, rental: "Rental") -> bool:
@@ -107,7 +107,7 @@ class Rentals:
         write_json(path, {"name": name, "rent": self.rented(), **facts})
         rental = Rental(self, path)
         self.mine.append(rental)
-        self.budget.watch(self.settings.nets.heartbeat_s, self.closed)
+        self.budget.watch(self.settings.nets.heartbeat_s, self.closed, self.abandon)
         return rental
 
     def rent_no_more(self, error: RunFailed | BadInput, besides: "Rental | None" = None) -> None:
@@ -121,6 +121,12 @@ class Rentals:
         if self.no_more:
             self.rent_no_more(self.no_more)
             raise type(self.no_more)(*self.no_more.args)
+
+    def abandon(self) -> None:
+        """Let go of the machines that are being made ready: whoever waits for a setup there is told that it is lost."""
+        for rental in self.mine:
+            if rental.made and is_pending(rental.known):
+                rental.made.close()
 
     def close(self) -> None:
         """End every pod of this record that the account still has, known or not."""

@@ -22,10 +22,7 @@ class TokenBytes:
         path = Path(cfg.tokenizer_path)
         if not path.is_file():
             raise DataError(f"no tokenizer at {path}: set TOKENIZER_PATH or DATA_DIR")
-        try:
-            self.sp = sp = spm.SentencePieceProcessor(model_file=str(path))
-        except (RuntimeError, ValueError):  # ValueError: its own message is no UTF-8
-            raise DataError(f"{path}: not a SentencePiece model, or a damaged one; fetch or make it anew") from None
+        self.sp = sp = spm.SentencePieceProcessor(model_file=str(path))
         if sp.vocab_size() != cfg.vocab_size:
             raise DataError(f"{path}: {sp.vocab_size()} pieces, VOCAB_SIZE is {cfg.vocab_size}")
         if sp.piece_to_id("▁") == sp.unk_id():

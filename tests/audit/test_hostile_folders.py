@@ -218,3 +218,9 @@ def test_hostile_lines_of_events_are_passed_over(folder, value):
     result = audit(folder.path)
     json.dumps(as_json([result]), allow_nan=False).encode()
     assert BPB[42] in [r.final.val_bpb for r in result.runs]
+
+
+def test_an_empty_program_is_not_the_code_that_ran(folder):
+    (folder.path / "train_gpt.py").write_bytes(b"")
+    found = audit(folder.path).check("code-bytes")
+    assert found.status == "fail" and "train_gpt.py has 0 bytes" in found.message

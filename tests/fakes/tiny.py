@@ -76,7 +76,11 @@ def reach(rental: Rental) -> Any:
     if pod.id.startswith("silent"):
         time.sleep(0.01)
         raise Gone(f"{rental.name}: no answer for 900 s", Kind.NO_ANSWER)
-    return SimpleNamespace(close=lambda: None, run=lambda command, **given: "", name=rental.name, python="python3")
+    closed = threading.Event()
+    rental.made = SimpleNamespace(  # type: ignore[assignment]
+        close=closed.set, closed=closed, run=lambda command, **given: "", name=rental.name, python="python3"
+    )
+    return rental.made
 
 
 @pytest.fixture

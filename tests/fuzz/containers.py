@@ -18,6 +18,7 @@ from fuzz.mutate import change_bytes, change_json
 from fuzz.reader import Files, Reader
 from pgolf import pack
 from pgolf.artifact import load_tokens, open_artifact, token_bytes
+from pgolf.data.opening import count_bytes
 from pgolf.evidence.wrapped import unwrapped
 from pgolf.pack.wrapper import COMPRESSORS, SCRIPT, wrap
 from pgolf.trainer.codec import HEAD, MAGIC, VERSION, decode, encode
@@ -194,7 +195,7 @@ def _scored(box: Path) -> object:
     cfg = Config(data_dir=str(box), vocab_size=300, eval_seq_len=4)
     counter = token_bytes(cfg)
     try:
-        return counter.check(load_tokens(cfg))
+        return count_bytes(counter, load_tokens(cfg))
     except DataError:
         return None
 

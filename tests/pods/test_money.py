@@ -12,6 +12,8 @@ from fakes.tiny import TinyAccount, light, open_tiny
 
 from pgolf.errors import RunFailed
 from pgolf.files import write_json
+from pgolf.pods import Gone
+from pgolf.pods.failures import tried
 from pgolf.pods.money import Bill, Budget, bills, rented_hours, spent
 from pgolf.pods.reap import reap
 from pgolf.pods.remote import RemotePlace
@@ -162,3 +164,20 @@ def test_pod_that_the_reaper_ends_costs_nothing_from_then_on(tmp_path: Path) -> 
     manifest = json.loads((place.record / "manifest.json").read_text())
     assert [row.get("at_most") for row in manifest["pods"]] == [None, True]
     assert manifest["cost"] == pytest.approx(40.0, abs=0.1)
+
+
+@pytest.mark.usefixtures("light")
+def test_bound_that_is_reached_during_a_pods_setup_ends_the_pod_at_once(tmp_path: Path, monkeypatch) -> None:
+    def endless(machine, wanted) -> None:
+        assert machine.closed.wait(10)
+        raise Gone("its connection was closed")
+
+    monkeypatch.setattr("pgolf.pods.rental.prepare", endless)
+    account = TinyAccount("good")
+    place = open_tiny(account, tmp_path, max_hours=0.2 / 3600)
+    with pytest.raises(Gone):
+        place.take(tmp_path / "record/seeds/1/attempt-1")
+    assert not account.pods
+    assert isinstance(place.slots, Rentals)
+    assert "--max-hours" in str(place.slots.budget.over)
+    assert not tried(place.record).failed

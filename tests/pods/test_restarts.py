@@ -16,7 +16,7 @@ from fakes.sshd import SSHD
 from test_runpod import job, open_place, run, watchdog_ends
 
 from pgolf.errors import BadInput
-from pgolf.pods import bootstrap
+from pgolf.pods import rental as renting
 from pgolf.pods.lease import heartbeat
 from pgolf.pods.machine import Machine
 from pgolf.pods.money import bills
@@ -132,13 +132,14 @@ def test_container_started_anew_between_seeds_is_not_taken_for_ready(
 def test_container_started_anew_while_it_is_made_ready_is_not_used(
     account: FakeRunpod, place: RemotePlace, tmp_path: Path, how: dict[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, restart, stage = len(account.pods()), restart_once(account, **how), bootstrap.stage
+    before, restart, stage = len(account.pods()), restart_once(account, **how), renting.stage_data
 
-    def disturbed(*given: Any) -> None:
-        stage(*given)
+    def disturbed(*given: Any) -> Any:
+        staged = stage(*given)
         restart()
+        return staged
 
-    monkeypatch.setattr(bootstrap, "stage", disturbed)
+    monkeypatch.setattr(renting, "stage_data", disturbed)
     assert run(tmp_path, place).folder.name == "attempt-1"
     assert len(account.pods()) == before + 2
     assert not account.pods()[before]["alive"]

@@ -192,11 +192,3 @@ def test_a_tokenizer_of_another_size_is_refused(tiny_data):
     path = next(tiny_data.data_dir.glob("tokenizers/*.model"))
     with pytest.raises(DataError, match="512 pieces, VOCAB_SIZE is 1024"):
         TokenBytes(Config(tokenizer_path=str(path), vocab_size=1024))
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff" * 100, b"\x0a\x05abc"], ids=["empty", "no model", "cut"])
-def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content):
-    path = tmp_path / "broken.model"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match="not a SentencePiece model"):
-        TokenBytes(Config(tokenizer_path=str(path)))

@@ -95,7 +95,7 @@ def code_bytes(review: Review, findings: Findings) -> str:
             "no log gives the size of its code" if main else "there is no train_gpt.py to compare the logs with"
         )
         return ""
-    size = programs.get(main) or review.entry.code_sizes[main]
+    size = programs[main] if main in programs else review.entry.code_sizes[main]
     alone = {size, _size_with_unix_newlines(review, main)}
     together = {sum(programs.values()), sum(review.entry.code_sizes.values())}
     here = alone | together
@@ -130,7 +130,7 @@ def _sizes(values: Sequence[Sourced[int]]) -> str:
 
 
 def _size_with_unix_newlines(review: Review, name: str) -> int:
-    size = review.entry.sizes.get(name) or review.entry.code_sizes[name]
+    size = review.entry.sizes[name] if name in review.entry.sizes else review.entry.code_sizes[name]
     try:
         return len(read_bytes(review.entry.path / name, 1 << 24, review.entry.path).replace(b"\r\n", b"\n"))
     except Untrusted:
