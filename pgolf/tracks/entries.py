@@ -114,7 +114,7 @@ def problem(content: dict[str, Any]) -> str | None:
 
 def _unknown(table: str, found: dict[str, Any], known: Iterable[str]) -> str | None:
     name = next((name for name in found if name not in known), None)
-    return None if name is None else f"there is no entry {_full(table, name)!r}{did_you_mean(name, known)}"
+    return None if name is None else f"a track has no entry {_full(table, name)!r}{did_you_mean(name, known)}"
 
 
 def _of_table(table: str, content: dict[str, Any]) -> str | None:
