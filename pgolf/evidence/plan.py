@@ -174,7 +174,7 @@ def _read(path: Path) -> Plan:
         raise BadInput(f"{path}: not a plan: {e.without(path)}") from None
     except ValidationError as e:
         first = e.errors()[0]
-        raise BadInput(f"{path}: not a plan: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise Untrusted(f"{path}: not a plan: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except (ValueError, KeyError, AttributeError, TypeError) as e:
         raise BadInput(f"{path}: not a plan: {e}") from e
     if plan.sha256 != claimed:

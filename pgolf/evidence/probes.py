@@ -117,6 +117,6 @@ def read_probes(path: Path) -> Probed:
         return TypeAdapter(Probed).validate_python({**about, "results": results})
     except ValidationError as e:
         where = ".".join(map(str, e.errors()[0]["loc"]))
-        raise BadInput(f"{path} holds no results of probes: {where}: {e.errors()[0]['msg']}") from None
+        raise Untrusted(f"{path} holds no results of probes: {where}: {e.errors()[0]['msg']}") from None
     except (Untrusted, ValueError, TypeError) as e:
         raise BadInput(f"{path} holds no results of probes: {str(e).removeprefix(f'{path}: ')}") from None

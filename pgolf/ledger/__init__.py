@@ -149,7 +149,7 @@ def load(name: str) -> StandingRecord:
         raise BadInput(f"{path}: no ledger entry: {e.without(path)}") from None
     except ValidationError as e:
         first = e.errors()[0]
-        raise BadInput(f"{path}: no ledger entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+        raise Untrusted(f"{path}: no ledger entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
 
 
 def spreads(track: str) -> list[float]:

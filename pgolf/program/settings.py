@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pgolf.errors import BadInput, did_you_mean
+from pgolf.errors import did_you_mean
 from pgolf.program import SETTINGS
 from pgolf.program.environment import VARIABLE, as_text, stranger_problem, value_problem
-from pgolf.untrusted import parse_toml, read_text
+from pgolf.untrusted import Untrusted, parse_toml, read_text
 
 NAME = SETTINGS
 MOST_BYTES = 1 << 20
@@ -149,8 +149,10 @@ def parse_settings(text: str, where: str = NAME) -> Settings:
         for name in content:
             if name not in Settings.model_fields:
                 known = ", ".join(Settings.model_fields)
-                raise BadInput(f"{where}: no entry '{name}'{did_you_mean(name, Settings.model_fields)}; one of {known}")
+                raise Untrusted(
+                    f"{where}: no entry '{name}'{did_you_mean(name, Settings.model_fields)}; one of {known}"
+                )
         return Settings.model_validate(content)
     except ValidationError as e:
         first = e.errors()[0]
-        raise BadInput(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise Untrusted(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -28,7 +28,7 @@ from pgolf.record.results import ARTIFACT, LOG
 from pgolf.record.seeds import Job, Stopped, TakenDown, run_seed
 from pgolf.stages import OF_THE_ARTIFACT
 from pgolf.sweep.candidates import Candidate, Needs
-from pgolf.untrusted import read_json
+from pgolf.untrusted import Untrusted, read_json
 
 log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
@@ -225,4 +225,4 @@ def _read(path: Path) -> Trial:
     try:
         return TypeAdapter(Trial).validate_python(read_json(path, MOST_BYTES, path.parent))
     except ValidationError as e:
-        raise BadInput(f"{path}: not what a trial leaves: {e.errors()[0]['msg']}") from None
+        raise Untrusted(f"{path}: not what a trial leaves: {e.errors()[0]['msg']}") from None

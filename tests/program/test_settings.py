@@ -40,6 +40,13 @@ def test_without_a_file_nothing_differs(tmp_path):
     assert read_settings(tmp_path) == Settings()
 
 
+@pytest.mark.parametrize("text", ["log = 'logs/{ru%s'" % ("\t" * 100_000), "%s = 1" % ("x" * 100_000)])
+def test_a_message_quotes_little_of_what_is_wrong(text):
+    with pytest.raises(BadInput) as e:
+        parse_settings(text)
+    assert len(str(e.value)) <= 1000 and str(e.value).isprintable()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
