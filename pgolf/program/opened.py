@@ -28,6 +28,7 @@ WRITERS = {"torch.save": 1, "numpy.save": 0, "numpy.savez": 0, "os.makedirs": 0,
 JOINS = ("os.path.join", "pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath")
 METHODS = ("read_text", "read_bytes", "write_text", "write_bytes")
 MACHINE = ("/proc", "/sys", "/dev", "/etc")
+MOST_NAME = 500  # characters; a pattern takes time with the square of them
 
 
 def own_files(sources: Sources, m: Module, files: Mapping[str, bytes], folder: str) -> list[str]:
@@ -35,8 +36,7 @@ def own_files(sources: Sources, m: Module, files: Mapping[str, bytes], folder: s
     found: dict[str, None] = {}
     for node in m.nodes:
         if isinstance(node, ast.Constant):
-            text = node.value if isinstance(m.parents.get(node), ast.Expr) is False else None
-            wanted = text if isinstance(text, str) and len(text) < 500 else None
+            wanted = node.value if isinstance(m.parents.get(node), ast.Expr) is False else None
         elif _is_path(m, node):
             wanted = sources.known(m, node) or _pattern(sources, m, node)
         else:
@@ -80,7 +80,9 @@ def _value(sources: Sources, m: Module, node: ast.AST) -> Any:
 
 def _places(wanted: Any, folder: str) -> Iterator[str]:
     """Where a name leads, relative to the program's folder: it may be meant from there, or from the script's."""
-    if not isinstance(wanted, str | PurePosixPath) or not str(wanted).strip("*/.") or "\0" in str(wanted):
+    if not isinstance(wanted, str | PurePosixPath) or len(str(wanted)) >= MOST_NAME:
+        return
+    if not str(wanted).strip("*/.") or "\0" in str(wanted):
         return
     path = PurePosixPath(wanted)
     if path.is_relative_to(HERE):
@@ -137,5 +139,5 @@ def _opened(sources: Sources, m: Module, node: ast.Call) -> Iterator[tuple[str, 
     name = sources.known(m, first)
     if isinstance(name, str | PurePosixPath) and sources.environment_reads == before:
         text = str(name).removeprefix(f"{HERE}/")
-        if text.strip("./") and not text.startswith(MACHINE) and len(text) < 500:
+        if text.strip("./") and not text.startswith(MACHINE) and len(text) < MOST_NAME:
             yield text, any(c in str(mode) for c in "wxa+")

@@ -72,7 +72,8 @@ class Box:
 
     def fill(self, files: Files) -> None:
         """Make the folder hold exactly these files."""
-        if not all(isinstance(held, bytes) for held in (*self.there.values(), *files.values())):
+        plain = all(isinstance(held, bytes) for held in (*self.there.values(), *files.values()))
+        if not plain or any((self.folder / name).is_dir() for name in files):  # a folder of an input before
             shutil.rmtree(self.folder)
             self.folder.mkdir()
             self.there = {}

@@ -82,6 +82,14 @@ def test_a_script_takes_only_what_it_needs_of_its_folder(mine):
     assert program.code_bytes == sum(len(program.files[n]) for n in program.files if n.endswith(".py"))
 
 
+@pytest.mark.parametrize(("stars", "taken"), [(1, True), (5000, False)])
+def test_a_pattern_of_thousands_of_characters_names_no_file(mine, stars, taken):
+    """To compare one with the files would take minutes."""
+    (mine / "table.json").write_text("{}")
+    (mine / "train_gpt.py").write_text(MARCH + f"os.path.join('.', '{'*' * stars}able.json')\n")
+    assert ("table.json" in open_program(mine / "train_gpt.py").files) == taken
+
+
 def test_a_lone_script_of_another_name_runs_as_train_gpt(mine):
     (mine / "train_gpt.py").rename(mine / "train_mdlm.py")
     program = open_program(mine / "train_mdlm.py")
