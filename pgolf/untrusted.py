@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -53,6 +53,15 @@ class Untrusted(BadInput):
     def without(self, name: object) -> str:
         """The message without the file's name before it, for a sentence that has the name already."""
         return str(self).removeprefix(f"{name}: ")
+
+
+def first_of(errors: Sequence[Mapping[str, Any]]) -> str:
+    """The first of pydantic's errors, as the entry and what is wrong with it.
+
+    >>> first_of([{"loc": ("run", "nproc"), "msg": "give a whole number"}])
+    'run.nproc: give a whole number'
+    """
+    return f"{'.'.join(map(str, errors[0]['loc']))}: {errors[0]['msg']}"
 
 
 def open_regular(path: Path, inside: Path | None = None) -> BinaryIO:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput
 from pgolf.files import write_json
-from pgolf.untrusted import Untrusted, read_json
+from pgolf.untrusted import Untrusted, first_of, read_json
 
 MOST_BYTES, MOST_PLANS = 1 << 24, 1000  # of a plan's file, and in a record's folder
 Rule = Literal["limits", "loss"]  # by which a running seed is given up; see early_stop.py
@@ -173,8 +173,7 @@ def _read(path: Path) -> Plan:
     except Untrusted as e:
         raise BadInput(f"{path}: not a plan: {e.without(path)}") from None
     except ValidationError as e:
-        first = e.errors()[0]
-        raise Untrusted(f"{path}: not a plan: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise Untrusted(f"{path}: not a plan: {first_of(e.errors())}") from None
     except (ValueError, KeyError, AttributeError, TypeError) as e:
         raise BadInput(f"{path}: not a plan: {e}") from e
     if plan.sha256 != claimed:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput
 from pgolf.evidence.run import Evidence
-from pgolf.untrusted import Untrusted, parse_json, read_text
+from pgolf.untrusted import Untrusted, first_of, parse_json, read_text
 
 PROBES = "probes.jsonl"
 MOST_BYTES = 1 << 24  # of that file
@@ -116,7 +116,6 @@ def read_probes(path: Path) -> Probed:
         about, *results = (parse_json(line, f"line {number}") for number, line in enumerate(lines, 1))
         return TypeAdapter(Probed).validate_python({**about, "results": results})
     except ValidationError as e:
-        where = ".".join(map(str, e.errors()[0]["loc"]))
-        raise Untrusted(f"{path} holds no results of probes: {where}: {e.errors()[0]['msg']}") from None
+        raise Untrusted(f"{path} holds no results of probes: {first_of(e.errors())}") from None
     except (Untrusted, ValueError, TypeError) as e:
         raise BadInput(f"{path} holds no results of probes: {str(e).removeprefix(f'{path}: ')}") from None

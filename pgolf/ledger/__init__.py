@@ -19,7 +19,7 @@ from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.run import OF_THE_RUN, CurvePoint, Run, Sourced, T
 from pgolf.files import write_json
 from pgolf.stats.sample import LN2, Sample, from_seeds, parse_numbers
-from pgolf.untrusted import Untrusted, list_folder, read_json
+from pgolf.untrusted import Untrusted, first_of, list_folder, read_json
 
 FOLDER = Path(str(files("pgolf.ledger") / "entries"))  # of the entries that ship with pgolf
 MOST_DECIMALS = 30  # that a score may have been printed with
@@ -148,8 +148,7 @@ def load(name: str) -> StandingRecord:
     except Untrusted as e:
         raise BadInput(f"{path}: no ledger entry: {e.without(path)}") from None
     except ValidationError as e:
-        first = e.errors()[0]
-        raise Untrusted(f"{path}: no ledger entry: {'.'.join(map(str, first['loc']))}: {first['msg']}") from e
+        raise Untrusted(f"{path}: no ledger entry: {first_of(e.errors())}") from e
 
 
 def spreads(track: str) -> list[float]:

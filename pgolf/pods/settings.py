@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pgolf.errors import BadInput
 from pgolf.pods.allowed import API, CONFIG, address_of_api, check_path
-from pgolf.untrusted import Untrusted, read_toml
+from pgolf.untrusted import Untrusted, first_of, read_toml
 
 ENVIRONMENT = "PGOLF_PODS_FILE"
 H100 = "NVIDIA H100 80GB HBM3"  # the SXM part, by RunPod's name
@@ -191,8 +191,7 @@ def read_settings(path: Path | None = None) -> Settings:
     try:
         settings = Settings.model_validate(read_toml(file, MOST_BYTES))
     except ValidationError as e:
-        first = e.errors()[0]
-        raise Untrusted(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise Untrusted(f"{file}: {first_of(e.errors())}") from None
     ssh = settings.ssh.model_copy(
         update={"key": _beside(file, settings.ssh.key), "known_hosts": _beside(file, settings.ssh.known_hosts)}
     )

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pgolf.errors import did_you_mean
 from pgolf.program import SETTINGS
 from pgolf.program.environment import VARIABLE, as_text, stranger_problem, value_problem
-from pgolf.untrusted import Untrusted, parse_toml, read_text
+from pgolf.untrusted import Untrusted, first_of, parse_toml, read_text
 
 NAME = SETTINGS
 MOST_BYTES = 1 << 20
@@ -154,5 +154,4 @@ def parse_settings(text: str, where: str = NAME) -> Settings:
                 )
         return Settings.model_validate(content)
     except ValidationError as e:
-        first = e.errors()[0]
-        raise Untrusted(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise Untrusted(f"{where}: {first_of(e.errors())}") from None
