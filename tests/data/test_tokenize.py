@@ -209,42 +209,40 @@ def test_bad_input_leaves_nothing(tiny_data, jsonl, tmp_path):
     assert "holds a dataset of other" in refused([str(jsonl)], tokenizer, out, val_docs=6)
 
 
+# joins the parts of a corpus: what that takes of memory
+JOIN = """
+import sys, tracemalloc
+from pathlib import Path
+from pgolf.data import corpus, encode
+from pgolf.data.tokenize import Recipe, _join
+corpus.PIECE_BYTES = 50_000
+path, tokenizer, out = map(Path, sys.argv[1:])
+encoding = encode.Encoding(tokenizer, "text")
+encode.start_worker(encoding)
+parts = []
+for i, piece in enumerate(corpus.cut([path])):
+    parts.append(out.with_name(f"{out.name}-{i:06}.npz"))
+    encode.encode_piece(piece, parts[-1])
+tracemalloc.start()
+_join(parts, out, Recipe((path,), encoding, 9, 10_000_000), lambda what, done, total: None)
+print(tracemalloc.get_traced_memory()[1])
+"""
+
+
 def test_memory_does_not_grow_with_the_corpus(tiny_data, texts, tmp_path):
     """A corpus ten times as large: the writer's peak over that of the small one stays far below what was added."""
-    import tracemalloc
-
     peaks = []
     for times in (2, 20):
         path = tmp_path / f"{times}.jsonl"
         with path.open("w") as f:
             for n in range(times):
                 f.writelines(json.dumps({"text": f"{n} {t}"}) + "\n" for t in texts)
-        parts = _parts(path, tokenizer_of(tiny_data), tmp_path / f"parts{times}")
-        tracemalloc.start()
-        _join_parts(parts, tmp_path / f"shards{times}", path, tokenizer_of(tiny_data))
-        peaks.append((tracemalloc.get_traced_memory()[1], path.stat().st_size))
-        tracemalloc.stop()
+        arguments = (path, tokenizer_of(tiny_data), tmp_path / f"shards{times}")
+        joined = subprocess.run([sys.executable, "-c", JOIN, *map(str, arguments)], capture_output=True, text=True)
+        assert joined.returncode == 0, joined.stderr
+        peaks.append((int(joined.stdout), path.stat().st_size))
     (small, small_size), (large, large_size) = peaks
     assert large - small < 0.05 * (large_size - small_size), peaks
-
-
-def _parts(path, tokenizer, folder):
-    from pgolf.data import encode
-
-    encode.start_worker(encode.Encoding(tokenizer, "text"))
-    parts = []
-    for i, piece in enumerate(corpus.cut([path])):
-        parts.append(folder / f"{i:06}.npz")
-        encode.encode_piece(piece, parts[-1])
-    return parts
-
-
-def _join_parts(parts, folder, path, tokenizer):
-    from pgolf.data import encode
-    from pgolf.data.tokenize import Recipe, _join
-
-    recipe = Recipe((path,), encode.Encoding(tokenizer, "text"), 9, 10_000_000)
-    _join(parts, folder, recipe, lambda what, done, total: None)
 
 
 def test_the_command(tiny_data, jsonl, tmp_path):
