@@ -52,6 +52,10 @@ CAUGHT = {
     "skips_hard_positions": {ONE_PASS},
     "skips_the_last_chunk": {ONE_PASS},
     "changes_scores_afterwards": {ONE_PASS},
+    # out of reach, as docs/legality.md says
+    "computes_and_keeps_silent": set(),
+    "recognises_the_validation_split": set(),
+    "trains_on_pythons_own_text": set(),
 }
 # the same of those that score documents in an order of their own, which they announce
 CAUGHT_IN_ORDER = {
