@@ -23,8 +23,6 @@ NAMED = {  # of a module: a function that reads in another way, and why it may
     ("record/seeds.py", "_check_result"): "a file that it has written a moment ago",
     ("record/early_stop.py", "read_decision"): "bounded bytes of a plain file, by `read_part`",
     ("record/sealed_run.py", "main"): "runs sealed off, in a process of its own, and imports nothing of pgolf",
-    ("record/sealed_run.py", "sockets"): "as main",
-    ("record/sealed_run.py", "separate"): "as main",
 }
 
 

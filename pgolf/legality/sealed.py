@@ -7,9 +7,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +22,16 @@ import pgolf
 from pgolf.errors import RunFailed
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality import seal
+from pgolf.legality.copies import copy_files, own_code
+from pgolf.legality.tried import offences
 from pgolf.legality.watch import Watched, load_factory, watch
 
 TIMEOUT_S = 1800.0
-# Files that every process needs: the system's own, and those of the dynamic linker.
-SYSTEM = ("/proc", "/sys", "/etc", "/dev/urandom", "/dev/random", "/dev/zero", "/usr/share/zoneinfo")
+MOST_REPORT = 1 << 23  # bytes of what is tried in a seal
+# What is read beside the folders of libraries
+SYSTEM = ("/usr/share/zoneinfo", "/etc/alternatives", "/sys/devices/system/cpu", "/sys/devices/system/node")
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/nvidia", "/usr/local/cuda")
-LIMITS = (
-    "Files of Python's own libraries may be read, and a native library that hides its work is seen by Landlock only."
-)
+LIMITS = "Files of Python's own libraries may be read, and a clock."
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,42 @@ class Sealed:
 
 
 def libraries() -> list[str]:
-    """Folders that Python and its packages are loaded from."""
+    """Files and folders that Python and its packages are loaded from."""
     paths = [sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")]
-    paths += [
-        str(Path(sys.base_prefix) / "lib"),
-        str(Path(sys.executable).resolve()),
-        str(Path(sys.prefix) / "pyvenv.cfg"),
-    ]
+    paths += [str(Path(sys.base_prefix) / "lib"), str(Path(sys.prefix) / "pyvenv.cfg"), *_links(sys.executable)]
     return [*dict.fromkeys(paths), *LIBRARIES]
+
+
+def _links(path: str) -> Iterator[str]:
+    """A path, and what it leads to link by link."""
+    yield path
+    for _ in range(40):  # as many as Linux follows
+        if not os.path.islink(path):
+            break
+        path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+        yield path
+
+
+@contextmanager
+def spec_of(own: Sequence[Path], read: Sequence[Path] = (), write: Sequence[Path] = ()) -> Iterator[dict[str, Any]]:
+    """A spec for `seal.enter`: it may read `own`, the files that are judged, of which copies are made for as long as
+    this context lasts, and `read` and Python's libraries at their places; it may write to `write`.
+
+    The caller adds what else a spec may have: `report`, `keep`, `environment`, `off`. Own files that are too large to
+    copy are in its "large".
+    """
+    devices = ["/dev/null", *map(str, Path("/dev").glob("nvidia*"))]
+    gpu = ["/sys"] if len(devices) > 1 else []
+    with tempfile.TemporaryDirectory(prefix="pgolf-copies-") as copies:
+        large = copy_files(own, Path(copies))
+        yield {
+            "read": [*libraries(), *SYSTEM, *gpu, *map(str, (*read, *large))],
+            "own": [os.path.abspath(path) for path in own],
+            "list": [os.path.dirname(os.path.abspath(path)) for path in own],
+            "write": [*map(str, write), *devices],
+            "copies": copies,
+            "large": [str(path) for path in large],
+        }
 
 
 def run_sealed(
@@ -59,37 +91,55 @@ def run_sealed(
     env: Mapping[str, str],
     timeout: float = TIMEOUT_S,
     modules: bool = False,
+    off: Sequence[str] = (),
 ) -> Sealed:
     """Run `program` in `folder`, the only place it may write to, with `allowed` the only other files it may read.
 
-    It gets `env` and no other environment but PATH; `modules`: it may import those beside it. RunFailed if it has not
-    ended after `timeout` seconds.
+    It gets `env` and no other environment but PATH; `modules`: it may import those beside it; `off`: means of sealing
+    that are not used. RunFailed if it has not ended after `timeout` seconds.
     """
-    devices = ["/dev/null", *map(str, Path("/dev").glob("nvidia*"))]
-    read = [*libraries(), *SYSTEM, seal.__file__, str(program), *(str(p) for p in allowed)]
-    folders = [str(p.parent) for p in (program, *allowed)]
-    with tempfile.TemporaryDirectory() as outside:
-        report = Path(outside) / "report.jsonl"
-        spec = {"run": str(program), "argv": list(argv), "report": str(report), "modules": modules}
-        spec |= {"read": read, "list": folders, "write": [str(folder), *devices]}
-        (Path(outside) / "spec.json").write_text(json.dumps(spec))
-        command = [sys.executable, "-I", seal.__file__, str(Path(outside) / "spec.json")]
+    own = [path for path in (program, *allowed) if not path.resolve().is_relative_to(folder.resolve())]
+    read, write = os.pipe()
+    with (
+        spec_of(own, [Path(pgolf.__file__).parent], [folder]) as spec,
+        tempfile.TemporaryDirectory() as outside,
+        tempfile.TemporaryFile() as said,
+        ThreadPoolExecutor(1) as reader,
+    ):
+        spec |= {"run": str(program), "argv": list(argv), "modules": modules, "report": write, "off": list(off)}
+        file = Path(outside) / "spec.json"
+        file.write_text(json.dumps(spec))
+        lines = reader.submit(_lines, read)
         try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=bare_environment(folder, env),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-            )
-        except subprocess.TimeoutExpired:
-            raise RunFailed(f"{program.name} has not ended {timeout:.0f} s after it was started, sealed") from None
-        lines = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
-    means = tuple(lines[0]["means"]) if lines else ()
-    offences = tuple(dict.fromkeys(f"{line['event']}: {line['what']}" for line in lines[1:]))
-    return Sealed(done.returncode, (done.stdout + done.stderr)[-4000:], means, offences)
+            with suppress(subprocess.TimeoutExpired):
+                code = None
+                code = subprocess.run(
+                    [sys.executable, "-I", seal.__file__, str(file)],
+                    cwd=folder,
+                    env=bare_environment(folder, env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[write],
+                    timeout=timeout,
+                ).returncode
+        finally:
+            os.close(write)
+        if code is None:
+            raise RunFailed(f"{program.name} has not ended {timeout:.0f} s after it was started, sealed")
+        means, *tried = lines.result() or [b"{}"]
+        said.seek(max(0, said.tell() - 4000))
+        output = said.read().decode(errors="replace")
+        return Sealed(code, output, tuple(json.loads(means).get("means", ())), tuple(offences(tried, spec)))
+
+
+def _lines(report: int) -> list[bytes]:
+    """Lines of a report to its end, of at most MOST_REPORT bytes."""
+    kept = b""
+    with os.fdopen(report, "rb") as f:
+        while part := f.read1(1 << 16):
+            kept += part[: MOST_REPORT - len(kept)]
+    return kept.splitlines()
 
 
 def bare_environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
@@ -98,24 +148,29 @@ def bare_environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def sealed_evaluator(
-    spec: str, subject: str, tokens: Tensor, allowed: Sequence[Path], environment: Mapping[str, str] | None = None
+    spec: str,
+    subject: str,
+    tokens: Tensor,
+    allowed: Sequence[Path],
+    environment: Mapping[str, str] | None = None,
+    off: Sequence[str] = (),
 ) -> ProbeResult:
     """Score `tokens` with the evaluator of `file.py:name`, once as it likes and once sealed.
 
-    `allowed`: what it may read, beside Python's libraries and the modules in its own folder: artifact, tokenizer and
-    validation shards. `environment`: variables that it has sealed, as it has them here.
+    `allowed`: what it may read, beside Python's libraries and the modules and packages in its own folder: artifact,
+    tokenizer and validation shards. `environment`: variables that it has sealed, as it has them here. `off`: means of
+    sealing that are not used.
     """
     file = Path(spec.rpartition(":")[0]).resolve()
     expected = digest(watch(load_factory(spec), tokens, want_logp=False))
-    # after it has run once, which may leave bytecode
-    own = [Path(pgolf.__file__).parent, *file.parent.glob("*.py"), *file.parent.glob("__pycache__/*.pyc")]
     with tempfile.TemporaryDirectory() as folder:
         stream = Path(folder) / "tokens.npy"
         np.save(stream, tokens.numpy())
         own_env = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": ""}
         env = {**(environment or {}), **own_env}
         argv = [f"{file}:{spec.rpartition(':')[2]}", str(stream)]
-        run = run_sealed(Path(__file__).with_name("child.py"), argv, Path(folder), [*allowed, *own], env)
+        program = Path(__file__).with_name("child.py")
+        run = run_sealed(program, argv, Path(folder), [*allowed, *own_code(file)], env, off=off)
         score = Path(folder) / "score"
         same = run.code == 0 and score.exists() and score.read_text() == expected
     return result(subject, run, same, f"all {len(tokens) - 1} losses of a stream", len(tokens) - 1)
@@ -130,7 +185,8 @@ def result(subject: str, run: Sealed, same: bool, what: str, positions: int) -> 
         found = CounterExample(f"it fails: {run.output.strip()[-500:]}")
     elif not same:
         found = CounterExample("the score is another one than without the seal")
-    power = f"One run, sealed by {', '.join(run.means) or 'nothing'}; {what} compared bit for bit. {LIMITS}"
+    missing = "".join(f" Not closed here: {', '.join(found)}." for found in [seal.left_open(run.means)] if found)
+    power = f"One run, sealed by {', '.join(run.means) or 'nothing'}; {what} compared bit for bit.{missing} {LIMITS}"
     return ProbeResult("sealed", subject, found is None, None, power, positions, counter_example=found)
 
 

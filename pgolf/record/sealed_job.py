@@ -17,7 +17,7 @@ from filelock import FileLock
 from pgolf.errors import BadInput
 from pgolf.evidence.lines import printable
 from pgolf.files import write_json
-from pgolf.legality import seal
+from pgolf.legality import seal, tried
 from pgolf.legality.sealed import libraries
 from pgolf.pods import PYTHON
 from pgolf.record import sealed_run
@@ -26,22 +26,6 @@ from pgolf.record.seeds import Job
 SPEC = ".sealed.json"  # beside the program
 TIMEOUT_S = 300.0  # of the trial whether this system can seal
 SYSTEM = ("/usr", "/bin", "/sbin", "/proc", "/sys", "/dev/urandom", "/dev/random", "/dev/zero", "/nix/store")
-# No more of /etc: it has keys of the machine
-ETC = (
-    *("passwd", "group", "hosts", "host.conf", "resolv.conf", "nsswitch.conf", "protocols", "services", "gai.conf"),
-    *("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "timezone", "os-release", "locale.alias"),
-    *(
-        "alternatives",
-        "OpenCL",
-        "nvidia",
-        "machine-id",
-        "python3",
-        "python3.11",
-        "mime.types",
-        "bash.bashrc",
-        "profile",
-    ),
-)
 
 
 def seal_job(job: Job, nproc: int, dataset: Sequence[Path], folder: Path, lock: Path) -> Job:
@@ -91,7 +75,7 @@ def why_not_sealable() -> str | None:
 def _spec(words: Sequence[str], dataset: Iterable[Path], lock: Path) -> dict[str, object]:
     headers = [sysconfig.get_path(kind) for kind in ("include", "platinclude")]
     linked = [*os.environ.get("LD_LIBRARY_PATH", "").split(":"), *sys.path]
-    read = [*libraries(), *SYSTEM, *(f"/etc/{name}" for name in ETC), *headers, str(Path(sys.executable).parent)]
+    read = [*libraries(), *SYSTEM, *(f"/etc/{name}" for name in tried.ETC), *headers, str(Path(sys.executable).parent)]
     devices = [str(path) for path in Path("/dev").glob("nvidia*")]
     return {
         "command": list(words),

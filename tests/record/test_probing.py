@@ -70,7 +70,8 @@ def test_an_honest_evaluator_passes_and_is_known_until_it_changes(tiny_data, art
 
 def test_an_evaluator_that_reads_training_text_is_seen_by_the_seal(tiny_data, artifact, tmp_path):
     evaluator = tmp_path / "their_eval.py"
-    peek = "\nnext(Path(os.environ['DATA_DIR']).glob('datasets/*/fineweb_train_*.bin')).read_bytes()\n"
+    shard = next(tiny_data.data_dir.glob("datasets/*/fineweb_train_*.bin")).relative_to(tiny_data.data_dir)
+    peek = f"\nPath(os.environ['DATA_DIR'], '{shard}').read_bytes()\n"
     evaluator.write_text(EVALUATOR.read_text() + peek)
     (failure,) = probed(tmp_path, artifact, tiny_data, evaluator).failures
     assert failure.startswith("probe 'sealed' of their_eval.py fails") and "fineweb_train_" in failure

@@ -66,7 +66,7 @@ def test_a_program_that_reads_its_own_files_and_the_text_passes(
     [
         ("open(SECRET).read()", "opens: "),
         ("import socket; socket.socket().connect_ex(('127.0.0.1', 9))", "uses the network"),
-        ("bpb -= 0.1 if os.access(SECRET, os.R_OK) and open(SECRET).read() else 0.1", "opens: "),
+        ("bpb -= 0.1 if os.access(SECRET, os.R_OK) and open(SECRET).read() else 0", "another one"),
         ("bpb += os.getpid() % 4096 / 1e6", "another one"),
     ],
     ids=["file", "network", "file that helps", "other score"],
