@@ -65,6 +65,16 @@ class EarlyStop:
 
 
 @dataclass(frozen=True)
+class KnownSplit:
+    """The validation split under a tokenizer that is known: whole sequences, and the bytes of their text."""
+
+    tokenizer: str
+    vocab_size: int
+    tokens: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Track:
     """A competition: limits, policy, and what `pgolf record` runs for it unless told otherwise.
 
@@ -85,7 +95,9 @@ class Track:
     nproc: int  # ranks of one seed run
     early_stop: EarlyStop = EarlyStop()
     known_as: tuple[str, ...] = ()
-    val_bytes: int | None = None  # of the validation text, to a few per cent; None where there may be several
+    val_bytes: int | None = None  # of the validation text, to 1e-4; None where there may be several
+    val_spaces: int | None = None  # of these, single spaces
+    validation: tuple[KnownSplit, ...] = ()
     record: bool = True
     ruled: bool = True
 
@@ -154,6 +166,8 @@ def load(name: str) -> Track:
         nproc=run["nproc"],
         early_stop=_early_stop(content.get("early_stop", {})),
         val_bytes=content.get("val_bytes"),
+        val_spaces=content.get("val_spaces"),
+        validation=tuple(KnownSplit(**split) for split in content.get("validation", ())),
         record=content.get("record", True),
         known_as=tuple(content.get("known_as", ())),
     )

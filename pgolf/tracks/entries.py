@@ -69,9 +69,33 @@ def share_and_nats(value: Any) -> str | None:
     return None if good else "give a share from 0 to 1 and a number of nats from 0 to 100"
 
 
+KNOWN_SPLIT: dict[str, Check] = {
+    "tokenizer": text,
+    "vocab_size": whole(1, 1 << 20),
+    "tokens": whole(1, MOST_BYTES),
+    "bytes": whole(1, MOST_BYTES),
+}
+
+
+def known_split(value: Any) -> str | None:
+    """A table of a tokenizer's name, its vocabulary, and the tokens and bytes of the validation split under it."""
+    good = isinstance(value, dict) and value.keys() == KNOWN_SPLIT.keys()
+    if not good:
+        return f"give a table of {', '.join(KNOWN_SPLIT)}"
+    return next((f"{said} for {name}" for name, check in KNOWN_SPLIT.items() if (said := check(value[name]))), None)
+
+
 SECONDS = number(1e-3, math.inf)  # inf: no limit
 ENTRIES: dict[str, dict[str, Check]] = {  # by table; '' has those at the top
-    "": {"title": text, "hardware": text, "known_as": each(pattern), "val_bytes": whole(1, MOST_BYTES), "record": flag},
+    "": {
+        "title": text,
+        "hardware": text,
+        "known_as": each(pattern),
+        "val_bytes": whole(1, MOST_BYTES),
+        "val_spaces": whole(0, MOST_BYTES),
+        "validation": each(known_split),
+        "record": flag,
+    },
     "limits": {
         "artifact_bytes": whole(1, MOST_BYTES),
         "train_seconds": SECONDS,
@@ -96,7 +120,16 @@ ENTRIES: dict[str, dict[str, Check]] = {  # by table; '' has those at the top
     },
 }
 MAY_BE_ABSENT = frozenset(
-    ["known_as", "val_bytes", "record", "limits.overhead_seconds", "run.baseline_preset", "early_stop"]
+    [
+        "known_as",
+        "val_bytes",
+        "val_spaces",
+        "validation",
+        "record",
+        "limits.overhead_seconds",
+        "run.baseline_preset",
+        "early_stop",
+    ]
 )
 
 

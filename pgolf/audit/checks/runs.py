@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
+from pgolf.audit.checks.known_text import compare_bytes, one_unit, rounding
 from pgolf.audit.checks.review import Findings, Review
 from pgolf.audit.checks.slips import decimals_of
 from pgolf.audit.differences import same_value
@@ -14,10 +15,9 @@ from pgolf.errors import BadInput
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Problem, Run, Sourced, Stage
 from pgolf.stages import LEARNING, STAGES
-from pgolf.stats.sample import LN2, SAME_TEXT, same_validation
+from pgolf.stats.sample import SAME_TEXT, same_validation
 
 SAME_STAGE = 1e-6  # bytes per token of one stage agree so over seeds, beside the rounding of the printed digits
-MORE_TEXT = 1.05  # times the bytes of the validation text that older splits or other counts may have
 RANKS = ("world_size", "grad_accum_steps")
 EXPECTED_KNOB = re.compile(
     r".*(?:_dir|_path|_paths|_file|_files|logfile)|run_name|exp(?:eriment)?_name|host(?:name)?|master_(?:addr|port)"
@@ -162,7 +162,7 @@ def knobs(run: Run) -> dict[str, Sourced[str]]:
 
 
 def same_data(review: Review, findings: Findings) -> str:
-    """Every seed was scored on one validation text, and on the previous record's."""
+    """Every seed was scored on one validation text, the track's and the previous record's, and divides by its bytes."""
     known = False
     for what, name in (("scored_sha256", "hash of the"), ("val_tokens", "number of"), ("val_bytes", "bytes of the")):
         values: list[Sourced[Any]] = [x for r in review.runs if (x := getattr(r, what))]
@@ -172,7 +172,7 @@ def same_data(review: Review, findings: Findings) -> str:
             findings.fail(
                 f"the {name} validation tokens differs over seeds: {_listed(x.value for x in values)}", *values
             )
-    _count_of_bytes(review, findings)
+    compare_bytes(review, findings)
     if not known:
         findings.unknown("the logs do not say what they were scored on")
     if not review.previous:
@@ -188,52 +188,25 @@ def same_data(review: Review, findings: Findings) -> str:
         return ""
 
 
-def _count_of_bytes(review: Review, findings: Findings) -> None:
-    """Warn of a score that divides by many more bytes than the track's validation text has, or by those of a part."""
-    whole = review.track.val_bytes
-    for run, final in review.scored if whole else ():
-        per_token = final.bytes_per_token if not _one_unit(final) else None
-        counted = run.val_tokens.value * per_token if run.val_tokens and per_token else None
-        if not whole or not counted or 1 / MORE_TEXT < counted / whole < MORE_TEXT:
-            continue
-        text = (
-            f"{review.name_of(run)} scores {counted / 1e6:,.1f} MB of text, the validation split has {whole / 1e6:,.1f}"
-        )
-        why = "bytes were counted twice, or it is other text" if counted > whole else "it is a part of it"
-        findings.warn(f"{text}: {why}", run.val_tokens, final)
-
-
 def _listed(values: Iterable[object]) -> str:
     return ", ".join(map(str, dict.fromkeys(values)))
 
 
 def loss_bpb_consistent(review: Review, findings: Findings) -> str:
     """Loss and bpb of each score have one ratio, the bytes per token of the validation text."""
-    scores = [(r, s, b) for r in review.runs for s in r.stages if (b := s.bytes_per_token) and not _one_unit(s)]
+    scores = [(r, s, b) for r in review.runs for s in r.stages if (b := s.bytes_per_token) and not one_unit(s)]
     if not scores:
         findings.unknown("no log gives both loss and bpb of a score")
         return ""
     usual = {name: median(b for _, s, b in scores if s.name == name) for name in {s.name for _, s, _ in scores}}
     for run, s, b in scores:
-        if abs(b / usual[s.name] - 1) > SAME_STAGE + 2 * _rounding(s):
+        if abs(b / usual[s.name] - 1) > SAME_STAGE + 2 * rounding(s):
             text = f"{review.name_of(run)}, {s.name}: {b:.6f} bytes per token, {usual[s.name]:.6f} in the other logs"
             findings.fail(text, s, *(x for _, x, _ in scores if x.name == s.name))
     last = scores[-1][1]
     for name, first in {s.name: s for _, s, _ in reversed(scores)}.items():
-        if abs(usual[name] / usual[last.name] - 1) > SAME_TEXT + _rounding(first) + _rounding(last):
+        if abs(usual[name] / usual[last.name] - 1) > SAME_TEXT + rounding(first) + rounding(last):
             text = f"{name}: {usual[name]:.4f} bytes per token, {last.name} has {usual[last.name]:.4f}"
             findings.warn(f"{text}: of other tokens, or a digit was changed", first, last)
     findings.show(*(s for _, s in review.scored))
     return f"{usual[last.name]:.4f} bytes per token throughout"
-
-
-def _one_unit(stage: Stage) -> bool:
-    """Whether a score's loss is its bpb again, or nats per byte: it tells nothing of bytes per token."""
-    near = _rounding(stage)
-    return any(stage.val_loss and abs(stage.val_loss / stage.val_bpb / unit - 1) <= near for unit in (1.0, LN2))
-
-
-def _rounding(stage: Stage) -> float:
-    """How far the printed digits may move a stage's bytes per token, relatively. A log may print fewer of the loss."""
-    of_loss = 0.5 * 10.0 ** -min(stage.decimals, decimals_of(stage.val_loss)) if stage.val_loss else 0.0
-    return 0.5 * 10.0**-stage.decimals / stage.val_bpb + of_loss / (stage.val_loss or stage.val_bpb)
