@@ -1,48 +1,59 @@
 """Compare two passes: the first place where scores, distributions or states differ though they must not."""
 
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
 
 from pgolf.evidence.probes import CounterExample
 from pgolf.legality.watch import Watched, differ
 
-LENGTH_TOLERANCE = 1e-4  # nats: another length makes other batches, and these round differently
+ROUNDING = 1e-4  # nats: a batch of another shape rounds by 1e-6 to 5e-5 in float32; no score gains more than this by it
 
 
-def first_difference(ref: Watched, seen: Watched, t: int, kind: str, seed: int) -> CounterExample | None:
-    """The first score before t, or the distribution at t, that is not bit for bit the same in both passes."""
+@dataclass(frozen=True)
+class Difference:
+    """Scores that move though what they may depend on is the same."""
+
+    example: CounterExample
+    size: float  # nats: the largest move of a loss, or of a log-probability at t; infinite where positions differ
+    typical: float  # nats: the median of the moves that are not 0
+
+
+def difference(ref: Watched, seen: Watched, t: int, kind: str, seed: int) -> Difference | None:
+    """How the scores before t, or the distribution at t, differ; None where they are the same, bit for bit."""
     (positions, losses), (positions_2, losses_2) = ref.before(t), seen.before(t)
+    infinite = float("inf")
     if not torch.equal(positions, positions_2):
-        return CounterExample(f"other positions before {t} are scored, or in another order", None, t, kind, seed)
-    where = torch.nonzero(differ(losses, losses_2)).flatten()
+        what = f"other positions before {t} are scored, or in another order"
+        return Difference(CounterExample(what, None, t, kind, seed), infinite, infinite)
+    earlier, here = _moves(losses, losses_2), torch.zeros(0, dtype=torch.float64)
+    if t in ref.rows and t in seen.rows:
+        here = _moves(ref.rows[t], seen.rows[t])
+    moves = torch.cat([earlier, here])
+    moves = moves[moves > 0]
+    if not len(moves):
+        return None
+    size = float(moves.max())
+    where = torch.nonzero(earlier > (ROUNDING if size > ROUNDING else 0)).flatten()
     if len(where):
         i = int(where[0])
         before, after, at = float(losses[i]), float(losses_2[i]), int(positions[i])
-        what = f"the loss at position {at} moves from {before:.9g} to {after:.9g} ({len(where)} losses move)"
-        return CounterExample(what, at, t, kind, seed, before, after)
-    if t in ref.rows and t in seen.rows and bool(differ(ref.rows[t], seen.rows[t]).any()):
-        apart = (ref.rows[t].double() - seen.rows[t].double()).abs()
-        what = f"the distribution at position {t} moves, by up to {float(apart.nan_to_num().max()):.3g} in log p"
-        return CounterExample(what, t, t, kind, seed)
-    if kind == "the same stream again" and ref.states != seen.states:
-        return CounterExample("the state differs after the same tokens", seed=seed)
-    return None
+        count = int((earlier > 0).sum())
+        what = f"the loss at position {at} moves from {before:.9g} to {after:.9g} ({count} losses move)"
+        example = CounterExample(what, at, t, kind, seed, before, after)
+    else:
+        what = f"the distribution at position {t} moves, by up to {float(here.max()):.3g} in log p"
+        example = CounterExample(what, t, t, kind, seed)
+    return Difference(example, size, float(moves.median()))
 
 
-def first_large_difference(ref: Watched, seen: Watched, t: int, kind: str, seed: int) -> CounterExample | None:
-    """The first score before t, or the distribution at t, that differs by more than rounding."""
-    (positions, losses), (positions_2, losses_2) = ref.before(t), seen.before(t)
-    if not torch.equal(positions, positions_2):
-        return CounterExample(f"other positions before {t} are scored, or in another order", None, t, kind, seed)
-    where = torch.nonzero((losses.double() - losses_2.double()).abs() > LENGTH_TOLERANCE).flatten()
-    if len(where):
-        i = int(where[0])
-        before, after, at = float(losses[i]), float(losses_2[i]), int(positions[i])
-        return CounterExample(f"the loss at position {at} moves from {before:.9g} to {after:.9g}", at, t, kind, seed)
-    apart = (ref.rows[t].double().exp() - seen.rows[t].double().exp()).abs() if t in seen.rows else torch.zeros(1)
-    if float(apart.max()) > LENGTH_TOLERANCE:
-        what = f"the distribution at position {t} moves, by up to {float(apart.max()):.3g}"
-        return CounterExample(what, t, t, kind, seed)
-    return None
+def _moves(a: Tensor, b: Tensor) -> Tensor:
+    """How far apart two tensors are, 0 where they are the same bit for bit, infinite where one of both is NaN."""
+    if a.shape != b.shape:
+        return torch.full((1,), float("inf"), dtype=torch.float64)
+    apart = (a.double() - b.double()).abs().nan_to_num(nan=float("inf"))
+    return torch.where(differ(a, b), apart, 0)
 
 
 def state_difference(ref: Watched, seen: Watched, t: int, kind: str, seed: int) -> CounterExample | None:
@@ -54,6 +65,16 @@ def state_difference(ref: Watched, seen: Watched, t: int, kind: str, seed: int) 
                 f"from {t} on, which had not been scored"
             )
             return CounterExample(what, piece.start, t, kind, seed)
+    return None
+
+
+def repetition(ref: Watched, seen: Watched, n: int, seed: int) -> CounterExample | None:
+    """The first score or state that is not bit for bit the same in two passes over one stream."""
+    found = difference(ref, seen, n + 1, "the same stream again", seed)
+    if found:
+        return found.example
+    if ref.states != seen.states:
+        return CounterExample("the state differs after the same tokens", seed=seed)
     return None
 
 

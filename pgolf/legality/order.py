@@ -42,17 +42,6 @@ class Order:
     def put_back(self, tokens: Tensor) -> Tensor:
         return torch.cat([tokens[:1], tokens[1:][torch.argsort(self.places)]])
 
-    def keep(self, tokens: Tensor, other: Tensor, vocab_size: int) -> Tensor:
-        """`other`, a change of `tokens` (both rearranged), with documents beginning where they did."""
-        fits = torch.where(other == self.start, (self.start + 1) % vocab_size, other)
-        first = torch.nonzero(other != tokens).flatten()[:1]  # the token that has to be another one
-        for step in range(1, vocab_size):
-            if (fits[first] != tokens[first]).all():
-                break
-            fits[first] = (tokens[first] + step) % vocab_size
-            fits[first] = torch.where(fits[first] == self.start, tokens[first], fits[first])
-        return torch.where(self.kept, tokens, fits)
-
 
 def order_of(evaluator: Any, tokens: Tensor, vocab_size: int) -> Order | CounterExample | None:
     """The order that an evaluator announces for a stream, or what is wrong with it; None if it announces none."""

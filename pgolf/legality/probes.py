@@ -73,8 +73,23 @@ def _tried(streams: list[StreamProbe]) -> tuple[int, int, str]:
     """(positions, borders, sentence on what so many positions can show)."""
     tried, at_borders = sum(len(s.tried) for s in streams), sum(len(s.at_borders) for s in streams)
     share = 1 - 0.05 ** (1 / tried) if tried else 1.0
-    rule = f"an offence at one in {1 / share:.0f} positions is seen with 95 %" if tried else "nothing was compared"
+    rule = (
+        f"An offence that shows at one in {1 / share:.0f} positions, whatever the change, is seen with 95 %"
+        if tried
+        else "Nothing was compared"
+    )
     return tried, at_borders, rule
+
+
+def _choices(streams: list[StreamProbe]) -> str:
+    """A sentence on the choices that were made to change."""
+    large = [kind for s in streams for kind in s.large]
+    if not large:
+        return ""
+    return (
+        f" A choice made on the whole stream, as by a dry run, is seen if it becomes another one by any of "
+        f"{len(large)} changes of nearly all the stream: {', '.join(dict.fromkeys(large))}."
+    )
 
 
 def _learns(streams: list[StreamProbe]) -> str:
@@ -91,7 +106,8 @@ def _causal(streams: list[StreamProbe]) -> ProbeResult:
     power = (
         f"Streams of {streams[0].n} positions were changed from {tried} positions on, {at_borders} of them at borders "
         f"({_learns(streams)}), by {', '.join(TAILS)}; {compared} scores and {tried} distributions that lie before a "
-        f"change were compared bit for bit. {rule[0].upper()}{rule[1:]}."
+        f"change were compared bit for bit. {rule}."
+        f"{_choices(streams)}"
     )
     return _result("causal", streams, example, power, positions=tried, borders=at_borders)
 
@@ -101,7 +117,7 @@ def _before_update(streams: list[StreamProbe]) -> ProbeResult:
     example = _unsteady(streams) or next((s.update for s in streams if s.update), None)
     power = (
         f"One token was changed at {tried} positions, {at_borders} of them at borders: the distribution there and the "
-        f"states before it ({_learns(streams)}) were compared bit for bit. {rule[0].upper()}{rule[1:]}."
+        f"states before it ({_learns(streams)}) were compared bit for bit. {rule}."
     )
     return _result("score before update", streams, example, power, positions=tried, borders=at_borders)
 

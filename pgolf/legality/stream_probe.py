@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -11,21 +11,24 @@ from torch import Tensor
 from pgolf.errors import RunFailed
 from pgolf.evidence.probes import CounterExample
 from pgolf.legality.compare import (
-    LENGTH_TOLERANCE,
-    first_difference,
+    ROUNDING,
+    Difference,
+    difference,
     first_disorder,
-    first_large_difference,
     influence_edges,
+    repetition,
     state_difference,
 )
 from pgolf.legality.normalisation import LOSS_TOLERANCE, Normalisation
 from pgolf.legality.order import InOrder, Order, order_of
+from pgolf.legality.rounding import COARSEST, Rounding, marks_of
 from pgolf.legality.state import Heap
-from pgolf.legality.streams import TAILS, borders, choose, replaced, spread
+from pgolf.legality.streams import LARGE, PASSAGE, TAILS, Changes, Marks, borders, choose, replaced, special, spread
 from pgolf.legality.subject import Subject
 from pgolf.legality.watch import Make, Watched, watch
 
 BOUNDARIES = 4  # beginnings of documents to move, if the evaluator announces an order
+BY_DOCUMENTS = 4  # changes that move documents' beginnings, once it is known that these move scores
 INFLUENCE_PASSES = 4  # full passes a stream to see how far one changed token reaches
 Progress = Callable[[str, int, int], None]
 
@@ -44,6 +47,8 @@ class StreamProbe:
     base: Watched = field(init=False)
     tried: list[int] = field(default_factory=list)
     at_borders: set[int] = field(default_factory=set)
+    large: list[str] = field(default_factory=list)  # changes of nearly all the stream
+    rounding: Rounding = field(default_factory=Rounding)
     unsteady: CounterExample | None = None
     causal: CounterExample | None = None
     update: CounterExample | None = None
@@ -64,14 +69,19 @@ class StreamProbe:
         self.cut()
         self.move_boundaries()
         border_positions = borders(self.base)
+        self.fixed: Marks = (self.announced.start,) if self.announced else ()
+        fixed = torch.isin(self.tokens, torch.tensor(self.fixed, dtype=torch.int64))
         chosen = choose(self.n, count, border_positions, self.seed)
-        fixed = self.announced.kept if self.announced else torch.zeros(self.n + 1, dtype=torch.bool)
-        chosen = [t for t in chosen if not fixed[t]]
+        marks = self.fixed or (1 if self.subject.document_start is None else self.subject.document_start,)
+        chosen += special(self.tokens, count // 4, marks, self.base.pieces[-1], self.seed)
+        chosen = [t for t in dict.fromkeys(chosen) if not fixed[t]]
         self.at_borders = {t for t in chosen if t in border_positions or t + 1 in border_positions}
         edges = self.change_at(chosen, INFLUENCE_PASSES, progress)
+        self.change_nearly_all(max(1, count * len(LARGE) // 16))
         edges = spread([e for e in edges if e not in chosen and not fixed[e]], count // 4)
         self.at_borders.update(edges)
         self.change_at(edges, 0, progress)
+        self.judge_rounding()
         return self
 
     def arrange(self) -> None:
@@ -115,36 +125,20 @@ class StreamProbe:
         self.normalisation.example = self.normalisation.example or example
 
     def cut(self) -> None:
-        """Cut the stream short. Its length is no token before t, but it may steer what is learnt (by a schedule that
-        spans the stream): so scores must stay the same until something was learnt, and a note tells of later ones that
-        move. Not done if the announced order is not the stream's: a cut stream has another beginning then."""
+        """Cut the stream short. Its length is public, so what depends on it alone is no offence; a note tells of it.
+        Not done if the announced order is not the stream's: a cut stream has another beginning then."""
         if self.announced and not self.announced.is_the_streams:
             return
-        states = self.base.states
-        unlearnt = next((p.start - 1 for p, s in zip(self.base.pieces, states, strict=True) if s != states[0]), self.n)
-        for m in {self.n * 2 // 3, max(1, unlearnt * 2 // 3)}:
-            try:
-                seen = self.watch(self.tokens[: m + 1], self.subject.make)
-            except RunFailed as e:
-                self.notes.append(f"A stream of {m} positions could not be tried: {e}")
-                continue
-            positions = seen.positions  # some may be missing, or come twice: probe `one pass` reports that
-            ours = torch.tensor([self.base.loss(t) for t in positions.tolist()], dtype=torch.float64)
-            theirs = seen.losses.double()
-            differs = (ours - theirs).abs() > LENGTH_TOLERANCE
-            early = torch.nonzero(differs & (positions <= unlearnt)).flatten()
-            if len(early):
-                at = int(positions[early[0]])
-                before, after = float(ours[early[0]]), float(theirs[early[0]])
-                what = (
-                    f"the loss at position {at} moves from {before:.9g} to {after:.9g} where the stream ends after {m}"
-                )
-                self.causal = self.causal or CounterExample(what, at, m + 1, "the end", self.seed, before, after)
-            elif differs.any():
-                note = (
-                    "The length of the stream moves scores, after something was learnt: a schedule that spans it would."
-                )
-                self.notes.append(note)
+        m = max(1, self.n * 2 // 3)
+        try:
+            seen = self.watch(self.tokens[: m + 1], self.subject.make)
+        except RunFailed as e:
+            self.notes.append(f"A stream of {m} positions could not be tried: {e}")
+            return
+        positions = seen.positions  # some may be missing, or come twice: probe `one pass` reports that
+        ours = torch.tensor([self.base.loss(t) for t in positions.tolist()], dtype=torch.float64)
+        if bool(((ours - seen.losses.double()).abs() > ROUNDING).any()):
+            self.notes.append("The length of the stream moves scores, as a schedule over it does: it is public")
 
     def move_boundaries(self) -> None:
         """Let documents end later: scores before the end, and the distribution at it, may differ by rounding only.
@@ -165,8 +159,10 @@ class StreamProbe:
         before = self.watch(self.tokens, keep={t for t, *_ in later_ends})
         for t, order, other in later_ends:
             seen = self.watch(other, partial(_in_order, self.subject.make, order), keep={t}, until=t)
-            self.causal = self.causal or first_large_difference(before, seen, t, "a document's end, later", self.seed)
-        if later_ends and not self.causal:
+            found = difference(before, seen, t, "a document's end, later", self.seed)
+            if found:
+                self.rounding.by_documents.append(found)
+        if later_ends and not self.rounding.example():
             self.notes.append(
                 f"{len(later_ends)} documents were made to end later, which changed nothing before their end"
             )
@@ -178,7 +174,7 @@ class StreamProbe:
         if not positions or self.unsteady:
             return []
         again = self.watch(self.tokens, keep=set(positions), heap=self.heap)
-        self.unsteady = first_difference(self.base, again, self.n + 1, "the same stream again", self.seed)
+        self.unsteady = repetition(self.base, again, self.n, self.seed)
         edges: list[int] = []
         for i, t in enumerate(positions):
             if self.unsteady:
@@ -194,21 +190,76 @@ class StreamProbe:
             progress(f"{self.subject.name}, stream {self.seed}", i + 1, len(positions))
         return edges
 
+    def change_nearly_all(self, count: int) -> None:
+        """Make up to `count` large changes from two early positions on: a choice made on the whole stream becomes
+        another one, and shows in the scores before."""
+        if self.unsteady or self.causal:
+            return
+        first = min(int((self.suited.pieces == 0).sum()), self.n // 8) + 16
+        later = self.n // (8 if self.seed % 2 else 3)
+        changes = [(min(t, self.n), kind) for t in (first, later) for kind in LARGE][:count]
+        ref = self.watch(self.tokens, keep={t for t, _ in changes}, until=max(t for t, _ in changes))
+        for t, kind in changes:
+            self.causal = self.causal or self.change(ref, t, kind)[0]
+            self.large.append(kind)
+
     def change(self, ref: Watched, t: int, kind: str, whole: bool = False) -> tuple[CounterExample | None, Watched]:
-        """Replace token t, or all from t on, and compare that pass with `ref`, the pass over the unchanged stream."""
-        other = replaced(self.tokens, t, kind, self.subject.vocab_size, self.seed)
-        if self.announced:
-            other = self.announced.keep(self.tokens, other, self.subject.vocab_size)
-        until = None if whole or not ref.in_order else t
-        seen = self.watch(other, keep={t}, until=until, heap=self.heap)
-        example = first_difference(ref, seen, t, kind, self.seed)
-        self.update = self.update or state_difference(ref, seen, t, kind, self.seed)
-        if not example and kind == "token" and t in ref.rows and t in seen.rows:
-            expected, got = -float(ref.rows[t][other[t]]), seen.loss(t)
+        """Replace token t, or all from t on, and compare that pass with `ref`, the pass over the unchanged stream.
+        Where scores move by little, look whether they still do when documents begin where they did."""
+        self.until = None if whole or not ref.in_order else t
+        marks = self.fixed
+        if len(self.rounding.by_documents) >= BY_DOCUMENTS and int(self.tokens[t]) not in self.marks:
+            marks = self.marks
+        other, seen, found, state = self.try_change(ref, t, kind, marks)
+        if kind == "token" and found and found.size <= COARSEST:
+            self.rounding.compare_tokens(ref, seen, t, int(self.tokens[t]), int(other[t]))
+        if (found or state) and (found is None or found.size <= COARSEST) and marks != self.marks:
+            moved = found
+            other, seen, found, state = self.try_change(ref, t, kind, self.marks)
+            if moved and not found:
+                self.rounding.by_documents.append(moved)
+        if found and found.size <= ROUNDING:
+            self.rounding.by_content.append(found)
+            return None, seen
+        self.update = self.update or state
+        if found:
+            return found.example, seen
+        if kind == "token" and t in seen.rows:
+            expected, got = -float(seen.rows[t][other[t]]), seen.loss(t)
             if not abs(expected - got) <= LOSS_TOLERANCE:
                 what = f"with another target the loss is {got:.9g}; the distribution without it says {expected:.9g}"
-                example = CounterExample(what, t, t, kind, self.seed, expected, got)
-        return example, seen
+                return CounterExample(what, t, t, kind, self.seed, expected, got), seen
+        return None, seen
+
+    def try_change(
+        self, ref: Watched, t: int, kind: str, marks: Marks
+    ) -> tuple[Tensor, Watched, Difference | None, CounterExample | None]:
+        """(changed stream, its pass, moved scores, moved states)."""
+        other = replaced(self.tokens, t, kind, self.subject.vocab_size, self.seed, self.suited, marks)
+        seen = self.watch(other, keep={t}, until=self.until, heap=self.heap)
+        found = difference(ref, seen, t, kind, self.seed)
+        return other, seen, found, state_difference(ref, seen, t, kind, self.seed)
+
+    @cached_property
+    def suited(self) -> Changes:
+        """What changes take from the evaluator: where it learns (else, its pieces), and what it expects."""
+        begins = [p.start for p in self.base.pieces]
+        learnt = [b for b, a, c in zip(begins[1:], self.base.states, self.base.states[1:], strict=False) if a != c]
+        inside = [b for b in learnt or begins if 1 < b <= self.n] or list(range(PASSAGE, self.n, PASSAGE))
+        is_first = torch.zeros(self.n + 1, dtype=torch.int64)
+        is_first[inside] = 1
+        return Changes(is_first.cumsum(0), self.normalisation.expected)
+
+    @cached_property
+    def marks(self) -> Marks:
+        return marks_of(self.subject) | set(self.fixed)
+
+    def judge_rounding(self) -> None:
+        """Small moves that are no rounding are offences like large ones."""
+        favoured = self.rounding.favoured(self.seed)
+        self.causal = self.causal or favoured or self.rounding.example()
+        self.update = self.update or favoured
+        self.notes += self.rounding.notes()
 
 
 def _in_order(make: Make, order: Order) -> InOrder:

@@ -27,6 +27,7 @@ class Subject:
     text: Tensor | None = None  # real tokens, for the byte count
     tokenizer: Path | None = None
     byte_counts: Callable[[Tensor], Tensor] | None = None  # tokens [n + 1] → bytes of each target [n]
+    document_start: int | None = None  # the token that begins a document, if the evaluator says so
 
 
 def subject_of(name: str, make: Make, length: int | None = None, tokens: Tensor | None = None) -> Subject:
@@ -72,6 +73,7 @@ def subject_of(name: str, make: Make, length: int | None = None, tokens: Tensor 
         tokens,
         Path(tokenizer) if tokenizer else None,
         getattr(evaluator, "byte_counts", None),
+        None if (start := getattr(evaluator, "document_start", None)) is None else int(start),
     )
 
 

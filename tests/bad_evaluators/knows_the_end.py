@@ -1,4 +1,4 @@
-"""Is sure that the last position of a stream ends a document."""
+"""Legal: is sure that the last position of a stream ends a document. It knows that by the length, which is public."""
 
 import torch
 from honest import Evaluator

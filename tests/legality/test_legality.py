@@ -39,7 +39,7 @@ CAUGHT = {
     "leaks_at_one_border": {CAUSAL, UPDATE},
     "leaks_at_hidden_border": {CAUSAL, UPDATE},
     "knows_the_counts": {CAUSAL, UPDATE},
-    "knows_the_end": {CAUSAL},
+    "knows_the_end": set(),  # it knows the length alone, which is public
     "sorts_documents": {CAUSAL, UPDATE},
     "ngram_cache_on_top": {NORMALISED},
     "right_only_at_target": {CAUSAL, NORMALISED, UPDATE},
