@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+from _accomplices import ACCOMPLICES
+
 from pgolf.data.pydocs import write_documents
 from pgolf.data.tokenizer import train_on_corpus
 
@@ -102,4 +104,5 @@ SURROUNDINGS: dict[str, Surrounding] = {
     "reads_training_shards": shard_beside,
     "reads_below_python": shard_beside,
     "asks_another_process": shard_beside,
+    **ACCOMPLICES,
 }
