@@ -10,7 +10,7 @@ from typing import NoReturn
 import torch
 
 from pgolf import presets
-from pgolf.data.dataset import check_case, check_shares, open_dataset
+from pgolf.data.dataset import check_case, check_plain, check_shares, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import BadInput
 from pgolf.record.request import parse_overrides
@@ -35,6 +35,8 @@ def exec_trainer(
     if "datasets_dir" not in knobs:
         made = open_dataset(data_dir, cfg.vocab_size) if data_dir else build(Path("data"), vocab_size=cfg.vocab_size)
         knobs["data_dir"] = str(check_case(made, cfg.caseops_enabled).data_dir)
+    elif not cfg.caseops_enabled:
+        check_plain(cfg)
     environment = os.environ | presets.as_env(knobs)
     _check_ranks(environment, nproc, preset)
     folder = folder or Path("runs") / "train" / f"{Path(preset).stem}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -20,21 +20,41 @@ from string import ascii_letters
 from typing import BinaryIO
 
 import numpy as np
+import sentencepiece
 
 from pgolf.errors import BadInput
 
 TITLE, ALLCAPS, CAPNEXT, ESC = OPERATORS = "\ue001\ue002\ue003\ue004"
+CAPITALS = 0.05  # of the pieces with ASCII letters; plain English text gives 0.1 and more
 BLOCK = 1 << 18  # bytes or characters held at once by the filters
 
 # Runs of letters with a capital in them; a run is looked at once, where it begins.
 _TO_ENCODE = re.compile(f"(?<![A-Za-z])[a-z]*+[A-Z][A-Za-z]*+|[{OPERATORS}]")
 _CAPITAL = re.compile("[A-Z]")
+_LETTER = re.compile("[A-Za-z]")
 _RUN = re.compile("[A-Za-z]*+")
 _CAPITALS = re.compile("[A-Z]*+")
 _REST_OF_CAPS = re.compile(f"(?:[A-Za-z]|{CAPNEXT}[A-Za-z])*+")
 _TO_DECODE = re.compile(
     f"{ESC}[{OPERATORS}]|{TITLE}[A-Za-z]|{CAPNEXT}[A-Za-z]|{ALLCAPS}[A-Za-z]{_REST_OF_CAPS.pattern}|[{OPERATORS}]"
 )
+
+
+def is_caseops(tokenizer: sentencepiece.SentencePieceProcessor) -> bool:
+    """Whether a tokenizer is of transformed text: each operator is a piece of its own, and capitals are missing.
+
+    Of the ordinary pieces with ASCII letters a share of CAPITALS may have a capital, for symbols that were reserved. So
+    a tokenizer of plain text is none, even if private-use characters are among its pieces.
+    """
+    if any(tokenizer.piece_to_id(c) == tokenizer.unk_id() for c in OPERATORS):
+        return False
+    ordinary = [
+        tokenizer.id_to_piece(i)
+        for i in range(tokenizer.vocab_size())
+        if not (tokenizer.is_control(i) or tokenizer.is_unknown(i) or tokenizer.is_unused(i) or tokenizer.is_byte(i))
+    ]
+    lettered = [piece for piece in ordinary if _LETTER.search(piece)]
+    return bool(lettered) and sum(1 for piece in lettered if _CAPITAL.search(piece)) <= CAPITALS * len(lettered)
 
 
 def encode(text: str) -> str:

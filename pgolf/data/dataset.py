@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pgolf.data.caseops import is_caseops
 from pgolf.data.documents import count_shared
 from pgolf.data.opening import check_validation, count_bytes, open_tokenizer, open_tokens
 from pgolf.errors import BadInput
@@ -113,11 +114,21 @@ def _open_checked(path: Path, vocab_size: int) -> np.ndarray:
 
 def bytes_counter(cfg: Config) -> TokenBytes:
     """The counter of a dataset's validation bytes: its side-cars, if it has any. Untrusted or DataError for files that
-    cannot be used."""
+    cannot be used, and for CaseOps text without side-cars."""
     if Path(cfg.tokenizer_path).exists():  # else its own message says what to do
         open_tokenizer(Path(cfg.tokenizer_path))
     check_validation(cfg)
-    return SideCar(cfg) if any(path.exists() for path in side_cars(cfg)) else TokenBytes(cfg)
+    cars = side_cars(cfg)
+    if any(path.exists() for path in cars):
+        return SideCar(cfg)
+    counter = TokenBytes(cfg)
+    if is_caseops(counter.sp):
+        raise DataError(
+            f"{cars[0]}: missing, and {cfg.tokenizer_path} has CaseOps' operators as pieces: without side-cars each "
+            "operator would count as three bytes, and bits per byte would be too low; get the side-cars, too, or make "
+            "them with `pgolf data tokenize --caseops`"
+        )
+    return counter
 
 
 def check_shares(cfg: Config, world: int) -> None:
@@ -149,6 +160,16 @@ def check_case(dataset: Dataset, caseops: bool) -> Dataset:
             "another dataset"
         )
     return dataset
+
+
+def check_plain(cfg: Config) -> None:
+    """BadInput if the text is CaseOps', which CASEOPS_ENABLED off cannot count; or if there is no such data."""
+    try:
+        counter = bytes_counter(cfg)
+    except DataError as e:
+        raise BadInput(str(e)) from None
+    if isinstance(counter, SideCar):
+        raise BadInput(f"{cfg.datasets_dir}: has byte side-cars, and CASEOPS_ENABLED is off; set CASEOPS_ENABLED=1")
 
 
 def _input_hash(manifest: Path, files: dict[str, str]) -> str:

@@ -24,7 +24,7 @@ import sentencepiece
 from filelock import FileLock
 
 from pgolf.data import corpus
-from pgolf.data.caseops import OPERATORS
+from pgolf.data.caseops import OPERATORS, is_caseops
 from pgolf.data.dataset import MANIFEST, MOST_MANIFEST, Dataset, open_dataset
 from pgolf.data.encode import Encoding, encode_piece, measure_piece, start_worker
 from pgolf.data.opening import open_tokenizer
@@ -126,7 +126,7 @@ def tokenize(
 
 
 def check_tokenizer(path: Path, case: bool) -> sentencepiece.SentencePieceProcessor:
-    """The tokenizer; BadInput if it cannot be used: no BOS, too many pieces, or (`case`) no operators."""
+    """The tokenizer; BadInput if it cannot be used: no BOS, too many pieces, or of text of another case."""
     if not path.exists():
         raise BadInput(f"--tokenizer {path}: no such file; `pgolf data train-tokenizer` makes one")
     try:
@@ -140,6 +140,11 @@ def check_tokenizer(path: Path, case: bool) -> sentencepiece.SentencePieceProces
         )
     if case and any(model.piece_to_id(c) == model.unk_id() for c in OPERATORS):
         raise BadInput(f"--tokenizer {path}: it has no pieces for CaseOps' operators; train one with --caseops")
+    if not case and is_caseops(model):
+        raise BadInput(
+            f"--tokenizer {path}: it is of text that CaseOps transformed, and has no capitals; give --caseops, too, or "
+            "a tokenizer of plain text"
+        )
     return model
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
+import numpy as np
 import sentencepiece
 import torch
 from torch import Tensor
 
+from pgolf.data.caseops import OPERATORS, count_bytes, is_caseops
 from pgolf.data.opening import open_tokenizer
 from pgolf.errors import RunFailed
 from pgolf.evidence.probes import CounterExample, ProbeResult
@@ -39,12 +41,15 @@ def byte_exact(subject: Subject) -> ProbeResult:
         lacks = "byte_counts" if subject.byte_counts is None else "tokenizer"
         return result(passed=None, power=f"Not run: the evaluator has no `{lacks}`.")
     sp = open_tokenizer(subject.tokenizer)
+    measure = _original if is_caseops(sp) else _utf8
     between = separator(sp)
     if between is None:
         return result(passed=None, power="Not run: the tokenizer has no control token, so nothing separates documents.")
-    of_pieces, said, notes, tried = _vocabulary(sp, between, subject.byte_counts, subject.vocab_size)
-    of_text, more, positions = _documents(sp, between, subject.byte_counts, subject.text)
+    of_pieces, said, notes, tried = _vocabulary(sp, between, subject.byte_counts, subject.vocab_size, measure)
+    of_text, more, positions = _documents(sp, between, subject.byte_counts, subject.text, measure)
     found = of_pieces or of_text
+    if measure is _original:
+        notes += ("its text is transformed by CaseOps: operators stand for no bytes; folded spaces are in no token",)
     return result(
         passed=found is None,
         power=f"{said} {more}",
@@ -52,6 +57,16 @@ def byte_exact(subject: Subject) -> ProbeResult:
         counter_example=found,
         notes=notes,
     )
+
+
+def _utf8(text: str) -> int:
+    return len(text.encode())
+
+
+def _original(text: str) -> int:
+    """Bytes of the text that CaseOps made `text` of."""
+    plain = not any(operator in text for operator in OPERATORS)
+    return _utf8(text) if plain else int(count_bytes(text, np.array([[0, len(text)]]))[0])
 
 
 def counted(byte_counts: Callable[[Tensor], Tensor], tokens: Tensor) -> list[float]:
@@ -63,15 +78,19 @@ def counted(byte_counts: Callable[[Tensor], Tensor], tokens: Tensor) -> list[flo
 
 
 def _vocabulary(
-    sp: sentencepiece.SentencePieceProcessor, between: int, byte_counts: Callable[[Tensor], Tensor], size: int
+    sp: sentencepiece.SentencePieceProcessor,
+    between: int,
+    byte_counts: Callable[[Tensor], Tensor],
+    size: int,
+    measure: Callable[[str], int],
 ) -> tuple[CounterExample | None, str, tuple[str, ...], int]:
     """(an example, a sentence on what was tried, notes, positions) of documents that hold every piece."""
     units = list(written(sp, size))
     ids = [i for unit in units for i in (between, *unit.ids)]
     sizes = iter(counted(byte_counts, torch.tensor(ids)))
     starts, sums = zip(*((next(sizes), sum(next(sizes) for _ in unit.ids)) for unit in units), strict=True)
-    before = {after: len(sp.decode(list(after)).encode()) for after in {unit.after for unit in units}}
-    lengths = [len(text.encode()) for text in sp.decode([unit.ids for unit in units], num_threads=2)]
+    before = {after: measure(sp.decode(list(after))) for after in {unit.after for unit in units}}
+    lengths = [measure(text) for text in sp.decode([unit.ids for unit in units], num_threads=2)]
     wrong = [(u, given, length) for u, given, length in zip(units, sums, lengths, strict=True) if given != length]
     example = None
     if wrong:
@@ -108,7 +127,11 @@ def _notes(
 
 
 def _documents(
-    sp: sentencepiece.SentencePieceProcessor, between: int, byte_counts: Callable[[Tensor], Tensor], text: Tensor | None
+    sp: sentencepiece.SentencePieceProcessor,
+    between: int,
+    byte_counts: Callable[[Tensor], Tensor],
+    text: Tensor | None,
+    measure: Callable[[str], int],
 ) -> tuple[CounterExample | None, str, int]:
     """(an example, a sentence on what was tried, positions) of whole documents of a text, or of SAMPLES."""
     tokens = text
@@ -119,7 +142,7 @@ def _documents(
     texts = sp.decode([ids[a:b] for a, b in spans]) if spans else []
     example, total = None, 0
     for (a, b), decoded in zip(spans, texts, strict=True):
-        given, length = sum(sizes[a + 1 : b + 1]), len(decoded.encode())
+        given, length = sum(sizes[a + 1 : b + 1]), measure(decoded)
         total += length
         if given != length:
             what = f"tokens {a + 1} to {b - 1} count {given} bytes, their text {decoded[:40]!r} has {length}"
