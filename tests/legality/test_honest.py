@@ -12,16 +12,7 @@ pytestmark = pytest.mark.training
 EVALUATORS = Path(__file__).parents[1] / "good_evaluators"
 HONEST = sorted(p.stem for p in EVALUATORS.glob("*.py") if p.stem != "base")
 SLOW = {"token_by_token": 100, "token_by_token_slowly": 12, "cache_in_dicts": 150, "keeps_keys_and_values": 150}
-ACCUSED = {
-    "a_copy_per_document",
-    "dataclass_settings",
-    "last_window_ends_with_the_stream",
-    "learns_document_by_document",
-    "lora_per_document",
-    "one_forward_per_document",
-    "sliding_windows",
-    "worker_processes",
-}
+CANNOT_LOAD = {"dataclass_settings", "worker_processes"}
 
 
 @pytest.fixture(autouse=True)
@@ -36,8 +27,8 @@ def settings_of_torch():
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.xfail(reason="rounding, length or loading is taken for an offence")])
-        if name in ACCUSED
+        pytest.param(name, marks=[pytest.mark.xfail(reason="its module is not found by its name")])
+        if name in CANNOT_LOAD
         else name
         for name in HONEST
     ],
