@@ -82,6 +82,10 @@ def first_disorder(seen: Watched, n: int, whole: bool, seed: int) -> CounterExam
     """The first position that is not scored once and in order, or whose score was changed later."""
     if seen.rewritten is not None:
         return CounterExample("its loss was changed after it had been given", seen.rewritten, seed=seed)
+    if seen.endless:
+        last = seen.pieces[-1].start
+        what = f"it goes on without an end: its last pieces, at position {last} of {n}, have no position that is new"
+        return CounterExample(what, last, seed=seed)
     expected = 1
     for piece in seen.pieces:
         if piece.start != expected or len(piece) == 0:

@@ -24,7 +24,7 @@ from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality import seal
 from pgolf.legality.copies import copy_files, own_code
 from pgolf.legality.tried import offences
-from pgolf.legality.watch import Watched, load_factory, watch
+from pgolf.legality.watch import Make, Watched, load_factory, watch
 
 TIMEOUT_S = 1800.0
 MOST_REPORT = 1 << 23  # bytes of what is tried in a seal
@@ -154,15 +154,20 @@ def sealed_evaluator(
     allowed: Sequence[Path],
     environment: Mapping[str, str] | None = None,
     off: Sequence[str] = (),
+    plain: Make | None = None,
 ) -> ProbeResult:
     """Score `tokens` with the evaluator of `file.py:name`, once as it likes and once sealed.
 
     `allowed`: what it may read, beside Python's libraries and the modules and packages in its own folder: artifact,
     tokenizer and validation shards. `environment`: variables that it has sealed, as it has them here. `off`: means of
-    sealing that are not used.
+    sealing that are not used. `plain` makes the evaluators that are not sealed; None: in this process.
     """
     file = Path(spec.rpartition(":")[0]).resolve()
-    expected = digest(watch(load_factory(spec), tokens, want_logp=False))
+    try:
+        expected = digest(watch(plain or load_factory(spec), tokens, want_logp=False))
+    except RunFailed as e:
+        what = f"not sealed, and seeing that pgolf probes it, it fails: {e}"
+        return ProbeResult("sealed", subject, False, None, what, counter_example=CounterExample(what))
     with tempfile.TemporaryDirectory() as folder:
         stream = Path(folder) / "tokens.npy"
         np.save(stream, tokens.numpy())

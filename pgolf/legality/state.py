@@ -2,7 +2,8 @@
 
 import gc
 import hashlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,16 @@ class State:
         now = ((key, _digest(t)) for key, t in self.tensors().items())
         changed = {digest for key, digest in now if self.start.get(key) != digest}
         return hashlib.blake2b(b"".join(sorted(changed)), digest_size=8).hexdigest()
+
+
+class Fingerprints(Protocol):
+    def fingerprint(self) -> str: ...
+
+
+def state_of(evaluator: object, heap: Heap) -> Fingerprints:
+    """An evaluator's state: told by the process that it lives in, if that is another one."""
+    elsewhere: Callable[[], Fingerprints] | None = getattr(evaluator, "watched_state", None)
+    return elsewhere() if elsewhere else State(evaluator, heap)
 
 
 def _digest(values: Any) -> bytes:

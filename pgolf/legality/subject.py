@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pgolf.errors import BadInput
+from pgolf.errors import BadInput, RunFailed
 from pgolf.legality.state import Heap
 from pgolf.legality.streams import synthetic
 from pgolf.legality.watch import Make, fresh, watch
@@ -49,7 +49,9 @@ def subject_of(name: str, make: Make, length: int | None = None, tokens: Tensor 
     if not vocab_size:
         widths: list[int] = []
         watch(make, torch.zeros(9, dtype=torch.int64), each=lambda start, losses, logp: widths.append(logp.shape[1]))
-        vocab_size = max(widths, default=0)
+        if not widths:
+            raise RunFailed(f"{name} yields nothing on a stream of 8 positions")
+        vocab_size = max(widths)
     if vocab_size < 2:
         raise BadInput(f"{name}: a vocabulary of {vocab_size} has nothing to predict; set vocab_size on the evaluator")
     if tokens is not None and int(tokens.max()) >= vocab_size:

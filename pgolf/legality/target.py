@@ -1,8 +1,6 @@
 """The target of `pgolf probe`: an artifact of ours, or a Python file with an evaluator."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,14 +8,17 @@ from torch import Tensor
 
 from pgolf import presets
 from pgolf.data.opening import open_tokens
-from pgolf.errors import BadInput
+from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.probes import ProbeResult
+from pgolf.legality.apart import Apart
 from pgolf.legality.artifact import probe_artifact
+from pgolf.legality.later import later_streams
 from pgolf.legality.probes import probe
+from pgolf.legality.process import NotMade
+from pgolf.legality.results import unfinished
 from pgolf.legality.sealed import sealed_evaluator
 from pgolf.legality.stream_probe import Progress
 from pgolf.legality.subject import subject_of
-from pgolf.legality.watch import load_factory
 from pgolf.trainer.data import DataError
 
 
@@ -100,37 +101,31 @@ def probe_file(
     length, tokens : of `probes.subject_of`.
     allowed : files that the evaluation may read: tokenizer, validation shards.
     artifact : a file that it may read, too, and whose path it finds in the environment variable ARTIFACT.
-    environment : other variables that it is to have; all are gone again afterwards.
+    environment : other variables that it is to have.
     positions, seeds : of `probes.probe`.
 
     Raises
     ------
     BadInput : no such file or factory, or an evaluator that the streams do not fit.
-    RunFailed : the evaluator raises, or does not offer the interface.
+    RunFailed : the file or the factory raises an exception.
     """
     if artifact and not artifact.is_file():
         raise BadInput(f"no file {artifact}: --artifact takes the file that the evaluator scores")
     own = {"ARTIFACT": str(artifact.resolve())} if artifact else {}
     name, given = Path(spec.rpartition(":")[0]).name, {**(environment or {}), **own}
-    with _environment(given):
-        subject = subject_of(name, load_factory(spec), length, tokens)
-        results = probe(subject, positions=positions, seeds=seeds, progress=progress)
+    with Apart(spec, given) as apart:
+        try:
+            subject = subject_of(name, apart.make, length, tokens)
+            results = probe(subject, positions=positions, seeds=seeds, progress=progress)
+            progress("later streams", 0, 1)
+            one_pass = results.index(next(r for r in results if r.probe == "one pass"))
+            if results[one_pass].deterministic:
+                results[one_pass] = later_streams(results[one_pass], subject, apart, seeds)
+        except NotMade:
+            raise
+        except RunFailed as e:
+            return unfinished(name, str(e), seeds)
         progress("sealed", 0, 1)
         tokenizer = [subject.tokenizer] if subject.tokenizer else []
         read = [*allowed, *tokenizer, *([artifact.resolve()] if artifact else [])]
-        return [*results, sealed_evaluator(spec, subject.name, subject.stream(seeds[0]), read, given)]
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process, and take them back."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        return [*results, sealed_evaluator(spec, name, subject.stream(seeds[0]), read, given, plain=apart.plain)]

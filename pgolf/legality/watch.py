@@ -4,6 +4,7 @@ import importlib.util
 import math
 import sys
 from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,9 @@ import torch
 from torch import Tensor
 
 from pgolf.errors import BadInput, RunFailed
-from pgolf.legality.state import Heap, State
+from pgolf.legality.state import Heap, state_of
+
+MOST_STALE = 64  # pieces without a new position that an evaluator may give on end
 
 
 class Evaluator(Protocol):
@@ -30,8 +33,10 @@ class Evaluator(Protocol):
 Make = Callable[[], Evaluator]
 
 
-def load_factory(spec: str) -> Make:
+def load_factory(spec: str, alone: bool = False) -> Make:
     """The factory that `path/to/file.py:make_evaluator` names. Runs the file; its folder can be imported from.
+
+    `alone`: no other evaluator comes to this process.
 
     Raises
     ------
@@ -42,19 +47,21 @@ def load_factory(spec: str) -> Make:
     file = Path(path)
     if not file.is_file():
         raise BadInput(f"{spec}: no file {path or spec}; write path/to/file.py:make_evaluator")
-    module_spec = importlib.util.spec_from_file_location(file.stem, file)
+    # no name that an import could mean: a module beside it may import another `honest.py` than this one
+    module_spec = importlib.util.spec_from_file_location(f"{file.stem} of {file.parent.resolve()}", file)
     if module_spec is None or module_spec.loader is None:
         raise BadInput(f"{file}: not a Python file")
     module = importlib.util.module_from_spec(module_spec)
     folder, before = file.parent.resolve(), set(sys.modules)
     sys.path.insert(0, str(folder))
+    sys.modules[module.__name__] = module  # dataclasses and pickle look a class's module up there
     try:
         module_spec.loader.exec_module(module)
     except Exception as e:
         raise RunFailed(f"{file} cannot be loaded: {type(e).__name__}: {e}") from e
     finally:  # another evaluator's folder may have modules of the same names
-        for neighbour in sys.modules.keys() - before:
-            if Path(getattr(sys.modules[neighbour], "__file__", None) or "/").parent == folder:
+        for neighbour in sys.modules.keys() - before - {module.__name__} if not alone else ():
+            if folder in Path(getattr(sys.modules[neighbour], "__file__", None) or "/").parents:
                 del sys.modules[neighbour]
     make: Make | None = getattr(module, name, None)
     if not callable(make):
@@ -73,6 +80,7 @@ class Watched:
     states: list[str] = field(default_factory=list)  # a fingerprint of the state when each piece was given
     rewritten: int | None = None  # the first position whose loss was changed after it had been given
     in_order: bool = True  # each position once, from 1 on
+    endless: bool = False  # it gave piece after piece without a new position, and was stopped
 
     def before(self, t: int) -> tuple[Tensor, Tensor]:
         """(positions, losses) of what lies before position t, in the order of yields."""
@@ -99,6 +107,8 @@ def fresh(make: Make) -> Evaluator:
     """A fresh evaluator; RunFailed if it cannot be made."""
     try:
         return make()
+    except (BadInput, RunFailed):
+        raise
     except Exception as e:
         raise RunFailed(f"the evaluator cannot be made: {type(e).__name__}: {e}") from e
 
@@ -128,27 +138,30 @@ def watch(
     """
     seen, given = Watched(), []
     evaluator = fresh(make)
-    state = State(evaluator, heap) if heap else None
-    pieces = _pieces(evaluator, tokens, want_logp)
-    next_position = 1
-    for start, losses, logp in pieces:
-        piece = range(start, start + len(losses))
-        seen.pieces.append(piece)
-        seen.in_order &= start == next_position and len(losses) > 0
-        next_position = piece.stop
-        given.append((start, losses, losses.clone()))
-        if state:
-            # every piece at first, then more and more seldom: looking at all tensors takes about a millisecond
-            i = len(seen.states)
-            seen.states.append(seen.states[-1] if i % (1 << max(0, i.bit_length() - 6)) else state.fingerprint())
-        if want_logp:
-            logp = _distributions(start, losses, logp)
-            seen.rows.update((t, logp[t - start].clone()) for t in keep if t in piece and t not in seen.rows)
-            if each:
-                each(start, losses, logp)
-        if until in piece:
-            pieces.close()
-            break
+    state = state_of(evaluator, heap) if heap else None
+    next_position, stale, given_yet = 1, 0, torch.zeros(len(tokens), dtype=torch.bool)
+    with closing(_pieces(evaluator, tokens, want_logp)) as pieces:
+        for start, losses, logp in pieces:
+            piece = range(start, start + len(losses))
+            seen.pieces.append(piece)
+            seen.in_order &= start == next_position and len(losses) > 0
+            next_position = piece.stop
+            given.append((start, losses, losses.clone()))
+            if state:
+                # every piece at first, then more and more seldom: looking at all tensors takes about a millisecond
+                i = len(seen.states)
+                seen.states.append(seen.states[-1] if i % (1 << max(0, i.bit_length() - 6)) else state.fingerprint())
+            if want_logp:
+                logp = _distributions(start, losses, logp)
+                seen.rows.update((t, logp[t - start].clone()) for t in keep if t in piece and t not in seen.rows)
+                if each:
+                    each(start, losses, logp)
+            own = given_yet[max(0, start) : max(0, piece.stop)]
+            stale = stale + 1 if bool(own.all()) else 0
+            own[:] = True
+            seen.endless = stale > MOST_STALE
+            if until in piece or seen.endless:
+                break
     if given:
         seen.positions = torch.cat([torch.arange(s, s + len(x)) for s, x, _ in given])
         seen.losses = torch.cat([copy for _, _, copy in given])
@@ -159,15 +172,21 @@ def watch(
     return seen
 
 
-def _pieces(
+def pieces_of(
     evaluator: Evaluator, tokens: Tensor, want_logp: bool
 ) -> Generator[tuple[int, Tensor, Tensor | None], None, None]:
     """The evaluator's scores, as tensors on the CPU. It gets a copy of the tokens: nobody reads what it writes."""
+    for piece in evaluator(tokens.clone(), want_logp=want_logp):
+        start, losses, *rest = piece
+        logp = rest[0] if rest else None
+        yield int(start), _tensor(losses).reshape(-1), None if logp is None else _tensor(logp)
+
+
+def _pieces(
+    evaluator: Evaluator, tokens: Tensor, want_logp: bool
+) -> Generator[tuple[int, Tensor, Tensor | None], None, None]:
     try:
-        for piece in evaluator(tokens.clone(), want_logp=want_logp):
-            start, losses, *rest = piece
-            logp = rest[0] if rest else None
-            yield int(start), _tensor(losses).reshape(-1), None if logp is None else _tensor(logp)
+        yield from pieces_of(evaluator, tokens, want_logp)
     except RunFailed:
         raise
     except Exception as e:
