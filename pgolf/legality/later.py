@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality.apart import Apart
-from pgolf.legality.compare import first_difference
+from pgolf.legality.compare import difference
 from pgolf.legality.subject import Subject
 from pgolf.legality.watch import watch
 
@@ -25,8 +25,9 @@ def later_streams(one_pass: ProbeResult, subject: Subject, apart: Apart, seeds: 
         fresh = watch(apart.make, tokens, want_logp=False)
         for before, name in ((subject.stream(seed + 1).flip(0), "another"), (tokens, "the same")):
             seen = watch(apart.after(before), tokens, want_logp=False)
-            found = first_difference(fresh, seen, len(tokens), f"{name} stream was scored before", seed)
-            if found and not example:
+            differs = difference(fresh, seen, len(tokens), f"{name} stream was scored before", seed)
+            if differs and not example:
+                found = differs.example
                 what = f"{KEPT}: in a process that has scored {name} stream before, {found.what}"
                 example = CounterExample(what, found.position, None, None, seed, found.before, found.after)
     said = (
