@@ -144,6 +144,7 @@ class Root:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with open(target, "wb") as f:
                 f.write(content)
+                os.fchmod(f.fileno(), 0o444)
 
     def make_dev(self) -> None:
         for path in (*(f"/dev/{name}" for name in DEVICES), *glob.glob("/dev/nvidia*")):

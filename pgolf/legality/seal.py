@@ -83,7 +83,7 @@ OPEN: tuple[tuple[str, tuple[set[str], ...]], ...] = (
     ("others' sockets can be used by their paths", ({ROOT}, {"seccomp"})),
     ("others' abstract sockets can be used", ({"network namespace"}, {"seccomp"}, {"Landlock's scopes"})),
     ("shared memory of others can be used", ({"IPC namespace"}, {"seccomp"})),
-    ("other processes can be seen", ({"PID namespace", OWN_PROC},)),
+    ("which other processes run can be seen", ({"PID namespace", OWN_PROC},)),
     ("other processes can be sent signals", ({"PID namespace"}, {"Landlock's scopes"})),
     ("keys of the kernel can be read", ({"seccomp"},)),
 )
@@ -98,9 +98,9 @@ def enter(spec: dict[str, Any], wait: Callable[[int, int], NoReturn] | None = No
     """Seal the calling process, which has one thread, and return the means in force.
 
     Returns in a child: the caller itself waits outside for the sealed process and ends as that one ended, by the same
-    exit code or signal (`wait`, called with the child's pid and a file descriptor, may wait in another way). File
-    descriptors that the spec keeps stay open. HOME and TMPDIR are an empty folder that nobody sees later. A step that
-    fails where the kernel had seemed to grant it ends the process with exit code CANNOT and one line on stderr.
+    exit code or signal (`wait`, called with the child's pid and a file descriptor to hold, may wait in another way).
+    File descriptors that the spec keeps stay open. HOME and TMPDIR are an empty folder that nobody sees later. A step
+    that fails where the kernel had seemed to grant it ends the process with exit code CANNOT and one line on stderr.
     """
     spec = {"read": [], "write": [], "list": [], "own": [], **spec}
     report = spec.get("report") or os.devnull
@@ -131,25 +131,20 @@ def _seal(
     libc: ctypes.CDLL, spec: dict[str, Any], wait: Callable[[int, int], NoReturn] | None
 ) -> tuple[list[str], str]:
     """(the means in force, the folder for what the process writes), in the sealed process."""
-    off = set(spec.get("off", ()))
-    sockets = root.sockets()
+    off, folder, sockets = set(spec.get("off", ())), os.getcwd(), root.sockets()
     means = separate(libc, off)
-    wants_root = "mount namespace" in means and ROOT not in off
     scratch = spec.get("environment", {}).get("TMPDIR")
-    temporary = None if wants_root or scratch else tempfile.mkdtemp(prefix="pgolf-sealed-")
-    told = fork_inside(libc, wait or partial(wait_for, temporary=temporary))
+    temporary = None if scratch else tempfile.mkdtemp(prefix="pgolf-sealed-")  # for where there is no root
+    fork_inside(libc, "PID namespace" in means, wait or partial(wait_for, temporary=temporary))
     if "UTS namespace" in means:
         libc.sethostname(b"localhost", 9)
     if "network namespace" in means and spec.get("trains"):
         with socket.socket() as s:
             fcntl.ioctl(s, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
-    if wants_root:
+    if "mount namespace" in means and ROOT not in off:
         means += make_root(libc, spec, means, sockets)
-        scratch = scratch or ("/tmp" if ROOT in means else tempfile.mkdtemp(prefix="pgolf-sealed-"))
-    if "PID namespace" in means:
-        be_first(told)
-    os.close(told)
-    scratch = scratch or temporary or tempfile.gettempdir()
+    scratch = scratch or ("/tmp" if ROOT in means else temporary or "/tmp")
+    os.chdir(folder if os.path.isdir(folder) else scratch)
     return [*means, *give_up(libc, spec, means, scratch)], scratch
 
 
@@ -168,26 +163,49 @@ def separate(libc: ctypes.CDLL, off: Collection[str]) -> list[str]:
     return [name for name, flag in wanted.items() if libc.unshare(flag) == 0]
 
 
-def fork_inside(libc: ctypes.CDLL, wait: Callable[[int, int], NoReturn]) -> int:
-    """Go on in a child, the first of its namespace of processes, which ends with its parent. The file descriptor at
-    which the parent listens for how it ended."""
+def fork_inside(libc: ctypes.CDLL, own_processes: bool, wait: Callable[[int, int], NoReturn]) -> None:
+    """Go on in a child, which ends with its parent; the parent waits for it.
+
+    A namespace of processes lives as long as its first process. That is not the child, which could not end by a signal
+    of its own: it is one that reads from a pipe until the parent, who holds the other end, is gone.
+    """
     read, write = os.pipe()
+    os.chdir("/")  # no process is left in a folder of outside
+    if own_processes:
+        start_first(read)
     child = os.fork()
     if child:
-        os.close(write)
-        wait(child, read)
-    os.close(read)
+        os.close(read)
+        wait(child, write)
+    os.close(write)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     gone = select.poll()
-    gone.register(write, 0)
+    gone.register(read, 0)
     if gone.poll(0):  # the parent ended before that
         os._exit(CANNOT)
-    return write
+    os.close(read)
+
+
+def start_first(pipe: int) -> None:
+    """Start a process that ends when nobody holds the other end of a pipe: a small one, since a fork of a large one
+    takes milliseconds."""
+    streams = [
+        (os.POSIX_SPAWN_DUP2, pipe, 0),
+        *((os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)),
+    ]
+    for cat in ("/usr/bin/cat", "/bin/cat"):
+        if os.access(cat, os.X_OK):
+            os.posix_spawn(cat, ["cat"], os.environ, file_actions=streams)
+            return
+    if os.fork() == 0:
+        shut([pipe])
+        os.read(pipe, 1)
+        os._exit(0)
 
 
 def make_root(libc: ctypes.CDLL, spec: dict[str, Any], means: list[str], sockets: list[str]) -> list[str]:
     """Enter a root of its own; the means that this adds, none where the kernel refuses it."""
-    made, folder = None, os.getcwd()
+    made = None
     try:
         made = root.Root(libc, spec)
         own_proc = made.make("PID namespace" in means and OWN_PROC not in spec.get("off", ()))
@@ -198,24 +216,7 @@ def make_root(libc: ctypes.CDLL, spec: dict[str, Any], means: list[str], sockets
             made.undo()
         return []
     made.hide(sockets)
-    os.chdir(folder if os.path.isdir(folder) else "/tmp")
     return [ROOT, OWN_PROC] if own_proc else [ROOT]
-
-
-def be_first(told: int) -> None:
-    """Go on in a child; the first of a namespace cannot end by a signal of its own. When the child ends, all that it
-    started does."""
-    child = os.fork()
-    if child == 0:
-        return
-    shut([told])
-    pass_on(child)
-    while True:
-        pid, status = os.wait()
-        if pid == child:
-            with suppress(OSError):
-                os.write(told, struct.pack("i", status))
-            os._exit(code_of(status))
 
 
 def give_up(libc: ctypes.CDLL, spec: dict[str, Any], means: list[str], scratch: str) -> list[str]:
@@ -245,14 +246,11 @@ def give_up(libc: ctypes.CDLL, spec: dict[str, Any], means: list[str], scratch: 
     return added
 
 
-def wait_for(child: int, told: int, temporary: str | None = None) -> NoReturn:
-    """Wait for a child and end as it, or who it speaks for, ended; a temporary folder is removed."""
-    shut([told])
+def wait_for(child: int, held: int, temporary: str | None = None) -> NoReturn:
+    """Wait for a child and end as it ended; a temporary folder is removed. `held` keeps the child's namespace alive."""
+    shut([held])
     pass_on(child)
     _, status = os.waitpid(child, 0)
-    said = os.read(told, 4)
-    if len(said) == 4:
-        (status,) = struct.unpack("i", said)
     if temporary:
         shutil.rmtree(temporary, ignore_errors=True)
     if os.WIFSIGNALED(status):

@@ -42,7 +42,7 @@ def is_wanted(lock: int) -> bool:
     return False
 
 
-def wait_while_wanted(seal: ModuleType, lock: int, supervisor: int, child: int, _told: int) -> NoReturn:
+def wait_while_wanted(seal: ModuleType, lock: int, supervisor: int, child: int, _held: int) -> NoReturn:
     """Wait for the sealed process, and end it when nobody wants it any more."""
     seal.pass_on(child)
     while True:
