@@ -73,6 +73,8 @@ def replaced(
     other = tokens.clone()
     if kind != "token":
         other[t:] = _tail(tokens, t, kind, vocab_size, draw, suited)
+    elif t % 3 == 0:
+        other[t] = tokens[t - 1]  # an evaluator may do something where a token repeats, and nowhere else
     if other[t] == tokens[t]:
         other[t] = (tokens[t] + int(torch.randint(1, vocab_size, (1,), generator=draw))) % vocab_size
     return keeping(tokens, other, marks, vocab_size) if marks else other
