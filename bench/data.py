@@ -1,12 +1,17 @@
-"""`pgolf data tokenize`: seconds with one and with two workers, and memory for one and for four times the text.
+"""`pgolf data tokenize`: seconds with one and with two workers, and memory for one and for four times the text; and the
+comparison of validation with training text.
 
-python bench/data.py [--copies 6] [--rounds 2] [--json]
+python bench/data.py [--copies 6] [--rounds 2] [--only tokenize|overlap] [--json]
 
 The corpus is the docstrings of pydocs, so many copies of it, numbered. Rounds alternate between the two sides, and the
 best of each counts. `idle` is the share of the machine's time that nobody wanted just before and between: where it is
 not near 1, others were at work and wall-clock times say little. So the same ratio is also given from CPU seconds, which
 others disturb less: what the parent does alone, and what the workers do, halved for two of them. CaseOps is measured on
 the same text, as millions of characters a second.
+
+`exact` is the hash of every training document, `near` the search for windows of letters, side by side in one process,
+as millions of tokens per second of its CPU time. The windows are those of 50,000 validation and 10,000 training
+documents in number: the corpus' own, and random ones, since it has fewer.
 """
 
 import argparse
@@ -18,11 +23,15 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
+import sentencepiece
 
 from pgolf.data.caseops import decode, encode
+from pgolf.data.documents import find_shared
 from pgolf.data.pydocs import write_documents
 from pgolf.data.tokenizer import train_on_corpus
+from pgolf.data.windows import MOST_SAMPLED, SAMPLED, Index, Letters, count, sample
 
 CHILD = """
 if __name__ == "__main__":  # which workers import, too: as light as the command's own
@@ -95,14 +104,54 @@ def measure(copies: int, rounds: int) -> dict:
         }
 
 
+def measure_overlap(copies: int, rounds: int) -> dict:
+    with tempfile.TemporaryDirectory(prefix="pgolf-bench-") as temporary:
+        documents, model = Path(temporary) / "docs.jsonl", Path(temporary) / "8192.model"
+        write_documents(documents)
+        train_on_corpus([str(documents)], model, 8192, val_docs=340)
+        sp = sentencepiece.SentencePieceProcessor(model_file=str(model))
+        texts = [json.loads(line)["text"] for line in documents.read_text().splitlines()]
+    encoded = [np.array(ids, np.uint16) for ids in sp.encode(texts, add_bos=True)]
+    val, train, letters = encoded[:340], np.concatenate(encoded[340:] * copies), Letters(sp)
+    own = np.concatenate([sample(document, letters)[0] for document in val])
+    others = np.random.default_rng(0).integers(0, int(SAMPLED), 60_000 * MOST_SAMPLED - len(own), dtype=np.uint64)
+    few, many = Index.of(own), Index.of(np.concatenate([own, others]))
+    sides = {
+        "exact": lambda: find_shared(val, [train], letters.bos),
+        "near": lambda: count(many, train, letters),
+        "near_few_windows": lambda: count(few, train, letters),
+    }
+    best = dict.fromkeys(sides, float("inf"))
+    for _ in range(rounds):
+        for side, work in sides.items():
+            started = time.process_time()
+            work()
+            best[side] = min(best[side], time.process_time() - started)
+    per_token = sum(len(letters.of(d)) for d in encoded) / sum(map(len, encoded))
+    return {
+        "tokens_millions": round(len(train) / 1e6, 1),
+        "letters_per_token": round(per_token, 2),
+        "windows_millions": round(len(many.keys) / 1e6, 2),
+        **{f"{side}_million_tokens_per_cpu_second": round(len(train) / 1e6 / best[side], 1) for side in sides},
+        "near_over_exact": round(best["near"] / best["exact"], 1),
+        "near_million_letters_per_cpu_second": round(len(train) * per_token / 1e6 / best["near"], 1),
+        "cpu_minutes_for_10_billion_tokens": {s: round(1e10 / len(train) * best[s] / 60, 1) for s in sides},
+    }
+
+
+PARTS = {"tokenize": measure, "overlap": measure_overlap}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--copies", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    result = measure(args.copies, args.rounds)
-    print(json.dumps(result) if args.json else "\n".join(f"{k:22} {v}" for k, v in result.items()))
+    parts = [args.only] if args.only else PARTS
+    result = {k: v for part in parts for k, v in PARTS[part](args.copies, args.rounds).items()}
+    print(json.dumps(result) if args.json else "\n".join(f"{k:40} {v}" for k, v in result.items()))
 
 
 if __name__ == "__main__":

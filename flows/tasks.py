@@ -52,17 +52,21 @@ log = logging.getLogger("pgolf.record")
 def prepare_data(request: Request, data_dir: Path) -> Dataset:
     """Make or find the track's text as shards, and check it whole."""
     cfg = config_of(request.knobs)
-    if request.track.corpus != "pydocs":
-        dataset = open_dataset(data_dir, cfg.vocab_size)
-        return dataset if request.theirs else _for_trainer(dataset, request)
 
     def tell(what: str, done: int, total: int) -> None:
         if done == 0:
             log.info("data: %s", what)
 
-    dataset = _for_trainer(build(data_dir, tell, vocab_size=cfg.vocab_size), request)
+    made = request.track.corpus == "pydocs"
+    dataset = (build if made else open_dataset)(data_dir, vocab_size=cfg.vocab_size, progress=tell)
     log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
-    return dataset
+    log.info(
+        "data: %s of %s validation documents are in the training text, exactly or nearly; of %s training documents %s "
+        "are in its rest",
+        *(dataset.val_documents_near_train, dataset.val_documents),
+        *(dataset.train_documents_compared, dataset.train_documents_near_train),
+    )
+    return dataset if request.theirs and not made else _for_trainer(dataset, request)
 
 
 def _for_trainer(dataset: Dataset, request: Request) -> Dataset:

@@ -44,6 +44,12 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+def cache_folder() -> Path:
+    """$XDG_CACHE_HOME/pgolf, or ~/.cache/pgolf; a relative path in that variable counts as none."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "pgolf"
+
+
 def hash_folder(folder: Path) -> dict[str, str]:
     """SHA-256 by relative path of every file below a folder; hidden files and links are left out."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_symlink() and not p.name.startswith("."))

@@ -103,7 +103,8 @@ def source(
     """
     from pgolf.data.source import find_source, keep_source, open_only, read_source
 
-    dataset = open_only(folder)
+    with progress_bar("checking") as progress:
+        dataset = open_only(folder, progress)
     if url:
         keep_source(dataset, find_source(dataset, url))
     kept = read_source(dataset)
@@ -267,4 +268,9 @@ def _show_dataset(dataset: "Dataset", as_json: bool) -> None:
     )
     if dataset.val_documents_in_train:
         typer.echo(f"{dataset.val_documents_in_train} validation documents are training documents, too")
+    typer.echo(
+        f"{dataset.val_documents_near_train} of {dataset.val_documents} validation documents are in the training text, "
+        f"exactly or nearly; of {dataset.train_documents_compared} training documents "
+        f"{dataset.train_documents_near_train} are in its rest"
+    )
     typer.echo(f"DATA_DIR={dataset.data_dir} VOCAB_SIZE={dataset.vocab_size}")

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from pgolf.data.caseops import is_caseops
-from pgolf.data.documents import count_shared
+from pgolf.data.leak import Overlap, Progress, overlap
 from pgolf.data.opening import check_validation, count_bytes, open_tokenizer, open_tokens
+from pgolf.data.windows import Letters
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file
-from pgolf.tracks import MOST_SHARED
+from pgolf.tracks import MOST_SHARED, too_many_near
 from pgolf.trainer.caseops import SideCar, side_cars
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import DataError, open_shard, shards, tokens_sha256
@@ -39,6 +40,9 @@ class Dataset:
     documents: int  # counted by their BOS
     val_documents: int
     val_documents_in_train: int  # validation documents that are training documents, too, token for token
+    val_documents_near_train: int  # validation documents that are in the training text, exactly or nearly
+    train_documents_compared: int  # for which the same was counted, against the rest of the training text
+    train_documents_near_train: int
     train_tokens: int
     val_tokens: int
     val_bytes: int  # UTF-8 bytes of the text that the validation tokens stand for; the side-cars' sum, if there are any
@@ -58,11 +62,11 @@ class Dataset:
         return {k: v for k, v in asdict(self).items() if k not in ("data_dir", "reused")}
 
 
-def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
+def open_dataset(data_dir: Path, vocab_size: int, progress: Progress = lambda what, done, total: None) -> Dataset:
     """Check every file of the dataset in `data_dir`; BadInput names a file that is missing, short or foreign.
 
-    BadInput, too, if more than MOST_SHARED of the validation documents are training documents. A manifest.json is
-    optional; if there is one, the files must be those that it lists.
+    BadInput, too, if more than MOST_SHARED of the validation documents are training documents, or more are nearly than
+    an honest split has. A manifest.json is optional; if there is one, the files must be those that it lists.
     """
     data_dir = data_dir.resolve()
     cfg = Config(data_dir=str(data_dir), vocab_size=vocab_size)
@@ -76,25 +80,23 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
         cars = side_cars(cfg) if isinstance(token_bytes, SideCar) else []
     except DataError as e:
         raise BadInput(f"{e}; {_remedy(data_dir, vocab_size)}") from None
-    bos = token_bytes.sp.bos_id()
-    val_documents, shared = count_shared(val_shards, train, bos)
-    if shared > MOST_SHARED * val_documents:
-        raise BadInput(
-            f"{cfg.datasets_dir}: {shared:,} of {val_documents:,} validation documents are training documents, too: "
-            "no score on this split means anything; make the splits anew"
-        )
-    tokenizer = Path(cfg.tokenizer_path)
     files = {
         str(path.relative_to(data_dir)): sha256_file(path)
-        for path in [tokenizer, *paths["train"], *paths["val"], *cars]
+        for path in [Path(cfg.tokenizer_path), *paths["train"], *paths["val"], *cars]
     }
+    letters = Letters(token_bytes.sp)
+    shared = overlap(val_shards, train, letters, list(files.items()), progress)
+    _check_apart(shared, cfg.datasets_dir)
     return Dataset(
         name=data_dir.name,
         data_dir=data_dir,
         vocab_size=vocab_size,
-        documents=sum(int(np.count_nonzero(tokens == bos)) for tokens in [*train, val.numpy()]),
-        val_documents=val_documents,
-        val_documents_in_train=shared,
+        documents=sum(int(np.count_nonzero(tokens == letters.bos)) for tokens in [*train, val.numpy()]),
+        val_documents=shared.documents,
+        val_documents_in_train=shared.exact,
+        val_documents_near_train=shared.near,
+        train_documents_compared=shared.compared,
+        train_documents_near_train=shared.compared_near,
         train_tokens=sum(map(len, train)),
         val_tokens=len(val),
         val_bytes=val_bytes,
@@ -103,6 +105,21 @@ def open_dataset(data_dir: Path, vocab_size: int) -> Dataset:
         input_hash=_input_hash(data_dir / MANIFEST, files),
         reused=True,
     )
+
+
+def _check_apart(shared: Overlap, folder: str) -> None:
+    """BadInput if too many validation documents are in the training text for a score to mean anything."""
+    if shared.exact > MOST_SHARED * shared.documents:
+        raise BadInput(
+            f"{folder}: {shared.exact:,} of {shared.documents:,} validation documents are training documents, too: "
+            "no score on this split means anything; make the splits anew"
+        )
+    if too_many_near(shared.documents, shared.near, shared.compared, shared.compared_near):
+        raise BadInput(
+            f"{folder}: {shared.near:,} of {shared.documents:,} validation documents are in the training text, exactly "
+            f"or nearly; of {shared.compared:,} training documents only {shared.compared_near:,} are in its rest: no "
+            "score on this split means anything; shuffle the documents and make the splits anew"
+        )
 
 
 def _open_checked(path: Path, vocab_size: int) -> np.ndarray:

@@ -36,12 +36,13 @@ def documents(shards: Iterable[np.ndarray], bos: int) -> Iterator[np.ndarray]:
         yield np.concatenate(cut)
 
 
-def count_shared(val: Iterable[np.ndarray], train: Iterable[np.ndarray], bos: int) -> tuple[int, int]:
-    """(validation documents, how many of those are among the training documents), from both splits' shards."""
+def find_shared(val: Iterable[np.ndarray], train: Iterable[np.ndarray], bos: int) -> np.ndarray:
+    """Which validation documents are among the training documents, token for token, from both splits' shards: bool
+    `[validation documents]`."""
     wanted = [document_hash(d) for d in documents(val, bos)]
     missing = set(wanted)
     for document in documents(train, bos):
         missing.discard(document_hash(document))
         if not missing:
             break
-    return len(wanted), sum(h not in missing for h in wanted)
+    return np.array([h not in missing for h in wanted], dtype=bool)

@@ -74,7 +74,7 @@ def fetch(
     shards, model = choose(files, variant, vocab_size, train_shards, tokenizer)
     with exclusively(out):
         if out.exists():
-            return _check_made(out, vocab_size, [*shards, model])
+            return _check_made(out, vocab_size, [*shards, model], progress)
         scratch = out.with_name(f".{out.name}.partial")
         made = scratch / f"{variant}-{train_shards or 'all'}-{commit}"
         layout = Config(data_dir=str(made), vocab_size=vocab_size)
@@ -86,7 +86,7 @@ def fetch(
         _download(repo, commit, missing, scratch / "hub", workers, endpoint, progress)
         progress("checking", 0, 1)
         try:
-            dataset = open_dataset(made, vocab_size)
+            dataset = open_dataset(made, vocab_size, progress)
         except BadInput as e:
             raise RunFailed(f"{repo} at {commit[:12]}: {e}") from None
         dataset = replace(dataset, name=out.name, data_dir=out.resolve(), reused=False)
@@ -229,9 +229,9 @@ def _verify(path: Path, file: Remote) -> None:
             raise RunFailed(str(e)) from None
 
 
-def _check_made(out: Path, vocab_size: int, wanted: Sequence[Remote]) -> Dataset:
+def _check_made(out: Path, vocab_size: int, wanted: Sequence[Remote], progress: Progress) -> Dataset:
     """The dataset in `out`, checked whole; BadInput if it does not hold these files."""
-    dataset = open_dataset(out, vocab_size)
+    dataset = open_dataset(out, vocab_size, progress)
     for file in wanted:
         known = (
             dataset.files.values()

@@ -151,7 +151,7 @@ def _build_in(folder: Path, documents: list[str], vocab_size: int, progress: Pro
         progress("tokenizing", done, len(shards))
         write_shard(Path(layout.datasets_dir) / f"fineweb_{name}.bin", _encode(part, tokenizer))
     progress("tokenizing", len(shards), len(shards))
-    dataset = open_dataset(folder, vocab_size)
+    dataset = open_dataset(folder, vocab_size, progress)
     expected = sum(len(text.encode()) for text in val)
     if dataset.val_bytes != expected:
         raise RunFailed(f"validation tokens count {dataset.val_bytes} bytes, their text has {expected}")

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
-from pgolf.data.fineweb import Remote, list_files
+from pgolf.data.fineweb import Progress, Remote, list_files
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_json
 from pgolf.sources import REPOSITORY, WEB_ADDRESS, Source, parse_source
@@ -34,7 +34,7 @@ def keep_source(dataset: Dataset, source: Source) -> None:
     write_json(dataset.data_dir / MANIFEST, kept | {"source": source.as_json()})
 
 
-def open_only(data_dir: Path) -> Dataset:
+def open_only(data_dir: Path, progress: Progress = lambda what, done, total: None) -> Dataset:
     """Check the only dataset in a folder; BadInput if there are several, or none."""
     there = [re.fullmatch(r"fineweb10B_sp(\d{1,7})", path.name) for path in data_dir.glob("datasets/fineweb10B_sp*")]
     sizes = [int(match[1]) for match in there if match]
@@ -42,7 +42,7 @@ def open_only(data_dir: Path) -> Dataset:
         raise BadInput(
             f"{data_dir}: has {len(sizes)} datasets, datasets/fineweb10B_sp<V>; give a folder that has exactly one"
         )
-    return open_dataset(data_dir, sizes[0])
+    return open_dataset(data_dir, sizes[0], progress)
 
 
 def find_source(dataset: Dataset, url: str, endpoint: str | None = None) -> Source:

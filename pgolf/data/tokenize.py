@@ -27,6 +27,7 @@ from pgolf.data import corpus
 from pgolf.data.caseops import OPERATORS, is_caseops
 from pgolf.data.dataset import MANIFEST, MOST_MANIFEST, Dataset, open_dataset
 from pgolf.data.encode import Encoding, encode_piece, measure_piece, start_worker
+from pgolf.data.leak import cores
 from pgolf.data.opening import open_tokenizer
 from pgolf.data.shards import ShardWriter
 from pgolf.errors import BadInput, RunFailed
@@ -104,7 +105,7 @@ def tokenize(
     input_hash = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     with exclusively(out):
         if out.exists():
-            return _check_made(out, model.vocab_size(), input_hash)
+            return _check_made(out, model.vocab_size(), input_hash, progress)
         scratch = out.with_name(f".{out.name}.partial")
         try:
             parts = _encode(recipe, scratch / f"parts-{input_hash[:12]}", workers or cores(), progress)
@@ -114,7 +115,7 @@ def tokenize(
             write_atomic(Path(layout.tokenizer_path), tokenizer.read_bytes())
             split = _join(parts, Path(layout.datasets_dir), recipe, progress)
             progress("checking", 0, 1)
-            dataset = open_dataset(made, model.vocab_size())
+            dataset = open_dataset(made, model.vocab_size(), progress)
         except BadInput:
             shutil.rmtree(scratch, ignore_errors=True)  # no part of it will ever be wanted
             raise
@@ -158,17 +159,12 @@ def exclusively(out: Path) -> Iterator[None]:
         yield
 
 
-def _check_made(out: Path, vocab_size: int, input_hash: str) -> Dataset:
+def _check_made(out: Path, vocab_size: int, input_hash: str, progress: Progress) -> Dataset:
     """The dataset in `out`, checked whole; BadInput if it was made from other input."""
-    dataset = open_dataset(out, vocab_size)
+    dataset = open_dataset(out, vocab_size, progress)
     if dataset.input_hash != input_hash:
         raise BadInput(f"--out {out}: holds a dataset of other text, another tokenizer or other settings; name another")
     return dataset
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _encode(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> list[Path]:

@@ -72,7 +72,7 @@ def upload(
     RunFailed : a network that stays down, or a hub that fails.
     """
     progress("checking", 0, 1)
-    dataset = open_only(folder)
+    dataset = open_only(folder, progress)
     variant = variant or f"sp{dataset.vocab_size}"
     if vocabulary_of(variant) != dataset.vocab_size:
         raise BadInput(f"--variant {variant}: the dataset's vocabulary has {dataset.vocab_size} tokens")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pgolf
 from pgolf import trainer
-from pgolf.files import write_atomic
+from pgolf.files import cache_folder, write_atomic
 from pgolf.pack import pack
 from pgolf.trainer import config
 from pgolf.trainer.config import Knob
@@ -46,12 +46,6 @@ def packed(knobs: Mapping[str, Knob]) -> bytes:
         if _name(knobs) == name:  # no source was edited meanwhile
             _keep(folder / name, code)
     return code
-
-
-def cache_folder() -> Path:
-    """$XDG_CACHE_HOME/pgolf, or ~/.cache/pgolf; a relative path in that variable counts as none."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "pgolf"
 
 
 def is_kept(code: bytes) -> bool:

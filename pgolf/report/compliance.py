@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pgolf.audit.checks.data import shared_of
 from pgolf.audit.differences import StageDifference, before_adaptation
 from pgolf.audit.measures import Measure, artifact_size, calibrated_training, evaluation, worst
 from pgolf.evidence.plan import Attempt, Plan
@@ -205,6 +206,7 @@ def _tokenizer(facts: Facts) -> Iterator[Statement]:
         whose = whose if facts.standing.has_logs else "they come with"
         text = f"Tokenizer and validation text are those of {name}: {whose} no hash of them; {note}."
     yield Statement(text, True if same else None, at)
+    yield _apart(facts)
     yield _bytes_counted(facts)
     if not facts.program.ours:
         yield _ratio(facts)
@@ -212,6 +214,17 @@ def _tokenizer(facts: Facts) -> Iterator[Statement]:
     counted = f"counted again, document by document, by {_whose(facts)}"
     documents = counted if facts.probed and answer.evidence else _tried(facts, answer)
     yield Statement(f"A document's bytes are the UTF-8 length of its text: {documents}.", answer.holds, answer.evidence)
+
+
+def _apart(facts: Facts) -> Statement:
+    """Whether validation and training text are apart, as the dataset's manifest counted it."""
+    text = "Validation documents are not in the training text"
+    try:
+        shared = shared_of(facts.dataset)
+    except ValueError:
+        return Statement(f"{text}: nobody has counted.", None)
+    counted = f"of {shared.documents:,}, {shared.exact:,} are training documents token for token, {shared.said}"
+    return Statement(f"{text}: {counted}.", not shared.too_many if shared.near else None)
 
 
 def _bytes_counted(facts: Facts) -> Statement:

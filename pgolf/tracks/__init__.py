@@ -15,8 +15,30 @@ from pgolf.untrusted import Untrusted, read_toml
 
 # Share of the validation documents that training may have, too: a corpus has duplicates, a wrong split has thousands.
 MOST_SHARED = 0.01
+CHANCE = 3.0  # standard errors by which the shares of two samples of one corpus may differ
 MOST_BYTES = 1 << 20  # of a track's file
 MOST_NAMED = 200  # characters of a track's name that are looked at
+
+
+def too_many_near(documents: int, near: int, compared: int, compared_near: int) -> bool:
+    """Whether more validation documents are nearly in the training text than an honest split of the corpus has.
+
+    Parameters
+    ----------
+    documents, near : validation documents, and how many of them are in the training text, exactly or nearly.
+    compared, compared_near : training documents that the same was counted for, against the rest of the training text.
+
+    An honest split has as large a share of them as training has, but for MOST_SHARED and for chance.
+
+    >>> too_many_near(50_000, 900, 10_000, 150), too_many_near(50_000, 1_700, 10_000, 150)
+    (False, True)
+    """
+    if not documents:
+        return False
+    natural = compared_near / compared if compared else 0.0
+    pooled = (near + compared_near) / (documents + compared)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / documents + (1 / compared if compared else 0.0)))
+    return near / documents > natural + MOST_SHARED + CHANCE * error
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from pyarrow import parquet
 
 from pgolf.data import corpus
-from pgolf.data.documents import count_shared, documents
+from pgolf.data.documents import documents, find_shared
 from pgolf.errors import BadInput
 
 TEXTS = ["one\ntwo", "drei → vier", "", " x ", "é" * 50, "last"]
@@ -87,5 +87,5 @@ def test_documents_that_a_shard_cuts_are_whole_again():
         for b in range(a, len(stream)):
             shards = [s for s in (stream[:a], stream[a:b], stream[b:]) if len(s)]
             assert [d.tolist() for d in documents(shards, 1)] == [d.tolist() for d in whole], (a, b)
-    assert count_shared([whole[1], whole[0]], [stream[:3], stream[3:]], 1) == (2, 2)
-    assert count_shared([whole[1], np.array([1, 5], np.uint16)], [stream], 1) == (2, 1)
+    assert find_shared([whole[1], whole[0]], [stream[:3], stream[3:]], 1).tolist() == [True, True]
+    assert find_shared([whole[1], np.array([1, 5], np.uint16)], [stream], 1).tolist() == [True, False]
