@@ -114,8 +114,12 @@ class Root:
         readable = {os.path.abspath(path) for path in self.spec["read"]}
         there: dict[str, str] = {}
         for path in sorted(writable | readable):
-            source = os.path.realpath(path)
-            if not os.path.exists(source) or path == "/" or f"{path}/".startswith("/proc/"):
+            source, folder = os.path.realpath(path), os.path.dirname(path)
+            if path == "/" or f"{path}/".startswith("/proc/"):
+                continue
+            if not os.path.exists(source):  # its folder is there, as outside
+                with suppress(OSError):
+                    os.makedirs(self.base + folder * os.path.isdir(folder), exist_ok=True)
                 continue
             above = next((p for p in reversed(there) if path.startswith(f"{p}/")), None)
             same = above is not None and source == there[above] + path[len(above) :]

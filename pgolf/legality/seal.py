@@ -82,7 +82,8 @@ OPEN: tuple[tuple[str, tuple[set[str], ...]], ...] = (
     ("extended attributes of all files can be read", ({ROOT}, {"seccomp"})),
     ("others' sockets can be used by their paths", ({ROOT}, {"seccomp"})),
     ("others' abstract sockets can be used", ({"network namespace"}, {"seccomp"}, {"Landlock's scopes"})),
-    ("shared memory of others can be used", ({"IPC namespace"}, {"seccomp"})),
+    ("others' shared memory that has a number can be used", ({"IPC namespace"}, {"seccomp"})),
+    ("others' shared memory that has a name can be used", ({ROOT},)),
     ("which other processes run can be seen", ({"PID namespace", OWN_PROC},)),
     ("other processes can be sent signals", ({"PID namespace"}, {"Landlock's scopes"})),
     ("keys of the kernel can be read", ({"seccomp"},)),
@@ -230,7 +231,9 @@ def give_up(libc: ctypes.CDLL, spec: dict[str, Any], means: list[str], scratch: 
         tops = [entry.path for entry in os.scandir("/") if entry.name != "proc"]
         rules = {"list": ["/"], "read": tops, "write": [*rules["write"], *root.SCRATCH, "/dev/full"]}
         rules["write"] += glob.glob("/dev/nvidia*")
-    rules["read"] += [] if ROOT in means else [*tried.HARMLESS[2:], *(f"/etc/{name}" for name in tried.ETC)]
+    else:
+        rules["read"] += [*tried.HARMLESS[2:], *(f"/etc/{name}" for name in tried.ETC)]
+        rules["write"].append("/dev/shm")  # which several processes of one evaluator need
     rules["read"] += ["/proc"] if trains or OWN_PROC in means else PROC
     if "Landlock" not in off:
         added += syscalls.landlock(libc, rules, tcp=trains)

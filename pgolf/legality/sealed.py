@@ -64,7 +64,7 @@ def _links(path: str) -> Iterator[str]:
 @contextmanager
 def spec_of(own: Sequence[Path], read: Sequence[Path] = (), write: Sequence[Path] = ()) -> Iterator[dict[str, Any]]:
     """A spec for `seal.enter`: it may read `own`, the files that are judged, of which copies are made for as long as
-    this context lasts, and `read` and Python's libraries at their places; it may write to `write`.
+    this context lasts, and `read`, pgolf and Python's libraries at their places; it may write to `write`.
 
     The caller adds what else a spec may have: `report`, `keep`, `environment`, `off`. Own files that are too large to
     copy are in its "large".
@@ -74,7 +74,7 @@ def spec_of(own: Sequence[Path], read: Sequence[Path] = (), write: Sequence[Path
     with tempfile.TemporaryDirectory(prefix="pgolf-copies-") as copies:
         large = copy_files(own, Path(copies))
         yield {
-            "read": [*libraries(), *SYSTEM, *gpu, *map(str, (*read, *large))],
+            "read": [*libraries(), *SYSTEM, *gpu, *map(str, (Path(pgolf.__file__).parent, *read, *large))],
             "own": [os.path.abspath(path) for path in own],
             "list": [os.path.dirname(os.path.abspath(path)) for path in own],
             "write": [*map(str, write), *devices],
@@ -101,7 +101,7 @@ def run_sealed(
     own = [path for path in (program, *allowed) if not path.resolve().is_relative_to(folder.resolve())]
     read, write = os.pipe()
     with (
-        spec_of(own, [Path(pgolf.__file__).parent], [folder]) as spec,
+        spec_of(own, write=[folder]) as spec,
         tempfile.TemporaryDirectory() as outside,
         tempfile.TemporaryFile() as said,
         ThreadPoolExecutor(1) as reader,
