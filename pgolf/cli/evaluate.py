@@ -99,6 +99,14 @@ def probe(
         str | None, typer.Option(help="Seeds of the streams, one stream each; default: 0,1, or 0 for an artifact.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where to run an artifact: cpu or cuda.")] = "cpu",
+    budget: Annotated[
+        float | None,
+        typer.Option(min=10, help="Seconds that all probes of an evaluator may take; default: 900. Less shows less."),
+    ] = None,
+    max_memory: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="GB of memory that an evaluator may take; default: half of this machine's."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Test whether an evaluation is legal.
@@ -138,6 +146,8 @@ def probe(
             seeds=streams,
             modes=mode,
             device=device,
+            budget_s=budget,
+            memory=None if max_memory is None else int(max_memory * 1e9),
             progress=progress,
         )
     if as_json:

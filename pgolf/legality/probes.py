@@ -1,10 +1,11 @@
 """The five probes that watch an evaluator from outside. See docs/legality.md for what each can and cannot show."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 from pgolf.evidence.probes import CounterExample, ProbeResult
+from pgolf.legality.budget import Budget, OutOfTime
 from pgolf.legality.byte_exact import byte_exact
 from pgolf.legality.normalisation import LOSS_TOLERANCE, SUM_TOLERANCE
 from pgolf.legality.state import Heap
@@ -19,6 +20,7 @@ def probe(
     positions: int = 32,
     seeds: Sequence[int] = (0, 1),
     progress: Progress = lambda what, done, total: None,
+    budget: Budget | None = None,
 ) -> list[ProbeResult]:
     """Probe an evaluator from outside: causal, normalised, score before update, one pass, byte-exact.
 
@@ -26,6 +28,7 @@ def probe(
     ----------
     positions : positions a stream to change the tokens at.
     seeds : one stream each.
+    budget : of time; positions, and streams but the first, are left out where it ends, and `power` says so.
 
     Raises
     ------
@@ -43,8 +46,32 @@ def probe(
     [('causal', True), ('normalised', True), ('score before update', True), ('one pass', True)]
     """
     with Heap() as heap:
-        streams = [StreamProbe(subject, seed, heap).run(positions, progress) for seed in seeds]
+        streams = list(_streams(subject, seeds, positions, heap, progress, budget or Budget()))
     return [_causal(streams), _normalised(streams), _before_update(streams), _one_pass(streams), byte_exact(subject)]
+
+
+def _streams(
+    subject: Subject, seeds: Sequence[int], positions: int, heap: Heap, progress: Progress, budget: Budget
+) -> Iterator[StreamProbe]:
+    """The probes of as many streams as the budget has time for; of the first, always."""
+    for i, seed in enumerate(seeds):
+        part = budget.part(len(seeds) - i)
+        if i and not budget.fits(3, part):
+            return
+        try:
+            yield StreamProbe(subject, seed, heap, budget=budget, until=part).run(positions, progress)
+        except OutOfTime:
+            if i == 0:
+                raise
+            return
+
+
+def _within(streams: list[StreamProbe]) -> str:
+    """A sentence on what there was no time for."""
+    tried, wanted, budget = sum(len(s.tried) for s in streams), sum(s.wanted for s in streams), streams[0].budget
+    if tried == wanted or _unsteady(streams):
+        return ""
+    return f" Of {wanted} positions {tried} were tried within the budget of {budget.seconds:,.0f} s."
 
 
 def _result(
@@ -71,7 +98,10 @@ def _unsteady(streams: list[StreamProbe]) -> CounterExample | None:
 
 def _tried(streams: list[StreamProbe]) -> tuple[int, int, str]:
     """(positions, borders, sentence on what so many positions can show)."""
-    tried, at_borders = sum(len(s.tried) for s in streams), sum(len(s.at_borders) for s in streams)
+    tried, at_borders = (
+        sum(len(s.tried) for s in streams),
+        sum(len(s.at_borders.intersection(s.tried)) for s in streams),
+    )
     share = 1 - 0.05 ** (1 / tried) if tried else 1.0
     rule = (
         f"An offence that shows at one in {1 / share:.0f} positions, whatever the change, is seen with 95 %"
@@ -107,7 +137,7 @@ def _causal(streams: list[StreamProbe]) -> ProbeResult:
         f"Streams of {streams[0].n} positions were changed from {tried} positions on, {at_borders} of them at borders "
         f"({_learns(streams)}), by {', '.join(TAILS)}; {compared} scores and {tried} distributions that lie before a "
         f"change were compared bit for bit. {rule}."
-        f"{_choices(streams)}"
+        f"{_within(streams)}{_choices(streams)}"
     )
     return _result("causal", streams, example, power, positions=tried, borders=at_borders)
 
@@ -118,6 +148,7 @@ def _before_update(streams: list[StreamProbe]) -> ProbeResult:
     power = (
         f"One token was changed at {tried} positions, {at_borders} of them at borders: the distribution there and the "
         f"states before it ({_learns(streams)}) were compared bit for bit. {rule}."
+        f"{_within(streams)}"
     )
     return _result("score before update", streams, example, power, positions=tried, borders=at_borders)
 

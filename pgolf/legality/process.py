@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor
 import pgolf
 from pgolf.errors import BadInput, RunFailed
 from pgolf.legality import wire
+from pgolf.legality.budget import Budget, OutOfTime
 from pgolf.legality.memory import machine_memory, memory_of
 
 SLICE_S = 0.2  # between looks at memory and clock
@@ -34,10 +35,11 @@ GONE = "the process that starts evaluators has ended: an evaluator has killed it
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long an evaluator may be silent, in seconds, and how many bytes its processes may take together."""
+    """The time that an evaluator's passes may take together, and how many bytes its processes may."""
 
-    silence_s: float = 600.0
+    budget: Budget = field(default_factory=Budget)
     memory: int = 0  # 0: half of the machine's
+    silence_s: float = 0.0  # that it may take for an answer; 0: as the budget says
 
     @property
     def most_memory(self) -> int:
@@ -166,7 +168,7 @@ class Process:
         """
         if not self.open:
             raise RunFailed(f"{when}: its process has ended already")
-        self.silence_s = silence_s or self.bounds.silence_s
+        self.silence_s = silence_s or self.bounds.silence_s or self.bounds.budget.silence
         self.until = time.monotonic() + self.silence_s
         try:
             for part in wire.pack(dict(request), tensors):
@@ -253,11 +255,20 @@ class Process:
             look = now + SLICE_S
             if not self.server.alive:
                 raise self._ended(when)
+            if now > self.bounds.budget.end:
+                raise self._out_of_time(when)
             if now > self.until:
                 raise self.failure(when, f"has given no answer for {self.silence_s:,.0f} s")
             if (taken := memory_of(self.pid)) > self.bounds.most_memory:
                 most = f"of {self.bounds.most_memory / 1e6:,.0f} MB"
                 raise self.failure(when, f"takes {taken / 1e6:,.0f} MB of memory, which is more than its bound {most}")
+
+    def _out_of_time(self, when: str) -> RunFailed:
+        budget = self.bounds.budget
+        if not budget.longest:
+            return self.failure(when, f"has not come to its end within the budget of {budget.seconds:,.0f} s")
+        self.close()
+        return OutOfTime(f"{when} the budget of {budget.seconds:,.0f} s ends")
 
     def _drain(self) -> bool:
         """Keep the last of what it has written by now; whether it can write more."""

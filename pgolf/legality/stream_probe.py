@@ -1,6 +1,9 @@
 """Probe an evaluator with one stream: pass after pass over it, unchanged, cut and changed, compared with each other."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -10,6 +13,7 @@ from torch import Tensor
 
 from pgolf.errors import RunFailed
 from pgolf.evidence.probes import CounterExample
+from pgolf.legality.budget import Budget, OutOfTime
 from pgolf.legality.compare import (
     ROUNDING,
     Difference,
@@ -55,6 +59,10 @@ class StreamProbe:
     order: CounterExample | None = None
     passes: int = 0
     notes: list[str] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
+    until: float = math.inf  # when this stream's part of the budget ends
+    wanted: int = 0  # positions to change, if there is time
+    required: bool = True  # whether passes are made without asking for time
 
     def run(self, count: int, progress: Progress) -> "StreamProbe":
         """Change the stream at `count` positions, and at up to a quarter more where influence begins or ends."""
@@ -66,6 +74,14 @@ class StreamProbe:
         if not self.base.pieces:
             return self
         self.compare_modes()
+        self.required = False
+        with suppress(OutOfTime):
+            self.change_stream(count, progress)
+        self.judge_rounding()
+        return self
+
+    def change_stream(self, count: int, progress: Progress) -> None:
+        """All that compares changed streams with the unchanged one; OutOfTime where that takes too long."""
         self.cut()
         self.move_boundaries()
         border_positions = borders(self.base)
@@ -81,8 +97,6 @@ class StreamProbe:
         edges = spread([e for e in edges if e not in chosen and not fixed[e]], count // 4)
         self.at_borders.update(edges)
         self.change_at(edges, 0, progress)
-        self.judge_rounding()
-        return self
 
     def arrange(self) -> None:
         """If the evaluator announces a permitted order, look at everything in that order."""
@@ -100,8 +114,12 @@ class StreamProbe:
             )
 
     def watch(self, tokens: Tensor, make: Make | None = None, **options: Any) -> Watched:
-        """Run one pass, and check that each position came once and in order."""
+        """Run one pass, and check that each position came once and in order; OutOfTime if there is no time for it."""
+        if not self.required and not self.budget.fits(1, self.until):
+            raise OutOfTime("the stream's part of the budget ends")
+        began = time.monotonic()
         seen = watch(make or self.make, tokens, **options)
+        self.budget.longest = max(self.budget.longest, time.monotonic() - began)
         self.passes += 1
         self.order = self.order or first_disorder(
             seen, len(tokens) - 1, whole=options.get("until") is None, seed=self.seed
@@ -132,6 +150,8 @@ class StreamProbe:
         m = max(1, self.n * 2 // 3)
         try:
             seen = self.watch(self.tokens[: m + 1], self.subject.make)
+        except OutOfTime:
+            raise
         except RunFailed as e:
             self.notes.append(f"A stream of {m} positions could not be tried: {e}")
             return
@@ -176,6 +196,7 @@ class StreamProbe:
         again = self.watch(self.tokens, keep=set(positions), heap=self.heap)
         self.unsteady = repetition(self.base, again, self.n, self.seed)
         edges: list[int] = []
+        self.wanted += len(positions)
         for i, t in enumerate(positions):
             if self.unsteady:
                 break
@@ -206,7 +227,7 @@ class StreamProbe:
     def change(self, ref: Watched, t: int, kind: str, whole: bool = False) -> tuple[CounterExample | None, Watched]:
         """Replace token t, or all from t on, and compare that pass with `ref`, the pass over the unchanged stream.
         Where scores move by little, look whether they still do when documents begin where they did."""
-        self.until = None if whole or not ref.in_order else t
+        self.stop = None if whole or not ref.in_order else t
         marks = self.fixed
         if len(self.rounding.by_documents) >= BY_DOCUMENTS and int(self.tokens[t]) not in self.marks:
             marks = self.marks
@@ -236,7 +257,7 @@ class StreamProbe:
     ) -> tuple[Tensor, Watched, Difference | None, CounterExample | None]:
         """(changed stream, its pass, moved scores, moved states)."""
         other = replaced(self.tokens, t, kind, self.subject.vocab_size, self.seed, self.suited, marks)
-        seen = self.watch(other, keep={t}, until=self.until, heap=self.heap)
+        seen = self.watch(other, keep={t}, until=self.stop, heap=self.heap)
         found = difference(ref, seen, t, kind, self.seed)
         return other, seen, found, state_difference(ref, seen, t, kind, self.seed)
 

@@ -12,14 +12,17 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.probes import ProbeResult
 from pgolf.legality.apart import Apart
 from pgolf.legality.artifact import probe_artifact
+from pgolf.legality.budget import Budget
 from pgolf.legality.later import later_streams
 from pgolf.legality.probes import probe
-from pgolf.legality.process import NotMade
+from pgolf.legality.process import Bounds, NotMade
 from pgolf.legality.results import unfinished
 from pgolf.legality.sealed import sealed_evaluator
 from pgolf.legality.stream_probe import Progress
 from pgolf.legality.subject import subject_of
 from pgolf.trainer.data import DataError
+
+BUDGET_S = 900.0  # for all probes of an evaluator, if nobody says another
 
 
 def probe_target(
@@ -37,6 +40,8 @@ def probe_target(
     seeds: Sequence[int] | None = None,
     modes: Sequence[str] | None = None,
     device: str = "cpu",
+    budget_s: float | None = None,
+    memory: int | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> list[ProbeResult]:
     """`probe_file` of `file.py:name`, `probe_artifact` of anything else; BadInput for options of the other kind.
@@ -44,7 +49,13 @@ def probe_target(
     `settings` are knobs of an artifact's record, or environment variables of an evaluator.
     """
     ours = {"--train-gpt": train_gpt, "--preset": preset, "--mode": modes}
-    theirs = {"--tokens": shard, "--length": length, "--allow": list(allowed), "--artifact": artifact}
+    theirs: dict[str, object] = {
+        "--tokens": shard,
+        "--length": length,
+        "--allow": list(allowed),
+        "--artifact": artifact,
+    }
+    theirs |= {"--budget": budget_s, "--max-memory": memory}
     is_file = ".py:" in target
     if given := [option for option, value in (ours if is_file else theirs).items() if value]:
         kind = "an artifact" if is_file else "an evaluator in a Python file"
@@ -71,6 +82,8 @@ def probe_target(
         environment=settings,
         positions=positions or 32,
         seeds=seeds or (0, 1),
+        budget_s=budget_s or BUDGET_S,
+        memory=memory or 0,
         progress=progress,
     )
 
@@ -92,6 +105,8 @@ def probe_file(
     environment: Mapping[str, str] | None = None,
     positions: int = 32,
     seeds: Sequence[int] = (0, 1),
+    budget_s: float = BUDGET_S,
+    memory: int = 0,
     progress: Progress = lambda what, done, total: None,
 ) -> list[ProbeResult]:
     """All six probes of the evaluator that `path/to/file.py:make_evaluator` makes.
@@ -103,6 +118,8 @@ def probe_file(
     artifact : a file that it may read, too, and whose path it finds in the environment variable ARTIFACT.
     environment : other variables that it is to have.
     positions, seeds : of `probes.probe`.
+    budget_s : seconds that all probes together may take; streams and positions are as many as fit.
+    memory : bytes that the evaluator's processes may take; 0: half of the machine's.
 
     Raises
     ------
@@ -113,10 +130,11 @@ def probe_file(
         raise BadInput(f"no file {artifact}: --artifact takes the file that the evaluator scores")
     own = {"ARTIFACT": str(artifact.resolve())} if artifact else {}
     name, given = Path(spec.rpartition(":")[0]).name, {**(environment or {}), **own}
-    with Apart(spec, given) as apart:
+    budget = Budget(budget_s)
+    with Apart(spec, given, Bounds(budget, memory)) as apart:
         try:
-            subject = subject_of(name, apart.make, length, tokens)
-            results = probe(subject, positions=positions, seeds=seeds, progress=progress)
+            subject = subject_of(name, apart.make, length, tokens, budget)
+            results = probe(subject, positions=positions, seeds=seeds, progress=progress, budget=budget)
             progress("later streams", 0, 1)
             one_pass = results.index(next(r for r in results if r.probe == "one pass"))
             if results[one_pass].deterministic:

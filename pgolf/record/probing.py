@@ -27,7 +27,8 @@ from pgolf.untrusted import Untrusted, hash_file, parse_json
 
 WINDOW = 256  # longest window to probe at: a model of full size takes hours on a CPU at its own
 POSITIONS = 4  # positions an evaluator to change the stream at
-MOST_SECONDS = 4 * 3600.0  # after which the probes of a user's evaluator are given up
+BUDGET_S = 2 * 3600  # for the probes of a user's evaluator, while other seeds train
+MOST_SECONDS = 2.0 * BUDGET_S  # after which they are given up
 
 
 def run_probes(
@@ -74,6 +75,7 @@ def probe_program(folder: Path, seed: int, artifact: Path, program: Program, sou
         val = shards(config, "val")
         variables = {**settings_on(program, config), "PROGRAM": str(source)}
         arguments = [program.evaluator, "--artifact", str(artifact), "--tokens", str(val[0]), "--seeds", "0"]
+        arguments += ["--budget", str(BUDGET_S)]
         arguments += [word for path in (*val[1:], config.tokenizer_path, source) for word in ("--allow", str(path))]
         arguments += [word for name, value in variables.items() for word in ("--set", f"{name}={value}")]
         results += _probe(seed, arguments, MOST_SECONDS)

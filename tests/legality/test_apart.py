@@ -253,3 +253,22 @@ def test_what_it_prints_is_not_in_the_results(tmp_path):
     done = subprocess.run([*command, "--seeds", "0"], capture_output=True, text=True, env={**os.environ})
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["probe"] == "causal"
+
+
+def test_a_token_by_token_evaluator_has_a_verdict_within_its_budget(tmp_path):
+    spec = written(tmp_path, piece="time.sleep(0.02)")
+    text = Path(spec.rpartition(":")[0]).read_text().replace("10", "1")
+    (tmp_path / "theirs.py").write_text(text)
+    began = time.monotonic()
+    results = by_name(probe_file(spec, positions=64, seeds=[0, 1], budget_s=40.0))
+    assert time.monotonic() - began < 40 + 20  # a busy machine may start the last, sealed pass slowly
+    assert not any(r.passed is False for r in results.values())
+    said = re.search(r"Of (\d+) positions (\d+) were tried within the budget of 40 s", results["causal"].power)
+    assert said and int(said[1]) > int(said[2]) > 0
+    assert results["causal"].positions == int(said[2])
+
+
+def test_an_evaluator_that_is_slower_than_any_budget_is_told_so(tmp_path):
+    results = by_name(probe_file(written(tmp_path, piece="time.sleep(9)"), length=50, seeds=[0], budget_s=12.0))
+    assert results["one pass"].passed is False
+    assert "has not come to its end within the budget of 12 s" in results["one pass"].counter_example.what
