@@ -17,7 +17,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
-from pgolf.data.dataset import Dataset, check_case, check_shares, open_dataset
+from pgolf.data.dataset import Dataset, check_case, check_documents, check_shares, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import list_files
@@ -74,7 +74,7 @@ def _for_trainer(dataset: Dataset, request: Request) -> Dataset:
     knobs = config_of(request.knobs)
     if not request.theirs:
         check_shares(replace(dataset_config(dataset), train_seq_len=knobs.train_seq_len), request.track.nproc)
-    return check_case(dataset, knobs.caseops_enabled)
+    return check_documents(check_case(dataset, knobs.caseops_enabled), knobs)
 
 
 @task(name="pack trainer", task_run_name="pack trainer")

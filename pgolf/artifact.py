@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pgolf import presets
-from pgolf.data.dataset import bytes_counter
+from pgolf.data.dataset import bytes_counter, check_starts, needs_documents
 from pgolf.data.opening import check_validation, count_bytes, open_tokens
 from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import sha256_file
@@ -206,6 +206,18 @@ def load_tokens(cfg: Config, split: str = "val", limit: int | None = None) -> Te
     return tokens
 
 
+def check_mode(cfg: Config, mode: str, split: str = "val") -> None:
+    """BadInput if an evaluator, or the artifact's model, needs to see where documents begin, and the split's shards do
+    not show it: as one document the text would have another score."""
+    knob = needs_documents(replace(cfg, phased_ttt_enabled=False))
+    what = f"--mode {mode}" if BY_MODE[mode].by_document else f"the artifact's {knob.upper()}" if knob else None
+    try:
+        if what:
+            check_starts(cfg, split, what)
+    except DataError as e:
+        raise BadInput(str(e)) from None
+
+
 def in_folder(artifact: Artifact, data_dir: Path) -> Artifact:
     """The artifact with its dataset in `data_dir`, or in the one folder of that which has its vocabulary.
 
@@ -308,6 +320,7 @@ def evaluate_artifact(
     if mode not in EVALUATORS:
         raise BadInput(f"no mode '{mode}'{did_you_mean(mode, EVALUATORS)}; there are: {', '.join(EVALUATORS)}")
     cfg = artifact.cfg
+    check_mode(cfg, mode, split)
     tokens, counter = load_tokens(cfg, split, limit), token_bytes(cfg, split)
     try:
         n_bytes = count_bytes(counter, tokens)

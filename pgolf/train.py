@@ -10,7 +10,7 @@ from typing import NoReturn
 import torch
 
 from pgolf import presets
-from pgolf.data.dataset import check_case, check_plain, check_shares, open_dataset
+from pgolf.data.dataset import check_case, check_documents, check_named, check_shares, open_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import BadInput
 from pgolf.record.request import parse_overrides
@@ -22,8 +22,9 @@ def exec_trainer(
 ) -> NoReturn:
     """Become `python -m pgolf.trainer` (under torchrun for several ranks) in `folder`.
 
-    The dataset is checked first; without one, pydocs is built with the preset's vocabulary. Where --set
-    names the dataset itself (DATASETS_DIR, TOKENIZER_PATH), the trainer checks it.
+    The dataset is checked first; without one, pydocs is built with the preset's vocabulary. Where --set names the
+    dataset itself (DATASETS_DIR, TOKENIZER_PATH), it is only checked that its bytes can be counted and that it shows
+    where documents begin, if knobs need that; the trainer checks the rest.
 
     Raises
     ------
@@ -34,9 +35,9 @@ def exec_trainer(
     cfg = presets.config_of(knobs)
     if "datasets_dir" not in knobs:
         made = open_dataset(data_dir, cfg.vocab_size) if data_dir else build(Path("data"), vocab_size=cfg.vocab_size)
-        knobs["data_dir"] = str(check_case(made, cfg.caseops_enabled).data_dir)
-    elif not cfg.caseops_enabled:
-        check_plain(cfg)
+        knobs["data_dir"] = str(check_documents(check_case(made, cfg.caseops_enabled), cfg).data_dir)
+    else:
+        check_named(cfg)
     environment = os.environ | presets.as_env(knobs)
     _check_ranks(environment, nproc, preset)
     folder = folder or Path("runs") / "train" / f"{Path(preset).stem}-{time.strftime('%Y%m%d-%H%M%S')}"

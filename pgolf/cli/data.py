@@ -115,6 +115,26 @@ def source(
 
 
 @app.command(
+    "document-start",
+    epilog=examples(
+        "pgolf data document-start data/mine 2",
+    ),
+)
+def document_start(
+    folder: Annotated[Path, typer.Argument(help="A dataset's folder.")],
+    token: Annotated[int, typer.Argument(min=0, max=65535, help="Id of the token that begins a document.")],
+    as_json: AsJson = False,
+) -> None:
+    """Name the token that begins a dataset's documents.
+
+    Checks the dataset with that token in place of BOS, and keeps it in the manifest.
+    """
+    from pgolf.data.source import keep_document_start
+
+    _show_dataset(keep_document_start(folder, token), as_json)
+
+
+@app.command(
     epilog=examples(
         "pgolf data upload data/mine --repo OWNER/NAME --private",
     )

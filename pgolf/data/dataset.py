@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sentencepiece
 import torch
 
 from pgolf.data.caseops import is_caseops
+from pgolf.data.documents import check_boundaries
 from pgolf.data.leak import Overlap, Progress, overlap
 from pgolf.data.opening import check_validation, count_bytes, open_tokenizer, open_tokens
 from pgolf.data.windows import Letters
@@ -21,7 +23,7 @@ from pgolf.errors import BadInput
 from pgolf.files import sha256_file
 from pgolf.tracks import MOST_SHARED, too_many_near
 from pgolf.trainer.caseops import SideCar, side_cars
-from pgolf.trainer.config import Config
+from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.data import DataError, open_shard, shards, tokens_sha256
 from pgolf.trainer.token_bytes import TokenBytes
 from pgolf.untrusted import Untrusted, read_json
@@ -37,7 +39,8 @@ class Dataset:
     name: str
     data_dir: Path
     vocab_size: int
-    documents: int  # counted by their BOS
+    documents: int  # counted by the token that begins one
+    document_start: int  # that token: the tokenizer's BOS, if the manifest names no other
     val_documents: int
     val_documents_in_train: int  # validation documents that are training documents, too, token for token
     val_documents_near_train: int  # validation documents that are in the training text, exactly or nearly
@@ -62,11 +65,19 @@ class Dataset:
         return {k: v for k, v in asdict(self).items() if k not in ("data_dir", "reused")}
 
 
-def open_dataset(data_dir: Path, vocab_size: int, progress: Progress = lambda what, done, total: None) -> Dataset:
+def open_dataset(
+    data_dir: Path,
+    vocab_size: int,
+    progress: Progress = lambda what, done, total: None,
+    document_start: int | None = None,
+) -> Dataset:
     """Check every file of the dataset in `data_dir`; BadInput names a file that is missing, short or foreign.
 
     BadInput, too, if more than MOST_SHARED of the validation documents are training documents, or more are nearly than
     an honest split has. A manifest.json is optional; if there is one, the files must be those that it lists.
+
+    `document_start` is the token that documents begin with; default: the one that the manifest names, else the
+    tokenizer's BOS. BadInput if a split has none.
     """
     data_dir = data_dir.resolve()
     cfg = Config(data_dir=str(data_dir), vocab_size=vocab_size)
@@ -80,18 +91,23 @@ def open_dataset(data_dir: Path, vocab_size: int, progress: Progress = lambda wh
         cars = side_cars(cfg) if isinstance(token_bytes, SideCar) else []
     except DataError as e:
         raise BadInput(f"{e}; {_remedy(data_dir, vocab_size)}") from None
+    start = _document_start(data_dir / MANIFEST, token_bytes.sp) if document_start is None else document_start
+    name = f"BOS (token {start})" if start == token_bytes.sp.bos_id() else f"token {start}"
+    check_boundaries(paths["val"], val_shards, start, name)
+    check_boundaries(paths["train"], train, start, name)
     files = {
         str(path.relative_to(data_dir)): sha256_file(path)
         for path in [Path(cfg.tokenizer_path), *paths["train"], *paths["val"], *cars]
     }
-    letters = Letters(token_bytes.sp)
+    letters = Letters(token_bytes.sp, start)
     shared = overlap(val_shards, train, letters, list(files.items()), progress)
     _check_apart(shared, cfg.datasets_dir)
     return Dataset(
         name=data_dir.name,
         data_dir=data_dir,
         vocab_size=vocab_size,
-        documents=sum(int(np.count_nonzero(tokens == letters.bos)) for tokens in [*train, val.numpy()]),
+        documents=sum(int(np.count_nonzero(tokens == start)) for tokens in [*train, val.numpy()]),
+        document_start=start,
         val_documents=shared.documents,
         val_documents_in_train=shared.exact,
         val_documents_near_train=shared.near,
@@ -179,14 +195,60 @@ def check_case(dataset: Dataset, caseops: bool) -> Dataset:
     return dataset
 
 
-def check_plain(cfg: Config) -> None:
-    """BadInput if the text is CaseOps', which CASEOPS_ENABLED off cannot count; or if there is no such data."""
+def check_named(cfg: Config) -> None:
+    """Check data that is named by DATASETS_DIR and TOKENIZER_PATH: BadInput if its bytes would be counted wrongly, or
+    if knobs need to see where its documents begin, and it does not show."""
     try:
         counter = bytes_counter(cfg)
+        if isinstance(counter, SideCar) and not cfg.caseops_enabled:
+            raise BadInput(f"{cfg.datasets_dir}: has byte side-cars, and CASEOPS_ENABLED is off; set CASEOPS_ENABLED=1")
+        if knob := needs_documents(cfg):
+            for split in ("val",) if cfg.eval_only else ("val", "train"):
+                check_starts(cfg, split, knob.upper())
     except DataError as e:
         raise BadInput(str(e)) from None
-    if isinstance(counter, SideCar):
-        raise BadInput(f"{cfg.datasets_dir}: has byte side-cars, and CASEOPS_ENABLED is off; set CASEOPS_ENABLED=1")
+
+
+def check_starts(cfg: Config, split: str, knob: str) -> None:
+    """BadInput if `knob` needs to see where documents begin, and no shard of a split has a BOS. DataError for data that
+    cannot be read."""
+    paths = shards(cfg, split)
+    if not any((open_tokens(path) == BOS).any() for path in paths):
+        raise BadInput(
+            f"{paths[0]}: no document begins with token {BOS}, BOS, and {knob} needs to see where documents begin; "
+            "make the shards anew with it before every document, as `pgolf data tokenize` does"
+        )
+
+
+def check_documents(dataset: Dataset, cfg: Config) -> Dataset:
+    """Return the dataset; BadInput if knobs of the trainer look for documents that begin with BOS, and these don't."""
+    if (knob := needs_documents(cfg)) and dataset.document_start != BOS:
+        raise BadInput(
+            f"{dataset.data_dir}: its documents begin with token {dataset.document_start}, and {knob.upper()} needs "
+            f"token {BOS}, BOS, there; turn the knob off, or make the shards anew with `pgolf data tokenize`"
+        )
+    return dataset
+
+
+def needs_documents(cfg: Config) -> str | None:
+    """The knob that is on and needs to see where documents begin; None: there is none."""
+    on = {"phased_ttt_enabled": cfg.ttt_enabled and cfg.phased_ttt_enabled}
+    on |= {name: getattr(cfg, name) for name in ("doc_attention_enabled", "smear_gate_enabled")}
+    return next((name for name, value in on.items() if value), None)
+
+
+def _document_start(manifest: Path, sp: sentencepiece.SentencePieceProcessor) -> int:
+    """The token that begins a document: the one that a manifest names, else BOS; BadInput if there is neither."""
+    content = read_json(manifest, MOST_MANIFEST) if manifest.exists() else {}
+    named = content.get("document_start") if isinstance(content, dict) else None
+    start = sp.bos_id() if named is None else named
+    if type(start) is not int or not 0 <= start < sp.vocab_size():
+        said = f"{manifest}: document_start is {start!r}" if named is not None else f"{manifest.parent}: no BOS"
+        raise BadInput(
+            f"{said}: documents have to begin with a token of the vocabulary; name it with `pgolf data document-start "
+            "FOLDER TOKEN`, or make the shards anew with a tokenizer that has a BOS"
+        )
+    return start
 
 
 def _input_hash(manifest: Path, files: dict[str, str]) -> str:

@@ -6,10 +6,31 @@ whenever a dataset is made or opened.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+
+from pgolf.errors import BadInput
+
+MOST_DOCUMENT = 1 << 20  # tokens of a document, on average over a split: a long book has a fifth of it
+
+
+def check_boundaries(paths: Sequence[Path], tokens: Sequence[np.ndarray], start: int, name: str) -> None:
+    """BadInput if the shards of a split, uint16 `[n]` each, do not show where their documents begin.
+
+    Without that all is one document: no validation document could be found in the training text, attention would not
+    end with a document, nor adaptation begin anew. `start` is the token that begins one, `name` what it is called.
+    """
+    total, found = sum(map(len, tokens)), sum(int(np.count_nonzero(t == start)) for t in tokens)
+    if total > MOST_DOCUMENT * found:
+        has = f"only {found:,} of {total:,} tokens are" if found else f"none of {total:,} tokens is"
+        raise BadInput(
+            f"{paths[0]}{' and the shards after it' if len(paths) > 1 else ''}: {has} {name}, which begins a document; "
+            "make the shards anew with it before every document, as `pgolf data tokenize` does, or name the token that "
+            "begins their documents: `pgolf data document-start FOLDER TOKEN`"
+        )
 
 
 def document_hash(tokens: np.ndarray) -> bytes:

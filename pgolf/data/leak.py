@@ -73,7 +73,7 @@ def overlap(
         raise BadInput(
             f"{found:,} validation documents; over {MOST_DOCUMENTS:,} are not compared: make the split smaller"
         )
-    key = hashlib.sha256(json.dumps([FORMAT, *files]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([FORMAT, letters.bos, *files]).encode()).hexdigest()
     kept = cache_folder() / "overlap" / key if sum(map(len, train)) >= KEPT_FROM else None
     if kept and (before := _read(kept.with_suffix(".json"))):
         return before

@@ -34,7 +34,19 @@ def keep_source(dataset: Dataset, source: Source) -> None:
     write_json(dataset.data_dir / MANIFEST, kept | {"source": source.as_json()})
 
 
-def open_only(data_dir: Path, progress: Progress = lambda what, done, total: None) -> Dataset:
+def keep_document_start(data_dir: Path, token: int) -> Dataset:
+    """Put the token that begins a document into the manifest of the only dataset in a folder, once both splits have it;
+    BadInput if one does not."""
+    dataset = open_only(data_dir, document_start=token)
+    write_json(dataset.data_dir / MANIFEST, manifest_of(dataset.data_dir) | dataset.facts())
+    return dataset
+
+
+def open_only(
+    data_dir: Path,
+    progress: Progress = lambda what, done, total: None,
+    document_start: int | None = None,
+) -> Dataset:
     """Check the only dataset in a folder; BadInput if there are several, or none."""
     there = [re.fullmatch(r"fineweb10B_sp(\d{1,7})", path.name) for path in data_dir.glob("datasets/fineweb10B_sp*")]
     sizes = [int(match[1]) for match in there if match]
@@ -42,7 +54,7 @@ def open_only(data_dir: Path, progress: Progress = lambda what, done, total: Non
         raise BadInput(
             f"{data_dir}: has {len(sizes)} datasets, datasets/fineweb10B_sp<V>; give a folder that has exactly one"
         )
-    return open_dataset(data_dir, sizes[0], progress)
+    return open_dataset(data_dir, sizes[0], progress, document_start)
 
 
 def find_source(dataset: Dataset, url: str, endpoint: str | None = None) -> Source:

@@ -32,12 +32,12 @@ _RANDOM = np.frombuffer(hashlib.shake_128(b"pgolf windows").digest(256 * 8), dty
 
 
 class Letters:
-    """The letters of each piece of a vocabulary. `bos` begins a document, and has none; `block` tokens are looked at
-    together."""
+    """The letters of each piece of a vocabulary. `bos` begins a document, and has none (default: the tokenizer's BOS);
+    `block` tokens are looked at together."""
 
-    def __init__(self, sp: sentencepiece.SentencePieceProcessor) -> None:
-        self.bos = sp.bos_id()
-        pieces = [_letters_of_piece(sp, i) for i in range(sp.vocab_size())]
+    def __init__(self, sp: sentencepiece.SentencePieceProcessor, bos: int | None = None) -> None:
+        self.bos = sp.bos_id() if bos is None else bos
+        pieces = [b"" if i == self.bos else _letters_of_piece(sp, i) for i in range(sp.vocab_size())]
         self.flat = np.frombuffer(b"".join(pieces), dtype=np.uint8)
         self.block = min(BLOCK, MOST_LETTERS // max(1, *map(len, pieces)))
         self.lengths = np.array([len(p) for p in pieces], dtype=np.int32)

@@ -14,6 +14,7 @@ from pgolf.artifact import (
     EVALUATORS,
     MOST_BYTES,
     Artifact,
+    check_mode,
     denormals_flushed,
     evaluate_artifact,
     in_folder,
@@ -92,6 +93,8 @@ def probe_artifact(
     changed = {k: n for k, n in short.items() if n < getattr(whole.cfg, k)}
     opened = replace(whole, cfg=replace(whole.cfg, **changed))  # type: ignore[arg-type]
     opened.model.cfg = opened.cfg
+    for mode in modes or modes_of(vars(opened.cfg)):
+        check_mode(opened.cfg, mode)
     text = load_tokens(opened.cfg)
     length = min(len(text) - 1, CHUNKS * opened.cfg.ttt_chunk_tokens + window // 2 + 11)
     notes = [f"{name.upper()} {getattr(opened.cfg, name)}" for name in ("eval_seq_len", "eval_stride")]

@@ -8,7 +8,7 @@ from sentencepiece import SentencePieceProcessor
 
 from pgolf.artifact import token_bytes
 from pgolf.data import caseops
-from pgolf.data.dataset import Dataset, check_plain, open_dataset
+from pgolf.data.dataset import Dataset, check_named, open_dataset
 from pgolf.data.tokenize import tokenize
 from pgolf.data.tokenizer import CASEOPS, train_tokenizer
 from pgolf.errors import BadInput
@@ -63,7 +63,7 @@ def test_operators_are_never_counted_without_side_cars(without_side_cars):
     for count in (
         lambda: open_dataset(folder, 600),
         lambda: token_bytes(cfg),
-        lambda: check_plain(cfg),
+        lambda: check_named(cfg),
         lambda: exec_trainer("smoke", ["VOCAB_SIZE=600"], 1, None, folder),
         lambda: exec_trainer(
             "smoke",
