@@ -1,6 +1,6 @@
 """What `pgolf probe` says of every evaluator here: offenders that it misses, honest ones that it accuses, and the time.
 
-    python bench/legality.py [--json] [--only WORD …] [--jobs N] [--length N] [--budget S]
+    python bench/legality.py [--json] [--only WORD …] [--jobs N] [--length N] [--positions N] [--seeds N,…] [--budget S]
 
 Evaluators are those of tests/bad_evaluators and tests/good_evaluators, and of ../shared/cases/probes where it is there.
 Each is probed by a command of its own with default options, on a copy of its folder. An offender is caught if a probe
@@ -146,11 +146,9 @@ def results_of(text: str) -> list[dict[str, Any]] | None:
 def judged(case: Case, end: Ended, unreachable: dict[str, str]) -> Verdict:
     """An exit code counts only with its verdict: without one an offender is missed, an honest evaluator accused."""
     quiet = end.code == 0 and end.results is not None and not end.failing
-    # RunFailed, printed instead of results: the evaluator ended, hung, or yields no pieces
-    refused = end.code == 1 and end.results is None and end.said.startswith("error") and "Traceback" not in end.said
     if case.honest:
         outcome = "passed" if quiet else "accused"
-    elif end.code == 1 and (end.failing or refused):
+    elif end.code == 1 and end.failing:
         outcome = "caught"
     else:
         outcome = "out of reach" if case.name in unreachable else "missed"
@@ -203,13 +201,16 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[""], help="evaluators whose name has one of these words")
     parser.add_argument("--jobs", type=int, default=1, help="evaluators at a time (default: 1, for true times)")
     parser.add_argument("--length", type=int, help="of pgolf probe")
+    parser.add_argument("--positions", type=int, help="of pgolf probe")
+    parser.add_argument("--seeds", help="of pgolf probe")
     parser.add_argument("--budget", type=float, help="of pgolf probe")
     parser.add_argument(
         "--slow-budget", type=float, default=30.0, help="seconds for the slow evaluator; 0: leave it out"
     )
     parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a command is ended")
     args = parser.parse_args()
-    options = [f"--{k}={getattr(args, k):g}" for k in ("length", "budget") if getattr(args, k)]
+    passed_on = {k: getattr(args, k) for k in ("length", "positions", "seeds", "budget")}
+    options = [f"--{name}={value}" for name, value in passed_on.items() if value is not None]
     console, unreachable, began = Console(stderr=True), out_of_reach(), time.perf_counter()
     chosen = list(cases(args.only))
     verdicts: list[Verdict] = []

@@ -14,7 +14,7 @@ from pgolf.cli import main
 from pgolf.data.dataset import Dataset
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, RunFailed
-from pgolf.legality import load_factory, probe, probe_artifact, probe_target, subject_of
+from pgolf.legality import load_factory, probe, probe_artifact, probe_file, probe_target, subject_of
 from pgolf.legality.sealed import run_sealed, sealed_evaluator
 from pgolf.legality.streams import replaced, synthetic
 from pgolf.pack import pack
@@ -110,6 +110,11 @@ REMEMBER = tuple(
     )
 )
 SEALED_OFF = ("reads_training_shards", "reads_below_python", "asks_another_process", "calls_home")
+# of these, each leads a probe astray that has them in its own process
+UNRULY = (
+    *("exits_when_loaded", "exits_in_the_middle", "kills_what_started_it", "prints_a_verdict", "yields_without_end"),
+    "recurses_at_the_end",
+)
 # what tests/legality/test_seal.py sees
 SIDE_CHANNELS = (
     *("asks_a_socket_by_its_path", "asks_an_abstract_socket", "reads_shared_memory_of_system_v"),
@@ -144,6 +149,7 @@ def test_every_evaluator_here_has_its_test():
         *CAUGHT_IN_ORDER,
         *REMEMBER,
         *SEALED_OFF,
+        *UNRULY,
         *SIDE_CHANNELS,
         *MISCOUNTED,
     }
@@ -184,6 +190,12 @@ def test_what_is_kept_between_streams_is_seen(name, tmp_path, monkeypatch):
         shutil.copy(path, tmp_path)
     results = probe(subject_of(name, factory(name, tmp_path), length=300), positions=4, seeds=(0,))
     assert results[0].passed is False and results[0].deterministic is False
+
+
+@pytest.mark.parametrize("name", UNRULY)
+def test_a_process_that_does_not_end_well_is_a_failed_pass(name):
+    results = probe_file(f"{EVALUATORS / name}.py:make_evaluator", length=100, positions=1, seeds=(0,))
+    assert [r.probe for r in results if r.passed is False] == [ONE_PASS]
 
 
 def test_an_order_that_nobody_announces_is_out_of_order():
