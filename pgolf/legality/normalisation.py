@@ -1,7 +1,5 @@
 """Whether distributions sum to 1, and whether each loss is −log p(target)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -9,29 +7,29 @@ from pgolf.evidence.probes import CounterExample
 
 SUM_TOLERANCE = 1e-6  # of a distribution's sum
 LOSS_TOLERANCE = 1e-5  # nats between a loss and −log p(target): float32 has steps of 1e-6 at 10 nats
-SAMPLES = 4  # tokens that an evaluator expects after each token
+SAMPLES = 16  # tokens that an evaluator expects after each token
 
 
-@dataclass(frozen=True)
 class Expected:
     """What an evaluator expects, roughly: to make streams that suit it, or that surprise it."""
 
-    mass: Tensor  # float64 [vocabulary]: how often each token is expected, in all
-    after: Tensor  # int64 [vocabulary, SAMPLES]: tokens that are expected after each token
-
-    @classmethod
-    def nothing(cls, vocab_size: int) -> "Expected":
-        draw = torch.Generator().manual_seed(0)
-        after = torch.randint(vocab_size, (vocab_size, SAMPLES), generator=draw)
-        return cls(torch.zeros(vocab_size, dtype=torch.float64), after)
+    def __init__(self, vocab_size: int):
+        self.mass = torch.zeros(vocab_size, dtype=torch.float64)  # how often each token is expected, in all
+        self.draw = torch.Generator().manual_seed(0)
+        # tokens that are expected after each token, where that comes first; where it does not come: any
+        self.after = torch.randint(vocab_size, (vocab_size, SAMPLES), generator=self.draw)
+        self.known = torch.zeros(vocab_size, dtype=torch.bool)
 
     def add(self, tokens: Tensor, start: int, logp: Tensor) -> None:
         """Take in log-distributions `[k, vocabulary]` of positions from `start` on."""
-        self.mass.add_(logp.exp().sum(0))
-        uniform = torch.rand(logp.shape, generator=torch.Generator().manual_seed(start))
-        drawn = (logp - (-uniform.clamp_min(1e-30).log()).log()).argmax(-1)  # from each distribution, by Gumbel's noise
-        positions = torch.arange(start, start + len(logp))
-        self.after[tokens[positions - 1], positions % SAMPLES] = drawn
+        p = logp.exp().nan_to_num(nan=0, posinf=0).clamp(0, 1) + 1e-12
+        self.mass += p.sum(0)
+        before = tokens[start - 1 : start - 1 + len(logp)].tolist()
+        first = {token: i for i, token in reversed(list(enumerate(before))) if not self.known[token]}
+        if first:
+            ids, rows = list(first), list(first.values())
+            self.after[ids] = torch.multinomial(p[rows].float(), SAMPLES, replacement=True, generator=self.draw)
+            self.known[ids] = True
 
 
 class Normalisation:
@@ -41,7 +39,7 @@ class Normalisation:
         self.tokens, self.vocab_size = tokens, vocab_size
         self.checked, self.worst_sum, self.worst_loss = 0, 0.0, 0.0
         self.example: CounterExample | None = None
-        self.expected = Expected.nothing(vocab_size)
+        self.expected = Expected(vocab_size)
 
     def __call__(self, start: int, losses: Tensor, logp: Tensor) -> None:
         if start < 1 or start + len(losses) > len(self.tokens):

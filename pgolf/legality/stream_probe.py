@@ -27,11 +27,23 @@ from pgolf.legality.normalisation import LOSS_TOLERANCE, Normalisation
 from pgolf.legality.order import InOrder, Order, order_of
 from pgolf.legality.rounding import COARSEST, Rounding, marks_of
 from pgolf.legality.state import Heap
-from pgolf.legality.streams import LARGE, PASSAGE, TAILS, Changes, Marks, borders, choose, replaced, special, spread
+from pgolf.legality.streams import (
+    LARGE,
+    PASSAGE,
+    TAILS,
+    Changes,
+    Marks,
+    borders,
+    choose,
+    replaced,
+    special,
+    spread,
+)
 from pgolf.legality.subject import Subject
 from pgolf.legality.watch import Make, Watched, watch
 
 BOUNDARIES = 4  # beginnings of documents to move, if the evaluator announces an order
+SHORTEST = 16  # positions of a piece, in an evaluator that shows none: below, it is a token's own context
 BY_DOCUMENTS = 4  # changes that move documents' beginnings, once it is known that these move scores
 INFLUENCE_PASSES = 4  # full passes a stream to see how far one changed token reaches
 Progress = Callable[[str, int, int], None]
@@ -51,6 +63,7 @@ class StreamProbe:
     base: Watched = field(init=False)
     tried: list[int] = field(default_factory=list)
     at_borders: set[int] = field(default_factory=set)
+    suited: Changes | None = None
     large: list[str] = field(default_factory=list)  # changes of nearly all the stream
     rounding: Rounding = field(default_factory=Rounding)
     unsteady: CounterExample | None = None
@@ -93,7 +106,7 @@ class StreamProbe:
         chosen = [t for t in dict.fromkeys(chosen) if not fixed[t]]
         self.at_borders = {t for t in chosen if t in border_positions or t + 1 in border_positions}
         edges = self.change_at(chosen, INFLUENCE_PASSES, progress)
-        self.change_nearly_all(max(1, count * len(LARGE) // 16))
+        self.change_nearly_all(max(1, count * 5 // 8), min([e for e in edges if e > SHORTEST], default=PASSAGE))
         edges = spread([e for e in edges if e not in chosen and not fixed[e]], count // 4)
         self.at_borders.update(edges)
         self.change_at(edges, 0, progress)
@@ -211,12 +224,13 @@ class StreamProbe:
             progress(f"{self.subject.name}, stream {self.seed}", i + 1, len(positions))
         return edges
 
-    def change_nearly_all(self, count: int) -> None:
+    def change_nearly_all(self, count: int, piece: int) -> None:
         """Make up to `count` large changes from two early positions on: a choice made on the whole stream becomes
-        another one, and shows in the scores before."""
+        another one, and shows in the scores before. `piece`: positions of a piece, in an evaluator that shows none."""
         if self.unsteady or self.causal:
             return
-        first = min(int((self.suited.pieces == 0).sum()), self.n // 8) + 16
+        self.suited = self.suit(piece)
+        first = min(int((self.suited.pieces == 0).sum()), self.n // 4) + 16
         later = self.n // (8 if self.seed % 2 else 3)
         changes = [(min(t, self.n), kind) for t in (first, later) for kind in LARGE][:count]
         ref = self.watch(self.tokens, keep={t for t, _ in changes}, until=max(t for t, _ in changes))
@@ -261,12 +275,11 @@ class StreamProbe:
         found = difference(ref, seen, t, kind, self.seed)
         return other, seen, found, state_difference(ref, seen, t, kind, self.seed)
 
-    @cached_property
-    def suited(self) -> Changes:
+    def suit(self, piece: int) -> Changes:
         """What changes take from the evaluator: where it learns (else, its pieces), and what it expects."""
         begins = [p.start for p in self.base.pieces]
         learnt = [b for b, a, c in zip(begins[1:], self.base.states, self.base.states[1:], strict=False) if a != c]
-        inside = [b for b in learnt or begins if 1 < b <= self.n] or list(range(PASSAGE, self.n, PASSAGE))
+        inside = [b for b in learnt or begins if 1 < b <= self.n] or list(range(piece, self.n, piece - 1))
         is_first = torch.zeros(self.n + 1, dtype=torch.int64)
         is_first[inside] = 1
         return Changes(is_first.cumsum(0), self.normalisation.expected)

@@ -38,18 +38,19 @@ def synthetic(seed: int, length: int, vocab_size: int) -> Tensor:
 
 
 TAILS = ("random tokens", "one token repeated", "other text")
-# Changes of nearly all the stream, so that a choice made on the whole of it becomes another one
+# Changes of nearly all the stream: a choice made on the whole of it becomes another one, oftenest by the first ones
 LARGE = (
-    "random tokens",
-    "one token repeated",
-    "a short period",
-    "a long period",
-    "each token decides the next",
-    "the beginning again",
-    "the beginning, other tokens",
-    "unexpected tokens",
-    "what it expects",
     "a new token in each piece",
+    "unexpected tokens",
+    "one token repeated",
+    "random tokens",
+    "a new pair in each piece",
+    "a short period",
+    "the beginning, other tokens",
+    "each token decides the next",
+    "what it expects",
+    "the beginning again",
+    "a long period",
 )
 UNEXPECTED = 1 / 16  # of the vocabulary: the tokens that an evaluator expects least
 
@@ -90,7 +91,7 @@ def _tail(tokens: Tensor, t: int, kind: str, vocab_size: int, draw: torch.Genera
     def again(block: Tensor) -> Tensor:
         return block.repeat(-(-rest // len(block)))[:rest]
 
-    suited = suited or Changes(torch.arange(len(tokens)) // PASSAGE, Expected.nothing(vocab_size))
+    suited = suited or Changes(torch.arange(len(tokens)) // PASSAGE, Expected(vocab_size))
     match kind:
         case "random tokens":
             return drawn(rest)
@@ -118,6 +119,10 @@ def _tail(tokens: Tensor, t: int, kind: str, vocab_size: int, draw: torch.Genera
             return torch.tensor(found)
         case "a new token in each piece":
             return torch.randperm(vocab_size, generator=draw)[suited.pieces[t:] % vocab_size]
+        case "a new pair in each piece":  # of a token that stays, and one that does not
+            order = torch.randperm(vocab_size, generator=draw)
+            new = order[1 + suited.pieces[t:] % (vocab_size - 1)]
+            return torch.where(torch.arange(rest) % 2 == 0, order[0], new)
     raise ValueError(f"no such change: {kind}")
 
 
