@@ -19,7 +19,7 @@ MOUNT_SETATTR, PIVOT_ROOT = 442, {"x86_64": 155, "aarch64": 41}
 RECURSIVE, HERE = 0x8000, -100
 DEVICES = ("null", "zero", "random", "urandom", "full")
 SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # empty, and of this process alone
-SCRATCH_BYTES = 4 << 30
+SCRATCH_SIZE = "20%"  # of the memory, each
 PLACES = {"proc", "dev", "sys", "etc"}  # no root is mounted there
 # of /proc: keys and the kernel's memory; and how busy the machine is, which a program that trains may see
 SECRET = ("keys", "key-users", "kmsg", "kcore", "kallsyms", "sysrq-trigger", "kpagecount", "kpageflags", "kpagecgroup")
@@ -59,7 +59,7 @@ class Root:
         for folder in ("dev", *(path[1:] for path in SCRATCH)):
             os.makedirs(f"{self.base}/{folder}", exist_ok=True)
         for folder in SCRATCH:
-            options = f"mode=1777,size={SCRATCH_BYTES},nr_inodes=200000"
+            options = f"mode=1777,size={SCRATCH_SIZE},nr_inodes=200000"
             self.mount("tmpfs", self.base + folder, "tmpfs", MS_NOSUID | MS_NODEV, options)
         copied = list(self.place_copies(self.spec["copies"], "")) if "copies" in self.spec else []
         self.place_allowed()

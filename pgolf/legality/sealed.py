@@ -1,14 +1,17 @@
 """The sixth probe: an evaluation that runs with no network and no file but its own, and gives the same score."""
 
 import hashlib
+import io
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +26,13 @@ from pgolf.errors import RunFailed
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality import seal
 from pgolf.legality.copies import copy_files, own_code
+from pgolf.legality.memory import machine_memory, memory_of
 from pgolf.legality.tried import offences
 from pgolf.legality.watch import Make, Watched, load_factory, watch
 
 TIMEOUT_S = 1800.0
+START_S, TIMES = 120.0, 10.0  # that a sealed evaluator may take to start, and as many times as one that is not sealed
+LOOK_S = 0.2  # between looks at the clock and at memory
 MOST_REPORT = 1 << 23  # bytes of what is tried in a seal
 # What is read beside the folders of libraries
 SYSTEM = ("/usr/share/zoneinfo", "/etc/alternatives", "/sys/devices/system/cpu", "/sys/devices/system/node")
@@ -96,7 +102,7 @@ def run_sealed(
     """Run `program` in `folder`, the only place it may write to, with `allowed` the only other files it may read.
 
     It gets `env` and no other environment but PATH; `modules`: it may import those beside it; `off`: means of sealing
-    that are not used. RunFailed if it has not ended after `timeout` seconds.
+    that are not used. RunFailed if it has not ended after `timeout` seconds, or takes half of the machine's memory.
     """
     own = [path for path in (program, *allowed) if not path.resolve().is_relative_to(folder.resolve())]
     read, write = os.pipe()
@@ -104,42 +110,55 @@ def run_sealed(
         spec_of(own, write=[folder]) as spec,
         tempfile.TemporaryDirectory() as outside,
         tempfile.TemporaryFile() as said,
-        ThreadPoolExecutor(1) as reader,
+        os.fdopen(read, "rb", 0) as report,
     ):
         spec |= {"run": str(program), "argv": list(argv), "modules": modules, "report": write, "off": list(off)}
         file = Path(outside) / "spec.json"
         file.write_text(json.dumps(spec))
-        lines = reader.submit(_lines, read)
         try:
-            with suppress(subprocess.TimeoutExpired):
-                code = None
-                code = subprocess.run(
-                    [sys.executable, "-I", seal.__file__, str(file)],
-                    cwd=folder,
-                    env=bare_environment(folder, env),
-                    stdin=subprocess.DEVNULL,
-                    stdout=said,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[write],
-                    timeout=timeout,
-                ).returncode
+            process = subprocess.Popen(
+                [sys.executable, "-I", seal.__file__, str(file)],
+                cwd=folder,
+                env=bare_environment(folder, env),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                pass_fds=[write],
+                start_new_session=True,
+            )
         finally:
             os.close(write)
-        if code is None:
-            raise RunFailed(f"{program.name} has not ended {timeout:.0f} s after it was started, sealed")
-        means, *tried = lines.result() or [b"{}"]
+        try:
+            code, lines = _wait(process, report, f"{program.name}, sealed,", timeout)
+        finally:
+            with suppress(ProcessLookupError):  # what it has started and left
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         said.seek(max(0, said.tell() - 4000))
         output = said.read().decode(errors="replace")
-        return Sealed(code, output, tuple(json.loads(means).get("means", ())), tuple(offences(tried, spec)))
+        means = json.loads(lines[0])["means"] if lines else ()  # written before anything of the program ran
+        return Sealed(code, output, tuple(means), tuple(offences(lines[1:], spec)))
 
 
-def _lines(report: int) -> list[bytes]:
-    """Lines of a report to its end, of at most MOST_REPORT bytes."""
-    kept = b""
-    with os.fdopen(report, "rb") as f:
-        while part := f.read1(1 << 16):
-            kept += part[: MOST_REPORT - len(kept)]
-    return kept.splitlines()
+def _wait(process: "subprocess.Popen[bytes]", report: io.FileIO, what: str, timeout: float) -> tuple[int, list[bytes]]:
+    """Its exit code and the lines of its report; RunFailed if it takes too long, or half of the machine's memory."""
+    until, most, look, kept, open_ = time.monotonic() + timeout, machine_memory() // 2, 0.0, b"", True
+    os.set_blocking(report.fileno(), False)
+    while True:
+        ended = process.poll()
+        if open_ and select.select([report], [], [], 0 if ended is not None else LOOK_S)[0]:
+            part = report.read(1 << 16)
+            open_, kept = bool(part), kept + (part or b"")[: MOST_REPORT - len(kept)]
+        elif ended is not None:
+            return ended, kept.splitlines()
+        elif not open_:
+            time.sleep(LOOK_S)
+        if (now := time.monotonic()) > look:
+            look = now + LOOK_S
+            if now > until:
+                raise RunFailed(f"{what} has not ended {timeout:.0f} s after it was started")
+            if memory_of(process.pid) > most:
+                raise RunFailed(f"{what} takes more than {most / 1e9:.1f} GB of memory")
 
 
 def bare_environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
@@ -163,11 +182,13 @@ def sealed_evaluator(
     sealing that are not used. `plain` makes the evaluators that are not sealed; None: in this process.
     """
     file = Path(spec.rpartition(":")[0]).resolve()
+    began = time.monotonic()
     try:
         expected = digest(watch(plain or load_factory(spec), tokens, want_logp=False))
     except RunFailed as e:
         what = f"not sealed, and seeing that pgolf probes it, it fails: {e}"
         return ProbeResult("sealed", subject, False, None, what, counter_example=CounterExample(what))
+    timeout = START_S + TIMES * (time.monotonic() - began)
     with tempfile.TemporaryDirectory() as folder:
         stream = Path(folder) / "tokens.npy"
         np.save(stream, tokens.numpy())
@@ -175,7 +196,11 @@ def sealed_evaluator(
         env = {**(environment or {}), **own_env}
         argv = [f"{file}:{spec.rpartition(':')[2]}", str(stream)]
         program = Path(__file__).with_name("child.py")
-        run = run_sealed(program, argv, Path(folder), [*allowed, *own_code(file)], env, off=off)
+        try:
+            run = run_sealed(program, argv, Path(folder), [*allowed, *own_code(file)], env, timeout, off=off)
+        except RunFailed as e:
+            what = f"it fails: {e}"
+            return ProbeResult("sealed", subject, False, None, what, counter_example=CounterExample(what))
         score = Path(folder) / "score"
         same = run.code == 0 and score.exists() and score.read_text() == expected
     return result(subject, run, same, f"all {len(tokens) - 1} losses of a stream", len(tokens) - 1)

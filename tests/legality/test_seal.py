@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import torch
 
-from pgolf.errors import BadInput
+from pgolf.errors import BadInput, RunFailed
 from pgolf.legality import load_factory, seal
 from pgolf.legality.copies import copy_files, own_code
-from pgolf.legality.sealed import digest, spec_of
+from pgolf.legality.sealed import digest, run_sealed, sealed_evaluator, spec_of
 from pgolf.legality.streams import synthetic
 from pgolf.legality.syscalls import ARCHITECTURES, filter_of
 from pgolf.legality.tried import offences
@@ -378,3 +378,46 @@ def test_the_filter_refuses_what_it_names_and_nothing_else(machine: str) -> None
     assert [verdict(strict, architecture, clone, flags) for flags in (17, 0x3D0F00, 0x10000000)] == [0, 0, errno.EPERM]
     assert [verdict(strict, architecture, opened, family) for family in (2, 1)] == [0, errno.EAFNOSUPPORT]
     assert [verdict(strict, architecture, asked, 3, what) for what in (6, 5)] == [0, errno.EPERM]
+
+
+# --- a program of its own
+@pytest.mark.parametrize("off", [(), FALLBACK], ids=["sealed", "fallback"])
+def test_a_program_that_floods_and_leaves_processes_behind_is_done_when_it_ends(
+    off: Sequence[str], tmp_path: Path
+) -> None:
+    """Neither its output nor its report holds pgolf up."""
+    program, folder = tmp_path / "flood.py", tmp_path / "work"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("x")
+    flood = "for i in range(12_000):\n    try: open(f'/not/there/{i}')\n    except OSError: pass\nprint('x' * 10**6)\n"
+    left = "if os.fork() == 0:\n    time.sleep(600)\nprint('the end')\n"
+    program.write_text(f"import os, time\nopen('mine', 'w').close()\n{flood}{left}")
+    began = time.monotonic()
+    run = run_sealed(program, [], folder, [], {}, off=off)
+    assert time.monotonic() - began < 300
+    assert run.code == 0 and run.output.endswith("the end\n") and len(run.output) <= 4000
+    assert run.offences == ("tries: more than 10,000 things that it may not",)
+    assert (folder / "mine").exists() and "audit hooks" in run.means
+
+
+def test_a_sealed_program_that_never_ends_or_eats_memory_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "theirs.py"
+    program.write_text("while True: pass")
+    with pytest.raises(RunFailed, match=r"theirs.py, sealed, has not ended 1 s after"):
+        run_sealed(program, [], tmp_path, [], {}, timeout=1)
+    monkeypatch.setattr("pgolf.legality.sealed.machine_memory", lambda: 400_000_000)
+    program.write_text("keep = [bytes([1]) * 10**7 for _ in range(50)]\nwhile True: pass")
+    with pytest.raises(RunFailed, match=r"takes more than 0.2 GB of memory"):
+        run_sealed(program, [], tmp_path, [], {}, timeout=300)
+
+
+def test_an_evaluator_that_hangs_in_the_seal_alone_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgolf.legality.sealed.START_S", 2.0)
+    monkeypatch.setattr("pgolf.legality.sealed.TIMES", 0.0)
+    hangs = "import os, time\nfrom honest import Evaluator as make_evaluator\n"
+    (folder / "hangs.py").write_text(f"{hangs}if os.environ['HOME'] == os.getcwd():\n    time.sleep(600)\n")
+    result = sealed_evaluator(f"{folder}/hangs.py:make_evaluator", "hangs.py", synthetic(0, 300, 24), [])
+    assert result.passed is False and result.counter_example
+    assert "has not ended 2 s after" in result.counter_example.what
