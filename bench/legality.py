@@ -207,7 +207,7 @@ def main() -> int:
     parser.add_argument(
         "--slow-budget", type=float, default=30.0, help="seconds for the slow evaluator; 0: leave it out"
     )
-    parser.add_argument("--limit", type=float, default=900.0, help="seconds after which a command is ended")
+    parser.add_argument("--limit", type=float, default=1200.0, help="seconds after which a command is ended")
     args = parser.parse_args()
     passed_on = {k: getattr(args, k) for k in ("length", "positions", "seeds", "budget")}
     options = [f"--{name}={value}" for name, value in passed_on.items() if value is not None]
@@ -221,7 +221,9 @@ def main() -> int:
             folder = Path(place) / ("honest" if case.honest else "bad") / case.file.parents[1].name
             folder.mkdir(parents=True, exist_ok=True)
             verdict = judged(case, run(case, folder, options, args.limit), unreachable)
-            bar.console.print(f"{verdict.seconds:6.1f} s  {verdict.outcome:12} {verdict.name}", highlight=False)
+            why = f": {verdict.counter_example[:300]}" if verdict.outcome in ("missed", "accused") else ""
+            said = f"{verdict.seconds:6.1f} s  {verdict.outcome:12} {verdict.name}{why}"
+            bar.console.print(said, highlight=False, markup=False)
             bar.advance(task)
             return verdict
 

@@ -17,6 +17,7 @@ from pgolf.legality.streams import synthetic
 from pgolf.legality.watch import Make, fresh, watch
 
 MAX_POSITIONS = 1 << 15  # of a stream whose length nobody said
+MAX_UNCHANGED = 1 << 13  # where no state was seen to change: a document of 30,000 tokens is more than many can hold
 FIRST_LENGTH = 2011  # no multiple of anything: the last window and chunk are cut
 SHORT_LENGTHS = (33, 133)  # of streams that show the pace
 
@@ -121,6 +122,11 @@ def _long_enough(make: Make, vocab_size: int, length: int, most: int | None, bud
         longer = 4 * length + 3
         if 4 * took > budget.seconds / PASSES:
             return min(length, most or length)
-        if changes >= 4 or longer > MAX_POSITIONS or longer * vocab_size > 1 << 26 or (most and longer > most):
+        if (
+            changes >= 4
+            or longer > (MAX_POSITIONS if changes else MAX_UNCHANGED)
+            or longer * vocab_size > 1 << 26
+            or (most and longer > most)
+        ):
             return min(length, most or length)
         length = longer

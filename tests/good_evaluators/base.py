@@ -22,8 +22,8 @@ class Model(nn.Module):
 
     def hidden(self, ids: Tensor) -> Tensor:
         h = self.embed[ids]
-        q, k, v = (h @ self.mix).chunk(3, dim=-1)
-        return h + nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        q, k, v = (h @ self.mix)[:, None].chunk(3, dim=-1)  # one head
+        return h + nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)[:, 0]
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.hidden(ids) @ self.out

@@ -12,7 +12,6 @@ pytestmark = pytest.mark.training
 EVALUATORS = Path(__file__).parents[1] / "good_evaluators"
 HONEST = sorted(p.stem for p in EVALUATORS.glob("*.py") if p.stem != "base")
 SLOW = {"token_by_token": 100, "token_by_token_slowly": 12, "cache_in_dicts": 150, "keeps_keys_and_values": 150}
-CANNOT_LOAD = {"dataclass_settings", "worker_processes"}
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +23,7 @@ def settings_of_torch():
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.xfail(reason="its module is not found by its name")])
-        if name in CANNOT_LOAD
-        else name
-        for name in HONEST
-    ],
-)
+@pytest.mark.parametrize("name", HONEST)
 @pytest.mark.filterwarnings("ignore:this model is small")
 def test_no_honest_evaluator_is_accused(name, tiny_data, monkeypatch):
     monkeypatch.setenv("TOKENIZER_PATH", str(next(tiny_data.data_dir.glob("tokenizers/*.model"))))

@@ -238,6 +238,7 @@ def test_a_stream_grows_until_the_state_changes_a_few_times():
 
     assert len(subject_of("slow to learn", make).stream(0)) > 4 * 5000
     assert len(subject_of("honest", factory("honest")).stream(0)) < 5000
+    assert 8000 < len(subject_of("learns nothing", factory("knows_the_end")).stream(0)) < 8192
 
 
 @pytest.mark.parametrize(
