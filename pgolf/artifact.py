@@ -28,7 +28,7 @@ from pgolf.pace import projected_end
 from pgolf.stages import BY_MODE
 from pgolf.trainer.caseops import SideCar
 from pgolf.trainer.codec import MAX_RAW, ArtifactError, Shapes, decode, facts_of
-from pgolf.trainer.config import KNOB_TYPES, MODEL_KNOBS, Config, Knob, parse_knob
+from pgolf.trainer.config import BOS, KNOB_TYPES, MODEL_KNOBS, Config, Knob, parse_knob
 from pgolf.trainer.data import DataError, load_validation, shards, tokens_sha256
 from pgolf.trainer.model import GPT
 from pgolf.trainer.quantize import restore
@@ -259,6 +259,7 @@ class Evaluation:
     val_bpb: float  # bits per byte
     seconds: float
     positions: int
+    documents: int  # that begin in the scored text, with BOS; 0: it does not show where documents begin
     bytes: int
     scored_sha256: str
     tokenizer_sha256: str
@@ -340,6 +341,7 @@ def evaluate_artifact(
         val_bpb=bpb,
         seconds=seconds,
         positions=len(tokens) - 1,
+        documents=int((tokens == BOS).sum()),
         bytes=n_bytes,
         scored_sha256=tokens_sha256(tokens),
         tokenizer_sha256=sha256_file(Path(cfg.tokenizer_path)),

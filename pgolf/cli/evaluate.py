@@ -55,6 +55,8 @@ def evaluate(
         result = evaluate_artifact(
             opened, mode, split, tokens, max_seconds, lambda done, of: bar.update(task, completed=done, total=of)
         )
+    if not result.documents:
+        typer.echo("note: the text has no BOS, so it does not show where documents begin", err=True)
     if as_json:
         typer.echo(json.dumps(result.as_json()))
         return
