@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from pgolf.files import hash_folder, sha256_file
 from pgolf.flows.pods import needs_of, pods_of
 from pgolf.flows.show import show, tell_seed
 from pgolf.notify import notify
+from pgolf.pace import projected_end
 from pgolf.pack.kept import packed
 from pgolf.pods import Place
 from pgolf.pods.failures import ATTEMPTS_MOST
@@ -53,9 +55,17 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
     """Make or find the track's text as shards, and check it whole."""
     cfg = config_of(request.knobs)
 
+    began: dict[str, float] = {}
+
     def tell(what: str, done: int, total: int) -> None:
         if done == 0:
+            began[what] = time.monotonic()
             log.info("data: %s", what)
+        elif what in began:
+            now = time.monotonic()
+            end = projected_end((began.pop(what), 0), (now, done), total)
+            if end and end > now + 60:
+                log.info("data: %s: about %d minutes more", what, round((end - now) / 60))
 
     made = request.track.corpus == "pydocs"
     dataset = (build if made else open_dataset)(data_dir, vocab_size=cfg.vocab_size, progress=tell)

@@ -11,6 +11,7 @@ import torch
 
 from pgolf import presets
 from pgolf.data.dataset import check_case, check_documents, check_named, check_shares, open_dataset
+from pgolf.data.leak import KEPT_FROM
 from pgolf.data.pydocs import build
 from pgolf.errors import BadInput
 from pgolf.record.request import parse_overrides
@@ -34,7 +35,8 @@ def exec_trainer(
     knobs = presets.load(preset, parse_overrides(settings))
     cfg = presets.config_of(knobs)
     if "datasets_dir" not in knobs:
-        made = open_dataset(data_dir, cfg.vocab_size) if data_dir else build(Path("data"), vocab_size=cfg.vocab_size)
+        size = cfg.vocab_size
+        made = open_dataset(data_dir, size, _tell) if data_dir else build(Path("data"), vocab_size=size)
         knobs["data_dir"] = str(check_documents(check_case(made, cfg.caseops_enabled), cfg).data_dir)
     else:
         check_named(cfg)
@@ -46,6 +48,12 @@ def exec_trainer(
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={nproc}"] if nproc > 1 else []
     os.chdir(folder)
     os.execve(sys.executable, [sys.executable, *launcher, "-m", "pgolf.trainer"], environment)
+
+
+def _tell(what: str, done: int, total: int) -> None:
+    """Say what takes minutes, as it begins."""
+    if done == 0 and total >= KEPT_FROM:
+        print(f"data: {what}", file=sys.stderr, flush=True)
 
 
 def _check_ranks(environment: Mapping[str, str], nproc: int, preset: str) -> None:

@@ -22,8 +22,8 @@ REMEDIES: dict[str, Remedy] = {
         "Log when validation text is scored and when the model adapts to it.",
     ),
     "train-val-disjoint": Remedy(
-        "Take the validation documents out of the training data, and train all seeds again.",
-        "Put the dataset's manifest, dataset.json with val_documents and val_documents_in_train, into the folder.",
+        "Take the validation documents, and all that is nearly like them, out of training, and train all seeds again.",
+        "Put the dataset's manifest into the folder: dataset.json, with the counts of documents in both splits.",
     ),
     "seeds-distinct": Remedy(
         "Claim one run a seed: take copies out, and run a seed that is missing.",

@@ -35,6 +35,7 @@ NEAR = 1 / 3  # of a document's windows
 MOST_DOCUMENTS = 1 << 20  # of the validation split; the public one has 50,000
 COMPARED = 10_000  # training documents, about
 KEPT_FROM = 20_000_000  # training tokens: what takes seconds is not kept
+SEARCHING = "looking for validation text in training text"
 
 Progress = Callable[[str, int, int], None]  # what is being done, done, total
 
@@ -143,8 +144,8 @@ def _count_all(
     Threads do it, one a core: NumPy lets others run, and all share the index.
     """
     counted = np.zeros(len(index.keys), np.int64)
-    total = sum(map(len, train))
-    done = 0
+    done, total = 0, sum(map(len, train))
+    progress(SEARCHING, done, total)
     with ThreadPoolExecutor(cores()) as pool:
         jobs = {
             pool.submit(_count_kept, index, shard, letters, kept and kept / f"{i:06}.npz"): len(shard)
@@ -152,13 +153,12 @@ def _count_all(
         }
         try:
             for job in as_completed(jobs):
-                progress("comparing validation with training text", done, total)
                 places, times = job.result()
                 counted[places] += times
                 done += jobs[job]
+                progress(SEARCHING, done, total)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    progress("comparing validation with training text", total, total)
     return counted
 
 

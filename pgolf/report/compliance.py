@@ -218,13 +218,13 @@ def _tokenizer(facts: Facts) -> Iterator[Statement]:
 
 def _apart(facts: Facts) -> Statement:
     """Whether validation and training text are apart, as the dataset's manifest counted it."""
-    text = "Validation documents are not in the training text"
+    text = "Validation text was kept out of the training text"
     try:
         shared = shared_of(facts.dataset)
     except ValueError:
         return Statement(f"{text}: nobody has counted.", None)
-    counted = f"of {shared.documents:,}, {shared.exact:,} are training documents token for token, {shared.said}"
-    return Statement(f"{text}: {counted}.", not shared.too_many if shared.near else None)
+    exact = f"of {shared.documents:,} validation documents {shared.exact:,} are training documents token for token"
+    return Statement(f"{text}: {exact}, {shared.said}.", not shared.too_many if shared.near else None)
 
 
 def _bytes_counted(facts: Facts) -> Statement:

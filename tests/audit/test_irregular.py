@@ -1,5 +1,6 @@
 """What is irregular makes a warning, what a log does not say is unknown, and neither fails a check."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -183,6 +184,18 @@ def test_a_few_duplicates_over_the_splits_are_a_warning_and_no_manifest_is_unkno
     manifest.write_text('{"val_documents": 50000,\n "val_documents_in_train": 12}')
     check = audit(folder.path).check("train-val-disjoint")
     assert check.status == "warn" and "12 of 50,000" in check.message and check.evidence[0].line == 2
+    near = {"val_documents_near_train": 900, "train_documents_compared": 10_000, "train_documents_near_train": 150}
+    counts = {"val_documents": 50_000, "val_documents_in_train": 0, **near}
+    manifest.write_text(json.dumps(counts))
+    check = audit(folder.path).check("train-val-disjoint")
+    assert check.status == "pass" and "900 are in the training text exactly or nearly" in check.message
+    manifest.write_text(json.dumps(counts | {"val_documents_near_train": 1700}, indent=1))
+    check = audit(folder.path).check("train-val-disjoint")
+    assert check.status == "fail" and "1,700 are in the training text" in check.message, "3.4 % against 1.5 %"
+    assert check.evidence[0].line == 4
+    for wrong in (None, -1, 50_001, "900", True):
+        manifest.write_text(json.dumps(counts | {"val_documents_near_train": wrong}))
+        assert audit(folder.path).check("train-val-disjoint").status == "unknown", wrong
     for content in ("[]", "{", '{"val_documents": 5}', '{"val_documents": null, "val_documents_in_train": 1}'):
         manifest.write_text(content)
         assert audit(folder.path).check("train-val-disjoint").status == "unknown"

@@ -374,3 +374,17 @@ def test_a_submission_depends_on_hashes_and_not_on_contents(tmp_path):
     assert inputs.program.hashes["train_gpt.py"] in key and "####" not in key
     other = replace(inputs, program=replace(MARCH, files={"train_gpt.py": b"other"}))
     assert json.dumps(other.depends(), sort_keys=True, default=str) != key
+
+
+def test_whether_validation_text_is_in_training_text_is_said(tmp_path):
+    inputs = record_of("march", tmp_path)
+    folder = written(inputs, tmp_path / "out")
+    words = "Validation text was kept out of the training text"
+    near = {"val_documents_near_train": 3, "train_documents_compared": 400, "train_documents_near_train": 70}
+    for dataset, expected in (
+        (DATASET | near, True),
+        (DATASET | near | {"val_documents_near_train": 18}, False),
+        (DATASET | {"val_documents_in_train": 1}, None),  # an older manifest
+        ({}, None),
+    ):
+        assert answer(replace(inputs, dataset=dataset), folder, words) is expected, dataset
