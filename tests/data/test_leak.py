@@ -15,7 +15,7 @@ from pgolf.data.dataset import open_dataset
 from pgolf.data.leak import Overlap, overlap
 from pgolf.data.shards import write_shard
 from pgolf.data.tokenizer import train_on_corpus
-from pgolf.data.windows import Letters
+from pgolf.data.windows import Index, Letters
 from pgolf.errors import BadInput
 from pgolf.trainer.data import open_shard
 from tests.reference import overlap as reference
@@ -154,12 +154,29 @@ def test_the_fast_path_counts_what_the_reference_counts(sp, val_texts, train_tex
 
 
 def test_a_long_document_is_looked_at_in_parts(sp, letters, monkeypatch):
-    (long,) = coded(sp, text(5, 3000))
-    whole = windows.sample(long, letters)
-    monkeypatch.setattr(letters, "block", 100)
-    assert len(list(windows.blocks(long, letters))) > 20
+    (long,) = coded(sp, f"{text(5, 3000)} {text(5, 3000)}")
+    whole, index = windows.sample(long, letters), Index.of(windows.hash_windows(letters.of(long)))
+    counted = windows.count(index, long, letters)
+    assert len(whole[0]) == windows.MOST_SAMPLED and (whole[1] >= 2).all()
+    monkeypatch.setattr(letters, "block", 50)
+    assert len(list(windows.blocks(long, letters))) > 80
     for a, b in zip(whole, windows.sample(long, letters), strict=True):
         assert a.tolist() == b.tolist()
+    assert counted.tolist() == windows.count(index, long, letters).tolist()
+
+
+def test_a_part_of_a_long_document_is_no_short_document(sp, letters, monkeypatch):
+    monkeypatch.setattr(letters, "block", 10)
+    (long,) = coded(sp, text(5, 40))
+    cuts = list(windows.blocks(long, letters))
+    parts = [np.append(np.uint16(sp.bos_id()), long[a:b]) for a, b in cuts[1:]]
+    assert len(parts) > 3 and all(0 < len(letters.of(p)) < windows.SHORT for p in parts)
+    assert overlap([np.concatenate(parts)], [long], letters, []).near == 0
+
+
+def test_a_document_that_repeats_itself_is_not_near_itself(sp):
+    train = coded(sp, *[f"{text(i)} {text(i)}" for i in range(100, 110)])
+    assert shared(sp, coded(sp, text(0)), [train]) == Overlap(1, 0, 0, 10, 0)
 
 
 @pytest.fixture
