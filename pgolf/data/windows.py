@@ -89,11 +89,10 @@ def sample(document: np.ndarray, letters: Letters) -> tuple[np.ndarray, np.ndarr
     None for a document without a letter.
     """
     kept, often = np.zeros(0, np.uint64), np.zeros(0, np.int64)
-    size = 0
-    for _, text, hashes in _parts(document, letters):
-        size += len(text)
-        if size < SHORT and len(document) <= letters.block:
-            return np.array([hash_short(text)] if size else [], dtype=np.uint64), np.ones(min(size, 1), np.int64)
+    for (start, end), text, hashes in _parts(document, letters):
+        if len(text) < SHORT and end - start == len(document):
+            short = np.array([hash_short(text)] if len(text) else [], dtype=np.uint64)
+            return short, np.ones(len(short), np.int64)
         found, times = np.unique(hashes, return_counts=True)
         both, places = np.unique(np.concatenate([kept, found]), return_inverse=True)
         sums = np.bincount(places, np.concatenate([often, times]), len(both)).astype(np.int64)
