@@ -41,7 +41,7 @@ class Root:
         if not free:
             raise OSError("no folder of the root is free")
         self.base = min(free)
-        self.mounted = False
+        self.mounted = self.entered = False
 
     def make(self, own_processes: bool) -> bool:
         """Make it and enter it; True: it has a /proc of its own."""
@@ -183,7 +183,7 @@ class Root:
         os.chdir(self.base)
         if self.libc.syscall(PIVOT_ROOT[os.uname().machine], b".", b"."):
             raise OSError(ctypes.get_errno(), "the root cannot be changed")
-        self.mounted = False
+        self.entered = True
         if self.libc.umount2(b".", MNT_DETACH):
             raise OSError(ctypes.get_errno(), "the root outside cannot be left")
         os.chdir("/")

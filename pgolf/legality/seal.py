@@ -211,8 +211,8 @@ def make_root(libc: ctypes.CDLL, spec: dict[str, Any], means: list[str], sockets
         made = root.Root(libc, spec)
         own_proc = made.make("PID namespace" in means and OWN_PROC not in spec.get("off", ()))
     except OSError:
-        if made and not made.mounted:
-            raise  # it is entered, and no way leads back
+        if made and made.entered:
+            raise  # no way leads back
         if made:
             made.undo()
         return []
@@ -302,7 +302,7 @@ def forget_environment() -> None:
 
 
 def cannot(why: str) -> NoReturn:
-    print(f"cannot be sealed off: {why}", file=sys.stderr, flush=True)
+    os.write(2, f"cannot be sealed off: {why}\n".encode())
     os._exit(CANNOT)
 
 

@@ -34,8 +34,11 @@ TIMEOUT_S = 1800.0
 START_S, TIMES = 120.0, 10.0  # that a sealed evaluator may take to start, and as many times as one that is not sealed
 LOOK_S = 0.2  # between looks at the clock and at memory
 MOST_REPORT = 1 << 23  # bytes of what is tried in a seal
-# What is read beside the folders of libraries
-SYSTEM = ("/usr/share/zoneinfo", "/etc/alternatives", "/sys/devices/system/cpu", "/sys/devices/system/node")
+# What is read beside the folders of libraries: a compiler, which `torch.compile` wants, and how many cores there are
+SYSTEM = (
+    *("/bin", "/usr/bin", "/usr/include", "/usr/share/zoneinfo", "/etc/alternatives"),
+    *("/sys/devices/system/cpu", "/sys/devices/system/node"),
+)
 LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/nvidia", "/usr/local/cuda")
 LIMITS = "Files of Python's own libraries may be read, and a clock."
 
@@ -53,6 +56,7 @@ class Sealed:
 def libraries() -> list[str]:
     """Files and folders that Python and its packages are loaded from."""
     paths = [sysconfig.get_path(k) for k in ("stdlib", "platstdlib", "purelib", "platlib")]
+    paths += [sysconfig.get_path(k) for k in ("include", "platinclude")]
     paths += [str(Path(sys.base_prefix) / "lib"), str(Path(sys.prefix) / "pyvenv.cfg"), *_links(sys.executable)]
     return [*dict.fromkeys(paths), *LIBRARIES]
 

@@ -64,7 +64,7 @@ def forked(body: Callable[[], Any], spec: dict[str, Any] | None = None) -> Ended
     os.close(write)
     os.close(report)
     with os.fdopen(read, "rb") as said, os.fdopen(heard, "rb") as lines:
-        told, tried = said.read(), lines.read().splitlines()
+        tried, told = lines.read().splitlines(), said.read()  # the answer is short, and fits into its pipe
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     answer, means = json.loads(told) if told else (None, ())
     return Ended(answer, code, tuple(means), tuple(offences(tried, spec)) if spec else ())
@@ -421,3 +421,25 @@ def test_an_evaluator_that_hangs_in_the_seal_alone_fails(folder: Path, monkeypat
     result = sealed_evaluator(f"{folder}/hangs.py:make_evaluator", "hangs.py", synthetic(0, 300, 24), [])
     assert result.passed is False and result.counter_example
     assert "has not ended 2 s after" in result.counter_example.what
+
+
+@pytest.mark.parametrize("granted", [0, 2, 9])
+def test_a_system_that_refuses_mounts_on_the_way_leaves_no_trace(
+    granted: int, full: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As AppArmor does within a user namespace; the rest of the seal stays."""
+    (tmp_path / "secret").write_text("x")
+    mount, left = seal.root.Root.mount, [granted]
+
+    def refuse(*arguments: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise PermissionError(errno.EPERM, "no")
+        mount(*arguments)
+
+    monkeypatch.setattr(seal.root.Root, "mount", refuse)
+    with spec_of([]) as spec:
+        ended = forked(lambda: [os.path.exists("/etc/hosts"), os.access(tmp_path, os.F_OK)], spec)
+    assert ended.said == [True, True]
+    assert not {seal.ROOT, seal.OWN_PROC} & {*ended.means} and {"Landlock", "seccomp"} <= {*ended.means}
+    assert "times, owners and links' targets of all files can be read" in seal.left_open(ended.means)
