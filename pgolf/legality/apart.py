@@ -2,25 +2,32 @@
 `watch.Evaluator`. Whatever that process does ends in RunFailed, whose message says it plainly, or in BadInput where the
 file has no such function."""
 
+import json
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+import pgolf
 from pgolf.errors import BadInput, RunFailed
+from pgolf.legality.copies import own_code
 from pgolf.legality.process import Bounds, NotMade, Process, shared_server
+from pgolf.legality.sealed import spec_of
+from pgolf.legality.tried import offences
 from pgolf.legality.watch import Make
 
 MOST_VOCAB = 1 << 20  # of an evaluator that does not say its own
 MOST_POSITION = 1 << 31
 WIDEST = 8  # bytes of a number
 MOST_NAME = 4096  # characters of a path
+MOST_TRIED = 1000  # lines of what one pass tries
 CLOSE_S = 10.0  # that an evaluator may take to close a pass that is stopped early
 
 
@@ -31,7 +38,8 @@ class Apart:
     ----------
     spec : path/to/file.py:make_evaluator.
     environment : variables for the evaluator.
-    bounds : of its silence and memory.
+    bounds : of its time and memory.
+    allowed : what it may read beside its own code, Python's libraries, and the tokenizer that it names.
 
     Raises
     ------
@@ -39,23 +47,49 @@ class Apart:
     NotMade : the first evaluator cannot be made, since its file or the function raises an exception.
     """
 
-    def __init__(self, spec: str, environment: Mapping[str, str] | None = None, bounds: Bounds | None = None):
+    def __init__(
+        self,
+        spec: str,
+        environment: Mapping[str, str] | None = None,
+        bounds: Bounds | None = None,
+        allowed: Sequence[Path] = (),
+    ):
         path, _, self.name = spec.rpartition(":")
         if not path or not Path(path).is_file():
             raise BadInput(f"{spec}: no file {path or spec}; write path/to/file.py:make_evaluator")
         self.file = Path(path).resolve()
         self.environment, self.bounds = dict(environment or {}), bounds or Bounds()
         self.proxies: weakref.WeakSet[Proxy] = weakref.WeakSet()
+        self.allowed = [Path(p) for p in allowed]
+        self.means: list[str] = []  # of sealing, in the last process
+        self.offences: dict[str, None] = {}  # what any pass tried and was not allowed
         self.server, self.made = shared_server(), False
 
     def __enter__(self) -> "Apart":
-        self.folder = Path(tempfile.mkdtemp(prefix="pgolf-probe-"))
+        with ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgolf-probe-")))
+            self.allowed += self._tokenizer()
+            own = [*self.allowed, *own_code(self.file)]
+            self.seal = stack.enter_context(spec_of(own, [Path(pgolf.__file__).parent]))
+            (self.folder / "seal.json").write_text(json.dumps(self.seal))
+            self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *failure: object) -> None:
-        for proxy in self.proxies:
+        for proxy in list(self.proxies):
             proxy.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.stack.close()
+
+    def _tokenizer(self) -> list[Path]:
+        """The tokenizer that an evaluator names when it is not sealed yet, if it can be made so."""
+        try:
+            proxy = self.plain()
+        except NotMade:
+            raise
+        except RunFailed:  # the probe `sealed` tells of that
+            return []
+        proxy.close()
+        return [Path(proxy.tokenizer)] if proxy.tokenizer and Path(proxy.tokenizer).is_file() else []
 
     def make(self) -> "Proxy":
         """An evaluator as the probes judge it: in an empty folder, with no variables but its own, told nothing of
@@ -63,7 +97,7 @@ class Apart:
         own = Path(tempfile.mkdtemp(dir=self.folder))
         keep = {k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")}
         env = {**keep, "HOME": str(own), "TMPDIR": str(own), **self.environment}
-        return self._made(env, own, [str(self.file)], own)
+        return self._made(env, own, [str(self.file)], str(self.folder / "seal.json"))
 
     def plain(self) -> "Proxy":
         """An evaluator as the user would run it: in this folder, with all variables. It can see that pgolf runs it."""
@@ -82,12 +116,14 @@ class Apart:
 
         return make
 
-    def _made(self, env: dict[str, str], folder: Path, argv: list[str], own: Path | None) -> "Proxy":
-        job = {"spec": f"{self.file}:{self.name}", "env": env, "folder": str(folder), "argv": argv}
-        process = Process(self.server, {**job, "threads": torch.get_num_threads()}, self.bounds)
+    def _made(self, env: dict[str, str], folder: Path, argv: list[str], seal: str | None) -> "Proxy":
+        job = {"spec": f"{self.file}:{self.name}", "env": env, "folder": str(folder), "argv": argv, "seal": seal}
+        at_end = partial(self._ended, folder=folder if seal else None)
+        process = Process(self.server, {**job, "threads": torch.get_num_threads()}, self.bounds, at_end)
         try:
+            self._hello(process)
             process.ask({"do": "load"}, when=f"When {self.file.name} is loaded,")
-            proxy = Proxy(process, own)
+            proxy = Proxy(process)
         except NotMade as e:
             # once it could be made, it is no mistake in the file or in its variables any more
             raise RunFailed(str(e)) if self.made else NotMade(str(e)) from None
@@ -98,12 +134,27 @@ class Apart:
         self.proxies.add(proxy)
         return proxy
 
+    def _hello(self, process: Process) -> None:
+        """Hear by which means the process is sealed; nothing of the stranger's has run there yet."""
+        try:
+            means, _ = process.ask({"do": "hello"}, when="When a process is sealed off,")
+        except RunFailed as e:
+            raise NotMade(str(e)) from None
+        self.means = [str(m) for m in means["means"]] or self.means
+
+    def _ended(self, process: Process, folder: Path | None) -> None:
+        """Keep what a sealed process tried, and nothing that it wrote."""
+        if folder:
+            tried = offences(process.reported.splitlines()[:MOST_TRIED], self.seal)
+            self.offences |= dict.fromkeys(tried)
+            shutil.rmtree(folder, ignore_errors=True)
+
 
 class Proxy:
     """An evaluator in another process; it scores one stream, at whose end that process is killed."""
 
-    def __init__(self, process: Process, own: Path | None):
-        self.process, self.own = process, own
+    def __init__(self, process: Process):
+        self.process = process
         self.vocab_size = 0
         self.document_start: int | None = None
         self.tokenizer: str | None = None
@@ -191,8 +242,6 @@ class Proxy:
 
     def close(self) -> None:
         self.process.close()
-        if self.own:
-            shutil.rmtree(self.own, ignore_errors=True)
 
     def __del__(self) -> None:
         self.close()

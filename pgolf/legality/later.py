@@ -39,6 +39,8 @@ def later_streams(one_pass: ProbeResult, subject: Subject, apart: Apart, seeds: 
         f"Each pass ran in a fresh process; {scored} passes in processes that had scored another stream, or the same, "
         "before gave the same bits."
     )
+    if not {"root of its own", "Landlock"} & set(apart.means):
+        said += " What a pass writes outside its own folder is still there for the next: no seal of files was in force."
     if not scored:
         said = "There was no time for passes in processes that have scored a stream before."
     if example and one_pass.passed:

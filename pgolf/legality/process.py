@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -28,6 +28,7 @@ SLICE_S = 0.2  # between looks at memory and clock
 TAIL = 1 << 14  # bytes of output that are kept
 SHOWN = 600  # characters of it in a message
 SERVER_S = 120.0  # that the server may take to start, or to answer
+MOST_REPORT = 1 << 20  # bytes of what is tried in the seal of one pass
 EXIT_S = 5.0  # that a process may take to end after it has closed its socket
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 GONE = "the process that starts evaluators has ended: an evaluator has killed it"
@@ -130,21 +131,25 @@ class NotMade(RunFailed):
 class Process:
     """A process with one evaluator. `ask` gets an answer, or ends it and raises RunFailed with what it did."""
 
-    def __init__(self, server: Server, job: Mapping[str, Any], bounds: Bounds):
-        self.server, self.bounds = server, bounds
+    def __init__(self, server: Server, job: Mapping[str, Any], bounds: Bounds, at_end: "Callable[[Process], None]"):
+        self.server, self.bounds, self.at_end = server, bounds, at_end
         self.socket, theirs = socket.socketpair()
-        self.output, log = os.pipe()
+        (self.output, log), (self.report, report) = os.pipe(), os.pipe()
         try:
-            self.pid = server.fork(job, [theirs.fileno(), log])
+            self.pid = server.fork(job, [theirs.fileno(), log, report])
         except RunFailed:
             self.socket.close()
             os.close(self.output)
+            os.close(self.report)
             raise
         finally:
             theirs.close()
             os.close(log)
+            os.close(report)
         self.socket.setblocking(False)
         os.set_blocking(self.output, False)
+        os.set_blocking(self.report, False)
+        self.reported = b""
         self.tail, self.generation = b"", server.generation
         self.open = True
         self.exits = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else -1
@@ -202,10 +207,16 @@ class Process:
             return None
         self.open = False
         self._drain()
+        code = self._kill()
+        self.at_end(self)
+        return code
+
+    def _kill(self) -> int | None:
         if self.exits >= 0:
             os.close(self.exits)
         self.socket.close()
         os.close(self.output)
+        os.close(self.report)
         if self.server.generation == self.generation:
             with suppress(RunFailed):
                 return self.server.end(self.pid)
@@ -239,13 +250,16 @@ class Process:
     def _wait(self, event: int, when: str) -> None:
         """Until the socket is ready; RunFailed if the process ends, is silent for too long, or takes too much."""
         poll, look = select.poll(), time.monotonic() + SLICE_S
-        for fd, events in ((self.socket.fileno(), event), (self.output, select.POLLIN), (self.exits, select.POLLIN)):
+        own = [(fd, select.POLLIN) for fd in (self.output, self.report, self.exits)]
+        for fd, events in ((self.socket.fileno(), event), *own):
             if fd >= 0:
                 poll.register(fd, events)
         while True:
             ready = dict(poll.poll(SLICE_S * 1000))
-            if self.output in ready and not self._drain():
-                poll.unregister(self.output)
+            if {self.output, self.report} & ready.keys():
+                for closed in self._drain():
+                    with suppress(KeyError):  # it may have been seen before
+                        poll.unregister(closed)
             if self.socket.fileno() in ready:
                 return
             if self.exits in ready:
@@ -270,15 +284,21 @@ class Process:
         self.close()
         return OutOfTime(f"{when} the budget of {budget.seconds:,.0f} s ends")
 
-    def _drain(self) -> bool:
-        """Keep the last of what it has written by now; whether it can write more."""
-        with suppress(BlockingIOError):
-            for _ in range(64):
-                written = os.read(self.output, TAIL)
-                if not written:
-                    return False
-                self.tail = (self.tail + written)[-TAIL:]
-        return True
+    def _drain(self) -> list[int]:
+        """Keep the last that it has written by now, and the first that the seal reports; the pipes that are closed."""
+        closed = []
+        for pipe in (self.output, self.report):
+            with suppress(BlockingIOError):
+                for _ in range(64):
+                    written = os.read(pipe, TAIL)
+                    if not written:
+                        closed.append(pipe)
+                        break
+                    if pipe == self.output:
+                        self.tail = (self.tail + written)[-TAIL:]
+                    else:
+                        self.reported += written[: MOST_REPORT - len(self.reported)]
+        return closed
 
     def _ended(self, when: str) -> RunFailed:
         """How it ended, in words; it gets a moment to do so after it has closed its socket."""

@@ -5,21 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from pgolf.evidence.probes import CounterExample, ProbeResult
-
-NAMES = ("causal", "normalised", "score before update", "one pass", "byte-exact", "sealed")
-
-
-def unfinished(subject: str, why: str, seeds: Sequence[int] = ()) -> list[ProbeResult]:
-    """The results of an evaluator that does not score a stream to its end: `one pass` fails, nothing else was run."""
-    example = CounterExample(why)
-    no_run = "Not run: the evaluator does not score a stream to its end."
-    return [
-        ProbeResult(name, subject, False, None, "A pass did not come to its end.", 0, 0, tuple(seeds), example)
-        if name == "one pass"
-        else ProbeResult(name, subject, None, None, no_run)
-        for name in NAMES
-    ]
+from pgolf.evidence.probes import ProbeResult
 
 
 def table(results: Sequence[ProbeResult]) -> Table:

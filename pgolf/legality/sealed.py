@@ -210,7 +210,7 @@ def sealed_evaluator(
     return result(subject, run, same, f"all {len(tokens) - 1} losses of a stream", len(tokens) - 1)
 
 
-def result(subject: str, run: Sealed, same: bool, what: str, positions: int) -> ProbeResult:
+def result(subject: str, run: Sealed, same: bool, what: str, positions: int, runs: str = "One run") -> ProbeResult:
     """The verdict on a sealed run; `what` was compared with the run that was not sealed."""
     found = None
     if run.offences:
@@ -220,7 +220,7 @@ def result(subject: str, run: Sealed, same: bool, what: str, positions: int) -> 
     elif not same:
         found = CounterExample("the score is another one than without the seal")
     missing = "".join(f" Not closed here: {', '.join(found)}." for found in [seal.left_open(run.means)] if found)
-    power = f"One run, sealed by {', '.join(run.means) or 'nothing'}; {what} compared bit for bit.{missing} {LIMITS}"
+    power = f"{runs}, sealed by {', '.join(run.means) or 'nothing'}; {what} compared bit for bit.{missing} {LIMITS}"
     return ProbeResult("sealed", subject, found is None, None, power, positions, counter_example=found)
 
 

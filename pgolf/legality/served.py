@@ -26,9 +26,10 @@ MOST = 1 << 40  # bytes of a request: pgolf's own are trusted
 
 def settle(job: dict[str, Any]) -> None:
     """Make the process what the evaluator is to find: variables, folder, arguments, threads, and no fixed noise."""
-    os.environ.clear()
-    os.environ.update(job["env"])
-    os.chdir(job["folder"])
+    if not job["seal"]:  # the seal does that, and shows other folders
+        os.environ.clear()
+        os.environ.update(job["env"])
+        os.chdir(job["folder"])
     sys.argv = list(job["argv"])
     torch.set_num_threads(job["threads"])
     # a process that is forked has its parent's noise: an evaluator that sets no seed must not seem to repeat itself
@@ -39,7 +40,7 @@ def settle(job: dict[str, Any]) -> None:
 
 def serve(to: socket.socket, job: dict[str, Any], heap: Heap) -> None:
     """Answer requests until there are no more."""
-    receive, served = wire.receiver(to), Served(job["spec"], heap)
+    receive, served = wire.receiver(to), Served(job["spec"], heap, job.get("means", []))
     while True:
         try:
             request, tensors = wire.unpack(receive, MOST)
@@ -63,8 +64,8 @@ def serve(to: socket.socket, job: dict[str, Any], heap: Heap) -> None:
 class Served:
     """An evaluator, the pass that it is in, and what it has given in it."""
 
-    def __init__(self, spec: str, heap: Heap):
-        self.spec, self.heap = spec, heap
+    def __init__(self, spec: str, heap: Heap, means: list[str]):
+        self.spec, self.heap, self.means = spec, heap, means
         self.make: Make | None = None
         self.evaluator: Any = None
         self.state: State | None = None
@@ -74,6 +75,8 @@ class Served:
 
     def answer(self, request: dict[str, Any], tensors: list[Tensor]) -> tuple[dict[str, Any], list[Tensor]]:
         match request["do"]:
+            case "hello":
+                return {"means": self.means}, []
             case "load":
                 self.make = load_factory(self.spec, alone=True)
                 self.noise = random.getstate(), np.random.get_state(), torch.get_rng_state()

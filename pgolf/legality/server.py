@@ -12,17 +12,19 @@ import resource
 import signal
 import socket
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 MOST_JOB = 1 << 20  # bytes
+PATIENCE_S = 20.0  # that killed processes may take to be gone
 
 
 def main() -> None:
     to = socket.socket(fileno=int(sys.argv[1]))
-    from pgolf.legality import served
+    from pgolf.legality import seal, served
     from pgolf.legality.state import Heap
 
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -32,7 +34,7 @@ def main() -> None:
     with Heap() as heap:
         to.send(b"{}")
         while True:
-            text, fds, _, _ = socket.recv_fds(to, MOST_JOB, 2)
+            text, fds, _, _ = socket.recv_fds(to, MOST_JOB, 3)
             if not text:
                 break
             request = json.loads(text)
@@ -44,7 +46,7 @@ def main() -> None:
                 if libc:  # a process whose server is killed ends
                     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
                 to.close()
-                in_child(fds, request, served, heap)
+                in_child(fds, request, served, seal, heap)
             running.add(pid)
             for fd in fds:
                 os.close(fd)
@@ -53,8 +55,8 @@ def main() -> None:
         end(pid, running)
 
 
-def in_child(fds: list[int], job: dict[str, Any], served: Any, heap: Any) -> None:
-    """Serve one evaluator, and end."""
+def in_child(fds: list[int], job: dict[str, Any], served: Any, seal: Any, heap: Any) -> None:
+    """Serve one evaluator over the first descriptor, and end; the second is its output, the third the seal's report."""
     code = 1
     try:
         os.setsid()
@@ -66,6 +68,10 @@ def in_child(fds: list[int], job: dict[str, Any], served: Any, heap: Any) -> Non
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         with suppress(OSError):  # where memory runs out, this process goes before others
             Path("/proc/self/oom_score_adj").write_text("1000")
+        if job["seal"]:
+            spec = json.loads(Path(job["seal"]).read_text())
+            spec |= {"report": fds[2], "keep": [requests.fileno()], "environment": job["env"]}
+            job["means"] = seal.enter({**spec, "write": [*spec["write"], job["folder"]]})
         served.settle(job)
         served.serve(requests, job, heap)
         code = 0
@@ -81,16 +87,16 @@ def end(pid: int, running: set[int]) -> int:
             kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     running.discard(pid)
-    # children of what was killed come to this process, one generation after the other
-    for _ in range(100):
-        left = orphans(running)
-        if not left:
-            break
+    # Children of what was killed come to this process, one generation after the other. None is waited for alone: the
+    # first process of a namespace ends only after the others have been reaped.
+    until = time.monotonic() + PATIENCE_S
+    while (left := orphans(running)) and time.monotonic() < until:
         for orphan in left:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(orphan, signal.SIGKILL)
             with suppress(ChildProcessError):
-                os.waitpid(orphan, 0)
+                os.waitpid(orphan, os.WNOHANG)
+        time.sleep(0.001)
     return status
 
 

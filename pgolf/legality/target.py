@@ -16,10 +16,9 @@ from pgolf.legality.budget import Budget
 from pgolf.legality.later import later_streams
 from pgolf.legality.probes import probe
 from pgolf.legality.process import Bounds, NotMade
-from pgolf.legality.results import unfinished
-from pgolf.legality.sealed import sealed_evaluator
 from pgolf.legality.stream_probe import Progress
 from pgolf.legality.subject import subject_of
+from pgolf.legality.verdict import sealed_passes, unfinished
 from pgolf.trainer.data import DataError
 
 BUDGET_S = 900.0  # for all probes of an evaluator, if nobody says another
@@ -130,10 +129,12 @@ def probe_file(
         raise BadInput(f"no file {artifact}: --artifact takes the file that the evaluator scores")
     own = {"ARTIFACT": str(artifact.resolve())} if artifact else {}
     name, given = Path(spec.rpartition(":")[0]).name, {**(environment or {}), **own}
-    budget = Budget(budget_s)
-    with Apart(spec, given, Bounds(budget, memory)) as apart:
+    budget, tried = Budget(budget_s), torch.zeros(9, dtype=torch.int64)
+    read = [*allowed, *([artifact.resolve()] if artifact else [])]
+    with Apart(spec, given, Bounds(budget, memory), read) as apart:
         try:
             subject = subject_of(name, apart.make, length, tokens, budget)
+            tried = subject.stream(seeds[0])
             results = probe(subject, positions=positions, seeds=seeds, progress=progress, budget=budget)
             progress("later streams", 0, 1)
             one_pass = results.index(next(r for r in results if r.probe == "one pass"))
@@ -142,8 +143,6 @@ def probe_file(
         except NotMade:
             raise
         except RunFailed as e:
-            return unfinished(name, str(e), seeds)
+            return unfinished(apart, tried, str(e), seeds)
         progress("sealed", 0, 1)
-        tokenizer = [subject.tokenizer] if subject.tokenizer else []
-        read = [*allowed, *tokenizer, *([artifact.resolve()] if artifact else [])]
-        return [*results, sealed_evaluator(spec, name, subject.stream(seeds[0]), read, given, plain=apart.plain)]
+        return [*results, sealed_passes(apart, tried)]

@@ -107,10 +107,6 @@ def test_a_pass_that_is_stopped_early_still_shows_what_became_of_its_losses(tmp_
         ({"piece": "os.abort()"}, "is killed by SIGABRT"),
         ({"piece": "ctypes.string_at(0)"}, "is killed by SIGSEGV"),
         ({"piece": "os.kill(os.getpid(), signal.SIGKILL)"}, "is killed by SIGKILL"),
-        (
-            {"piece": "first == 1 and os.kill(os.getppid(), signal.SIGKILL); time.sleep(5)"},
-            "kills the process that started",
-        ),
         ({"piece": "os.closerange(3, 99)"}, "closes its connection to pgolf|ends with exit code"),
         ({"piece": "raise ValueError('wrong\\nshape')"}, "ValueError: wrong\nshape"),
         ({"piece": "raise KeyboardInterrupt"}, "KeyboardInterrupt"),
@@ -127,6 +123,28 @@ def test_what_it_does_is_told(places, said, tmp_path):
     told = one_pass(written(tmp_path, **places))
     assert re.search(said, told), told
     assert "\x1b" not in told
+
+
+def test_one_that_kills_its_parent_is_told_and_another_server_starts(tmp_path):
+    """Without the seal, in which it does not see its parent."""
+    spec = written(tmp_path, piece="first == 1 and os.kill(os.getppid(), 9); time.sleep(5)")
+    with Apart(spec) as apart:
+        with pytest.raises(RunFailed, match="kills the process that started it"):
+            watch(apart.plain, synthetic(0, 101, 4))
+        with pytest.raises(RunFailed, match="is killed by SIGKILL"):
+            watch(apart.make, synthetic(0, 101, 4))
+
+
+def test_it_reads_and_writes_nothing_but_its_own(tmp_path):
+    (tmp_path / "secret.txt").write_text("x")
+    read = f"open({str(tmp_path / 'secret.txt')!r}).close()"
+    results = by_name(probe_file(written(tmp_path, load=read), length=50, positions=2, seeds=[0]))
+    assert results["sealed"].passed is False and "secret.txt" in results["sealed"].counter_example.what
+    assert all(r.passed is None for name, r in results.items() if name != "sealed")
+    leave = "mark = '/tmp/pgolf-mark'; late = first == 1 and os.path.exists(mark); open(mark, 'w').close()"
+    with Apart(written(tmp_path, piece=f"{leave}; losses = losses * (1 + late)")) as apart:
+        first, second = (watch(apart.make, synthetic(0, 31, 4)) for _ in range(2))
+    assert torch.equal(first.losses, second.losses) and not os.path.exists("/tmp/pgolf-mark")
 
 
 def test_the_last_lines_that_it_wrote_are_told(tmp_path):
@@ -155,7 +173,7 @@ def test_an_evaluator_that_eats_memory_is_ended(piece, tmp_path):
 
 
 def test_processes_that_it_leaves_behind_are_ended(tmp_path):
-    leave = "subprocess.Popen(['sleep', '1234'], start_new_session=True)"
+    leave = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1234)'], start_new_session=True)"
     with Apart(written(tmp_path, make=leave)) as apart:
         watch(apart.make, synthetic(0, 31, 4))
         assert len(list(tree(apart.server.process.pid))) == 1
