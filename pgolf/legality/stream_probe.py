@@ -29,6 +29,7 @@ from pgolf.legality.rounding import COARSEST, Rounding, marks_of
 from pgolf.legality.state import Heap
 from pgolf.legality.streams import (
     LARGE,
+    OFTENEST,
     PASSAGE,
     TAILS,
     Changes,
@@ -105,8 +106,9 @@ class StreamProbe:
         chosen += special(self.tokens, count // 4, marks, self.base.pieces[-1], self.seed)
         chosen = [t for t in dict.fromkeys(chosen) if not fixed[t]]
         self.at_borders = {t for t in chosen if t in border_positions or t + 1 in border_positions}
-        edges = self.change_at(chosen, INFLUENCE_PASSES, progress)
-        self.change_nearly_all(max(1, count * 5 // 8), min([e for e in edges if e > SHORTEST], default=PASSAGE))
+        edges = self.change_at(chosen[:INFLUENCE_PASSES], INFLUENCE_PASSES, progress)
+        self.change_nearly_all(max(1, count * 2 // 3), _piece(edges))
+        self.change_at(chosen[INFLUENCE_PASSES:], 0, progress)
         edges = spread([e for e in edges if e not in chosen and not fixed[e]], count // 4)
         self.at_borders.update(edges)
         self.change_at(edges, 0, progress)
@@ -225,14 +227,15 @@ class StreamProbe:
         return edges
 
     def change_nearly_all(self, count: int, piece: int) -> None:
-        """Make up to `count` large changes from two early positions on: a choice made on the whole stream becomes
+        """Make up to `count` large changes from three early positions on: a choice made on the whole stream becomes
         another one, and shows in the scores before. `piece`: positions of a piece, in an evaluator that shows none."""
         if self.unsteady or self.causal:
             return
         self.suited = self.suit(piece)
-        first = min(int((self.suited.pieces == 0).sum()), self.n // 4) + 16
+        second, third = (min(int((self.suited.pieces < i).sum()), self.n // 4) + SHORTEST for i in (1, 2))
         later = self.n // (8 if self.seed % 2 else 3)
-        changes = [(min(t, self.n), kind) for t in (first, later) for kind in LARGE][:count]
+        changes = [(second, kind) for kind in LARGE] + [(t, kind) for t in (third, later) for kind in LARGE[:OFTENEST]]
+        changes = [(min(t, self.n), kind) for t, kind in changes][:count]
         ref = self.watch(self.tokens, keep={t for t, _ in changes}, until=max(t for t, _ in changes))
         for t, kind in changes:
             self.causal = self.causal or self.change(ref, t, kind)[0]
@@ -279,7 +282,7 @@ class StreamProbe:
         """What changes take from the evaluator: where it learns (else, its pieces), and what it expects."""
         begins = [p.start for p in self.base.pieces]
         learnt = [b for b, a, c in zip(begins[1:], self.base.states, self.base.states[1:], strict=False) if a != c]
-        inside = [b for b in learnt or begins if 1 < b <= self.n] or list(range(piece, self.n, piece - 1))
+        inside = [b for b in learnt or begins if 1 < b <= self.n] or list(range(piece + 1, self.n, piece))
         is_first = torch.zeros(self.n + 1, dtype=torch.int64)
         is_first[inside] = 1
         return Changes(is_first.cumsum(0), self.normalisation.expected)
@@ -294,6 +297,12 @@ class StreamProbe:
         self.causal = self.causal or favoured or self.rounding.example()
         self.update = self.update or favoured
         self.notes += self.rounding.notes()
+
+
+def _piece(edges: Sequence[int]) -> int:
+    """Positions of a piece, in an evaluator that shows none: influence comes back with the second one. A multiple of 8,
+    as pieces are: in one that is a little off, many would have tokens of two."""
+    return min([(e - 1) // 8 * 8 for e in edges if e > SHORTEST], default=PASSAGE)
 
 
 def _in_order(make: Make, order: Order) -> InOrder:

@@ -38,7 +38,7 @@ def synthetic(seed: int, length: int, vocab_size: int) -> Tensor:
 
 
 TAILS = ("random tokens", "one token repeated", "other text")
-# Changes of nearly all the stream: a choice made on the whole of it becomes another one, oftenest by the first ones
+# Changes of nearly all the stream: a choice made on the whole of it becomes another one
 LARGE = (
     "a new token in each piece",
     "unexpected tokens",
@@ -52,6 +52,7 @@ LARGE = (
     "the beginning again",
     "a long period",
 )
+OFTENEST = 5  # of these that do it oftenest
 UNEXPECTED = 1 / 16  # of the vocabulary: the tokens that an evaluator expects least
 
 

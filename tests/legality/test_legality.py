@@ -78,6 +78,20 @@ CAUGHT = {
     "skips_document_starts": {ONE_PASS},
     "stops_early": {ONE_PASS},
     "second_pass_counts": {CAUSAL, UPDATE},
+    # choices made on the whole stream
+    "learning_rate_by_dry_run": {CAUSAL},
+    "temperature_by_dry_run": {CAUSAL},
+    "epochs_by_dry_run": {CAUSAL},
+    "cache_weight_by_dry_run": {CAUSAL},
+    "window_by_dry_run": {CAUSAL},
+    "learns_by_dry_run": {CAUSAL},
+    "learning_rate_of_the_next_chunk": {CAUSAL},
+    "knows_the_commonest_token_roughly": {CAUSAL, UPDATE},
+    # in few places, or by little
+    "leaks_a_little": {CAUSAL, UPDATE},
+    "leaks_in_long_repeats": {CAUSAL, UPDATE},
+    "leaks_in_the_last_piece": {CAUSAL, UPDATE},
+    "hints_at_document_ends": {CAUSAL},
     # out of reach, as docs/legality.md says
     "computes_and_keeps_silent": set(),
     "recognises_the_validation_split": set(),
