@@ -42,7 +42,7 @@ FOLDERS = {  # folder → whether its evaluators are honest
 HONEST_AMONG_BAD = {"honest", "honest_phased"}  # which the bad ones beside them are made from
 HELPERS = {"base", "sidechannel"}  # modules that evaluators import
 SLOW = ROOT / "tests" / "good_evaluators" / "token_by_token_slowly.py"
-START_S = 30.0  # for a command to start and to report, beyond the budget of its probes, on a busy machine
+REPORT_S = 5.0  # to put the results together, beyond the budget and the start
 
 
 @dataclass(frozen=True)
@@ -189,10 +189,19 @@ def columns() -> tuple[Any, ...]:
 
 
 def kept_budget(folder: Path, budget: float) -> dict[str, Any]:
-    """Whether the probes of an evaluator that takes 10 ms a token end in the time that they are given."""
-    end = run(Case(SLOW, True), folder, ["--budget", f"{budget:g}"], budget + 4 * START_S)
-    kept = end.seconds <= budget + START_S and end.code == 0 and end.results is not None
-    return {"evaluator": SLOW.stem, "budget": budget, "seconds": round(end.seconds, 1), "exit": end.code, "kept": kept}
+    """Whether the probes of an evaluator that takes 10 ms a token end in the time that they are given.
+
+    A budget begins when Python's libraries are loaded: what that takes, in the command and in the process that the
+    evaluator's processes come from, is measured just before, by a command that ends then.
+    """
+    began = time.perf_counter()
+    nowhere = [sys.executable, "-m", "pgolf.cli", "probe", "nowhere.py:make_evaluator"]
+    subprocess.run(nowhere, cwd=folder, capture_output=True, timeout=600)
+    start = time.perf_counter() - began
+    end = run(Case(SLOW, True), folder, ["--budget", f"{budget:g}"], 10 * (budget + start))
+    kept = end.seconds <= budget + 2 * start + REPORT_S and end.code == 0 and end.results is not None
+    figures = {"budget": budget, "start": round(start, 1), "seconds": round(end.seconds, 1), "exit": end.code}
+    return {"evaluator": SLOW.stem, **figures, "kept": kept}
 
 
 def main() -> int:
@@ -205,7 +214,7 @@ def main() -> int:
     parser.add_argument("--seeds", help="of pgolf probe")
     parser.add_argument("--budget", type=float, help="of pgolf probe")
     parser.add_argument(
-        "--slow-budget", type=float, default=30.0, help="seconds for the slow evaluator; 0: leave it out"
+        "--slow-budget", type=float, default=60.0, help="seconds for the slow evaluator; 0: leave it out"
     )
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds after which a command is ended")
     args = parser.parse_args()

@@ -208,7 +208,8 @@ def test_a_header_that_means_harm_is_refused_in_one_line(tiny_artifact, tmp_path
         ({"tensors": [[escapes, *shapes[0][1:]], *shapes[1:]]}, "artifact and model differ"),
         ({"tensors": [[*shapes[0][:2], [1 << 20, 1 << 6]], *shapes[1:]]}, "no trained model comes to"),
         ({"raw": 2**63}, "too much"),
-        ({"raw": -5}, "more than"),
+        ({"raw": -5}, "-5 unpacked bytes"),
+        ({"raw": -(2**80)}, "unpacked bytes"),
     ):
         path.write_bytes(with_header(blob, **changed))
         with pytest.raises(Untrusted, match=reason) as refused:

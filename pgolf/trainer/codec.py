@@ -98,7 +98,7 @@ def facts_of(blob: bytes) -> tuple[str, dict[str, Any], Shapes]:
 def _open(blob: bytes) -> tuple[dict[str, Any], bytes]:
     """Header and payload, the checksum verified."""
     if len(blob) < HEAD.size or blob[:4] != MAGIC:
-        raise ArtifactError(f"not an artifact: {len(blob)} bytes that begin with {bytes(blob[:4])!r}")
+        raise ArtifactError(f"not an artifact: begins with {bytes(blob[:4])!r}")
     _, version, n_header, n_payload, digest = HEAD.unpack_from(blob)
     if version != VERSION:
         raise ArtifactError(f"artifact of version {version}, this reads version {VERSION}")
@@ -106,7 +106,7 @@ def _open(blob: bytes) -> tuple[dict[str, Any], bytes]:
     if len(body) != n_header + n_payload:
         raise ArtifactError(f"{len(body)} bytes after the head, not {n_header} + {n_payload}: cut or padded")
     if hashlib.sha256(body).digest() != digest:
-        raise ArtifactError("checksum does not match: the artifact is damaged")
+        raise ArtifactError("checksum does not match")
     try:
         header = json.loads(_unbrotli(body[:n_header], None))
     except (ValueError, RecursionError) as e:
@@ -133,8 +133,8 @@ def _read_header(header: dict[str, Any], payload: int) -> tuple[str, dict[str, A
     matrices = sum(shape[0] for _, kind, shape in shapes if kind == "q")
     if max(elements, raw_size) > MAX_RAW or matrices > MAX_MATRICES:
         raise ArtifactError(f"header promises {elements} elements in {matrices} matrices, {raw_size} bytes: too much")
-    if not 0 <= packed <= payload:
-        raise ArtifactError(f"header promises {packed} packed bytes, the payload has {payload}")
+    if not 0 <= packed <= payload or raw_size < 0:
+        raise ArtifactError(f"header promises {packed} packed bytes of {payload}, {raw_size} unpacked bytes")
     return codec, config, shapes, packed, raw_size
 
 
