@@ -33,6 +33,12 @@ def tokenizer_in_place(folder: Path) -> Iterator[Sequence[str]]:
 def socket_in_place(_: Path) -> Iterator[Sequence[str]]:
     """A Unix socket that sends one byte to everybody who connects."""
     path = CASE / "answers.sock"
+    with socket.socket(socket.AF_UNIX) as client:
+        answers = client.connect_ex(str(path)) == 0
+    if answers:  # somebody's own
+        yield []
+        return
+    path.unlink(missing_ok=True)  # a benchmark that was killed left it
     with ExitStack() as stack:
         server = stack.enter_context(socket.socket(socket.AF_UNIX))
         stack.enter_context(placed(path, lambda path: server.bind(str(path))))
