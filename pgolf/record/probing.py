@@ -14,6 +14,7 @@ from pgolf.evidence.manifest import read_manifest
 from pgolf.evidence.probes import PROBES, read_probes
 from pgolf.files import write_atomic
 from pgolf.knobs import EVALUATION
+from pgolf.legality.copies import own_code
 from pgolf.presets import as_env
 from pgolf.program import Program
 from pgolf.program.folder import Folder
@@ -28,6 +29,7 @@ from pgolf.untrusted import Untrusted, hash_file, parse_json
 WINDOW = 256  # longest window to probe at: a model of full size takes hours on a CPU at its own
 POSITIONS = 4  # positions an evaluator to change the stream at
 BUDGET_S = 2 * 3600  # for the probes of a user's evaluator, while other seeds train
+MOST_MODULE = 1 << 30  # bytes of a module of a package beside an evaluator
 MOST_SECONDS = 2.0 * BUDGET_S  # after which they are given up
 
 
@@ -124,12 +126,17 @@ def check_evaluator(spec: str) -> None:
 
 
 def evaluator_hashes(spec: str) -> dict[str, str]:
-    """SHA-256 by name of an evaluator's file, and of the files beside it that it imports or opens; BadInput without."""
+    """SHA-256 by name of an evaluator's file, of the files beside it that it imports or opens, and of all modules in
+    packages beside it; BadInput without."""
     file = Path(spec.rpartition(":")[0])
     folder = Folder(file.parent)
     files = {**folder.peek(), file.name: folder.read(file.name)}
     names = {file.name, *read_source(files, file.name).own}
-    return {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(names)}
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in names}
+    root = Path(os.path.abspath(file.parent))
+    modules = (path for path in own_code(file) if path.parent != root)
+    hashes |= {path.relative_to(root).as_posix(): hash_file(path, MOST_MODULE, inside=root) for path in modules}
+    return dict(sorted(hashes.items()))
 
 
 def known_probes(folder: Path, program: Program) -> Path | None:

@@ -14,7 +14,7 @@ from pgolf.evidence.probes import Probed, read_probes
 from pgolf.files import sha256_file
 from pgolf.program import Program
 from pgolf.program.find import open_program
-from pgolf.record.probing import known_probes, probe_program
+from pgolf.record.probing import evaluator_hashes, known_probes, probe_program
 from pgolf.record.programs import dataset_config
 from pgolf.record.request import check_request
 
@@ -66,6 +66,18 @@ def test_an_honest_evaluator_passes_and_is_known_until_it_changes(tiny_data, art
     assert known_probes(record, program) == record / "probes.jsonl"
     (tmp_path / "helper.py").write_text("changed = True")
     assert known_probes(record, program) is None
+
+
+def test_an_evaluator_is_another_one_when_a_package_beside_it_changes(tmp_path):
+    (tmp_path / "eval.py").write_text("from net.model import SCALE\n")
+    (tmp_path / "net/deep").mkdir(parents=True)
+    for name in ("net/__init__.py", "net/model.py", "net/deep/more.py", "apart.py"):
+        (tmp_path / name).write_text("SCALE = 1\n")
+    before = evaluator_hashes(f"{tmp_path}/eval.py:make_evaluator")
+    assert list(before) == ["eval.py", "net/__init__.py", "net/deep/more.py", "net/model.py"]
+    (tmp_path / "net/model.py").write_text("SCALE = 2\n")
+    after = evaluator_hashes(f"{tmp_path}/eval.py:make_evaluator")
+    assert {name for name in after if after[name] != before[name]} == {"net/model.py"}
 
 
 def test_an_evaluator_that_reads_training_text_is_seen_by_the_seal(tiny_data, artifact, tmp_path):
