@@ -15,6 +15,7 @@ MOST_BYTES = 4 << 20  # of source text in one file
 MOST_CODE = 1 << 19  # characters of it outside of strings and comments; a program of 3000 lines has 130,000
 MOST_NODES = 300_000  # of a tree; a program of 3000 lines has 40,000
 MOST_NESTING = 150  # of nodes inside one another: fewer than Python's own functions on trees have room for
+MOST_PARTS = 100  # of a name with dots: in an import, Python's parser keeps all beginnings of one, 5 GB for 130 kB
 ENCODINGS = ("utf-8", "ascii", "iso8859-1", "cp1252")
 # A string or a comment. One that is never closed ends where Python gives up on it. An f-string holds code, and since
 # Python 3.12 any quotes: where group 1 finds one, or what looks like one, all that follows counts as code.
@@ -27,6 +28,8 @@ TEXT = re.compile(
     | '(?:[^'\\\n]++|\\.)*+'?""",
     re.VERBOSE | re.DOTALL,
 )
+# A letter is anything but ASCII's marks; between name and dot a line may be continued.
+LONG_NAME = re.compile(rf"(?<![\w\x80-\U0010ffff])(?:[\w\x80-\U0010ffff]++[\s\\]*+\.[\s\\]*+){{{MOST_PARTS - 1}}}")
 
 
 class Unreadable(Exception):
@@ -42,8 +45,11 @@ def parse(content: bytes) -> ast.Module:
     if len(content) > MOST_BYTES:
         raise Unreadable(f"is {len(content):,} bytes long; source over {MOST_BYTES:,} bytes is not read")
     text = _decoded(content)
-    if (code := _code(text)) > MOST_CODE:
+    pieces = _code(text)
+    if (code := sum(map(len, pieces))) > MOST_CODE:
         raise Unreadable(f"has {code:,} characters of code; more than {MOST_CODE:,} are not read")
+    if any(map(LONG_NAME.search, pieces)):
+        raise Unreadable(f"has a name of {MOST_PARTS} parts or more, which is not read")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a stranger's escape sequences are no concern of ours
@@ -69,14 +75,15 @@ def _check_size(tree: ast.Module) -> None:
         raise Unreadable("is nested too deep to be read")
 
 
-def _code(text: str) -> int:
-    """Characters of a source outside of its strings and comments."""
-    strings = 0
+def _code(text: str) -> list[str]:
+    """The pieces of a source between its strings and comments."""
+    pieces, end = [], 0
     for found in TEXT.finditer(text):
         if found[1]:
             break
-        strings += len(found[0])
-    return len(text) - strings
+        pieces.append(text[end : found.start()])
+        end = found.end()
+    return [*pieces, text[end:]]
 
 
 def _decoded(content: bytes) -> str:

@@ -1,11 +1,12 @@
 """A stranger's Python as a tree: what people write is read as Python reads it, what would cost memory is refused."""
 
 import ast
+import contextlib
 
 import pytest
 from measured import run_measured
 
-from pgolf.python_source import MOST_CODE, MOST_NESTING, Unreadable, parse
+from pgolf.python_source import MOST_CODE, MOST_NESTING, MOST_PARTS, Unreadable, parse
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_a_tree_is_the_one_that_python_makes(content):
         (b"x = " + b"-" * 100_000 + b"1", "nested too deep", None),
         (b"x = " + b"1 + " * 50_000 + b"1", "nested too deep", None),
         (b"x = " + b"1 + " * MOST_NESTING + b"1", "nested too deep", None),
-        (b"x = a" + b".b" * 100_000, "nested too deep", None),
+        (b"x = a" + b".b" * 100_000, "a name of 100 parts", None),
         (b"x = " + b"9" * 5000, "is not Python", 1),
     ],
 )
@@ -85,6 +86,42 @@ def test_code_cannot_be_hidden_behind_strings(source):
         parse(source.encode())
 
 
+LONG = ".".join("a" * MOST_PARTS)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"import {LONG}",
+        f"from {LONG} import b",
+        f"import b, c as d, {LONG}",
+        f"import {LONG.replace('.', ' . ')}",
+        f"import {LONG.replace('.', chr(92) + chr(10) + '.' + chr(12))}",
+        f"import {LONG.replace('a', 'a' + chr(0x301))}",  # a combining mark, a letter to Python alone
+        f"import {LONG.replace('a', chr(0xB5))}",
+        f"'a' ; import {LONG}; 'a'",
+        f"import x; f'{{x}}'; import {LONG}",
+    ],
+    ids=range(9),
+)
+def test_a_name_of_many_parts_is_refused(source):
+    """Python's parser takes memory by the square of its length: 5 GB for 68,000 parts in an import."""
+    with pytest.raises(Unreadable, match="a name of 100 parts"):
+        parse(source.encode())
+    ast.parse(source)  # it is Python, and small enough to see that
+
+
+def test_a_name_of_fewer_parts_is_read():
+    parse(f"import {LONG[2:]}\nx = '{LONG * 9}'  # {LONG}".encode())
+
+
+def test_no_pattern_is_slow_on_what_it_refuses():
+    """Whatever looks like the beginning of a long name, as much of it as may be read."""
+    for unit in ("a", "a ", "a.", "a. ", ".", " ", "a\\\n", f"{LONG[4:]} "):
+        with contextlib.suppress(Unreadable):
+            parse((unit * (MOST_CODE // len(unit))).encode())
+
+
 def test_much_code_takes_little_memory():
     """As many numbers as a file may hold took 3 GB to parse."""
     script = "from pgolf.python_source import *\ntry: parse(b'1,' * (2 << 20))\nexcept Unreadable as e: print(e)"
@@ -94,3 +131,6 @@ def test_much_code_takes_little_memory():
         f"from pgolf.python_source import *\ntry: parse(b'1,' * {MOST_CODE // 2})\nexcept Unreadable as e: print(e)"
     )
     assert run_measured("-c", script).peak < 500 << 20
+    script = "from pgolf.python_source import *\ntry: parse(b'import ' + b'a.' * 60_000 + b'a')\n"
+    ended = run_measured("-c", script + "except Unreadable as e: print(e)")
+    assert "100 parts" in ended.out and ended.peak < 100 << 20
