@@ -193,10 +193,13 @@ def read_settings(path: Path | None = None) -> Settings:
     except ValidationError as e:
         raise Untrusted(f"{file}: {first_of(e.errors())}") from None
     ssh = settings.ssh.model_copy(
-        update={"key": _beside(file, settings.ssh.key), "known_hosts": _beside(file, settings.ssh.known_hosts)}
+        update={
+            "key": _beside(file, "ssh.key", settings.ssh.key),
+            "known_hosts": _beside(file, "ssh.known_hosts", settings.ssh.known_hosts),
+        }
     )
     api = address_of_api(file, settings.runpod.api if "api" in settings.runpod.model_fields_set else None)
-    runpod = settings.runpod.model_copy(update={"key": _beside(file, settings.runpod.key), "api": api})
+    runpod = settings.runpod.model_copy(update={"key": _beside(file, "runpod.key", settings.runpod.key), "api": api})
     if "key" in settings.ssh.model_fields_set:
         check_path(file, "ssh.key", ssh.key, written=False)
     if "known_hosts" in settings.ssh.model_fields_set:
@@ -208,5 +211,9 @@ def read_settings(path: Path | None = None) -> Settings:
     return settings.model_copy(update={"ssh": ssh, "runpod": runpod})
 
 
-def _beside(file: Path, path: Path) -> Path:
-    return (file.parent / path.expanduser()).resolve()
+def _beside(file: Path, entry: str, path: Path) -> Path:
+    """A path of `file`, from its folder on."""
+    try:
+        return (file.parent / path.expanduser()).resolve()
+    except (ValueError, RuntimeError, OSError) as e:  # a NUL in it, a home that nobody has, links in a circle
+        raise Untrusted(f"{file}: {entry} is not a path that can be used: {e}") from None

@@ -603,6 +603,14 @@ def test_wrong_inventory_is_bad_input(tmp_path: Path, text: str, said: str) -> N
         read_settings(tmp_path / "pods.toml")
 
 
+@pytest.mark.parametrize("name", ["a\\u0000b", "~nobody-has-this-name/key", "circle/key"])
+def test_a_path_that_no_system_takes_is_bad_input(tmp_path: Path, name: str) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "pods.toml").write_text(f'[ssh]\nkey = "{name}"\n')
+    with pytest.raises(BadInput, match=r"pods\.toml: ssh\.key is not a path that can be used"):
+        read_settings(tmp_path / "pods.toml")
+
+
 def test_settings_without_a_file_rent_what_the_contest_asks_for(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PGOLF_PODS_FILE", raising=False)
