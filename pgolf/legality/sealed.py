@@ -17,21 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 import pgolf
 from pgolf.errors import RunFailed
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality import seal
-from pgolf.legality.copies import copy_files, own_code
+from pgolf.legality.copies import copy_files
 from pgolf.legality.memory import machine_memory, memory_of
 from pgolf.legality.tried import offences
-from pgolf.legality.watch import Make, Watched, load_factory, watch
+from pgolf.legality.watch import Watched
 
 TIMEOUT_S = 1800.0
-START_S, TIMES = 120.0, 10.0  # that a sealed evaluator may take to start, and as many times as one that is not sealed
 LOOK_S = 0.2  # between looks at the clock and at memory
 MOST_REPORT = 1 << 23  # bytes of what is tried in a seal
 # What is read beside the folders of libraries: a compiler, which `torch.compile` wants, and how many cores there are
@@ -168,46 +163,6 @@ def _wait(process: "subprocess.Popen[bytes]", report: io.FileIO, what: str, time
 def bare_environment(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
     """`env`, PATH, and a home and a folder for temporary files that hold nothing of the user's."""
     return {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "TMPDIR": str(folder), **env}
-
-
-def sealed_evaluator(
-    spec: str,
-    subject: str,
-    tokens: Tensor,
-    allowed: Sequence[Path],
-    environment: Mapping[str, str] | None = None,
-    off: Sequence[str] = (),
-    plain: Make | None = None,
-) -> ProbeResult:
-    """Score `tokens` with the evaluator of `file.py:name`, once as it likes and once sealed.
-
-    `allowed`: what it may read, beside Python's libraries and the modules and packages in its own folder: artifact,
-    tokenizer and validation shards. `environment`: variables that it has sealed, as it has them here. `off`: means of
-    sealing that are not used. `plain` makes the evaluators that are not sealed; None: in this process.
-    """
-    file = Path(spec.rpartition(":")[0]).resolve()
-    began = time.monotonic()
-    try:
-        expected = digest(watch(plain or load_factory(spec), tokens, want_logp=False))
-    except RunFailed as e:
-        what = f"not sealed, and seeing that pgolf probes it, it fails: {e}"
-        return ProbeResult("sealed", subject, False, None, what, counter_example=CounterExample(what))
-    timeout = START_S + TIMES * (time.monotonic() - began)
-    with tempfile.TemporaryDirectory() as folder:
-        stream = Path(folder) / "tokens.npy"
-        np.save(stream, tokens.numpy())
-        own_env = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": ""}
-        env = {**(environment or {}), **own_env}
-        argv = [f"{file}:{spec.rpartition(':')[2]}", str(stream)]
-        program = Path(__file__).with_name("child.py")
-        try:
-            run = run_sealed(program, argv, Path(folder), [*allowed, *own_code(file)], env, timeout, off=off)
-        except RunFailed as e:
-            what = f"it fails: {e}"
-            return ProbeResult("sealed", subject, False, None, what, counter_example=CounterExample(what))
-        score = Path(folder) / "score"
-        same = run.code == 0 and score.exists() and score.read_text() == expected
-    return result(subject, run, same, f"all {len(tokens) - 1} losses of a stream", len(tokens) - 1)
 
 
 def result(subject: str, run: Sealed, same: bool, what: str, positions: int, runs: str = "One run") -> ProbeResult:

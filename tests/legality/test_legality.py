@@ -15,8 +15,10 @@ from pgolf.data.dataset import Dataset
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, RunFailed
 from pgolf.legality import load_factory, probe, probe_artifact, probe_file, probe_target, subject_of
-from pgolf.legality.sealed import run_sealed, sealed_evaluator
+from pgolf.legality.apart import Apart
+from pgolf.legality.sealed import run_sealed
 from pgolf.legality.streams import replaced, synthetic
+from pgolf.legality.verdict import sealed_passes
 from pgolf.pack import pack
 
 pytestmark = pytest.mark.training  # evaluators that adapt, and packed files
@@ -282,12 +284,14 @@ def test_what_is_read_beyond_its_own_files_is_seen(name, tmp_path):
         shutil.copy(path, tmp_path)
     (tmp_path / "fineweb_train_000000.bin").write_bytes(os.urandom(4000))
     spec = f"{tmp_path / name}.py:make_evaluator"
-    result = sealed_evaluator(spec, name, synthetic(0, 300, 24), [])
+    with Apart(spec) as apart:
+        result = sealed_passes(apart, synthetic(0, 300, 24))
     landlock = "Landlock" in result.power
     expected = name == "honest" or (name == "reads_below_python" and not landlock)
     assert result.passed is expected, result
     files = [tmp_path / "fineweb_train_000000.bin", Path(shutil.which("cat"))]
-    allowed = sealed_evaluator(spec, name, synthetic(0, 300, 24), files)
+    with Apart(spec, allowed=files) as apart:
+        allowed = sealed_passes(apart, synthetic(0, 300, 24))
     assert allowed.passed is (name != "calls_home"), allowed  # the file was the offence, and nothing else
 
 
