@@ -31,12 +31,14 @@ def environment(settings: RunpodSettings, public_key: str, lifetime_s: float) ->
 def renewal(age_s: float, left_s: float) -> str:
     """The command that renews the lease of a pod of this age, which the record needs for `left_s` more at most.
 
-    It prints the id of the container's start.
+    It prints the id of the container's start. Others may run at the same time: each writes a file of its own.
     """
-    lines = ["mkdir -p .pgolf", f"printf '%s %s' {secrets.token_hex(8)} {time.time():.0f} > .pgolf/lease.new"]
+    token = secrets.token_hex(8)
+    new = f".pgolf/lease.{token}"
+    lines = ["mkdir -p .pgolf", f"printf '%s %s' {token} {time.time():.0f} > {new}"]
     if left_s < float("inf"):
         lines.append(f"printf %s {int(age_s + max(0.0, left_s)) + SPARE_S} > .pgolf/lifetime_s")
-    lines += ["mv .pgolf/lease.new .pgolf/lease", "{ cat .pgolf/start 2>/dev/null || true; }"]
+    lines += [f"mv {new} .pgolf/lease", "{ cat .pgolf/start 2>/dev/null || true; }"]
     return " && ".join(lines)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pgolf.pods.bootstrap import SCRIPTS
+from pgolf.pods.lease import renewal
 
 HOUR = 3600
 
@@ -193,3 +194,11 @@ def test_nonsense_on_the_disk_is_no_birth(container: Container, kept: str) -> No
     container.start()
     assert not container.ends_within(0.6)
     assert len((container.home / ".pgolf/watched").read_text().split()) == 6
+
+
+def test_renewals_at_one_time_do_not_spoil_each_other(tmp_path: Path) -> None:
+    """The heartbeat's falls into the one that a ready machine gets: a pod was given back for it."""
+    begins, _, ends = renewal(1.0, 10.0).partition(" && mv ")
+    for command in (begins, renewal(1.0, 10.0), f"mv {ends}"):
+        subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True)
+    assert sorted(path.name for path in (tmp_path / ".pgolf").iterdir()) == ["lease", "lifetime_s"]
