@@ -24,18 +24,23 @@ def listening(address: str | bytes) -> Iterator[Sequence[str]]:
     """A socket that sends the answer to everybody who connects."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
-        server.listen(64)
-
-        def serve() -> None:
-            with suppress(OSError):  # the socket is closed: the end
-                while True:
-                    client, _ = server.accept()
-                    with client, suppress(OSError):
-                        client.send(bytes([ANSWER]))
-
-        threading.Thread(target=serve, daemon=True).start()
+        answer_all(server)
         yield []
         server.shutdown(socket.SHUT_RDWR)
+
+
+def answer_all(server: socket.socket) -> None:
+    """Listen at a bound socket, and send the answer to everybody who connects until it is shut down."""
+    server.listen(64)
+
+    def serve() -> None:
+        with suppress(OSError):  # the socket is closed: the end
+            while True:
+                client, _ = server.accept()
+                with client, suppress(OSError):
+                    client.send(bytes([ANSWER]))
+
+    threading.Thread(target=serve, daemon=True).start()
 
 
 def socket_with_a_path(folder: Path) -> Any:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from _accomplices import ACCOMPLICES
+from _accomplices import ACCOMPLICES, answer_all
 
 from pgolf.data.pydocs import write_documents
 from pgolf.data.tokenizer import train_on_corpus
@@ -42,16 +42,7 @@ def socket_in_place(_: Path) -> Iterator[Sequence[str]]:
     with ExitStack() as stack:
         server = stack.enter_context(socket.socket(socket.AF_UNIX))
         stack.enter_context(placed(path, lambda path: server.bind(str(path))))
-        server.listen(64)
-
-        def serve() -> None:
-            with suppress(OSError):  # the socket is closed: the end
-                while True:
-                    client, _ = server.accept()
-                    with client, suppress(OSError):
-                        client.send(b"\x2a")
-
-        threading.Thread(target=serve, daemon=True).start()
+        answer_all(server)
         stack.callback(server.shutdown, socket.SHUT_RDWR)
         yield []
 
