@@ -13,19 +13,19 @@ class Curve:
         self.name = name
         self.points: list[CurvePoint] = []
         self.seen, self.stride = 0, 1
-        self.latest: tuple[int, float, float | None, int] | None = None
+        self.latest: tuple[int, float, float | None, int, int] | None = None
 
-    def add(self, step: int, loss: float, seconds: float | None, line: int) -> None:
-        self.seen, self.latest = self.seen + 1, (step, loss, seconds, line)
+    def add(self, step: int, loss: float, seconds: float | None, line: int, decimals: int = 0) -> None:
+        self.seen, self.latest = self.seen + 1, (step, loss, seconds, line, decimals)
         if self.seen % self.stride == 0:
             self.points.append(self._point(self.latest))
             if len(self.points) >= MOST_POINTS:
                 self.stride *= 2
                 self.points[FIRST_POINTS:] = self.points[FIRST_POINTS::2]
 
-    def _point(self, latest: tuple[int, float, float | None, int]) -> CurvePoint:
-        step, loss, seconds, line = latest
-        return CurvePoint(step, loss, seconds, Evidence(self.name, line))
+    def _point(self, latest: tuple[int, float, float | None, int, int]) -> CurvePoint:
+        step, loss, seconds, line, decimals = latest
+        return CurvePoint(step, loss, seconds, Evidence(self.name, line), decimals)
 
     def so_far(self) -> list[CurvePoint]:
         """The points, with the last one among them."""

@@ -149,6 +149,11 @@ def rounding(number: str, unit: str | None, suffix: str | None = None) -> float:
     return 0.5 * (seconds("1", unit, suffix) or 0.0) * 10.0 ** -len(number.partition(".")[2])
 
 
+def decimals(number: str) -> int:
+    """Digits after the point of a printed number; 0 of one with an exponent."""
+    return 0 if "e" in number.lower() else len(number.partition(".")[2])
+
+
 def whole(text: str) -> int | None:
     """An integer with or without thousands separators; None where there is none of a sane length."""
     digits = text.replace(",", "").replace("_", "")

@@ -169,8 +169,12 @@ class Parser:
             value = math.nan
         if time and took is not None and not self.stopped:
             self.clock = max(self.clock, took - say.rounding(time["number"], time["unit"], time["suffix"]))
-        (self.val if loss[1] == "val" or loss[2] else self.train).add(step, value, took, self.number)
+        (self.val if loss[1] == "val" or loss[2] else self.train).add(
+            step, value, took, self.number, say.decimals(loss[3])
+        )
         self.planned = int(found[2] or found[4] or -1)
+        if self.planned >= 0:
+            self.run.planned_steps = self._here(self.planned)
         self.said = "step"
         return True
 

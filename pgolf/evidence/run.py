@@ -78,12 +78,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A logged training or validation loss: step, nats per token, seconds of training so far (if logged)."""
+    """A logged training or validation loss: step, nats per token, seconds of training so far (if logged), and the
+    digits after the point that the log printed of the loss."""
 
     step: int
     loss: float
     seconds: float | None
     at: Evidence
+    decimals: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Run:
     adaptation_seconds: Sourced[float] | None = None  # of a pass that adapts the model and prints no score of its own
     total_eval_seconds: Sourced[float] | None = None  # as the log sums it up itself
     steps: Sourced[int] | None = None
+    planned_steps: Sourced[int] | None = None  # by the last step's own line: 1390 of 'step:1385/1390'
     parameters: Sourced[int] | None = None
     world_size: Sourced[int] | None = None
     val_tokens: Sourced[int] | None = None

@@ -1,4 +1,4 @@
-"""Tracks: the limits and the significance policy of a competition, one TOML file each."""
+"""Tracks: the aim of a competition, its limits and its policy of significance, one TOML file each."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.tracks.entries import problem
@@ -62,6 +62,9 @@ class Limits:
         return self.train_seconds + self.eval_seconds + self.overhead_seconds
 
 
+NO_LIMITS = Limits(artifact_bytes=sys.maxsize, train_seconds=math.inf, eval_seconds=math.inf, grace_seconds=0.0)
+
+
 @dataclass(frozen=True)
 class Policy:
     """When a new mean counts as a record: margin in nats per token at level alpha, with enough seeds."""
@@ -97,8 +100,36 @@ class KnownSplit:
 
 
 @dataclass(frozen=True)
+class Target:
+    """The aim of a speedrun: the least of something in which the runs' mean validation loss gets below a target.
+
+    Attributes
+    ----------
+    loss : the target, nats per token.
+    least : the measure that a record makes less: 'train_seconds' by the log's clock, or 'steps'.
+    alpha : level of the one-sided one-sample t-test of the runs' last validation losses against `loss`.
+    gain_alpha : level of the one-sided two-sample test of training times against the baseline's, run on the same
+        machine. Steps need no test: every run of a variant has as many.
+    min_runs : the fewest runs of a variant.
+    runs : the runs of each variant that `pgolf record` plans unless told otherwise.
+    most_seconds : after so long a run that has not ended by itself is ended.
+    """
+
+    loss: float
+    least: Literal["train_seconds", "steps"]
+    alpha: float
+    gain_alpha: float
+    min_runs: int
+    runs: int
+    most_seconds: float
+
+
+@dataclass(frozen=True)
 class Track:
-    """A competition: limits, policy, and what `pgolf record` runs for it unless told otherwise.
+    """A competition: its aim, limits, policy, and what `pgolf record` runs for it unless told otherwise.
+
+    Where `target` is None the aim is the lowest score within `limits`. Where it is set, the aim is a speedrun's: then
+    there are runs without seeds, and neither limits nor a policy in bits per byte, a preset or a ledger entry.
 
     `known_as` has patterns of other names for it. Without `record` its entries need not be records, and so not be
     evaluated as records are. Without `ruled` only its name is known, and nothing of its rules.
@@ -122,6 +153,7 @@ class Track:
     validation: tuple[KnownSplit, ...] = ()
     record: bool = True
     ruled: bool = True
+    target: Target | None = None
 
 
 def recognised(text: str) -> str | None:
@@ -147,9 +179,8 @@ def _known_as() -> tuple[tuple[str, str], ...]:
 
 def unknown(name: str) -> Track:
     """A track of which only the name is known: it limits nothing."""
-    limits = Limits(artifact_bytes=sys.maxsize, train_seconds=math.inf, eval_seconds=math.inf, grace_seconds=0.0)
     policy = Policy(margin_nats=0.0, alpha=0.01, min_seeds=0)
-    return Track(name, name, "any", limits, policy, (), "", "", "", None, 1, record=False, ruled=False)
+    return Track(name, name, "any", NO_LIMITS, policy, (), "", "", "", None, 1, record=False, ruled=False)
 
 
 def names() -> list[str]:
@@ -173,6 +204,33 @@ def load(name: str) -> Track:
         raise BadInput(f"{path}: not a track: {e.without(path)}") from None
     if wrong := problem(content):
         raise BadInput(f"{path}: not a track: {wrong}")
+    return _with_target(path.stem, content) if "target" in content else _with_limits(path, content)
+
+
+def _with_target(name: str, content: dict[str, Any]) -> Track:
+    run, target = content["run"], Target(**content["target"], **_of_runs(content["run"]))
+    return Track(
+        name=name,
+        title=content["title"],
+        hardware=content["hardware"],
+        limits=NO_LIMITS,
+        policy=Policy(margin_nats=0.0, alpha=target.alpha, min_seeds=target.min_runs),
+        seeds=(),
+        preset="",
+        corpus="",
+        standing="",
+        baseline_preset=None,
+        nproc=run["nproc"],
+        known_as=tuple(content.get("known_as", ())),
+        target=target,
+    )
+
+
+def _of_runs(run: dict[str, Any]) -> dict[str, Any]:
+    return {"runs": run["runs"], "most_seconds": run["most_seconds"]}
+
+
+def _with_limits(path: Path, content: dict[str, Any]) -> Track:
     run = content["run"]
     return Track(
         name=path.stem,

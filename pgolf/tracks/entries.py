@@ -54,6 +54,15 @@ def flag(value: Any) -> str | None:
     return None if isinstance(value, bool) else "give true or false"
 
 
+def one_of(*words: str) -> Check:
+    """One of these words."""
+
+    def check(value: Any) -> str | None:
+        return None if value in words else f"give one of {', '.join(words)}"
+
+    return check
+
+
 def pattern(value: Any) -> str | None:
     """A regular expression."""
     try:
@@ -119,6 +128,17 @@ ENTRIES: dict[str, dict[str, Check]] = {  # by table; '' has those at the top
         "hopeless": each(share_and_nats),
     },
 }
+WITH_TARGET: dict[str, dict[str, Check]] = {  # of a track whose aim is a target loss
+    "": {"title": text, "hardware": text, "known_as": each(pattern)},
+    "target": {
+        "loss": number(1e-3, 100),
+        "least": one_of("train_seconds", "steps"),
+        "alpha": number(1e-9, 0.5),
+        "gain_alpha": number(1e-9, 0.5),
+        "min_runs": whole(2, MOST_LISTED),
+    },
+    "run": {"runs": whole(2, MOST_LISTED), "nproc": whole(1, 1024), "most_seconds": number(1, MOST_SECONDS)},
+}
 MAY_BE_ABSENT = frozenset(
     [
         "known_as",
@@ -141,8 +161,10 @@ def problem(content: dict[str, Any]) -> str | None:
     >>> problem({"title": ""})
     'title: give a text of one line, of 1 to 1,000 characters'
     """
-    known = {*ENTRIES[""], *(table for table in ENTRIES if table)}
-    return _unknown("", content, known) or next(filter(None, (_of_table(t, content) for t in ENTRIES)), None)
+    entries = WITH_TARGET if "target" in content else ENTRIES
+    known = {*entries[""], *(table for table in entries if table)}
+    checked = (_of_table(table, checks, content) for table, checks in entries.items())
+    return _unknown("", content, known) or next(filter(None, checked), None)
 
 
 def _unknown(table: str, found: dict[str, Any], known: Iterable[str]) -> str | None:
@@ -150,11 +172,10 @@ def _unknown(table: str, found: dict[str, Any], known: Iterable[str]) -> str | N
     return None if name is None else f"a track has no entry {_full(table, name)!r}{did_you_mean(name, known)}"
 
 
-def _of_table(table: str, content: dict[str, Any]) -> str | None:
+def _of_table(table: str, checks: dict[str, Check], content: dict[str, Any]) -> str | None:
     found = content.get(table, {}) if table else content
     if not isinstance(found, dict):
         return f"{table}: write a table, [{table}]"
-    checks = ENTRIES[table]
     if table and (said := _unknown(table, found, checks)):
         return said
     for name, check in checks.items():
