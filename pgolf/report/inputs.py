@@ -79,13 +79,8 @@ class RecordInputs:
 
     @property
     def folder_name(self) -> str:
-        """<date>_<name>, fit for a file system."""
-        words = re.sub(r"[^A-Za-z0-9.+-]+", "_", self.name).strip("._-")[:100]
-        if not words or not re.fullmatch(r"\d{4}-\d\d-\d\d", self.date):
-            raise BadInput(
-                f"name '{self.name}' and date '{self.date}' make no folder name; write a word and YYYY-MM-DD"
-            )
-        return f"{self.date}_{words}"
+        """<date>_<name>, fit for a file system; BadInput where they make none."""
+        return submission_name(self.date, self.name)
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -101,6 +96,14 @@ class RecordInputs:
         facts = asdict(self)
         facts["program"]["files"] = self.program.hashes
         return facts
+
+
+def submission_name(date: str, name: str) -> str:
+    """<date>_<name>, fit for a file system; BadInput for a name without a word, or a date that is not YYYY-MM-DD."""
+    words = re.sub(r"[^A-Za-z0-9.+-]+", "_", name).strip("._-")[:100]
+    if not words or not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
+        raise BadInput(f"name '{name}' and date '{date}' make no folder name; write a word and YYYY-MM-DD")
+    return f"{date}_{words}"
 
 
 def check_names(program: Program) -> None:
