@@ -30,12 +30,14 @@ class Plan:
     Attributes
     ----------
     record_id, track, preset : what runs.
-    seeds : all seeds of the record, in order; the added ones last.
+    seeds : all seeds of the record, in order; the added ones last. Of a speedrun those that its programs read, one a
+        run of each variant; mostly there are none.
     inputs : name to SHA-256 of everything the result depends on (packed code, data, tokenizer, preset).
     created : ISO 8601 time in UTC.
     extends : SHA-256 of the plan that this one adds seeds to.
     added_seeds : the seeds added after results had been seen.
     early_stop : the rules by which a running seed is given up.
+    order : of a speedrun the variant of each run, in the order in which they run; empty where there are seeds.
     """
 
     record_id: str
@@ -47,6 +49,7 @@ class Plan:
     extends: str | None = None
     added_seeds: tuple[int, ...] = ()
     early_stop: tuple[Rule, ...] = ()
+    order: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -55,8 +58,8 @@ class Plan:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """The content of its file without the hash. A plan without rules leaves that key out, as older plans do."""
-        return {k: v for k, v in asdict(self).items() if k != "early_stop" or v}
+        """The content of its file without the hash. A plan without rules or order leaves them out, as old plans do."""
+        return {k: v for k, v in asdict(self).items() if k not in ("early_stop", "order") or v}
 
     def with_seeds(self, added: Sequence[int], created: str | None = None) -> "Plan":
         """A further plan with seeds added after results had been seen; BadInput if one is planned already."""
@@ -105,6 +108,19 @@ def make_plan(
     return Plan(record_id, track, preset, check_seeds(seeds), dict(inputs), created or _now(), early_stop=rules)
 
 
+def make_plan_of_runs(
+    record_id: str,
+    track: str,
+    name: str,
+    order: Sequence[str],
+    seeds: Sequence[int],
+    inputs: Mapping[str, str],
+    created: str | None = None,
+) -> Plan:
+    """The plan of a speedrun: the variant of each run in its order; `seeds` are empty where no program reads one."""
+    return Plan(record_id, track, name, tuple(seeds), dict(inputs), created or _now(), order=tuple(order))
+
+
 def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     """The seeds, if there are any and each is there once; BadInput otherwise."""
     if not seeds:
@@ -139,7 +155,7 @@ def _path(folder: Path, index: int) -> Path:
 
 
 def _difference(folder: Path, old: Plan, new: Plan) -> str:
-    names = [k for k in ("track", "preset", "seeds", "early_stop") if getattr(old, k) != getattr(new, k)]
+    names = [k for k in ("track", "preset", "seeds", "early_stop", "order") if getattr(old, k) != getattr(new, k)]
     names += [k for k in sorted({*old.inputs, *new.inputs}) if old.inputs.get(k) != new.inputs.get(k)]
     return (
         f"{folder} holds a plan whose {', '.join(names) or 'content'} differ from this one; a plan is never "

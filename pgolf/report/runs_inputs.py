@@ -2,7 +2,7 @@
 every attempt that was made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class RunsInputs:
     environment : name to value of what the reader has to set to run the program again.
     prepare : the command that makes the data, if there is one.
     again : the command line that makes this record again, with both variants; '' where there is none.
+    reasons : why it is no record, a sentence each; empty: it is one, or that has yet to be judged.
     """
 
     record_id: str
@@ -79,6 +80,7 @@ class RunsInputs:
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: str | None = None
     again: str = ""
+    reasons: tuple[str, ...] = ()
 
     @property
     def folder_name(self) -> str:
@@ -97,3 +99,9 @@ class RunsInputs:
     def finished(self, variant: str) -> list[PlannedRun]:
         """Those of them that have a log."""
         return [run for run in self.of(variant) if run.log]
+
+    def depends(self) -> dict[str, Any]:
+        """All that a submission depends on, for JSON (paths as text); of the programs' files their hashes."""
+        facts = asdict(self)
+        facts["program"]["files"], facts["baseline"]["files"] = self.program.hashes, self.baseline.hashes
+        return facts

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pgolf.errors import BadInput
-from pgolf.evidence.plan import make_plan, read_plans, write_plan
+from pgolf.evidence.plan import make_plan, make_plan_of_runs, read_plans, write_plan
 
 INPUTS = {"train_gpt.py": "ab" * 32, "data": "cd" * 32}
 
@@ -74,3 +74,12 @@ def test_a_plan_with_a_thousand_errors_names_one(tmp_path):
     with pytest.raises(BadInput, match="not a plan: early_stop") as e:
         read_plans(tmp_path)
     assert len(str(e.value)) < 1000
+
+
+def test_a_plan_of_runs_keeps_their_order_and_needs_no_seed(tmp_path):
+    order = ("this", "baseline", "baseline", "this")
+    plan = make_plan_of_runs("r", "nanogpt_short", "faster", order, (), {"this": "0"})
+    write_plan(tmp_path, plan)
+    assert read_plans(tmp_path) == [plan]
+    with pytest.raises(BadInput, match="order"):
+        write_plan(tmp_path, make_plan_of_runs("r", "nanogpt_short", "faster", (*order, "this"), (), {"this": "0"}))
