@@ -22,12 +22,12 @@ class Welch:
 
 def welch_test(new: Sample, old: Sample, margin: float = 0.0) -> Welch:
     """The test of H1: new mean + margin < old mean; both stds are positive."""
-    t, df, p = _test(new.mean + margin, new.std, new.n, old.mean, old.std, old.n)
+    t, df, p = welch_of(new.mean + margin, new.std, new.n, old.mean, old.std, old.n)
     return Welch(float(t), float(df), float(p), _p_range(new, old, margin))
 
 
-def _test(mean_1: Any, std_1: Any, n_1: int, mean_2: Any, std_2: Any, n_2: int) -> tuple[Any, Any, Any]:
-    """(t, df, p) of H1: mean 1 < mean 2, of numbers or arrays."""
+def welch_of(mean_1: Any, std_1: Any, n_1: int, mean_2: Any, std_2: Any, n_2: int) -> tuple[Any, Any, Any]:
+    """(t, df, p) of H1: mean 1 < mean 2, of numbers or arrays; a std is positive on one side at least."""
     df = satterthwaite(std_1, n_1, std_2, n_2)
     t = (mean_1 - mean_2) / np.sqrt(std_1**2 / n_1 + std_2**2 / n_2)
     return t, df, t_cdf(t, df)
@@ -41,9 +41,13 @@ def satterthwaite(std_1: Any, n_1: int, std_2: Any, n_2: int) -> Any:
 
 def interval_of_gain(new: Sample, old: Sample, df: float) -> tuple[float, float]:
     """Two-sided 95 % interval of previous mean − new mean, in bpb; `df` of their Welch test."""
-    error = math.hypot(new.std / math.sqrt(new.n), old.std / math.sqrt(old.n))
-    half = float(t_quantile(0.975, df)) * error
+    half = half_of_interval(new.std, new.n, old.std, old.n, df)
     return old.mean - new.mean - half, old.mean - new.mean + half
+
+
+def half_of_interval(std_1: float, n_1: int, std_2: float, n_2: int, df: float) -> float:
+    """Half the width of the two-sided 95 % interval of a difference of means, in the unit of the stds."""
+    return float(t_quantile(0.975, df)) * math.hypot(std_1 / math.sqrt(n_1), std_2 / math.sqrt(n_2))
 
 
 def _p_range(new: Sample, old: Sample, margin: float) -> tuple[float, float] | None:
@@ -55,5 +59,5 @@ def _p_range(new: Sample, old: Sample, margin: float) -> tuple[float, float] | N
     means = np.array([new.mean - shift, new.mean + shift]) + margin
     stds = [np.linspace(max(s.std - s.std_rounding, 1e-12), s.std + s.std_rounding, 33) for s in (new, old)]
     mean, new_std, old_std = np.meshgrid(means, *stds, indexing="ij")
-    p = _test(mean, new_std, new.n, old.mean, old_std, old.n)[2]
+    p = welch_of(mean, new_std, new.n, old.mean, old_std, old.n)[2]
     return float(p.min()), float(p.max())
