@@ -44,7 +44,7 @@ def parse(content: bytes) -> ast.Module:
     """The tree of a file's content. Raises Unreadable."""
     if len(content) > MOST_BYTES:
         raise Unreadable(f"is {len(content):,} bytes long; source over {MOST_BYTES:,} bytes is not read")
-    text = _decoded(content)
+    text = text_of(content)
     pieces = _code(text)
     if (code := sum(map(len, pieces))) > MOST_CODE:
         raise Unreadable(f"has {code:,} characters of code; more than {MOST_CODE:,} are not read")
@@ -86,8 +86,8 @@ def _code(text: str) -> list[str]:
     return [*pieces, text[end:]]
 
 
-def _decoded(content: bytes) -> str:
-    """The text, in the encoding that its first lines name."""
+def text_of(content: bytes) -> str:
+    """The text of a source, in the encoding that its first lines name. Raises Unreadable."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         if codecs.lookup(encoding.removesuffix("-sig")).name not in ENCODINGS:

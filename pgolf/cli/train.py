@@ -169,11 +169,22 @@ def pack(
     typer.echo(f"{len(packed.code):7} {output}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "pgolf unpack train_gpt.py",
+        "pgolf unpack records/track_10min_16mb/2026-04-09_Theirs/train_gpt.py > theirs.py",
+    )
+)
 def unpack(
-    file: Annotated[Path, typer.Argument(help="File that `pgolf pack` made.")],
+    file: Annotated[Path, typer.Argument(help="A script that extracts itself: pgolf's own, or anyone's.")],
 ) -> None:
-    """Print the source that a packed file holds, and run nothing of it."""
-    from pgolf import pack as packing
+    """Print the source that a packed script holds, and run nothing of it.
 
-    typer.echo(packing.unpack(packing.read_packed(file), str(file)), nl=False)
+    Reads the files of `pgolf pack`, and scripts that decode and decompress themselves by lzma, zlib, gzip, bz2 or
+    brotli. Says which line extracts what, and names what cannot be followed.
+    """
+    from pgolf import pack as packing
+    from pgolf.program.extracted import extracted
+
+    ours = packing.is_ours(file)
+    typer.echo(packing.unpack(packing.read_packed(file), str(file)) if ours else extracted(file), nl=False)

@@ -27,10 +27,10 @@ from pgolf.pack.flatten import Module, Part, flatten, imported_late, left_out_me
 from pgolf.pack.shrink import short_names, shrink
 from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
-from pgolf.pack.wrapper import COMPRESSORS, smallest, unwrap
+from pgolf.pack.wrapper import BEGINNING, COMPRESSORS, smallest, unwrap
 from pgolf.python_source import MOST_BYTES, Unreadable, parse
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
-from pgolf.untrusted import Untrusted, read_bytes
+from pgolf.untrusted import Untrusted, read_beginning, read_bytes
 
 MAIN = "pgolf.trainer.__main__"
 WRAPPER = "wrapper"
@@ -265,6 +265,11 @@ def write_packed(path: Path, packed: Packed) -> None:
         except BadInput:
             raise BadInput(f"{path} exists and was not made by `pgolf pack`; name another with -o") from None
     write_atomic(path, packed.code)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file begins as those of `pack` do; Untrusted if it cannot be read."""
+    return read_beginning(path, len(BEGINNING)) == BEGINNING
 
 
 def read_packed(path: Path) -> bytes:

@@ -60,6 +60,7 @@ COMPRESSORS = {
         Compressor("bz2", bz2.compress, decompress.from_bz2, "bz2.decompress(%s)"),
     )
 }
+BEGINNING = b"#coding:l1 pgolf "
 SCRIPT = """#coding:l1 {label}
 import {modules}
 s={restored}

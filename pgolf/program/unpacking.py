@@ -27,11 +27,12 @@ RUNS = ("exec", "eval", "builtins.exec", "builtins.eval")
 
 @dataclass(frozen=True)
 class Layer:
-    """Python that a script unpacks and runs; `how` it is packed, as 'lzma in base 85'."""
+    """Python that a script unpacks and runs; `how` it is packed, as 'lzma in base 85', and the line that does it."""
 
     tree: ast.Module
     how: str
     line: int
+    code: bytes
 
 
 def layers(m: Module, files: Mapping[str, bytes]) -> tuple[list[Layer], list[str]]:
@@ -58,7 +59,7 @@ def layers(m: Module, files: Mapping[str, bytes]) -> tuple[list[Layer], list[str
         if any(code == content for path, content in files.items() if path.endswith(".py")):
             continue  # a file of the program's own, read as such
         try:
-            found[code] = Layer(parse(code), unpacker.how(), node.lineno)
+            found[code] = Layer(parse(code), unpacker.how(), node.lineno, code)
         except Unreadable as e:
             if runs and name.endswith("exec"):
                 unclear.append(f"{m.label}:{node.lineno} runs code that {e.reason}")

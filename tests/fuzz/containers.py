@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -21,6 +22,7 @@ from pgolf.artifact import load_tokens, open_artifact, token_bytes
 from pgolf.data.opening import count_bytes
 from pgolf.evidence.wrapped import unwrapped
 from pgolf.pack.wrapper import COMPRESSORS, SCRIPT, wrap
+from pgolf.program.extracted import extracted
 from pgolf.trainer.codec import HEAD, MAGIC, VERSION, decode, encode
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import HEADER_INTS, DataError
@@ -149,8 +151,8 @@ def _remember_our_own() -> None:
     pack._flatten = remembered
 
 
-def _wrapped() -> Reader:
-    """The self-extracting scripts of others, as the audit looks into them."""
+def _wrapped(name: str, call: Callable[[Path], object], share: int) -> Reader:
+    """The self-extracting scripts of others, as the audit looks into them, or as `pgolf unpack` prints them."""
     seeds = tuple({"train_gpt.py": wrap(SOURCE * 20, "x", c, True)} for c in COMPRESSORS.values())
 
     def make(rng: Random) -> Files:
@@ -160,9 +162,7 @@ def _wrapped() -> Reader:
             else change_bytes(rng, rng.choice(seeds)["train_gpt.py"])
         }
 
-    return Reader(
-        "packed file of others", seeds, make, lambda box: unwrapped((box / "train_gpt.py").read_bytes()), share=10
-    )
+    return Reader(name, seeds, make, call, share=share)
 
 
 @cache
@@ -221,7 +221,8 @@ def readers() -> list[Reader]:
         _artifact("artifact, opened", True, 4),
         _packed("packed file", False, 40),
         _packed("packed file, unpacked", True, 4),
-        _wrapped(),
+        _wrapped("packed file of others", lambda box: unwrapped((box / "train_gpt.py").read_bytes()), 10),
+        _wrapped("packed file of others, printed", lambda box: extracted(box / "train_gpt.py"), 4),
         _dataset("tokenizer", MODEL, 15),
         _dataset("shard", TOKENS, 15),
     ]
