@@ -5,10 +5,9 @@ run of its seed. A log that nobody claims (a try, an ablation) is kept apart and
 """
 
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -16,30 +15,18 @@ from pathlib import Path
 from pgolf.errors import BadInput
 from pgolf.evidence.claimed_stage import choose_stage
 from pgolf.evidence.claims import MAX_CLAIMS_BYTES, Claim, Claims, read_claims
+from pgolf.evidence.folder import Copy, file_sizes, read_readme, runs_in_logs
 from pgolf.evidence.lines import MOST_BYTES, printable
 from pgolf.evidence.logs import read_seeds, rescored
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced
 from pgolf.evidence.wrapped import MOST_WRAPPED, unwrapped
-from pgolf.untrusted import Untrusted, hash_file, list_folder, open_regular, read_beginning, read_bytes
+from pgolf.untrusted import Untrusted, hash_file, read_bytes
 
-LOG_SUFFIXES = (".log", ".txt", ".out")
-NO_LOG = re.compile(r"requirements|license|readme|notes", re.I)
 # of the machine, the place and the patience, not of the method
 NO_CONFIGURATION = re.compile(
     r"_(?:dir|path|paths|file|files)$|name|host|seed|log|wandb|every$|world_size|grad_accum|wallclock"
 )
-DEEPEST, MOST_LOGS, MOST_LOOKED_AT = 4, 300, 20_000  # folders below a record, logs, and files and folders looked at
-MOST_BYTES_OF_LOGS = 2 * MOST_BYTES  # of one record together
 SEED_IN_NAME = re.compile(r"(?<![a-z])seeds?[_=-]?(\d{1,9}(?:[_,+&-]\d{1,9})*)(?!\d)", re.I)
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A log that tells of a run which another log tells of: not a seed. `exact`: byte for byte."""
-
-    file: str
-    of: str
-    exact: bool
 
 
 @dataclass
@@ -102,12 +89,9 @@ def read_entry(path: Path) -> Entry:
     claims = read_claims(path)
     code = _listed(path, [*claims.code, *([claims.program] if claims.program else [])])
     entry = Entry(path, claims, "", code_sizes=code)
-    entry.sizes = {e.name: size for e in list_folder(path, MOST_LOOKED_AT) if (size := _size(entry, e)) is not None}
-    readme = next((n for n in entry.sizes if n.lower() in ("readme.md", "readme")), None)
-    if readme:
-        with _noting(entry, readme):
-            entry.readme = read_beginning(path / readme, MAX_CLAIMS_BYTES, path).decode("utf-8", errors="replace")
-    runs = list(_runs_in_logs(entry))
+    entry.sizes = file_sizes(path, entry.unread)
+    _, entry.readme = read_readme(path, entry.sizes, MAX_CLAIMS_BYTES, entry.unread)
+    runs = [run for run in runs_in_logs(path, entry.unread, read_seeds) if run.trained or run.final]
     if not runs and not entry.claims.file:
         raise BadInput(f"{path}: neither a submission.json nor a log of a run: not a record folder")
     _forget_ordinals(claims, runs)
@@ -154,63 +138,6 @@ def _listed(path: Path, names: Iterable[str]) -> dict[str, int]:
             if file.resolve() == file and file.is_relative_to(root) and file.is_file():
                 found[name] = file.stat().st_size
     return found
-
-
-@contextmanager
-def _noting(entry: Entry, name: str) -> Iterator[None]:
-    """Note of a file that it could not be read, and go on."""
-    try:
-        yield
-    except OSError as e:
-        entry.unread[name] = str(e.strerror)
-    except Untrusted as e:
-        entry.unread[name] = e.without(entry.path / name)
-
-
-def _size(entry: Entry, file: "os.DirEntry[str]") -> int | None:
-    """Bytes of a file, also where a link leads to one in the folder; None: it is a folder, or no file that counts."""
-    with _noting(entry, file.name):
-        if file.is_file(follow_symlinks=False):
-            return file.stat(follow_symlinks=False).st_size
-        if not file.is_dir(follow_symlinks=False):
-            with open_regular(entry.path / file.name, entry.path) as f:
-                return os.fstat(f.fileno()).st_size
-    return None
-
-
-def _runs_in_logs(entry: Entry) -> Iterator[Run]:
-    left = MOST_BYTES_OF_LOGS
-    for log in _logs(entry.path):
-        with _noting(entry, log.relative_to(entry.path).as_posix()):
-            size = log.lstat().st_size
-            left -= size if size <= MOST_BYTES else 0  # a larger one is not read
-            if left < 0:
-                raise Untrusted(f"{log}: the record's logs have over {MOST_BYTES_OF_LOGS:,} bytes together; cut them")
-            yield from (run for run in read_seeds(log, entry.path) if run.trained or run.final)
-
-
-def _logs(path: Path) -> list[Path]:
-    """Files that may be logs. Links are not followed: what they point at is not part of the record."""
-    found: list[Path] = []
-    left = MOST_LOOKED_AT
-    folders = [path]
-    for depth in range(DEEPEST + 1):
-        below: list[Path] = []
-        for folder in folders:
-            inside: list[os.DirEntry[str]] = []
-            with suppress(Untrusted):  # one that may not be read has no logs for us
-                inside = list_folder(folder, left)
-            left -= len(inside)
-            found += [folder / e.name for e in inside if _may_be_log(e)]
-            below += [folder / e.name for e in inside if e.is_dir(follow_symlinks=False)] if depth < DEEPEST else []
-        folders = below
-    return sorted(found)[:MOST_LOGS]
-
-
-def _may_be_log(entry: "os.DirEntry[str]") -> bool:
-    name = entry.name.strip()
-    suffix = os.path.splitext(name)[1].lower()
-    return suffix in LOG_SUFFIXES and not NO_LOG.match(name) and entry.is_file(follow_symlinks=False)
 
 
 def _without_copies(entry: Entry, runs: list[Run]) -> list[Run]:

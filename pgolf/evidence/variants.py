@@ -1,13 +1,52 @@
 """A speedrun's folder: its variants, each with the runs that were made of it.
 
-A variant is a sub-folder with logs (`this_pr/`, `baseline/`), or the folder itself. Its runs have no seeds: they are
-told apart by their files and curves.
+A variant is a folder with logs (`this_pr/`, `baseline/`), or the record's folder itself. Its runs have no seeds: they
+are told apart by their losses and clocks (`evidence/same_run.py`), and one run counts once in a folder, however many
+logs tell of it.
 """
 
-from dataclasses import dataclass, field
+import math
+import re
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from pgolf.evidence.entry import Copy
-from pgolf.evidence.run import Evidence, Run
+from pgolf.errors import BadInput
+from pgolf.evidence import dialect as say
+from pgolf.evidence.claims import MAX_CLAIMS_BYTES
+from pgolf.evidence.folder import Copy, Unread, file_sizes, read_readme, runs_in_logs
+from pgolf.evidence.lines import MOST_BYTES, printable
+from pgolf.evidence.logs import MOST_RUNS, read_runs
+from pgolf.evidence.run import Evidence, Problem, Run
+from pgolf.evidence.same_run import Repeat, clocked, repeated
+from pgolf.evidence.stated import Stated, read_stated
+from pgolf.untrusted import hash_file, open_regular
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
+LAST_BYTES = 4096  # of a log, looked at for a line that was cut
+USUAL_DECIMALS = 4  # that a log prints of a loss
+
+# Words by which a sub-folder's name calls it the standing record, run again; and words that say the same only beside
+# a folder that is named as the change: `main` beside `this_pr` is the record, `main` beside `ablation` is not.
+OF_A_BASELINE = {
+    "baseline",
+    "baselines",
+    "control",
+    "controls",
+    "previous",
+    "prev",
+    "standing",
+    "reference",
+    "upstream",
+}
+BESIDE_A_CHANGE = {"base", "main", "master", "old", "before", "original", "current", "sota", "last", "ref", "prior"}
+OF_A_CHANGE = {"this", "pr", "new", "ours", "mine", "after", "candidate", "proposed", "proposal", "change", "changed"}
+OF_A_CHANGE |= {"treatment", "branch", "submission", "record", "modified", "update", "updated", "improved"}
+# words that say nothing of what ran: baseline_runs, prev_record_pr118, control_2025-09-03, baseline_v2
+BESIDE_THE_POINT = re.compile(
+    r"the|of|run|runs|log|logs|record|records|wr|rerun|reruns|timing|retimed|v?\d+|pr\d*|commit"
+)
+DATED = re.compile(r"\d{4}-\d\d-\d\d|\d{6}")  # begins the name of a record's own folder, as 20260610_tuned_baseline
 
 
 @dataclass(frozen=True)
@@ -33,10 +72,190 @@ class Result:
 @dataclass
 class Variant:
     """The runs of one program: `name` is the sub-folder, '' for the folder itself. `baseline`: the name says that it is
-    the standing record, run again on the same machine. `unread` says of each log that does not count, why."""
+    the standing record, run again on the same machine. `copies` are logs whose run counts elsewhere, in this variant or
+    in another one; `repeats` are runs that count, and yet have the losses of another. `unread` says of each log, or
+    part of one, that does not count, why."""
 
     name: str
     runs: list[Run] = field(default_factory=list)
     baseline: bool = False
     copies: list[Copy] = field(default_factory=list)
-    unread: dict[str, str] = field(default_factory=dict)
+    repeats: list[Repeat] = field(default_factory=list)
+    unread: Unread = field(default_factory=dict)
+
+
+@dataclass
+class Variants:
+    """A speedrun's folder.
+
+    Attributes
+    ----------
+    readme : the text of its README, or of the one other Markdown file at its top; '' where there is none.
+    variants : by name, each with a run or a copy at least.
+    stated : the lists and figures that the README gives.
+    unread : of each file at its top that could not be read, why; of logs, `Variant.unread` says it.
+    sizes : bytes of each file at its top.
+    """
+
+    path: Path
+    readme: str
+    variants: list[Variant]
+    stated: Stated
+    unread: Unread = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def name_of(self, run: Run) -> str:
+        """A run's log relative to the folder; of several runs in one log, which of them: `log.txt, line 1402`."""
+        name = printable(run.log.relative_to(self.path).as_posix())
+        here = [r for v in self.variants for r in v.runs if r.log == run.log]
+        return f"{name}, line {_first_line(run)}" if len(here) > 1 else name
+
+    @property
+    def baseline(self) -> Variant | None:
+        """The variant that is the standing record, run again: of several the one with the most runs."""
+        return max((v for v in self.variants if v.baseline and v.runs), key=lambda v: len(v.runs), default=None)
+
+
+def result_of(run: Run) -> Result | None:
+    """What a run has reached: by its last validation loss, and by no earlier one.
+
+    None where it has none, where that is not finite (NaN at the end is no result that an earlier line could mend), or
+    where it was measured before the first step.
+    """
+    last = run.val_curve[-1] if run.val_curve else None
+    if last is None or not math.isfinite(last.loss) or last.step == 0:
+        return None
+    planned = run.planned_steps.value if run.planned_steps else None
+    return Result(last.loss, last.decimals, last.step, planned, last.seconds, last.at)
+
+
+def read_variants(path: Path) -> Variants:
+    """Read a speedrun's folder: logs in it, or in its sub-folders.
+
+    Raises
+    ------
+    BadInput : it is no folder, cannot be read, or holds no log of a run.
+    """
+    if not path.is_dir():
+        raise BadInput(f"no folder {path}: name a record folder, with a log of each run")
+    unread: Unread = {}
+    sizes = file_sizes(path, unread)
+    name, readme = read_readme(path, sizes, MAX_CLAIMS_BYTES, unread)
+    found: dict[str, Variant] = {}
+    of_logs: Unread = {}
+    runs = list(runs_in_logs(path, of_logs, lambda log, folder: _runs(log, folder, of_logs)))
+    for run in runs:
+        found.setdefault(_variant(path, run.log), Variant(_variant(path, run.log))).runs.append(run)
+    if not found:
+        raise BadInput(
+            f"{path}: no log of a run in it: name a folder with a record's logs, or a folder of such folders"
+        )
+    for log, why in of_logs.items():
+        where = _variant(path, path / log.partition(", line ")[0])
+        (found[where].unread if where in found else unread)[log] = why
+    variants = [found[n] for n in sorted(found)]
+    for variant in variants:
+        variant.baseline = is_baseline(variant.name, [v.name for v in variants if v is not variant])
+    all_of_it = Variants(path, readme, variants, read_stated(readme, name), unread, sizes)
+    _count_once(all_of_it)
+    return all_of_it
+
+
+def is_baseline(name: str, others: list[str]) -> bool:
+    """Whether a sub-folder's name says that it is the standing record, run again on the same machine.
+
+    Every word of one of the folders in the name has to say so, or to say nothing: `baseline`, `prev_record_pr118` and
+    `baseline/logs` do; `tuned_baseline`, `baseline_with_fp8` and a record's own folder, which begins with a date, do
+    not. `main`, `old` and such words say it only beside a folder that is named as the change: `this_pr`, `new`.
+    """
+    for part in Path(name).parts:
+        words = _words(part)
+        telling = [w for w in words if not BESIDE_THE_POINT.fullmatch(w)]
+        if DATED.match(part) or not telling or not set(telling) <= OF_A_BASELINE | BESIDE_A_CHANGE:
+            continue
+        beside = any(set(_words(p)) & OF_A_CHANGE for other in others for p in Path(other).parts if p != part)
+        if set(telling) & OF_A_BASELINE or beside:
+            return True
+    return False
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+\d*|\d+", name.lower())
+
+
+def _variant(path: Path, log: Path) -> str:
+    """The folder of a log, relative to the record's; '' for that itself."""
+    where = log.relative_to(path).parent.as_posix()
+    return "" if where == "." else where
+
+
+def _runs(log: Path, folder: Path, unread: Unread) -> Iterator[Run]:
+    """The runs of a log, all but short tries before or after them: a run that was started again counts once."""
+    runs = [r for r in read_runs(log, folder) if r.val_curve or r.train_curve]
+    name = log.relative_to(folder).as_posix()
+    if not runs and UUID.search(log.name):
+        unread[name] = "no loss of a run in it: the run ended before it, or its end was cut off"
+    longest = max((_last_step(r) for r in runs), default=0)
+    for run in runs[:-MOST_RUNS]:
+        unread[f"{name}, line {_first_line(run)}"] = f"the log has over {MOST_RUNS} runs, and the last of them count"
+    for run in runs[-MOST_RUNS:]:
+        if len(runs) > 1 and 2 * _last_step(run) < longest:
+            unread[f"{name}, line {_first_line(run)}"] = (
+                f"a try that ended at step {_last_step(run):,}, in one log with a run of {longest:,} steps"
+            )
+            continue
+        _drop_cut_end(run, folder)
+        yield run
+
+
+def _last_step(run: Run) -> int:
+    return max(p.step for p in (*run.val_curve[-1:], *run.train_curve[-1:]))
+
+
+def _first_line(run: Run) -> int:
+    return min(p.at.line for p in (*run.val_curve[:1], *run.train_curve[:1]))
+
+
+def _drop_cut_end(run: Run, folder: Path) -> None:
+    """Take back the last loss, or its time, where the log ends in the middle of that number: 3.27 of 3.2774."""
+    if not run.val_curve:
+        return
+    with open_regular(run.log, folder) as f:
+        f.seek(max(0, f.seek(0, 2) - LAST_BYTES))
+        last = f.read(LAST_BYTES).rpartition(b"\n")[2].decode("utf-8", errors="replace").strip().lower()
+    point = run.val_curve[-1]
+    step, loss = say.STEP.search(last), say.LOSS.search(last)
+    if not (step and loss and loss[1] == "val" and int(step[1] or step[3]) == point.step):
+        return
+    usual = max((p.decimals for p in run.val_curve[:-1]), default=USUAL_DECIMALS)
+    if loss.end() == len(last) and point.decimals < usual:
+        run.val_curve.pop()
+        text = f"the log ends in the middle of its last loss: {printable(last)}"
+        run.problems.append(Problem("unfinished", text, point.at))
+    elif last.endswith("m"):  # of ms: not so many minutes
+        run.val_curve[-1] = replace(point, seconds=None)
+
+
+def _count_once(folder: Variants) -> None:
+    """Move all logs of one run but the fullest to `copies`, also across variants, where it counts for the baseline.
+    Note runs that repeat another's losses."""
+    names = {id(r): folder.name_of(r) for v in folder.variants for r in v.runs}
+    order = sorted(
+        ((v, r) for v in folder.variants for r in v.runs),
+        key=lambda vr: (-len(vr[1].val_curve), not vr[0].baseline, names[id(vr[1])]),
+    )
+    kept: dict[Hashable, Run] = {}
+    for variant, run in order:
+        first = kept.setdefault(clocked(run) or id(run), run)
+        if first is not run:
+            copy = Copy(names[id(run)], names[id(first)], _same_bytes(first.log, run.log, folder.path))
+            variant.copies.append(copy)
+    counted = {id(run) for run in kept.values()}
+    for variant in folder.variants:
+        variant.copies.sort(key=lambda c: c.file)
+        variant.runs = [r for r in variant.runs if id(r) in counted]
+        variant.repeats = list(repeated(variant.runs, lambda run: names[id(run)]))
+
+
+def _same_bytes(a: Path, b: Path, folder: Path) -> bool:
+    return a != b and hash_file(a, MOST_BYTES, folder) == hash_file(b, MOST_BYTES, folder)

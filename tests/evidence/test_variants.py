@@ -1,0 +1,152 @@
+"""A speedrun's folder: which files are logs of runs, which variant is the baseline, and which run counts how often."""
+
+import os
+import random
+
+import pytest
+
+from pgolf.errors import BadInput
+from pgolf.evidence.variants import is_baseline, read_variants, result_of
+
+HEAD = 'print0(f"step:{step}/{steps} val_loss:{val_loss:.4f} train_time:{ms:.0f}ms", console=True)\n' + "=" * 100 + "\n"
+
+
+def curve(seed, final=3.2785, steps=1000, drift=1.0):
+    """The log of a run: losses by one random stream, clocks by another."""
+    noise = random.Random(seed)
+    lines = [f"step:0/{steps} val_loss:10.8258 train_time:0ms step_avg:0.04ms"]
+    for step in range(125, steps + 1, 125):
+        loss = final if step == steps else 3 + 4 / step**0.2 + noise.gauss(0, 0.002)
+        took = step * 58.0 * drift + noise.random() * 20
+        lines.append(f"step:{step}/{steps} train_time:{took - 1:.0f}ms step_avg:{took / step:.2f}ms")
+        lines.append(f"step:{step}/{steps} val_loss:{loss:.4f} train_time:{took:.0f}ms step_avg:{took / step:.2f}ms")
+    return HEAD + "\n".join(lines) + "\npeak memory allocated: 30220 MiB reserved: 38672 MiB\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def folder(**files):
+        for name, text in files.items():
+            path = tmp_path / name.replace("__", "/").replace("_txt", ".txt").replace("_md", ".md")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return read_variants(tmp_path)
+
+    return folder
+
+
+def figures(found):
+    return {v.name: sorted(result_of(r).loss for r in v.runs) for v in found.variants}
+
+
+def test_logs_lie_in_the_folder_or_in_a_sub_folder_a_variant(folder):
+    found = folder(
+        a_txt=curve(1, 3.2781),
+        baseline__b_txt=curve(2, 3.2782),
+        this_pr__c_txt=curve(3, 3.2783),
+        this_pr__logs__d_txt=curve(4, 3.2784),
+        notes_txt="nothing",
+        requirements_txt="torch==2.10",
+        other_txt="a table: 3.2781 3.2782\n",
+    )
+    assert figures(found) == {"": [3.2781], "baseline": [3.2782], "this_pr": [3.2783], "this_pr/logs": [3.2784]}
+    assert found.baseline is found.variants[1]
+    assert found.name_of(found.variants[3].runs[0]) == "this_pr/logs/d.txt"
+    assert found.unread == {}
+
+
+def test_no_folder_and_no_log(tmp_path):
+    with pytest.raises(BadInput, match="no folder"):
+        read_variants(tmp_path / "missing")
+    (tmp_path / "a.txt").write_text("step by step\n")
+    with pytest.raises(BadInput, match="no log of a run"):
+        read_variants(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "is_one"),
+    [
+        ("baseline", [], True),
+        ("baseline/logs", ["this_pr"], True),
+        ("Baseline_runs", ["this_pr"], True),
+        ("baseline_v2", ["this_pr"], True),
+        ("prev_record_pr118", ["x"], True),
+        ("control_2025-09-03", ["x"], True),
+        ("main", ["this_pr"], True),
+        ("old", ["new_logs"], True),
+        ("main", ["ablation"], False),
+        ("main", [], False),
+        ("this_pr", ["baseline"], False),
+        ("this_pr_v2", ["baseline"], False),
+        ("tuned_baseline", ["x"], False),
+        ("new_baseline", ["x"], False),
+        ("baseline_with_fp8", ["this_pr"], False),
+        ("20260610_tuned_baseline_3250", ["20260430_adamh"], False),
+        ("20260610_baseline", ["20260430_adamh"], False),
+        ("2025-08-23_Baseline", [], False),
+        ("logs", ["x"], False),
+        ("", ["baseline"], False),
+    ],
+)
+def test_the_baseline_is_told_by_its_name(name, others, is_one):
+    assert is_baseline(name, others) is is_one
+
+
+def test_a_copied_log_counts_once_and_for_the_baseline(folder):
+    found = folder(
+        baseline__a_txt=curve(1), baseline__b_txt=curve(2), this_pr__c_txt=curve(3), this_pr__a_txt=curve(1) + "\n"
+    )
+    assert [len(v.runs) for v in found.variants] == [2, 1]
+    (copy,) = found.variants[1].copies
+    assert (copy.file, copy.of, copy.exact) == ("this_pr/a.txt", "baseline/a.txt", False)
+
+
+def test_a_copy_that_is_cut_off_gives_way_to_the_whole_log(folder):
+    whole = curve(1)
+    found = folder(a_txt=whole[: whole.index("step:625/")], b_txt=whole, c_txt=whole)
+    (variant,) = found.variants
+    assert [result_of(r).step for r in variant.runs] == [1000]
+    assert [(c.file, c.of, c.exact) for c in variant.copies] == [("a.txt", "b.txt", False), ("c.txt", "b.txt", True)]
+
+
+def test_equal_losses_with_other_clocks_are_a_repeated_run(folder):
+    found = folder(a_txt=curve(1), b_txt=curve(1, drift=1.01), c_txt=curve(2))
+    (variant,) = found.variants
+    assert len(variant.runs) == 3
+    assert variant.copies == []
+    assert [(r.file, r.of, r.losses, r.what) for r in variant.repeats] == [("b.txt", "a.txt", 8, "curve")]
+
+
+def test_equal_final_losses_alone_show_nothing(folder):
+    (variant,) = folder(a_txt=curve(1), b_txt=curve(2), c_txt=curve(3)).variants
+    assert (len(variant.runs), variant.copies, variant.repeats) == (3, [], [])
+
+
+def trained_log(seed, final):
+    """A log of 2024, whose first training losses a seed decides."""
+    noise, later = random.Random(seed), random.Random(final)
+    lines = ["step:0/125 val_loss:10.9264 train_time:0ms step_avg:nanms"]
+    for step in range(1, 41):
+        loss = 11 - step / 10 + (noise if step < 12 else later).gauss(0, 0.01)
+        took = 216 * step + random.Random(final).randrange(9)
+        lines.append(f"step:{step}/125 train_loss:{loss:.4f} train_time:{took}ms step_avg:nanms")
+    lines.append(f"step:125/125 val_loss:{final:.4f} train_time:{27000 + round(1e4 * final)}ms step_avg:216.3ms")
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def test_equal_training_losses_at_the_beginning_are_no_copy(folder):
+    (variant,) = folder(a_txt=trained_log(1, 3.28), b_txt=trained_log(1, 3.29), c_txt=trained_log(2, 3.27)).variants
+    assert (len(variant.runs), variant.copies) == (3, [])
+    assert [(r.file, r.of, r.losses, r.what) for r in variant.repeats] == [("b.txt", "a.txt", 5, "beginning")]
+
+
+def test_links_are_not_followed(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text(curve(1))
+    (tmp_path / "b.txt").write_text(curve(2))
+    os.symlink(tmp_path / "b.txt", tmp_path / "in" / "b.txt")
+    os.symlink(tmp_path, tmp_path / "in" / "more")
+    found = read_variants(tmp_path / "in")
+    assert figures(found) == {"": [3.2785]}
+    assert list(found.unread) == ["b.txt", "more"]
+    assert all("a link that leads out of the folder" in why for why in found.unread.values())
