@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,8 +10,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from pgolf import ledger, tracks
+from pgolf import ledger
+from pgolf.audit.belonging import DEFAULT_TRACK, day_of, speedrun_track, track_of
 from pgolf.audit.checks import Check, Review, run_checks
+from pgolf.audit.target import TargetAudit, audit_target
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.run import Run
@@ -23,13 +24,9 @@ from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 from pgolf.untrusted import Untrusted, list_folder
 
-DEFAULT_TRACK = "10min_16mb"
-NO_RECORD = "non_record_16mb"
-DAY = re.compile(r"(?<!\d)(20\d\d)[-_](\d\d)[-_](\d\d)(?!\d)")
 AUTO = "auto"  # in place of a record to beat: the track's best one before the folder's day
 MOST_LOOKED_AT = 1_000_000  # files and folders of an archive
 DEEPEST = 4  # levels of folders below an archive that are searched for records
-NEAREST = 4  # folders of a record's path, itself among them, that may name its track
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,11 @@ class Audit:
     def other_runs(self) -> list[Run]:
         """The runs of the folder that the record does not claim: reruns, tries, arms of an experiment."""
         return self.entry.extras
+
+    @property
+    def day(self) -> date | None:
+        """The day of the record."""
+        return day_of(self.entry)
 
     @property
     def failed(self) -> bool:
@@ -105,12 +107,15 @@ def _seed_json(entry: Entry, run: Run) -> dict[str, Any]:
     }
 
 
+Audited = Audit | TargetAudit
+
+
 def audit(
     folder: Path,
     track: Track | None = None,
     against: StandingRecord | Path | str | None = None,
     strict: bool = False,
-) -> Audit:
+) -> Audited:
     """Audit one record folder.
 
     Parameters
@@ -119,19 +124,25 @@ def audit(
     track : its rules; default: those of the track that it is of, as `track_of` finds it.
     against : the record that it wants to beat: a ledger entry, its name, another record's folder, or 'auto', the
         ledger's best of the track before the folder's day, which decides no check; default: the ledger entry that
-        submission.json names as `previous_record`, if there is one of that name.
+        submission.json names as `previous_record`, if there is one of that name. On a track with a target loss: the
+        folder of a variant, whose runs are the baseline; 'auto' is no record there.
     strict : no grace over the limits of time.
 
     Returns
     -------
-    Audit
+    Audited : an Audit; a TargetAudit on a track whose aim is a target loss.
 
     Raises
     ------
     BadInput : the folder cannot be read, or there is no such record to compare with.
     """
+    track = track or speedrun_track(folder)
+    if track and track.target:
+        return audit_target(folder, track, strict, _variant_folder(against))
     entry = read_entry(folder)
     track = track or track_of(entry)
+    if track.target:
+        return audit_target(folder, track, strict, _variant_folder(against))
     if strict:
         track = replace(track, limits=replace(track.limits, grace_seconds=0.0))
     named = entry.claims.previous_record if entry.claims.previous_record in ledger.names() else None
@@ -171,35 +182,14 @@ def _beside_the_best(review: Review) -> Review:
     return beside
 
 
-def track_of(entry: Entry) -> Track:
-    """The track that an entry is of: none for records, if anything says that it is no record; else the one that
-    submission.json names, in whatever spelling; else that of the folder that it lies in; else the main one. Of a track
-    that pgolf does not know, only the name."""
-    said = entry.claims.track
-    lies_in = next((found for name in _folder_names(entry.path) if (found := tracks.recognised(name))), None)
-    named = tracks.recognised(said) if said else None
-    if NO_RECORD in (named, lies_in) or entry.claims.no_record:
-        return tracks.load(NO_RECORD)
-    if said and not named and not lies_in:
-        return tracks.unknown(said)
-    return tracks.load(named or lies_in or DEFAULT_TRACK)
-
-
-def _folder_names(path: Path) -> list[str]:
-    """The words of a path that name a track: of the record's own folder, `track_10min_16mb__2026-04-25_Name` or
-    `2026-04-25_Name_NonRecord`, and of those that it lies in, `track_10min_16mb`."""
-    own, *above = (p.lower() for p in reversed(path.resolve().parts[-NEAREST:]))
-    no_record = [found[0] for found in [re.search(r"non[-_ ]?records?(?![a-z])", own)] if found]
-    return [*no_record, *(p.partition("__")[0] for p in (own, *above) if p.startswith("track_"))]
-
-
-def day_of(entry: Entry) -> date | None:
-    """The day of a record: the first date in its folder's name, else that of submission.json; None without both."""
-    for text in (entry.path.resolve().name, entry.claims.date or ""):
-        if found := DAY.search(text):
-            with suppress(ValueError):  # 2026-02-30
-                return date(*map(int, found.groups()))
-    return None
+def _variant_folder(against: StandingRecord | Path | str | None) -> Path | None:
+    """The folder whose runs are the baseline of a speedrun; None: no other one than its own."""
+    if against in (None, AUTO):
+        return None
+    if isinstance(against, StandingRecord) or not Path(against).is_dir():
+        name = against.name if isinstance(against, StandingRecord) else against
+        raise BadInput(f"--against {name}: a speedrun is compared with runs, not with a ledger entry: name a folder")
+    return Path(against)
 
 
 def _nothing_before(track: Track, day: date | None) -> str:
@@ -222,14 +212,26 @@ def previous_record(against: StandingRecord | Path | str) -> StandingRecord:
     return ledger.load(str(against))
 
 
+def resolved(
+    against: StandingRecord | Path | str | None, track: Track | None = None
+) -> StandingRecord | Path | str | None:
+    """The record to beat, read once for many audits; as it is where its runs are a speedrun's: those are read beside
+    each folder. Raises BadInput as `previous_record` does."""
+    if against is None or isinstance(against, StandingRecord) or against == AUTO:
+        return against
+    if (track and track.target) or (Path(against).is_dir() and speedrun_track(Path(against))):
+        return against
+    return previous_record(against)
+
+
 def audit_folders(
     folders: Sequence[Path],
     track: Track | None = None,
     against: StandingRecord | Path | str | None = None,
     strict: bool = False,
-) -> list[Audit]:
+) -> list[Audited]:
     """Audit several record folders against one previous record. Raises BadInput as `audit` does, before any check."""
-    previous = previous_record(against) if against not in (None, AUTO) else against
+    previous = resolved(against, track)
     return [audit(folder, track, previous, strict) for folder in folders]
 
 
@@ -264,7 +266,7 @@ def _with_submissions(archive: Path) -> Iterator[Path]:
         folders = below
 
 
-def as_json(audits: Sequence[Audit]) -> dict[str, Any]:
+def as_json(audits: Sequence[Audited]) -> dict[str, Any]:
     """The content that `pgolf audit --json` prints: NaN and infinity, which JSON does not know, are null."""
     return {"records": [finite(a.as_json()) for a in audits]}
 

@@ -12,7 +12,7 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pgolf.audit.audit import AUTO, Audit, audit, previous_record
+from pgolf.audit.audit import Audited, audit, resolved
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.lines import printable
 from pgolf.ledger import StandingRecord
@@ -38,7 +38,7 @@ class Unreadable:
 
 def audit_each(
     folders: Sequence[Path],
-    then: Callable[[Audit], T],
+    then: Callable[[Audited], T],
     track: Track | None = None,
     against: StandingRecord | Path | str | None = None,
     strict: bool = False,
@@ -63,7 +63,7 @@ def audit_each(
     BadInput : there is no such record to compare with; before the first folder is read.
     RunFailed : a process was killed.
     """
-    previous = previous_record(against) if against not in (None, AUTO) else against
+    previous = resolved(against, track)
     one = partial(_audit_one, then, track, previous, strict)
     count = min(_processes(len(folders)) if jobs is None else jobs, -(-len(folders) // BATCH))
     return _in_processes(folders, one, count) if count > 1 else (one(folder) for folder in folders)
@@ -75,7 +75,7 @@ def _processes(folders: int) -> int:
 
 
 def _audit_one(
-    then: Callable[[Audit], T],
+    then: Callable[[Audited], T],
     track: Track | None,
     previous: StandingRecord | Path | str | None,
     strict: bool,

@@ -14,8 +14,8 @@ from typing import Literal
 from pgolf.evidence.run import Evidence, Run, Sourced
 from pgolf.tracks import Limits
 
-Status = Literal["pass", "warn", "fail", "unknown"]
-WORST_FIRST: tuple[Status, ...] = ("fail", "unknown", "warn", "pass")
+Status = Literal["pass", "warn", "fail", "unknown", "does not apply"]  # the last: on this track nobody asks for it
+WORST_FIRST: tuple[Status, ...] = ("fail", "unknown", "warn", "pass", "does not apply")
 
 
 @dataclass(frozen=True)

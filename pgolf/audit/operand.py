@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pgolf import ledger, tracks
-from pgolf.audit.audit import DEFAULT_TRACK
+from pgolf.audit.belonging import DEFAULT_TRACK
 from pgolf.audit.checks import Review
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.entry import read_entry

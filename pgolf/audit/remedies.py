@@ -110,6 +110,64 @@ REMEDIES: dict[str, Remedy] = {
         "Put README.md, submission.json, train_gpt.py and a log of each seed into the folder.",
     ),
 }
+SPEEDRUN_REMEDIES: dict[str, Remedy] = {  # of a folder on a track with a target loss
+    "runs-distinct": Remedy(
+        "Take copies and repeated runs out, let every run draw its own chance, and make the runs that are missing.",
+        "Log a validation loss with its time several times in each run.",
+    ),
+    "target-loss": Remedy(
+        "Make more runs of the same program, as many as a plan names before they start, or more steps in each.",
+        "Make several runs of the new program: one has no spread, and shows no p.",
+    ),
+    "gain": Remedy(
+        "Run the standing record and the new program in turn on one machine, and submit both, or make fewer steps.",
+        "Run the standing record on the same machine too, and put its logs into a sub-folder, baseline/.",
+    ),
+    "stated-losses": Remedy(
+        "Let README.md list the last validation loss of every run, as the logs give them.",
+        "Put the log of every run that README.md lists into the folder.",
+    ),
+    "stated-times": Remedy(
+        "Let README.md list the training time of every run, as the logs give them.",
+        "Put the log of every run that README.md lists into the folder.",
+    ),
+    "stated-mean": Remedy(
+        "Work out mean and standard deviation (n − 1) of all runs again, and correct README.md.",
+        "Put the log of every run that README.md counts into the folder.",
+    ),
+    "stated-p": Remedy(
+        "Work out the one-sided p of all runs again, and correct README.md.",
+        "Put the log of every run that README.md counts into the folder.",
+    ),
+    "run-count": Remedy(
+        "Make as many runs of each variant as the track asks for, also of the baseline.",
+        "Put the logs of the new program into the folder, beside those of the baseline.",
+    ),
+    "runs-left-out": Remedy(
+        "Put the whole log of every run into the folder, or say in README.md which runs do not count, and why.",
+        "Put the log of every run into the folder.",
+    ),
+    "log-complete": Remedy(
+        "Make the runs that did not end again, and submit their whole logs.",
+        "Submit whole logs, to the last validation loss.",
+    ),
+    "same-steps": Remedy(
+        "Let all runs of a variant make the same number of steps; put others into a folder of their own.",
+        "Let each run log its steps, as step:N/M.",
+    ),
+    "same-config": Remedy(
+        "Run one program with one configuration for all runs of a variant.",
+        "Let the runs print their settings.",
+    ),
+    "same-versions": Remedy(
+        "Run the baseline and the new program with one version of torch.",
+        "Let each run log its version of torch.",
+    ),
+    "hardware": Remedy(
+        "Run the baseline and the new program on one machine, of the kind that the track names.",
+        "Let each run log nvidia-smi.",
+    ),
+}
 GRAVITY: tuple[Status, ...] = ("fail", "warn", "unknown")
 
 
@@ -123,7 +181,8 @@ class Point:
 
 def points(checks: Sequence[Check]) -> list[Point]:
     """What a reviewer will say, most serious first: failures, then warnings, then what no log shows."""
-    order = list(REMEDIES)
+    remedies = REMEDIES if all(c.id in REMEDIES for c in checks) else SPEEDRUN_REMEDIES
+    order = list(remedies)
     found = [c for c in checks if c.status in GRAVITY]
     found.sort(key=lambda c: (GRAVITY.index(c.status), order.index(c.id)))
-    return [Point(c, REMEDIES[c.id].show if c.status == "unknown" else REMEDIES[c.id].mend) for c in found]
+    return [Point(c, remedies[c.id].show if c.status == "unknown" else remedies[c.id].mend) for c in found]

@@ -19,6 +19,7 @@ LIGHTS: dict[Status, tuple[str, str]] = {
     "warn": ("▲ warn", "yellow"),
     "unknown": ("· unknown", "dim"),
     "pass": ("● pass", "green"),
+    "does not apply": ("– does not apply", "dim"),
 }
 MAX_MESSAGE_CHARS = 2000  # characters of a message
 PLACES = 4  # lines of evidence that a table names

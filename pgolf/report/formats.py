@@ -11,18 +11,21 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from pgolf.audit.audit import Audit, finite
+from pgolf.audit.audit import Audit, Audited, finite
 from pgolf.audit.checks import Status
 from pgolf.audit.many import Unreadable
+from pgolf.audit.target import TargetAudit
+from pgolf.errors import BadInput
 from pgolf.report.annotations import annotations, command
 from pgolf.report.audit_tables import audit_tables
 from pgolf.report.draft import draft_markdown, draft_text
-from pgolf.report.review import SIGNS, markdown
+from pgolf.report.review import markdown
 from pgolf.report.row import Row, row_of
 from pgolf.report.words import code, inert
 
 MOST_SUMMARY_BYTES = 900_000  # GitHub drops a summary of more than 1 MiB
 MOST_UNREADABLE = 50  # folders that a summary names
+COUNTED: tuple[Status, ...] = ("fail", "warn", "unknown", "pass")  # the columns of a summary
 SUMMARY_HEAD = "| record | mean val_bpb | fail | warn | unknown | pass |\n|---|---:|---:|---:|---:|---:|\n"
 
 
@@ -53,9 +56,13 @@ class Shown:
     audit: Audit | None = None
 
 
-def show(format: str, terminal: Terminal, keep: bool, draft: bool, audit: Audit) -> Shown:
+def show(format: str, terminal: Terminal, keep: bool, draft: bool, audit: Audited) -> Shown:
     """An audit in a format, as a `draft` or as it is; with `keep`, the audit too."""
     worst = _worst(audit)
+    if isinstance(audit, TargetAudit):
+        if format != "json" or keep:
+            raise BadInput(f"{audit.folder}: an audit against a target loss has only --format json, and no page")
+        return Shown(worst, as_json(audit))
     kept = audit if keep else None
     if format == "github":
         root = Path(os.environ.get("GITHUB_WORKSPACE") or ".")
@@ -67,17 +74,18 @@ def show(format: str, terminal: Terminal, keep: bool, draft: bool, audit: Audit)
     return Shown(worst, draft_markdown(audit) if draft else markdown(audit), audit=kept)
 
 
-def _worst(audit: Audit) -> Status:
+def _worst(audit: Audited) -> Status:
     found = {c.status for c in audit.checks}
     return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
 
 
-def show_row(format: str, keep: bool, audit: Audit) -> tuple[Row | None, Shown]:
+def show_row(format: str, keep: bool, audit: Audited) -> tuple[Row | None, Shown]:
     """An audit in a format and, with `keep`, as a line of an archive."""
-    return row_of(audit) if keep else None, Shown(_worst(audit), as_json(audit) if format == "json" else "")
+    row = row_of(audit) if keep and isinstance(audit, Audit) else None
+    return row, Shown(_worst(audit), as_json(audit) if format == "json" else "")
 
 
-def as_json(audit: Audit) -> str:
+def as_json(audit: Audited) -> str:
     """One entry of `records`; NaN and infinity, which JSON does not know, are null."""
     return json.dumps(finite(audit.as_json()), indent=2, allow_nan=False)
 
@@ -189,7 +197,7 @@ def row_of_summary(audit: Audit) -> str:
     """A row of the summary's table."""
     counts = Counter(c.status for c in audit.checks)
     mean = "unknown" if audit.mean_val_bpb is None else f"{audit.mean_val_bpb:.5f}"
-    numbers = " | ".join(str(counts[status]) for status in SIGNS)
+    numbers = " | ".join(str(counts[status]) for status in COUNTED)
     return f"| {code(audit.folder.resolve().name)} | {mean} | {numbers} |\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from pgolf import __version__
-from pgolf.audit.audit import Audit
+from pgolf.audit.audit import Audit, Audited
 from pgolf.audit.checks import Check, Status
 from pgolf.audit.differences import (
     StageDifference,
@@ -257,9 +257,11 @@ def page(reports: Sequence[Report]) -> str:
     return render("report.html.j2", reports=reports, version=__version__)
 
 
-def write_report(audits: Sequence[Audit], path: Path) -> Path:
-    """Write the page of these record folders."""
-    write_atomic(path, page([report_of_audit(a) for a in audits]))
+def write_report(audits: Sequence[Audited], path: Path) -> Path:
+    """Write the page of these record folders. Raises BadInput for one whose track has a target loss."""
+    if other := next((a for a in audits if not isinstance(a, Audit)), None):
+        raise BadInput(f"{other.folder}: there is no page about an audit against a target loss")
+    write_atomic(path, page([report_of_audit(a) for a in audits if isinstance(a, Audit)]))
     return path
 
 

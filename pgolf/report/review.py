@@ -11,7 +11,7 @@ from pgolf.evidence.run import Evidence, Run
 from pgolf.ledger import value
 from pgolf.report.words import code, inert
 
-SIGNS: dict[Status, str] = {"fail": "✗", "warn": "▲", "unknown": "·", "pass": "●"}
+SIGNS: dict[Status, str] = {"fail": "✗", "warn": "▲", "unknown": "·", "pass": "●", "does not apply": "–"}
 MOST_PLACES = 4  # lines of evidence that a check names
 MOST_SEEDS = 40  # rows of a table of seeds
 

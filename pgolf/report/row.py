@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
-from pgolf.audit.audit import Audit, day_of
+from pgolf.audit.audit import Audit
 from pgolf.audit.checks import Check, Status
 from pgolf.audit.measures import Measure, worst_measures
 from pgolf.stats.student import t_quantile
@@ -72,7 +72,7 @@ def row_of(audit: Audit) -> Row:
         title=audit.entry.claims.name,
         author=audit.entry.claims.author,
         track=audit.track,
-        day=day_of(audit.entry),
+        day=audit.day,
         seeds=len(audit.runs),
         mean=audit.mean_val_bpb,
         std=audit.std_val_bpb,

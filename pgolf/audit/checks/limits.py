@@ -209,7 +209,7 @@ def hardware(review: Review, findings: Findings) -> str:
         findings.unknown(f"not named in {', '.join(silent)}{said}")
     for run in review.runs:
         name, ranks = run.hardware, run.world_size or run.device_count
-        if name and not _is_of(name.value, wanted[2] if wanted else review.track.hardware, review.track.hardware):
+        if name and not is_of(name.value, wanted[2] if wanted else review.track.hardware, review.track.hardware):
             findings.fail(f"{review.name_of(run)} ran on {name.value}, the track is for {review.track.hardware}", name)
         if ranks and wanted and ranks.value != int(wanted[1]):
             findings.fail(
@@ -220,7 +220,8 @@ def hardware(review: Review, findings: Findings) -> str:
     return f"{', '.join(names)}, {'as the track asks' if review.track.hardware != ANY else 'and the track allows any'}"
 
 
-def _is_of(name: str, wanted: str, full: str) -> bool:
+def is_of(name: str, wanted: str, full: str) -> bool:
+    """Whether an accelerator called `name` is the one that a track asks for: `wanted`, in its `full` words."""
     if full == ANY:
         return True
     name = name.lower()

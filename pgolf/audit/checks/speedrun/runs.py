@@ -1,0 +1,114 @@
+"""The runs of a speedrun's folder: each whole, enough of them, each counted once, and none left out unsaid."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from pgolf.audit.checks.review import Findings
+from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed
+from pgolf.evidence.run import Evidence, Run
+from pgolf.evidence.variants import result_of
+
+NUMBERED = re.compile(r"(?<![a-z])(?:seed|run|trial)[_=-]?(\d{1,4})(?!\d)", re.I)
+MOST_GAP = 20  # missing numbers among names that are worth a word
+
+
+def log_complete(review: Speedrun, findings: Findings) -> str:
+    """Every run has a last validation loss, at the step that it planned."""
+    for figures in review.variants:
+        for run in figures.variant.runs:
+            _went_to_its_end(review, figures, run, findings)
+    total = sum(len(v.results) for v in review.variants)
+    return f"{total} run{'s' * (total != 1)}, each with a validation loss at its planned last step"
+
+
+def _went_to_its_end(review: Speedrun, figures: VariantFigures, run: Run, findings: Findings) -> None:
+    name, result, last = review.found.name_of(run), result_of(run), run.val_curve[-1] if run.val_curve else None
+    if last and not math.isfinite(last.loss):
+        findings.fail(f"{name}: the last validation loss, at step {last.step}, is {last.loss}", last.at)
+        return
+    if result is None:
+        findings.warn(f"{name} gives no validation loss after training: it does not count")
+        return
+    findings.show(result.at)
+    if result.planned is None or result.step >= result.planned:
+        return
+    crash = next((p for p in run.problems if p.kind == "error"), None)
+    text = f"{name}: the last validation loss is at step {result.step} of {result.planned}"
+    if crash:
+        findings.fail(f"{text}; then: {crash.text}", result.at, crash.at)
+    elif any(run is r for r in figures.cut_short):
+        others = f"other runs of {figures.name} went to step {figures.steps[-1]}: it does not count"
+        findings.warn(f"{text}, {others}", result.at)
+    else:
+        findings.warn(f"{text}: the run stopped there, or the log's tail is left out", result.at)
+
+
+def run_count(review: Speedrun, findings: Findings) -> str:
+    """Every variant has as many runs as the track asks for. A warning where not: records from before 2025 were
+    accepted with one run, and a speed-up of the systems kind needs no more."""
+    least = review.target.min_runs
+    for figures in review.variants:
+        n = len(figures.results)
+        if n < least:
+            text = f"{figures.name} has {n} run{'s' * (n != 1)} that count{'s' * (n == 1)}"
+            findings.warn(f"{text}, the track asks for {least}", *(r.at for r in figures.results))
+    if not review.new:
+        findings.unknown("all runs of the folder are the baseline's")
+    return listed(f"{v.name} {len(v.results)}" for v in review.variants)
+
+
+def runs_distinct(review: Speedrun, findings: Findings) -> str:
+    """No log tells of a run that another one tells of, and no two runs have one curve: no clock runs twice alike, and
+    runs that differ by chance alone do not share every loss to its last digit."""
+    of = {review.found.name_of(run): v for v in review.variants for run in v.variant.runs}
+    for figures in review.variants:
+        for copy in figures.variant.copies:
+            how = "a copy of" if copy.exact else "another log of the run in"
+            counted = of.get(copy.of, figures)
+            if figures.variant.baseline != counted.variant.baseline:
+                text = f"{copy.file} is {how} {copy.of}: one run can't be the baseline's and the new program's"
+                findings.fail(text, _beginning(copy.file), _beginning(copy.of))
+            else:
+                findings.warn(f"{copy.file} is {how} {copy.of}, not a run of its own", _beginning(copy.file))
+        for repeat in figures.variant.repeats:
+            both, at = f"{repeat.file} and {repeat.of}", (_beginning(repeat.file), _beginning(repeat.of))
+            if repeat.what == "curve":
+                text = f"{both} have the same {repeat.losses} validation losses: one draw, which the test counts twice"
+                findings.fail(text, *at)
+            else:
+                text = f"{both} begin with the same {repeat.losses} training losses: of one fixed seed"
+                findings.warn(f"{text}, they vary less than runs of several", *at)
+    return "no two logs have the same losses or the same clock"
+
+
+def _beginning(name: str) -> Evidence:
+    """Where the run that is called so begins: `log.txt`, or `log.txt, line 1402`."""
+    file, _, line = name.partition(", line ")
+    return Evidence(file, int(line) if line.isdigit() else 1)
+
+
+def runs_left_out(review: Speedrun, findings: Findings) -> str:
+    """Every log of the folder counts, and numbered logs have no gap."""
+    for name, why in [*review.found.unread.items(), *(x for v in review.variants for x in v.variant.unread.items())]:
+        findings.warn(f"{name} does not count: {why}")
+    for figures in review.variants:
+        for run in figures.cut_short:
+            findings.warn(f"{review.found.name_of(run)} does not count: it did not go as far as the others")
+        if missing := _missing(sorted(_numbers(review, figures.variant.runs))):
+            findings.warn(f"{figures.name}: logs are numbered, and there is none of {listed(map(str, missing))}")
+    return "every log of a run counts"
+
+
+def _numbers(review: Speedrun, runs: Sequence[Run]) -> set[int]:
+    """The numbers that the logs' names count by: of name_seed0.txt, name_seed1.txt; nothing if one has none."""
+    found = [NUMBERED.findall(review.found.name_of(run).rpartition("/")[2]) for run in runs]
+    return {int(numbers[-1]) for numbers in found} if all(found) else set()
+
+
+def _missing(numbers: list[int]) -> list[int]:
+    """The numbers that lack in a count from 0 or 1; none where the numbers are seeds, and so count nothing."""
+    if len(numbers) < 2 or numbers[0] > 1:
+        return []
+    missing = sorted({*range(numbers[0], numbers[-1])} - {*numbers})
+    return missing if len(missing) <= min(MOST_GAP, len(numbers)) else []

@@ -1,0 +1,233 @@
+"""A README's lists of losses and times, and the figures worked out of them, against the logs. Where they disagree, the
+logs count."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pgolf.audit.checks.review import Findings
+from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed
+from pgolf.evidence.run import Evidence
+from pgolf.evidence.stated import StatedFigure, StatedList
+from pgolf.stats.comparison import format_p
+from pgolf.stats.target import target_test
+
+MANY_DIGITS = 8  # after the point, of logged times and losses
+QUOTED_P = (0.001, 0.01, 0.05)  # levels that a README quotes from the rules, as a rule and not as a claim
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """A list beside the logs of a variant: the values that both have, only the list has, only the logs have."""
+
+    figures: VariantFigures
+    both: int
+    only_list: tuple[float, ...]
+    only_logs: tuple[float, ...]
+
+
+def stated_losses(review: Speedrun, findings: Findings) -> str:
+    """The losses that the README lists are those of the logs, all of them."""
+    for stated in review.found.stated.losses:
+        match = _best(review, stated, lambda v: [r.loss for r in v.results], lambda v: v.decimals)
+        _compare(review, stated, match, "loss", findings)
+        if match and not match.only_list and match.only_logs:
+            _flips(review, stated, match, findings)
+    return _nothing_found(review.found.stated.losses, "losses")
+
+
+def stated_times(review: Speedrun, findings: Findings) -> str:
+    """The training times that the README lists are those of the logs, all of them."""
+    for stated in review.found.stated.times:
+        match = _best(review, stated, lambda v: v.seconds, lambda v: MANY_DIGITS)
+        _compare(review, stated, match, "time", findings)
+    return _nothing_found(review.found.stated.times, "times")
+
+
+def _nothing_found(lists: Sequence[StatedList], what: str) -> str:
+    total = sum(len(stated.values) for stated in lists)
+    return f"all {total} {what} that the README lists are the logs'" if lists else f"the README lists no {what}"
+
+
+def _best(
+    review: Speedrun,
+    stated: StatedList,
+    logged: Callable[[VariantFigures], Sequence[float]],
+    decimals: Callable[[VariantFigures], int],
+) -> _Matched | None:
+    """The list beside the variant that it is of: the one that the text names, else the one whose logs fit it best."""
+    matched = [_match(stated, v, logged(v), decimals(v)) for v in _candidates(review, stated.variant) if logged(v)]
+    return max(matched, key=lambda m: (m.both, -len(m.only_logs)), default=None)
+
+
+def _candidates(review: Speedrun, name: str | None) -> list[VariantFigures]:
+    named = [v for v in review.variants if name is not None and v.variant.name == name]
+    return named or list(review.variants)
+
+
+def _match(stated: StatedList, figures: VariantFigures, logged: Sequence[float], decimals: int) -> _Matched:
+    """Pair the values of both sides, smallest first: of equal tolerances that pairs as many as can be."""
+    left, only_list = sorted(logged), []
+    only_logs: list[float] = []
+    for value in sorted(stated.values):
+        while left and not _printed(value, stated.decimals, left[0], decimals) and left[0] < value:
+            only_logs.append(left.pop(0))
+        if left and _printed(value, stated.decimals, left[0], decimals):
+            left.pop(0)
+        else:
+            only_list.append(value)
+    both = len(stated.values) - len(only_list)
+    return _Matched(figures, both, tuple(only_list), (*only_logs, *left))
+
+
+def _printed(said: float, said_decimals: int, value: float, decimals: int) -> bool:
+    """Whether `value`, known to so many decimals, may be printed as `said`: rounded, or cut off."""
+    unit = 10.0 ** -min(said_decimals, decimals)
+    return abs(value - said) <= 0.5001 * unit or -1e-4 * unit <= value - said < 0.9999 * unit
+
+
+def _compare(review: Speedrun, stated: StatedList, match: _Matched | None, what: str, findings: Findings) -> None:
+    if match is None:
+        findings.unknown(f"no log gives a {what} to compare the README's list with", stated.at)
+        return
+    name, n, places = match.figures.name, len(stated.values), [r.at for r in match.figures.results]
+    many = f"{n} {what if n == 1 else what + ('es' if what == 'loss' else 's')}"
+    logs = match.both + len(match.only_logs)
+    findings.show(stated.at)
+    if 2 * match.both < min(n, logs):
+        findings.warn(f"the README lists {many} that are not those of {name}'s logs", stated.at, *places)
+    elif match.only_list and match.only_logs:
+        said, logged = _values(match.only_list, stated.decimals), _values(match.only_logs, MANY_DIGITS)
+        findings.fail(f"of {name} the README lists {said}, where the logs give {logged}", stated.at, *places)
+    elif match.only_list:
+        said = _values(match.only_list, stated.decimals)
+        text = f"of {name} the README lists {many}, and the folder has logs of {logs}: of {said} there is no log"
+        findings.warn(text, stated.at)
+    elif match.only_logs:
+        logged = _values(match.only_logs, MANY_DIGITS)
+        text = f"of {name} the README lists {many}, and the folder has logs of {logs}: it leaves out {logged}"
+        findings.warn(text, stated.at, *places)
+
+
+def _values(values: Sequence[float], decimals: int) -> str:
+    return listed(f"{v:.{decimals}f}".rstrip("0") if decimals == MANY_DIGITS else f"{v:.{decimals}f}" for v in values)
+
+
+def _flips(review: Speedrun, stated: StatedList, match: _Matched, findings: Findings) -> None:
+    """Fail a list that leaves runs out, if with them the losses no longer show that the mean is below the target."""
+    alpha, loss = review.target.alpha, match.figures.loss
+    said = target_test(stated.values, review.target.loss, stated.decimals)
+    if loss is None or loss.p is None or loss.p_range is None or said.p is None:
+        return
+    if said.p < alpha <= loss.p_range[0]:
+        p = f"p = {format_p(loss.p)}; by the README's list alone it were {format_p(said.p)}"
+        findings.fail(f"with all runs of {match.figures.name} {p}", stated.at, *(r.at for r in match.figures.results))
+
+
+def stated_mean(review: Speedrun, findings: Findings) -> str:
+    """The means and standard deviations that the README gives follow from the logs."""
+    stated = review.found.stated
+    _figures(review, findings, "mean loss", stated.loss_means, lambda v: v.loss.mean if v.loss else None)
+    _figures(review, findings, "standard deviation of the losses", stated.loss_stds, _loss_std, _population_loss_std)
+    _figures(review, findings, "mean time", stated.time_means, lambda v: v.mean_seconds)
+    _figures(review, findings, "standard deviation of the times", stated.time_stds, lambda v: v.std_seconds, _pstd)
+    count = sum(map(len, (stated.loss_means, stated.loss_stds, stated.time_means, stated.time_stds)))
+    return f"all {count} means and deviations follow from the logs" if count else "the README gives no mean"
+
+
+def _loss_std(figures: VariantFigures) -> float | None:
+    return figures.loss.std if figures.loss and figures.loss.n > 1 else None
+
+
+def _population_loss_std(figures: VariantFigures) -> float | None:
+    return statistics.pstdev([r.loss for r in figures.results]) if len(figures.results) > 1 else None
+
+
+def _pstd(figures: VariantFigures) -> float | None:
+    return statistics.pstdev(figures.seconds) if len(figures.seconds) > 1 else None
+
+
+def _figures(
+    review: Speedrun,
+    findings: Findings,
+    what: str,
+    stated: Sequence[StatedFigure],
+    of: Callable[[VariantFigures], float | None],
+    by_n: Callable[[VariantFigures], float | None] = lambda _: None,
+) -> None:
+    """Compare each figure with that of its variant; of one that the text does not name, with that of any."""
+    outcomes = [(figure, *_fits(review, figure, of, by_n)) for figure in stated]
+    some_fit = any(outcome == "fits" for _, outcome, _ in outcomes)
+    for figure, outcome, logs in outcomes:
+        said = f"the README gives a {what} of {_values([figure.value], figure.decimals)}"
+        if outcome == "fits":
+            findings.show(figure.at)
+        elif outcome == "by n":
+            findings.warn(f"{said}: that divides by n; by n − 1 it is {logs}", figure.at)
+        elif not logs:
+            findings.unknown(f"{said}, and the logs give none", figure.at)
+        elif "loss" in what and _about_one(review, figure.variant) and not some_fit:
+            findings.fail(f"{said}, the logs give {logs}", figure.at, *_places(review, figure.variant))
+        else:
+            findings.warn(f"{said}, which is of no run here; the logs give {logs}", figure.at)
+
+
+def _about_one(review: Speedrun, name: str | None) -> bool:
+    """Whether it is plain which variant the README speaks of."""
+    return len(_candidates(review, name)) == 1
+
+
+def _fits(
+    review: Speedrun,
+    figure: StatedFigure,
+    of: Callable[[VariantFigures], float | None],
+    by_n: Callable[[VariantFigures], float | None],
+) -> tuple[str, str]:
+    """('fits', 'by n' or 'no', the figures of the logs in words)."""
+    candidates = _candidates(review, figure.variant)
+    digits = min(figure.decimals + 2, MANY_DIGITS)
+    logs = listed(f"{x:.{digits}f}" for v in candidates if (x := of(v)) is not None)
+    for outcome, function in (("fits", of), ("by n", by_n)):
+        if any((x := function(v)) is not None and _near(figure, x) for v in candidates):
+            return outcome, logs
+    return "no", logs
+
+
+def _near(figure: StatedFigure, value: float) -> bool:
+    """Whether a figure worked out of logged numbers may be `value`: rounded, cut off, or of numbers that were."""
+    return abs(figure.value - value) <= 1.0001 * 10.0**-figure.decimals
+
+
+def _places(review: Speedrun, name: str | None) -> list[Evidence]:
+    return [r.at for v in _candidates(review, name) for r in v.results]
+
+
+def stated_p(review: Speedrun, findings: Findings) -> str:
+    """The p-values that the README gives follow from the logs: against the target, or of the gain in time."""
+    stated = review.found.stated.p_values
+    for figure in stated:
+        candidates = [v for v in _candidates(review, figure.variant) if v.loss and v.loss.p is not None]
+        ranges = [r for v in candidates for r in _p_ranges(v)]
+        said = f"the README gives p = {figure.value:.4g}"
+        logs = listed(f"{v.name} {format_p(v.loss.p)}" for v in candidates if v.loss and v.loss.p is not None)
+        unit = 1.0001 * 10.0**-figure.decimals
+        if not ranges:
+            findings.unknown(f"{said}, and the logs give none", figure.at)
+        elif any(low - unit <= figure.value <= high + unit for low, high in ranges):
+            findings.show(figure.at)
+        elif any(2 * low - unit <= figure.value <= 2 * high + unit for low, high in ranges):
+            findings.warn(f"{said}: that is two-sided; one-sided the logs give {logs}", figure.at)
+        elif figure.value in QUOTED_P or figure.value > max(high for _, high in ranges):
+            findings.warn(f"{said}; the logs give {logs}", figure.at)
+        elif _about_one(review, figure.variant) or len(review.new) == 1:
+            findings.fail(f"{said}; the logs give {logs}", figure.at, *_places(review, figure.variant))
+        else:
+            findings.warn(f"{said}; the logs give {logs}", figure.at)
+    return f"all {len(stated)} p-values follow from the logs" if stated else "the README gives no p-value"
+
+
+def _p_ranges(figures: VariantFigures) -> list[tuple[float, float]]:
+    """The p that the logs may have: against the target, as far as the printed digits tell, and of the gain."""
+    found = [figures.loss.p_range] if figures.loss and figures.loss.p_range else []
+    gain = figures.gain.p if figures.gain else None
+    return [*found, *([(gain, gain)] if gain is not None else [])]
