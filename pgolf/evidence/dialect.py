@@ -16,7 +16,8 @@ STEP = re.compile(
     r"(?:(?:step|iter(?:ation)?)\s*[:=]?\s*|s[:=])(\d{1,12})(?:\s*/\s*(\d{1,12}))?(?=[\s:|,(])"
     r"|(\d{1,12})\s*/\s*(\d{1,12})(?=[\s:|,(])"
 )
-LOSS = re.compile(rf"(?<!\w)(?:(?:(val|train)[_ ]?)?loss|(v)l|tl)\s*[:=]?\s*{VALUE}")
+LOSS = re.compile(rf"(?<!\w)(?:(?:(val|train|test|eval)(?:idation|ing)?[_ ]?)?loss|(v|te)l|tr?l)\s*[:=]?\s*{VALUE}")
+LOSS_ALONE = re.compile(rf"val loss {VALUE}$")  # of the step before: llm.c prints it so
 STEP_TIME = re.compile(
     r"(?<!\w)(?:train_time|time|elapsed|total|t)(?P<suffix>_ms|_s|_seconds)?\s*[:=]"
     rf"\s*(?P<number>{NUMBER})\s*(?P<unit>{UNIT})?(?![\w.])"
@@ -75,7 +76,7 @@ SEED = re.compile(r"(?<![\w-])seed(?:\s*[:=]\s*|\s+)(\d{1,18})(?![\w.]|\s*[,/&]\
 # the data, the model and the machine
 WHOLE_FACTS = {
     "parameters": re.compile(r"(?:model_params|total_params|params|parameters)\s*[:=]\s*([\d,_]+)(?![\d.])"),
-    "world_size": re.compile(r"world_size\s*[:=]\s*(\d+)"),
+    "world_size": re.compile(r"(?:running .{0,200}?\bwith )?world_size\s*[:= ]\s*(\d+)"),
     "val_tokens": re.compile(r"(?:val_tokens\s*[:=]|val_loader:.{0,200}?\btokens[:=])\s*([\d,_]+)"),
     "val_bytes": re.compile(r"val_bytes\s*[:=]\s*([\d,_]+)(?![\d.])"),
 }
@@ -84,7 +85,10 @@ WORD_FACTS = {
     "scored_sha256": re.compile(r".{0,80}\b(?:scored|val)_sha256\s*[:=]\s*([0-9a-f]{64})\b"),
     "artifact_sha256": re.compile(r"artifact_sha256\s*[:=]\s*([0-9a-f]{64})\b"),
     "torch_version": re.compile(r"(?:(?:running )?pytorch|torch:) (\d\S{0,40})"),
-    "hardware": re.compile(r"(?:gpu|device)(?:[_ ]name)?\s*[:=]\s*((?:nvidia|amd)\b.{0,80})"),
+    "hardware": re.compile(
+        r"(?:(?:gpu|device)(?:[_ ]name)?\s*[:=]\s*|running .{0,120}?\bon (?:device_name=)?|\| device\s{1,40}\|\s*)"
+        r"((?:nvidia|amd)\b(?:(?!\s+(?:with world_size|\|)).){0,80})"
+    ),
 }
 GPU = re.compile(
     r"\|\s+(\d+)\s+((?:nvidia|amd|tesla)\b[^|]*?)\s+(?:on|off|n/a)\s+\||gpu (\d+): ((?:nvidia|amd|tesla)\b[^(]*)"

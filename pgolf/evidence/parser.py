@@ -41,6 +41,7 @@ class Parser:
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name, self.number = path, name, 0
         self.said: Said | None = None
+        self.before: Run | None = None  # the run that a line has ended by beginning another
         self._fresh()
 
     def _fresh(self) -> None:
@@ -92,8 +93,9 @@ class Parser:
         elif self.begun and "{" in low:
             text = say.QUOTED_NAME.sub(r"\1", text)
             low = text.lower()
+        self.before = None
         if self._step(low) or (not self.begun and self._skip_source(low)):
-            return None
+            return self.before
         if (text[-1:] == ":" or text[:1] in say.RULES) and (title := say.TITLE.fullmatch(text)):
             self.heading, self.headed = title[1] or title[2] or "", number
         if self.begun and not say.FACT.search(low):
@@ -157,9 +159,10 @@ class Parser:
                 self.only_clock = self._here(took)
             return False
         self.only_clock = None
-        points = [curve.latest[0] for curve in (self.train, self.val) if curve.latest]
-        step = int(found[1] or found[3])
-        if not points or step > max(points):
+        last, step = self._last_step(), int(found[1] or found[3])
+        if step == 0 and last > 0 and not self.run.stages:  # after scores a log may be printed once more
+            self.before, last = self.finish(), -1
+        if step > last:
             self.run.stages.clear()  # whatever was scored before or during training is not this run's result
         self.facts = self.begun = True
         self.in_source = False
@@ -169,14 +172,23 @@ class Parser:
             value = math.nan
         if time and took is not None and not self.stopped:
             self.clock = max(self.clock, took - say.rounding(time["number"], time["unit"], time["suffix"]))
-        (self.val if loss[1] == "val" or loss[2] else self.train).add(
-            step, value, took, self.number, say.decimals(loss[3])
-        )
+        self._curve(loss).add(step, value, took, self.number, say.decimals(loss[3]))
+        also = say.LOSS.search(low, loss.end())  # 'train loss 3.1, val loss 3.2'
+        if also and self._curve(also) is not self._curve(loss):
+            self._curve(also).add(step, float(also[3]), took, self.number, say.decimals(also[3]))
         self.planned = int(found[2] or found[4] or -1)
         if self.planned >= 0:
             self.run.planned_steps = self._here(self.planned)
         self.said = "step"
         return True
+
+    def _curve(self, loss: re.Match[str]) -> Curve:
+        """The curve that a loss belongs to."""
+        return self.val if loss[1] in ("val", "test", "eval") or loss[2] else self.train
+
+    def _last_step(self) -> int:
+        """The greatest step of the last losses; -1 before the first."""
+        return max((curve.latest[0] for curve in (self.train, self.val) if curve.latest), default=-1)
 
     # --- knobs
     def _knobs(self, line: str, low: str) -> bool:
@@ -231,6 +243,9 @@ class Parser:
             self._stopped(low, last_word=True)
         elif (found := say.TRAIN_TIME.match(low)) and (self.begun or found["unit"]):
             self._stopped(low, last_word=False)
+        elif (found := say.LOSS_ALONE.match(low)) and not self.run.stages:
+            self.facts = self.begun = True
+            self.val.add(max(0, self._last_step()), float(found[1]), None, self.number, say.decimals(found[1]))
         elif found := say.PENDING_LOSS.match(low):
             self.loss = float(found[1]), self.number
         elif found := say.TOTAL_EVAL.match(low):

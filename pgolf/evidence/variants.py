@@ -7,24 +7,20 @@ logs tell of it.
 
 import math
 import re
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgolf.errors import BadInput
-from pgolf.evidence import dialect as say
 from pgolf.evidence.claims import MAX_CLAIMS_BYTES
 from pgolf.evidence.folder import Copy, Unread, file_sizes, read_readme, runs_in_logs
 from pgolf.evidence.lines import MOST_BYTES, printable
-from pgolf.evidence.logs import MOST_RUNS, read_runs
-from pgolf.evidence.run import Evidence, Problem, Run
+from pgolf.evidence.run import Evidence, Run
 from pgolf.evidence.same_run import Repeat, clocked, repeated
 from pgolf.evidence.stated import Stated, read_stated
-from pgolf.untrusted import hash_file, open_regular
-
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
-LAST_BYTES = 4096  # of a log, looked at for a line that was cut
-USUAL_DECIMALS = 4  # that a log prints of a loss
+from pgolf.evidence.unseeded import UUID, first_line, unseeded_runs
+from pgolf.untrusted import hash_file
 
 # Words by which a sub-folder's name calls it the standing record, run again; and words that say the same only beside
 # a folder that is named as the change: `main` beside `this_pr` is the record, `main` beside `ablation` is not.
@@ -46,6 +42,7 @@ OF_A_CHANGE |= {"treatment", "branch", "submission", "record", "modified", "upda
 BESIDE_THE_POINT = re.compile(
     r"the|of|run|runs|log|logs|record|records|wr|rerun|reruns|timing|retimed|v?\d+|pr\d*|commit"
 )
+OF_A_RUN = re.compile(r"(?:run|seed|trial|attempt|repeat|rep)s?[_ -]?\d{1,3}|\d{1,2}")  # a folder around one log
 DATED = re.compile(r"\d{4}-\d\d-\d\d|\d{6}")  # begins the name of a record's own folder, as 20260610_tuned_baseline
 
 
@@ -108,7 +105,7 @@ class Variants:
         """A run's log relative to the folder; of several runs in one log, which of them: `log.txt, line 1402`."""
         name = printable(run.log.relative_to(self.path).as_posix())
         here = [r for v in self.variants for r in v.runs if r.log == run.log]
-        return f"{name}, line {_first_line(run)}" if len(here) > 1 else name
+        return f"{name}, line {first_line(run)}" if len(here) > 1 else name
 
     @property
     def baseline(self) -> Variant | None:
@@ -143,15 +140,16 @@ def read_variants(path: Path) -> Variants:
     name, readme = read_readme(path, sizes, MAX_CLAIMS_BYTES, unread)
     found: dict[str, Variant] = {}
     of_logs: Unread = {}
-    runs = list(runs_in_logs(path, of_logs, lambda log, folder: _runs(log, folder, of_logs)))
+    runs = list(runs_in_logs(path, of_logs, lambda log, folder: unseeded_runs(log, folder, of_logs)))
+    names = _variants_of(path, sorted({run.log for run in runs}))
     for run in runs:
-        found.setdefault(_variant(path, run.log), Variant(_variant(path, run.log))).runs.append(run)
+        found.setdefault(names[run.log], Variant(names[run.log])).runs.append(run)
     if not found:
         raise BadInput(
             f"{path}: no log of a run in it: name a folder with a record's logs, or a folder of such folders"
         )
     for log, why in of_logs.items():
-        where = _variant(path, path / log.partition(", line ")[0])
+        where = _folder_of(path, path / log.partition(", line ")[0])
         (found[where].unread if where in found else unread)[log] = why
     variants = [found[n] for n in sorted(found)]
     for variant in variants:
@@ -183,57 +181,21 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[a-z]+\d*|\d+", name.lower())
 
 
-def _variant(path: Path, log: Path) -> str:
+def _folder_of(path: Path, log: Path) -> str:
     """The folder of a log, relative to the record's; '' for that itself."""
     where = log.relative_to(path).parent.as_posix()
     return "" if where == "." else where
 
 
-def _runs(log: Path, folder: Path, unread: Unread) -> Iterator[Run]:
-    """The runs of a log, all but short tries before or after them: a run that was started again counts once."""
-    runs = [r for r in read_runs(log, folder) if r.val_curve or r.train_curve]
-    name = log.relative_to(folder).as_posix()
-    if not runs and UUID.search(log.name):
-        unread[name] = "no loss of a run in it: the run ended before it, or its end was cut off"
-    longest = max((_last_step(r) for r in runs), default=0)
-    for run in runs[:-MOST_RUNS]:
-        unread[f"{name}, line {_first_line(run)}"] = f"the log has over {MOST_RUNS} runs, and the last of them count"
-    for run in runs[-MOST_RUNS:]:
-        if len(runs) > 1 and 2 * _last_step(run) < longest:
-            unread[f"{name}, line {_first_line(run)}"] = (
-                f"a try that ended at step {_last_step(run):,}, in one log with a run of {longest:,} steps"
-            )
-            continue
-        _drop_cut_end(run, folder)
-        yield run
-
-
-def _last_step(run: Run) -> int:
-    return max(p.step for p in (*run.val_curve[-1:], *run.train_curve[-1:]))
-
-
-def _first_line(run: Run) -> int:
-    return min(p.at.line for p in (*run.val_curve[:1], *run.train_curve[:1]))
-
-
-def _drop_cut_end(run: Run, folder: Path) -> None:
-    """Take back the last loss, or its time, where the log ends in the middle of that number: 3.27 of 3.2774."""
-    if not run.val_curve:
-        return
-    with open_regular(run.log, folder) as f:
-        f.seek(max(0, f.seek(0, 2) - LAST_BYTES))
-        last = f.read(LAST_BYTES).rpartition(b"\n")[2].decode("utf-8", errors="replace").strip().lower()
-    point = run.val_curve[-1]
-    step, loss = say.STEP.search(last), say.LOSS.search(last)
-    if not (step and loss and loss[1] == "val" and int(step[1] or step[3]) == point.step):
-        return
-    usual = max((p.decimals for p in run.val_curve[:-1]), default=USUAL_DECIMALS)
-    if loss.end() == len(last) and point.decimals < usual:
-        run.val_curve.pop()
-        text = f"the log ends in the middle of its last loss: {printable(last)}"
-        run.problems.append(Problem("unfinished", text, point.at))
-    elif last.endswith("m"):  # of ms: not so many minutes
-        run.val_curve[-1] = replace(point, seconds=None)
+def _variants_of(path: Path, logs: list[Path]) -> dict[Path, str]:
+    """The variant of each log: its folder, or the one above, where its folder has a run's name and no other log."""
+    names = {log: _folder_of(path, log) for log in logs}
+    alone = Counter(names.values())
+    for log, name in names.items():
+        above, _, own = f"/{name}".rpartition("/")
+        if alone[name] == 1 and (OF_A_RUN.fullmatch(own.lower()) or UUID.fullmatch(own)):
+            names[log] = above.strip("/")
+    return names
 
 
 def _count_once(folder: Variants) -> None:
@@ -245,8 +207,14 @@ def _count_once(folder: Variants) -> None:
         key=lambda vr: (-len(vr[1].val_curve), not vr[0].baseline, names[id(vr[1])]),
     )
     kept: dict[Hashable, Run] = {}
+    ends: dict[Hashable, Run] = {}
     for variant, run in order:
-        first = kept.setdefault(clocked(run) or id(run), run)
+        last = result_of(run)
+        end = (last.step, last.loss, last.seconds) if last and last.seconds else None
+        of_the_end = ends.get(end) if len(run.val_curve) == 1 else None  # one line, copied out of a log
+        first = of_the_end or kept.setdefault(clocked(run) or id(run), run)
+        if end:
+            ends.setdefault(end, run)
         if first is not run:
             copy = Copy(names[id(run)], names[id(first)], _same_bytes(first.log, run.log, folder.path))
             variant.copies.append(copy)
