@@ -128,6 +128,7 @@ def fit(
     epilog=examples(
         "pgolf pack --preset pr1812 -o train_gpt.py --explain",
         "pgolf pack --preset pr1812 --check train_gpt.py",
+        "pgolf pack --source theirs.py --allow zstandard -o train_gpt.py",
     )
 )
 def pack(
@@ -138,6 +139,10 @@ def pack(
     output: Output = Path("train_gpt.py"),
     source: Annotated[Path | None, typer.Option(help="Trainer of your own to pack instead of pgolf's.")] = None,
     extra: Annotated[list[Path] | None, typer.Option(help="Module to pack along; repeatable.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Let the source import this package, or use this name; repeatable."),
+    ] = None,
     specialise: Annotated[bool, typer.Option(help="Leave out the code that the preset switches off.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Print how many bytes each module costs.")] = False,
     check: Annotated[
@@ -153,7 +158,9 @@ def pack(
     from pgolf import pack as packing
     from pgolf.presets import load
 
-    packed = packing.pack(load(preset) if preset else None, source=source, extra=extra or (), specialise=specialise)
+    packed = packing.pack(
+        load(preset) if preset else None, source=source, extra=extra or (), specialise=specialise, allow=allow or ()
+    )
     if check:
         if why := packing.difference(packing.read_packed(check), packed):
             raise RunFailed(f"{check}: {why}")

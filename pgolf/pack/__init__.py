@@ -12,7 +12,7 @@ import builtins
 import gc
 import hashlib
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,8 @@ import pgolf
 from pgolf import trainer
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_atomic
-from pgolf.pack.flatten import Module, Part, flatten, imported_late, left_out_message, read_module, reads_own_text
+from pgolf.pack.flatten import Part, flatten, imported_late, left_out_message
+from pgolf.pack.module import OF_THE_IMAGE, Module, read_module, reads_own_text
 from pgolf.pack.shrink import short_names, shrink
 from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
@@ -102,6 +103,7 @@ def pack(
     source: Path | None = None,
     extra: Sequence[Path] = (),
     specialise: bool = False,
+    allow: Collection[str] = (),
 ) -> Packed:
     """Pack pgolf's trainer, or the program `source`, into one self-extracting file.
 
@@ -113,13 +115,15 @@ def pack(
     source : a trainer of one's own, instead of pgolf's.
     extra : files of modules to pack along, importable by their stem. For pgolf's trainer they run after its
         definitions and before it starts, and may replace one: `from pgolf.trainer import model; model.MLP = …`.
+    allow : packages that a source or an extra may import, and what packing cannot see through (`exec`, `sys.path`,
+        `__file__`), for which its author answers. A source may import those of the contest's image without this.
     specialise : leave out the branches that `knobs` rule out; those knobs cannot be set any more. Only for the trainer.
 
     Raises
     ------
     BadInput : a source that cannot be one file, with line and reason; an unknown knob.
     """
-    flat = _flatten(knobs or {}, source, extra, specialise)
+    flat = _flatten(knobs or {}, source, extra, specialise, allow)
     label = f"pgolf {pgolf.__version__} {flat.sha256[:16]}"
     pieces = short_names(shrink(flat.parts), "" if source else string.ascii_lowercase)
     code, compressor = smallest(_joined(pieces), label, flat.with_brotli, flat.reads_own_text)
@@ -150,13 +154,16 @@ class _Flat:
         return "\n\n".join(texts)
 
 
-def _flatten(knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path], specialise: bool) -> _Flat:
+def _flatten(
+    knobs: dict[str, Knob], source: Path | None, extra: Sequence[Path], specialise: bool, allow: Collection[str] = ()
+) -> _Flat:
     if source and (knobs or specialise):
         raise BadInput(f"knobs and --specialise are for pgolf's own trainer; {source} has its own")
     if unknown := knobs.keys() - KNOB_TYPES.keys():
         raise BadInput(f"no knob '{min(unknown)}'{did_you_mean(min(unknown), KNOB_TYPES)}")
-    modules = [read_module(source.stem, source)] if source else _trainer_modules()
-    extras = [read_module(path.stem, path) for path in extra]
+    allowed = OF_THE_IMAGE.union(allow) if source else set(allow)
+    modules = [read_module(source.stem, source, allowed)] if source else _trainer_modules()
+    extras = [read_module(path.stem, path, allowed) for path in extra]
     given = ({} if source else ASKED_FOR) | knobs
     own = {k: v for k, v in sorted(given.items()) if v != getattr(Config, k)}
     with_brotli = any(_imports_brotli(m) for m in modules)

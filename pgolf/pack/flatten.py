@@ -1,39 +1,19 @@
-"""Modules that import one another → one module: in dependency order, imports merged, clashing names told apart.
-
-Source that reads or imports things that would not be in the one file is refused.
-"""
+"""Modules that import one another → one module: in dependency order, imports merged, clashing names told apart."""
 
 import ast
 import builtins
-import sys
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from python_minifier.ast_annotation import add_parent, get_parent
+from python_minifier.ast_annotation import get_parent
 from python_minifier.rename.binding import Binding
 
 from pgolf.errors import BadInput
-from pgolf.pack.names import MENTIONS_ALL, all_bindings, ancestors, bind, is_foreign, namespace_of, rename, visible_in
+from pgolf.pack.module import Module, check_foreign
+from pgolf.pack.names import MENTIONS_ALL, all_bindings, bind, is_foreign, namespace_of, rename, visible_in
 
-ALLOWED = sys.stdlib_module_names | {"torch", "numpy", "sentencepiece", "brotli"}
-WHEN_PRESENT = {"flash_attn_interface", "constriction", "triton"}  # only in a `try` or where it is used
-DYNAMIC = {"importlib", "runpy", "imp", "pkgutil", "zipimport"}
 IMPORTS = "imports"  # the part that holds them
-
-
-@dataclass(frozen=True, eq=False)
-class Module:
-    """A source file: dotted name, where it lies, its bytes, its syntax tree (which `flatten` changes)."""
-
-    name: str
-    path: Path
-    text: bytes
-    tree: ast.Module
-
-    def refuse(self, node: Any, reason: str) -> BadInput:
-        return BadInput(f"{self.path}:{node.lineno}: {reason}")
 
 
 @dataclass
@@ -42,65 +22,6 @@ class Part:
 
     name: str
     body: list[ast.stmt]
-
-
-def read_module(name: str, path: Path) -> Module:
-    """Parse a source file and refuse what cannot be packed; BadInput names file, line and reason."""
-    try:
-        text = path.read_bytes()
-        tree = ast.parse(text, filename=str(path))
-    except OSError as e:
-        raise BadInput(f"{path}: cannot be read ({e.strerror})") from None
-    except SyntaxError as e:
-        raise BadInput(f"{path}:{e.lineno or 1}: {e.msg}") from None
-    except ValueError as e:
-        raise BadInput(f"{path}:1: {e}") from None
-    module = Module(name, path, text, tree)
-    add_parent(tree)
-    for node in ast.walk(tree):
-        _refuse_unpackable(module, node)
-    return module
-
-
-def _refuse_unpackable(module: Module, node: ast.AST) -> None:
-    match node:
-        case ast.ImportFrom(names=[ast.alias(name="*")]):
-            raise module.refuse(node, "`import *` hides which names are used; list them")
-        case ast.Import(names=names) if found := DYNAMIC & {a.name.split(".")[0] for a in names}:
-            raise module.refuse(node, f"{found.pop()} imports or reads what is not in the packed file")
-        case ast.ImportFrom(module=str(name), level=0) if name.split(".")[0] in DYNAMIC:
-            raise module.refuse(node, f"{name} imports or reads what is not in the packed file")
-        case ast.Name(id="__import__" | "exec" | "eval" as name):
-            raise module.refuse(node, f"{name}() runs code that packing cannot see")
-        case ast.Attribute(value=ast.Name(id="sys"), attr="path" | "meta_path" | "path_hooks"):
-            raise module.refuse(node, f"sys.{node.attr}: a packed file imports nothing from beside itself")
-        case ast.Name(id="__file__") if not _reads_itself(node):
-            raise module.refuse(node, "__file__ leads to files beside the source, which a packed file does not have")
-
-
-def _reads_itself(node: ast.AST) -> bool:
-    """Whether `node`, the program's own path, is only used to read or measure that very file."""
-    call = get_parent(node)
-    if not isinstance(call, ast.Call) or call.args[:1] != [node]:
-        return False
-    match ast.unparse(call.func):
-        case "open" | "os.path.getsize" | "os.stat":
-            return True
-        case "Path" | "pathlib.Path":
-            return getattr(get_parent(call), "attr", "") in ("read_bytes", "read_text", "stat")
-    return False
-
-
-def reads_own_text(module: Module) -> bool:
-    """Whether the program reads its own file as text, so that the packed one must be ASCII."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and node.args and ast.unparse(node.args[0]) in ("__file__", "sys.argv[0]"):
-            mode = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
-            if ast.unparse(node.func) == "open" and not (mode and "b" in ast.unparse(mode[0])):
-                return True
-            if getattr(get_parent(node), "attr", "") == "read_text":
-                return True
-    return False
 
 
 def imported_late(modules: Sequence[Module]) -> set[str]:
@@ -195,7 +116,7 @@ class _Program:
                     if target:
                         yield target, node
                     else:
-                        self.check_foreign(module, node, alias)
+                        check_foreign(module, node, alias)
 
     def leave_out(self, module: Module, names: Set[str]) -> None:
         """Let every import of one of these modules be an error, and drop what would come after it."""
@@ -216,28 +137,13 @@ class _Program:
         inner = f"{source}.{alias.name}" if source else alias.name
         return (inner, None) if inner in self.modules else (None, None)
 
-    def check_foreign(self, module: Module, node: ast.Import | ast.ImportFrom, alias: ast.alias) -> None:
-        name = alias.name if isinstance(node, ast.Import) else node.module or ""
-        top = name.split(".")[0]
-        if isinstance(node, ast.ImportFrom) and node.level:
-            raise module.refuse(node, f"'{alias.name}' is not part of what is packed; add its file as an extra")
-        if top in ALLOWED or (top in WHEN_PRESENT and _is_guarded(node)):
-            return
-        if top in WHEN_PRESENT:
-            raise module.refuse(node, f"{top} may be missing: import it in a `try` or in the function that uses it")
-        beside = " (add its file as an extra)" if (module.path.parent / f"{top}.py").exists() else ""
-        raise module.refuse(
-            node,
-            f"import of '{name}'{beside}; a packed file may import torch, numpy, sentencepiece, brotli and the "
-            "standard library",
-        )
-
     def declare(self, module: Module) -> None:
         """Give the module's own names, and those it imports at its top level, their names in the flat program."""
         tree = bind(module.tree)
         if tree.tainted and len(self.modules) > 1:
-            node = next(n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in MENTIONS_ALL)
-            raise module.refuse(node, f"{node.id}() sees the names of one module, and packing merges several")
+            for name, node in map(_mentions_all, ast.walk(tree)):
+                if name:
+                    raise module.refuse(node, f"{name} sees the names of one module, and packing merges several")
         for binding in [b for s, b in all_bindings(tree) if s is tree and not is_foreign(b)]:
             name = binding.name
             if not self.resolve_internal(module, tree, binding):
@@ -348,6 +254,18 @@ def _identity(alias: ast.alias) -> str:
     return f"{source}:{name} as {alias.asname or name}"
 
 
+def _mentions_all(node: ast.AST) -> tuple[str, ast.AST]:
+    """(what sees all names of its module, or '', the node)."""
+    match node:
+        case ast.Name(id="vars") if getattr(get_parent(node), "args", ()):
+            return "", node  # it sees what it is given
+        case ast.Name(id=name) if name in MENTIONS_ALL:
+            return f"{name}()", node
+        case ast.alias(name=name) if name.split(".")[0] in MENTIONS_ALL:
+            return name, node
+    return "", node
+
+
 def _drop_alias(statement: Any, alias: ast.alias) -> None:
     """Take one name out of an import; an import within a function that is left with none becomes `pass`."""
     statement.names.remove(alias)
@@ -367,10 +285,6 @@ def _is_main_guard(statement: ast.stmt) -> bool:
         "__name__ == '__main__'",
         "'__main__' == __name__",
     )
-
-
-def _is_guarded(node: ast.AST) -> bool:
-    return any(isinstance(a, ast.Try | ast.FunctionDef | ast.AsyncFunctionDef) for a in ancestors(node))
 
 
 def _same_future(modules: Sequence[Module]) -> None:

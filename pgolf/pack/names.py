@@ -14,13 +14,13 @@ from python_minifier.rename.resolve_names import resolve_names
 
 __all__ = ["MENTIONS_ALL", "all_bindings", "ancestors", "bind", "is_foreign", "namespace_of", "rename", "visible_in"]
 
-MENTIONS_ALL = ("globals", "locals", "vars")  # a program that calls these sees its own names
+MENTIONS_ALL = ("globals", "locals", "vars", "exec", "eval", "timeit")  # a program that calls these sees its own names
 
 
 def bind(tree: ast.Module) -> Any:
     """Analyse `tree` anew: its nodes then know their parent and `namespace`, its scopes their `bindings`.
 
-    `tree.tainted` says that it calls one of MENTIONS_ALL, so that no name may change.
+    `tree.tainted` says that it mentions one of MENTIONS_ALL, so that no name may change.
     """
     add_parent(tree)
     add_namespace(tree)

@@ -102,7 +102,7 @@ def _without_text(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 class _DropAnnotations(ast.NodeTransformer):
-    """All but those of class fields, which dataclasses and named tuples read."""
+    """All but those of class fields, which dataclasses and named tuples read, and Triton's constants."""
 
     def visit_FunctionDef(self, node: Function) -> ast.AST:
         if _is_transparent(node):
@@ -118,6 +118,8 @@ class _DropAnnotations(ast.NodeTransformer):
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if ast.unparse(node.annotation).endswith("constexpr"):
+            return node
         plain = ast.Assign([node.target], node.value) if node.value else ast.Pass()
         return ast.fix_missing_locations(ast.copy_location(plain, node))
 

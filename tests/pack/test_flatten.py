@@ -1,5 +1,6 @@
 """Several modules as one: names, imports and order survive; what cannot be one file is refused by file and line."""
 
+import ast
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 from pgolf.errors import BadInput
 from pgolf.pack import pack
+from pgolf.pack.wrapper import unwrap
 
 
 def run(path, *args):
@@ -65,6 +67,15 @@ def test_a_name_imported_through_another_module_is_found(tmp_path):
     assert packed_output(tmp_path, main, *others) == "7 a\n"
 
 
+def test_what_lists_the_fields_of_one_object_sees_no_names_of_the_module(tmp_path):
+    main, *others = write(
+        tmp_path,
+        main="from settings import Settings\ndef show(them):\n    print(sorted(vars(them)))\nshow(Settings(2))\n",
+        settings="class Settings:\n    def __init__(self, depth):\n        self.depth = depth\n",
+    )
+    assert packed_output(tmp_path, main, *others) == "['depth']\n"
+
+
 def test_modules_imported_where_they_are_used(tmp_path):
     main, *others = write(
         tmp_path,
@@ -117,11 +128,13 @@ def test_an_extra_module_changes_the_trainer(tmp_path):
         ("import torch\nimport pandas\n", 2, "'pandas'"),
         ("from torch import *\n", 1, "import *"),
         ("import os\nimport importlib.resources\n", 2, "importlib"),
-        ("m = __import__('math')\n", 1, "__import__"),
-        ("\nexec('import math')\n", 2, "exec"),
+        ("m = __import__('maths')\n", 1, "__import__"),
+        ("\nexec('import math')\n", 2, "--allow exec"),
         ("import sys\nsys.path.append('.')\n", 2, "sys.path"),
         ("from pathlib import Path\nx = (Path(__file__).parent / 'a.txt').read_text()\n", 2, "__file__"),
-        ("import flash_attn_interface\n", 1, "try"),
+        ("import zstandard\n", 1, "--allow zstandard"),
+        ("try:\n    x = 1\nexcept ImportError:\n    import zstandard\n", 4, "--allow zstandard"),
+        ("try:\n    import zstandard\nexcept ValueError:\n    pass\n", 2, "--allow zstandard"),
         ("from . import missing\n", 1, "missing"),
         ("def f():\n    import constriction\nimport constriction\n", 3, "constriction"),
     ],
@@ -143,6 +156,64 @@ def test_what_may_be_missing_is_allowed_where_it_can_be(tmp_path):
     assert packed_output(tmp_path, main) in ("None\n", "<module 'flash_attn_interface'>\n")
 
 
+def test_the_trainer_of_pgolf_itself_may_need_nothing_of_the_image(tmp_path):
+    (idea,) = write(tmp_path, idea="import flash_attn_interface\n")
+    with pytest.raises(BadInput, match=r"idea\.py:1: flash_attn_interface may be missing"):
+        pack(extra=[idea])
+
+
+def test_a_source_may_import_what_the_contests_image_has_and_what_is_allowed(tmp_path):
+    (main,) = write(
+        tmp_path,
+        main="from flash_attn_interface import flash_attn_func as attention\nimport triton.language as tl\n"
+        "import zstandard\nprint(attention, tl, zstandard)\n",
+    )
+    code = pack(source=main, allow=["zstandard"]).code
+    imported = [n for n in ast.walk(ast.parse(unwrap(code)[1])) if isinstance(n, ast.Import | ast.ImportFrom)]
+    text = " ".join(map(ast.unparse, imported))
+    assert "from flash_attn_interface import flash_attn_func" in text and "zstandard" in text
+
+
+def test_a_package_in_a_try_needs_no_leave(tmp_path):
+    (main,) = write(
+        tmp_path,
+        main="try:\n    import nobody_has_this as best\n    name = 'best'\nexcept (ImportError, OSError):\n"
+        "    name = __import__('zlib').__name__\nprint(name)\n",
+    )
+    assert packed_output(tmp_path, main) == "zlib\n"
+
+
+def test_code_that_packing_cannot_see_finds_its_names(tmp_path):
+    (main,) = write(
+        tmp_path,
+        main="import importlib\nimport os\nimport sys\nsys.path.insert(0, os.path.dirname(__file__))\n"
+        "long_name = 3\ndef unused_function():\n    return importlib.import_module('math').floor(4.5)\n"
+        "exec('print(long_name, unused_function())')\n",
+    )
+    allow = ["exec", "importlib", "sys.path", "__file__"]
+    target = tmp_path / "packed.py"
+    target.write_bytes(pack(source=main, allow=allow).code)
+    assert run(target) == "3 4\n"
+    (tmp_path / "helper.py").write_text("x = 1\n")
+    main.write_text("import helper\n" + main.read_text())
+    with pytest.raises(BadInput, match=r"main\.py:9: exec\(\) sees the names of one module"):
+        pack(source=main, extra=[tmp_path / "helper.py"], allow=allow)
+    for name in allow:
+        with pytest.raises(BadInput, match=f"--allow {name} packs it all the same"):
+            pack(source=main, allow=set(allow) - {name})
+
+
+def test_what_tritons_compiler_reads_stays(tmp_path):
+    (main,) = write(
+        tmp_path,
+        main="import triton\nimport triton.language as tl\nBLOCK: tl.constexpr = 128\ncount: int = 2\n"
+        "@triton.jit\ndef kernel(x, SIZE: tl.constexpr):\n    half: tl.constexpr = SIZE // 2\n    return x + half\n"
+        "print(kernel, BLOCK, count)\n",
+    )
+    source = unwrap(pack(source=main).code)[1]
+    assert source.count("constexpr") == 3 and ":int" not in source
+
+
 @pytest.mark.parametrize(
     ("modules", "reason"),
     [
@@ -152,6 +223,7 @@ def test_what_may_be_missing_is_allowed_where_it_can_be(tmp_path):
         ({"main": "def f():\n    from a import x\n    x = 2\n", "a": "x = 1\n"}, "main.py:2"),
         ({"main": "from a import x\nx = 2\n", "a": "x = 1\n"}, "bound again"),
         ({"main": "import a\nprint(globals())\n", "a": "x = 1\n"}, "main.py:2: globals()"),
+        ({"main": "import a\nimport timeit\n", "a": "x = 1\n"}, "main.py:2: timeit"),
         ({"main": "from __future__ import annotations\nimport a\n", "a": "x = 1\n"}, "a.py"),
         ({"main": "import a\ndef f(x):\n    return a.x\n", "a": "x = 1\n"}, "main.py:3: 'a.x' becomes 'x'"),
         ({"main": "from a import x as y\ndef f(x):\n    return x + y\n", "a": "x = 1\n"}, "a local name hides"),

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,31 @@ def test_packed_and_unpacked_trainers_behave_the_same(knobs, smoke, empty_folder
     assert "quantized_ttt val_loss:" in packed.stdout
     artifact = "final_model.int6.ptz"
     assert (empty_folder / artifact).read_bytes() == (other / artifact).read_bytes()
+
+
+@pytest.mark.training
+@pytest.mark.parametrize(("name", "extras"), [("march", ()), ("april", ("window_lm.py",))])
+def test_a_trainer_of_others_behaves_the_same_when_it_is_packed(name, extras, tmp_path, tiny_data):
+    """It computes the same losses and the same artifact; `__file__` and `os.path.getsize` are the packed file's."""
+    theirs = ROOT / "tests" / "programs" / name
+    code = pack(source=theirs / "train_gpt.py", extra=[theirs / e for e in extras], allow=["__file__"]).code
+    shards, model = "datasets/fineweb10B_sp512", "tokenizers/fineweb_512_bpe.model"
+    data = tiny_data.data_dir
+    env = os.environ | {"OMP_NUM_THREADS": "1", "ITERATIONS": "4", "SEED": "3", "RUN_ID": "it", "DATA_DIR": str(data)}
+    env |= {"DATA_PATH": str(data / shards), "TOKENIZER_PATH": str(data / model), "TRAIN_LOG_EVERY": "1"}
+    logs = []
+    for kind in ("packed", "plain"):
+        folder = tmp_path / kind
+        shutil.copytree(theirs, folder)
+        if kind == "packed":
+            (folder / "train_gpt.py").write_bytes(code)
+        done = subprocess.run([sys.executable, "train_gpt.py"], cwd=folder, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        logs.append([re.findall(r"\d+\.\d+", s) for s in done.stdout.splitlines() if "loss" in s])
+    losses = [[line[:1] for line in log] for log in logs]
+    assert losses[0] == losses[1] and len(losses[0]) > 4
+    artifacts = [next((tmp_path / kind).glob("final_model.*.ptz")).read_bytes() for kind in ("packed", "plain")]
+    assert artifacts[0] == artifacts[1]
 
 
 @pytest.mark.training
