@@ -48,26 +48,3 @@ def t_quantile(chance: Any, df: Any) -> Any:
     from scipy.special import stdtrit
 
     return stdtrit(df, chance)
-
-
-def noncentral_t_cdf(t: Any, df: Any, shift: Any) -> Any:
-    """The chance of a value below `t`, by the non-central t distribution.
-
-    Parameters
-    ----------
-    t : a number or an array.
-    df : degrees of freedom, positive, a number or an array that broadcasts with `t`.
-    shift : the non-centrality, true mean / (standard deviation / √n), a number or an array that broadcasts.
-
-    Returns
-    -------
-    float64 : a scalar or an array, between 0 and 1.
-
-    Examples
-    --------
-    >>> round(float(noncentral_t_cdf(-2.821, 9, -3.162)), 3)
-    0.632
-    """
-    from scipy.special import nctdtr
-
-    return nctdtr(df, shift, t)

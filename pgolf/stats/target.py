@@ -13,11 +13,14 @@ import numpy as np
 from pgolf.errors import BadInput
 from pgolf.stats.power import POWER
 from pgolf.stats.rounding import range_of_t
-from pgolf.stats.student import noncentral_t_cdf, t_cdf, t_quantile
+from pgolf.stats.student import t_cdf, t_quantile
 from pgolf.stats.welch import half_of_interval, welch_of
 
 MOST = 1e12  # a loss or a time beyond this is an error, and its fourth power is still a number
 LEAST_STD = 1e-30  # less than this is the arithmetic's, and its fourth power would be 0
+FARTHEST = 1e-18  # the chance of a std that is left out at either end
+FARTHEST_ERROR = 9.0  # standard errors; the chance of more is below 1e-18
+PANELS = 64
 MOST_RUNS = 10_000  # where the search for a number of runs ends
 
 
@@ -93,7 +96,7 @@ def target_test(losses: Sequence[float], target: float, decimals: int) -> Target
     n, mean, std = len(values), math.fsum(losses) / len(values), _std(values)
     t = math.sqrt(n) * (mean - target) / std if std else None
     half = 0.5 * 10.0 ** -min(max(decimals, 0), 300)
-    t_range = range_of_t(values - target, half) if n > 1 else None
+    p_range = _p_range(values - target, half, t) if n > 1 else None
     return TargetTest(
         mean=mean,
         std=std,
@@ -102,8 +105,15 @@ def target_test(losses: Sequence[float], target: float, decimals: int) -> Target
         t=t,
         df=n - 1 if t is not None else None,
         p=float(t_cdf(t, n - 1)) if t is not None else None,
-        p_range=(float(t_cdf(t_range[0], n - 1)), float(t_cdf(t_range[1], n - 1))) if t_range else None,
+        p_range=p_range,
     )
+
+
+def _p_range(values: Any, half: float, t: float | None) -> tuple[float, float]:
+    # The printed ones' own t is among them, whatever the arithmetic's last digits say.
+    ends = np.array([*range_of_t(values, half), *([] if t is None else [t])])
+    p = t_cdf(ends, len(values) - 1)
+    return float(p.min()), float(p.max())
 
 
 @dataclass(frozen=True)
@@ -189,7 +199,7 @@ def time_gain(new: Sequence[float], baseline: Sequence[float]) -> TimeGain:
 def chance_of(n: int, std: float, gap: float, alpha: float) -> float:
     """The chance that the losses of `n` runs show p < alpha against a target.
 
-    The losses are normal; then t has a non-central t distribution, and the chance is exact.
+    The losses are normal, so that t has a non-central t distribution, and the chance is the exact one.
 
     Parameters
     ----------
@@ -221,7 +231,29 @@ def chance_of(n: int, std: float, gap: float, alpha: float) -> float:
         raise BadInput(f"{n} runs: a test takes two or more, and {MOST_RUNS:,} at most")
     if not 0 < alpha <= 0.5:
         raise BadInput(f"alpha ({alpha}) must be in (0, 0.5]")
-    return float(noncentral_t_cdf(t_quantile(alpha, n - 1), n - 1, -gap / std * math.sqrt(n)))
+    return _chance_below(t_quantile(alpha, n - 1), n - 1, gap / std * math.sqrt(n))
+
+
+def _chance_below(t: float, df: int, shift: float) -> float:
+    """The chance of a t of at most `t` (<= 0), where the mean is `shift` standard errors below the target.
+
+    `scipy.special.nctdtr` has no value for large t. Here, given the mean's error, the std is small enough with a chance
+    that the chi-squared distribution gives; that is averaged over the error, a panel of Gauss-Legendre at a time.
+    """
+    from scipy.special import gammainc, gammainccinv, gammaincinv, ndtr
+
+    half = df / 2
+    std = np.sqrt(np.array([gammaincinv(half, FARTHEST), gammainccinv(half, FARTHEST)]) / half)  # least, greatest
+    least, most = np.clip(std * -t - shift, -FARTHEST_ERROR, FARTHEST_ERROR)  # between them, the std decides
+    chance = ndtr(-most)
+    if least < most:
+        edges = np.linspace(least, most, PANELS + 1)
+        node, weight = np.polynomial.legendre.leggauss(16)
+        width = (most - least) / PANELS / 2
+        error = edges[:-1, None] + width * (node + 1)
+        density = np.exp(-(error**2) / 2) / math.sqrt(2 * math.pi)
+        chance += width * ((gammainc(half, half * ((error + shift) / t) ** 2) * density) @ weight).sum()
+    return min(1.0, float(chance))
 
 
 def runs_needed(std: float, gap: float, alpha: float, chance: float) -> int | None:
