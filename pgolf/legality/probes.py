@@ -1,6 +1,7 @@
 """The five probes that watch an evaluator from outside. See docs/legality.md for what each can and cannot show."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,8 @@ from pgolf.legality.state import Heap
 from pgolf.legality.stream_probe import Progress, StreamProbe
 from pgolf.legality.streams import TAILS
 from pgolf.legality.subject import Subject
+
+SHORT = 501  # positions of the last stream: a choice made on a whole stream is nearest to another one in a short one
 
 
 def probe(
@@ -27,7 +30,7 @@ def probe(
     Parameters
     ----------
     positions : positions a stream to change the tokens at.
-    seeds : one stream each.
+    seeds : one stream each; where these are long, the first makes a short one, too.
     budget : of time; positions, and streams but the first, are left out where it ends, and `power` says so.
 
     Raises
@@ -54,16 +57,24 @@ def _streams(
     subject: Subject, seeds: Sequence[int], positions: int, heap: Heap, progress: Progress, budget: Budget
 ) -> Iterator[StreamProbe]:
     """The probes of as many streams as the budget has time for; of the first, always."""
-    for i, seed in enumerate(seeds):
-        part = budget.part(len(seeds) - i)
+    planned = [(subject, seed) for seed in seeds]
+    if len(subject.stream(seeds[0])) > 4 * SHORT:
+        planned.append((replace(subject, stream=lambda seed: subject.stream(seed)[: SHORT + 1]), seeds[0]))
+    for i, (one, seed) in enumerate(planned):
+        part = budget.part(len(planned) - i)
         if i and not budget.fits(3, part):
             return
         try:
-            yield StreamProbe(subject, seed, heap, budget=budget, until=part).run(positions, progress)
+            yield StreamProbe(one, seed, heap, budget=budget, until=part).run(positions, progress)
         except OutOfTime:
             if i == 0:
                 raise
             return
+
+
+def _lengths(streams: list[StreamProbe]) -> str:
+    """How long the streams are, in words."""
+    return " and ".join(str(n) for n in dict.fromkeys(s.n for s in streams))
 
 
 def _within(streams: list[StreamProbe]) -> str:
@@ -84,7 +95,7 @@ def _result(
         passed=example is None,
         deterministic=_unsteady(streams) is None,
         power=power,
-        seeds=tuple(s.seed for s in streams),
+        seeds=tuple(dict.fromkeys(s.seed for s in streams)),
         counter_example=example,
         notes=tuple(dict.fromkeys(note for s in streams for note in s.notes)) if name == "causal" else (),
         **facts,
@@ -134,9 +145,9 @@ def _causal(streams: list[StreamProbe]) -> ProbeResult:
     example = _unsteady(streams) or next((s.causal for s in streams if s.causal), None)
     compared = sum(sum(s.tried) for s in streams)
     power = (
-        f"Streams of {streams[0].n} positions were changed from {tried} positions on, {at_borders} of them at borders "
-        f"({_learns(streams)}), by {', '.join(TAILS)}; {compared} scores and {tried} distributions that lie before a "
-        f"change were compared bit for bit. {rule}."
+        f"Streams of {_lengths(streams)} positions were changed from {tried} positions on, {at_borders} of them at "
+        f"borders ({_learns(streams)}), by {', '.join(TAILS)}; {compared} scores and {tried} distributions that lie "
+        f"before a change were compared bit for bit. {rule}."
         f"{_within(streams)}{_choices(streams)}"
     )
     return _result("causal", streams, example, power, positions=tried, borders=at_borders)
@@ -170,9 +181,9 @@ def _normalised(streams: list[StreamProbe]) -> ProbeResult:
 def _one_pass(streams: list[StreamProbe]) -> ProbeResult:
     passes = sum(s.passes for s in streams)
     power = (
-        f"{passes} passes over streams of {streams[0].n} positions, changed and unchanged: each yielded every position "
-        "once and in order, and no score changed after it had been given. What an evaluator computes and does not "
-        "yield is not seen; where it lets that choose, the other probes see it."
+        f"{passes} passes over streams of {_lengths(streams)} positions, changed and unchanged: each yielded every "
+        "position once and in order, and no score changed after it had been given. What an evaluator computes and does "
+        "not yield is not seen; where it lets that choose, the other probes see it."
     )
     example = next((s.order for s in streams if s.order), None)
     return _result("one pass", streams, example, power, positions=sum(s.n for s in streams))

@@ -243,6 +243,13 @@ def test_power_says_what_was_tried():
     assert f"{causal.positions} positions" in causal.power
 
 
+def test_a_choice_that_long_streams_do_not_move_is_seen_in_a_short_one():
+    """Learning wins on any stream of two thousand positions, so that no change of one shows that there was a choice."""
+    make = factory("learns_by_dry_run")
+    causal, *_ = probe(subject_of("long", make, length=2011), positions=16, seeds=(1,))
+    assert causal.passed is False and "2011 and 501 positions" in causal.power
+
+
 def test_a_stream_grows_until_the_state_changes_a_few_times():
     """A leak at a border is seen only in a stream that has one."""
 
