@@ -155,6 +155,10 @@ SPEEDRUN_REMEDIES: dict[str, Remedy] = {  # of a folder on a track with a target
         "Let all runs of a variant make the same number of steps; put others into a folder of their own.",
         "Let each run log its steps, as step:N/M.",
     ),
+    "same-program": Remedy(
+        "Run one program for all runs of a variant; put others into a folder of their own.",
+        "Let each log begin with the whole source of the program.",
+    ),
     "same-config": Remedy(
         "Run one program with one configuration for all runs of a variant.",
         "Let the runs print their settings.",

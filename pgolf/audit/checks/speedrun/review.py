@@ -98,10 +98,9 @@ def speedrun(found: Variants, track: Track, against: Variants | None = None) -> 
     baseline = next((f for f in figures if f.variant is found.baseline), None)
     if against is not None:
         if baseline:
-            other = f"leave --against out, or name the folder of one variant: {found.path / 'NAME'}"
-            raise BadInput(f"{found.path} has a baseline of its own, {baseline.name}; {other}")
-        baseline = figures_of(_only_variant(against), target)
-        baseline = replace(baseline, variant=replace(baseline.variant, baseline=True))
+            raise BadInput(f"{found.path} has a baseline of its own, {baseline.name}: leave --against out")
+        other = _only_variant(against)
+        baseline = figures_of(replace(other, name=against.path.resolve().name, baseline=True), target)
     figures = [f if f.variant.baseline else _beside(f, baseline, target) for f in figures]
     no_baseline = "" if baseline else "the folder has no baseline: no runs of the standing record on the same machine"
     return Speedrun(found, track, target, tuple(figures), baseline, no_baseline)

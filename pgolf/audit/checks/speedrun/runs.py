@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pgolf.audit.checks.review import Findings
 from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed
 from pgolf.evidence.run import Evidence, Run
+from pgolf.evidence.same_run import clocked
 from pgolf.evidence.variants import result_of
 
 NUMBERED = re.compile(r"(?<![a-z])(?:seed|run|trial)[_=-]?(\d{1,4})(?!\d)", re.I)
@@ -79,7 +80,23 @@ def runs_distinct(review: Speedrun, findings: Findings) -> str:
             else:
                 text = f"{both} begin with the same {repeat.losses} training losses: of one fixed seed"
                 findings.warn(f"{text}, they vary less than runs of several", *at)
+    _distinct_from_the_other_folder(review, findings)
     return "no two logs have the same losses or the same clock"
+
+
+def _distinct_from_the_other_folder(review: Speedrun, findings: Findings) -> None:
+    """The runs of a baseline that lies in another folder (--against) are none of this folder's."""
+    baseline = review.baseline
+    if baseline is None or any(baseline is v for v in review.variants):
+        return
+    theirs = {key: run for run in baseline.variant.runs if (key := clocked(run))}
+    for run in (run for v in review.new for run in v.variant.runs):
+        if (key := clocked(run)) and key in theirs:
+            both = f"{review.found.name_of(run)} and {theirs[key].log.name} of {baseline.name}"
+            findings.fail(
+                f"{both} tell of one run: it can't be the baseline's and the new program's",
+                Evidence(review.found.name_of(run), 1),
+            )
 
 
 def _beginning(name: str) -> Evidence:

@@ -1,12 +1,20 @@
 """Whether the runs of a variant are of one kind, and run as the baseline did: steps, settings, hardware, versions."""
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pgolf.audit.checks.limits import is_of
 from pgolf.audit.checks.review import Findings
 from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed
-from pgolf.evidence.run import OF_THE_RUN, Run, Sourced
+from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced
+from pgolf.untrusted import Untrusted, read_beginning
+
+MOST_SOURCE = 1 << 20  # bytes of a log that are looked through for its source
+RULE = b"\n" + b"=" * 40  # and what follows of the line
+PYTHON = re.compile(rb"^(?:import|from|print0?\()", re.M)
 
 
 def same_steps(review: Speedrun, findings: Findings) -> str:
@@ -18,6 +26,32 @@ def same_steps(review: Speedrun, findings: Findings) -> str:
             findings.warn(f"{text}{counts}", *(r.at for r in figures.results))
         findings.show(*(r.at for r in figures.results))
     return listed(f"{v.name} {v.steps[-1]} steps" for v in review.variants if v.steps)
+
+
+def same_program(review: Speedrun, findings: Findings) -> str:
+    """The logs of a variant begin with one source. A warning where not: what differs may be a comment."""
+    compared = 0
+    for figures in review.variants:
+        sources = {run.log: source for run in figures.variant.runs if (source := _source(review.found.path, run))}
+        compared += len(sources)
+        kinds = Counter(sources.values())
+        if len(kinds) > 1:
+            (usual, count), *_ = kinds.most_common()
+            others = [review.found.name_of(r) for r in figures.variant.runs if sources.get(r.log, usual) != usual]
+            text = f"{figures.name}: {count} logs begin with one source, and {len(others)} with another"
+            findings.warn(f"{text}: {listed(others)}", *(Evidence(name, 1) for name in others))
+    if not compared:
+        findings.unknown("no log begins with the source of the program")
+    return f"{compared} logs begin with their source, in each variant the same one"
+
+
+def _source(folder: Path, run: Run) -> str | None:
+    """The hash of the source that a log begins with, before its first line of `=`; None where it begins otherwise."""
+    try:
+        head, rule, _ = read_beginning(run.log, MOST_SOURCE, folder).partition(RULE)
+    except (OSError, Untrusted):
+        return None
+    return hashlib.sha256(head).hexdigest() if rule and PYTHON.search(head) else None
 
 
 def same_config(review: Speedrun, findings: Findings) -> str:
