@@ -1,6 +1,5 @@
 """Audits of many folders: in their order, a few in memory at a time, and past a folder that cannot be read."""
 
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pgolf.audit.audit import Audited, audit, resolved
+from pgolf.cores import usable_cores
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.lines import printable
 from pgolf.ledger import StandingRecord
@@ -70,8 +70,7 @@ def audit_each(
 
 
 def _processes(folders: int) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, folders // WORTH_A_PROCESS))
+    return max(1, min(usable_cores(), folders // WORTH_A_PROCESS))
 
 
 def _audit_one(

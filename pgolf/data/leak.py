@@ -12,7 +12,6 @@ documents, the first of every shard, against the rest of the training text, and 
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pgolf.cores import usable_cores
 from pgolf.data.documents import documents, find_shared
 from pgolf.data.windows import Index, Letters, blocks, count, sample
 from pgolf.errors import BadInput
@@ -146,7 +146,7 @@ def _count_all(
     counted = np.zeros(len(index.keys), np.int64)
     done, total = 0, sum(map(len, train))
     progress(SEARCHING, done, total)
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         jobs = {
             pool.submit(_count_kept, index, shard, letters, kept and kept / f"{i:06}.npz"): len(shard)
             for i, shard in enumerate(train)
@@ -183,8 +183,3 @@ def _read(path: Path) -> Overlap | None:
         return Overlap(**{field.name: int(content[field.name]) for field in fields(Overlap)})
     except (OSError, Untrusted, LookupError, TypeError, ValueError):
         return None
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

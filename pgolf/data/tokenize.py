@@ -23,11 +23,11 @@ import numpy as np
 import sentencepiece
 from filelock import FileLock
 
+from pgolf.cores import usable_cores
 from pgolf.data import corpus
 from pgolf.data.caseops import OPERATORS, is_caseops
 from pgolf.data.dataset import MANIFEST, MOST_MANIFEST, Dataset, open_dataset
 from pgolf.data.encode import Encoding, encode_piece, measure_piece, start_worker
-from pgolf.data.leak import cores
 from pgolf.data.opening import open_tokenizer
 from pgolf.data.shards import ShardWriter
 from pgolf.errors import BadInput, RunFailed
@@ -108,7 +108,7 @@ def tokenize(
             return _check_made(out, model.vocab_size(), input_hash, progress)
         scratch = out.with_name(f".{out.name}.partial")
         try:
-            parts = _encode(recipe, scratch / f"parts-{input_hash[:12]}", workers or cores(), progress)
+            parts = _encode(recipe, scratch / f"parts-{input_hash[:12]}", workers or usable_cores(), progress)
             made = scratch / "dataset"
             shutil.rmtree(made, ignore_errors=True)
             layout = Config(data_dir=str(made), vocab_size=model.vocab_size())

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from pgolf.cores import usable_cores
 from pgolf.errors import RunFailed
 from pgolf.evidence.lines import printable, without_prefix
 from pgolf.evidence.plan import Attempt
@@ -85,7 +86,7 @@ def share_cores(runs: int, nproc: int, parallel: int | None = None) -> tuple[int
     >>> share_cores(3, 1, parallel=1)[0]
     1
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     slots = max(1, cores // nproc)
     at_once = min(runs, parallel or (runs if runs <= 2 * slots else slots))  # crowded beats a half-empty second round
     return at_once, max(1, cores // (at_once * nproc))
