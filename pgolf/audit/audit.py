@@ -213,15 +213,14 @@ def previous_record(against: StandingRecord | Path | str) -> StandingRecord:
 
 
 def resolved(
-    against: StandingRecord | Path | str | None, track: Track | None = None
+    against: StandingRecord | Path | str | None, folders: Sequence[Path], track: Track | None = None
 ) -> StandingRecord | Path | str | None:
-    """The record to beat, read once for many audits; as it is where its runs are a speedrun's: those are read beside
-    each folder. Raises BadInput as `previous_record` does."""
+    """The record to beat, read once for the audits of all folders; as it is where one of them is a speedrun, whose
+    baseline is read beside it. Raises BadInput as `previous_record` does."""
     if against is None or isinstance(against, StandingRecord) or against == AUTO:
         return against
-    if (track and track.target) or (Path(against).is_dir() and speedrun_track(Path(against))):
-        return against
-    return previous_record(against)
+    speedruns = track.target is not None if track else any(map(speedrun_track, folders))
+    return against if speedruns else previous_record(against)
 
 
 def audit_folders(
@@ -231,7 +230,7 @@ def audit_folders(
     strict: bool = False,
 ) -> list[Audited]:
     """Audit several record folders against one previous record. Raises BadInput as `audit` does, before any check."""
-    previous = resolved(against, track)
+    previous = resolved(against, folders, track)
     return [audit(folder, track, previous, strict) for folder in folders]
 
 

@@ -63,7 +63,7 @@ def audit_each(
     BadInput : there is no such record to compare with; before the first folder is read.
     RunFailed : a process was killed.
     """
-    previous = resolved(against, track)
+    previous = resolved(against, folders, track)
     one = partial(_audit_one, then, track, previous, strict)
     count = min(_processes(len(folders)) if jobs is None else jobs, -(-len(folders) // BATCH))
     return _in_processes(folders, one, count) if count > 1 else (one(folder) for folder in folders)

@@ -81,9 +81,9 @@ def _variant_json(found: Variants, figures: VariantFigures) -> dict[str, Any]:
         "runs": [_run_json(found, run, result_of(run), figures) for run in figures.variant.runs],
         "n": len(figures.results),
         "steps": list(figures.steps),
-        "loss": _loss_json(figures.loss),
+        "loss": loss_json(figures.loss),
         "time": _time_json(figures),
-        "gain": _gain_json(figures.gain),
+        "gain": gain_json(figures.gain),
         "runs_to_settle": figures.runs_to_settle,
     }
 
@@ -100,7 +100,8 @@ def _run_json(found: Variants, run: Run, result: Result | None, figures: Variant
     }
 
 
-def _loss_json(loss: TargetTest | None) -> dict[str, Any] | None:
+def loss_json(loss: TargetTest | None) -> dict[str, Any] | None:
+    """The losses of a variant against the target, for JSON."""
     if loss is None:
         return None
     return {
@@ -118,7 +119,8 @@ def _time_json(figures: VariantFigures) -> dict[str, Any] | None:
     return None if mean is None else {"mean": mean, "std": std, "n": len(figures.seconds)}
 
 
-def _gain_json(gain: TimeGain | None) -> dict[str, Any] | None:
+def gain_json(gain: TimeGain | None) -> dict[str, Any] | None:
+    """A gain and its test, for JSON."""
     if gain is None:
         return None
     return {

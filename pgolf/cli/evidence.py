@@ -3,12 +3,12 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -182,19 +182,29 @@ def compare(
     Runs Welch's test against zero and against the bar, and computes its power. Exit 0, whatever the verdict.
 
     NEW and OLD are each a record folder, a ledger entry (pr1493), several of these with commas between (reproductions,
-    pooled), final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3).
+    pooled), final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3). Of two
+    folders of speedruns the losses and times of their runs are compared.
     """
     from pgolf.audit.operand import read_operand
+    from pgolf.audit.two_variants import compare_variants, of_speedruns
     from pgolf.stats import comparison as stats
 
+    if of_speedruns(new, old):
+        both = compare_variants(Path(new), Path(old))
+        _show_comparison(both.as_json(), both.rows(), both.doubts, as_json)
+        return
     new_side = read_operand(new, "new numbers", bytes_per_token)
     old_side = read_operand(old, "previous numbers", bytes_per_token)
     comparison = stats.compare(new_side, old_side, margin_nats, alpha)
+    _show_comparison(comparison.as_json(), comparison.rows(), comparison.notes, as_json)
+
+
+def _show_comparison(content: dict[str, Any], rows: list[tuple[str, str]], notes: Iterable[str], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(comparison.as_json(), indent=2, allow_nan=False))
+        typer.echo(json.dumps(content, indent=2, allow_nan=False))
         return
-    show_rows(comparison.rows())
-    for note in comparison.notes:
+    show_rows(rows)
+    for note in notes:
         typer.echo(f"- {note}")
 
 

@@ -388,3 +388,44 @@ def test_where_steps_count_the_most_steps_of_a_variant_count(tmp_path):
     result = found(folder)
     assert "1395 count" in result.check("same-steps").message
     assert status(result, "gain") == "fail"
+
+
+# the public logs
+
+
+@shared
+def test_the_public_record_with_its_baseline():
+    result = audit(SHARED / "track_1_short" / "2026-07-17_FP8DownProjection", SHORT)
+    baseline, new = result.as_json()["variants"]
+    assert (baseline["name"], baseline["n"], new["name"], new["n"]) == ("baseline", 13, "this_pr", 13)
+    assert new["loss"]["mean"] == pytest.approx(3.2783692, abs=5e-8)
+    assert new["loss"]["std"] == pytest.approx(0.0014156, abs=5e-8)
+    assert new["loss"]["p_target"] == pytest.approx(0.00066906, abs=5e-9)
+    assert new["time"]["mean"] == pytest.approx(79.684923, abs=5e-7)
+    assert new["time"]["std"] == pytest.approx(0.182767, abs=5e-7)
+    assert new["gain"]["difference"] == pytest.approx(1.043692, abs=5e-7)
+    assert new["gain"]["p"] == pytest.approx(2.4562e-12, rel=1e-4)
+    assert with_status(result, "fail") == with_status(result, "warn") == set()
+
+
+@shared
+def test_the_public_record_of_the_author_s_lists():
+    result = audit(SHARED / "track_1_short" / "2025-08-23_SparseAttnGate")
+    (only,) = result.as_json()["variants"]
+    assert round(only["loss"]["mean"], 4) == 3.2787 and round(only["loss"]["std"], 4) == 0.0016
+    assert round(only["loss"]["p_target"], 4) == 0.0059
+    assert (round(only["time"]["mean"], 4), round(only["time"]["std"], 4)) == (168.7527, 0.4946)
+
+
+@shared
+def test_no_public_record_is_accused():
+    folders = {log.parent for log in SHARED.rglob("*.txt")}
+    folders = {f.parent if f.name in ("this_pr", "baseline") else f for f in folders}
+    counted = 0
+    for folder in sorted(folders):
+        result = audit(folder)
+        assert isinstance(result, TargetAudit) and with_status(result, "fail") == set(), folder
+        assert with_status(result, "warn") <= {"run-count"}, folder
+        assert status(result, "log-complete") == "pass"
+        counted += sum(len(v.results) for v in result.variants)
+    assert (len(folders), counted) == (7, 58)

@@ -99,15 +99,15 @@ def speedrun(found: Variants, track: Track, against: Variants | None = None) -> 
     if against is not None:
         if baseline:
             raise BadInput(f"{found.path} has a baseline of its own, {baseline.name}: leave --against out")
-        other = _only_variant(against)
+        other = only_variant(against)
         baseline = figures_of(replace(other, name=against.path.resolve().name, baseline=True), target)
     figures = [f if f.variant.baseline else _beside(f, baseline, target) for f in figures]
     no_baseline = "" if baseline else "the folder has no baseline: no runs of the standing record on the same machine"
     return Speedrun(found, track, target, tuple(figures), baseline, no_baseline)
 
 
-def _only_variant(against: Variants) -> Variant:
-    """The variant of another folder that is compared with."""
+def only_variant(against: Variants) -> Variant:
+    """The variant of a folder that is compared: the one that is no baseline, or the only one. BadInput if not plain."""
     having = [v for v in against.variants if v.runs]
     new = [v for v in having if not v.baseline] or having
     if not new:

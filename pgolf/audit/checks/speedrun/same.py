@@ -104,7 +104,7 @@ def same_versions(review: Speedrun, findings: Findings) -> str:
     versions = dict.fromkeys(v for r in _runs(review) if (v := torch_version(r)))
     if not versions:
         findings.unknown("no log names its version of torch")
-    return f"torch {listed(versions)}"
+    return listed(versions)
 
 
 def machine(run: Run) -> str | None:
@@ -116,8 +116,8 @@ def machine(run: Run) -> str | None:
 
 
 def torch_version(run: Run) -> str | None:
-    """The version of torch that a log names."""
-    return run.torch_version.value if run.torch_version else None
+    """The version of torch that a log names, `torch 2.10.0+cu128`."""
+    return f"torch {run.torch_version.value}" if run.torch_version else None
 
 
 def unlike(new: VariantFigures, baseline: VariantFigures | None, of: Callable[[Run], str | None]) -> str | None:

@@ -1,0 +1,144 @@
+"""What a speedrun's README states, against its logs: what is contradicted, and what is only left open."""
+
+import statistics
+from dataclasses import replace
+
+import pytest
+from good_speedrun import BASELINE, NEW, Folder
+
+from pgolf import tracks
+from pgolf.audit.checks.speedrun import run_checks
+from pgolf.audit.checks.speedrun.review import speedrun
+from pgolf.evidence.run import Evidence
+from pgolf.evidence.stated import Stated, StatedFigure, StatedList
+from pgolf.evidence.variants import read_variants
+
+SHORT = tracks.load("nanogpt_short")
+AT = Evidence("README.md", 7)
+
+
+@pytest.fixture
+def good(tmp_path):
+    folder = Folder(tmp_path / "track_1_short" / "2026-07-17_Faster")
+    folder.write()
+    return folder
+
+
+@pytest.fixture
+def check(good):
+    """The outcome of a check where the README states so."""
+
+    def check(name, **stated):
+        found = replace(read_variants(good.path), stated=Stated(**stated))
+        (result,) = [c for c in run_checks(speedrun(found, SHORT)) if c.id == name]
+        assert result.status in ("pass", "unknown") or AT in result.evidence
+        return result
+
+    return check
+
+
+def losses(*values, decimals=4, variant="this_pr"):
+    return (StatedList(values, decimals, variant, AT),)
+
+
+def figure(value, decimals, variant="this_pr"):
+    return (StatedFigure(value, decimals, variant, AT),)
+
+
+def test_a_readme_without_lists_passes(check):
+    for name in ("stated-losses", "stated-times", "stated-mean", "stated-p"):
+        assert check(name).status == "pass"
+
+
+@pytest.mark.parametrize("variant", ["this_pr", None])
+@pytest.mark.parametrize("decimals", [3, 4])
+def test_the_list_of_all_losses_in_any_order_rounded_or_cut_off(check, variant, decimals):
+    for rounded in (round, lambda v, d: int(v * 10**d) / 10**d):
+        said = losses(*(rounded(v, decimals) for v in reversed(NEW)), decimals=decimals, variant=variant)
+        assert check("stated-losses", losses=said).status == "pass"
+
+
+def test_lists_of_both_variants_without_their_names_find_their_variants(check):
+    both = losses(*NEW, variant=None) + losses(*BASELINE, variant=None)
+    assert check("stated-losses", losses=both).status == "pass"
+
+
+def test_a_loss_that_no_log_gives_fails(check):
+    found = check("stated-losses", losses=losses(3.2775, *NEW[1:]))
+    assert found.status == "fail"
+    assert "lists 3.2775, where the logs give 3.2785" in found.message
+
+
+def test_a_list_that_leaves_runs_out_is_told_apart(check):
+    found = check("stated-losses", losses=losses(*sorted(NEW)[:-1]))
+    assert found.status == "warn" and "leaves out 3.2791" in found.message
+
+
+def test_a_list_that_leaves_out_the_runs_that_miss_the_target_fails(good, check):
+    for number, loss in enumerate((3.2841, 3.2852)):
+        good.run("this_pr", 6 + number, loss, 79.6)
+    found = check("stated-losses", losses=losses(*NEW))
+    assert found.status == "fail"
+    assert "with all runs of this_pr p = " in found.message and "by the README's list alone" in found.message
+
+
+def test_a_list_with_more_values_than_logs(check):
+    found = check("stated-losses", losses=losses(*NEW, 3.2760, 3.2761))
+    assert found.status == "warn" and "of 3.2760, 3.2761 there is no log" in found.message
+
+
+def test_a_list_of_other_runs_is_no_accusation(check):
+    others = (3.2701, 3.2702, 3.2703, 3.2704)
+    found = check("stated-losses", losses=losses(*others, variant=None))
+    assert found.status == "warn" and "not those of" in found.message
+
+
+def test_times(good, check):
+    seconds = good.seconds["this_pr"]
+    said = (StatedList(tuple(round(t, 2) for t in seconds), 2, "this_pr", AT),)
+    assert check("stated-times", times=said).status == "pass"
+    said = (StatedList((79.1, *seconds[1:]), 3, "this_pr", AT),)
+    found = check("stated-times", times=said)
+    assert found.status == "fail" and "lists 79.100, where the logs give 79.6" in found.message
+
+
+@pytest.mark.parametrize("decimals", [4, 5, 6])
+@pytest.mark.parametrize("variant", ["this_pr", None])
+def test_the_mean_follows(good, check, decimals, variant):
+    mean, spread = statistics.mean(NEW), statistics.stdev(NEW)
+    seconds = good.seconds["this_pr"]
+    found = check(
+        "stated-mean",
+        loss_means=figure(round(mean, decimals), decimals, variant),
+        loss_stds=figure(round(spread, decimals), decimals, variant),
+        time_means=figure(round(statistics.mean(seconds), 3), 3, variant),
+        time_stds=figure(round(statistics.stdev(seconds), 3), 3, variant),
+    )
+    assert found.status == "pass" and "all 4" in found.message
+
+
+def test_a_mean_that_does_not_follow(check):
+    found = check("stated-mean", loss_means=figure(3.2771, 4))
+    assert found.status == "fail" and "mean loss of 3.2771, the logs give 3.277917" in found.message
+    assert check("stated-mean", loss_means=figure(3.2771, 4, None)).status == "warn"
+    population = statistics.pstdev(NEW)
+    found = check("stated-mean", loss_stds=figure(round(population, 6), 6))
+    assert found.status == "warn" and "divides by n" in found.message
+    assert check("stated-mean", time_means=figure(78.9, 1)).status == "warn"
+
+
+def test_the_mean_of_another_record_beside_the_own_one(check):
+    both = figure(3.2771, 4, "this_pr") + figure(3.2779, 4, "this_pr")
+    assert check("stated-mean", loss_means=both).status == "warn"
+
+
+def test_p(good, check):
+    loss = speedrun(read_variants(good.path), SHORT).new[0].loss
+    assert check("stated-p", p_values=figure(round(loss.p, 5), 5)).status == "pass"
+    assert check("stated-p", p_values=figure(round(loss.p_range[1], 5), 5)).status == "pass"
+    found = check("stated-p", p_values=figure(round(2 * loss.p, 5), 5))
+    assert found.status == "warn" and "two-sided" in found.message
+    found = check("stated-p", p_values=figure(round(loss.p / 9, 6), 6))
+    assert found.status == "fail" and "the logs give this_pr 0.00" in found.message
+    assert check("stated-p", p_values=figure(0.001, 3)).status in ("pass", "warn")
+    assert check("stated-p", p_values=figure(0.04, 2)).status == "warn"
