@@ -14,11 +14,14 @@ import typer
 from rich.console import Console
 
 from pgolf.cli.options import Against, Alpha, AsJson, FailOn, Format, Jobs, NamedTrack, Output, RecordFolders, examples
+from pgolf.cli.options import tracks as known_tracks
 from pgolf.cli.output import counted, show_rows
 from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
     from pgolf.audit.many import Unreadable
+    from pgolf.stats.power import SeedPlan
+    from pgolf.stats.runs import RunPlan
 
 app = typer.Typer()
 
@@ -211,26 +214,66 @@ def _show_comparison(content: dict[str, Any], rows: list[tuple[str, str]], notes
 @app.command(
     epilog=examples(
         "pgolf power --std 0.0002 --delta 0.0021",
+        "pgolf power --track nanogpt_short --mean 3.2787 --std 0.0016",
+        "pgolf power --target 3.28 --mean 3.2787 --std 0.0016 --runs 14",
+        "pgolf power --track nanogpt_short --delta 0.4 --std 0.2 --runs 5",
     )
 )
 def power(
-    std: Annotated[float, typer.Option(help="Standard deviation of one seed's score.")],
-    delta: Annotated[float, typer.Option(help="The gain to show: previous mean − new mean.")],
-    margin: Annotated[float, typer.Option(help="The bar that the gain must clear.")] = 0.0,
-    seeds: Annotated[int, typer.Option(help="Number of new seeds that are planned.")] = 3,
-    old_seeds: Annotated[int, typer.Option(help="Number of seeds of the previous record.")] = 3,
-    alpha: Alpha = 0.01,
+    std: Annotated[float, typer.Option(help="Standard deviation of one seed's score, or of one run's loss or time.")],
+    delta: Annotated[float | None, typer.Option(help="The gain to show: previous mean − new mean.")] = None,
+    mean: Annotated[
+        float | None, typer.Option(help="The mean loss of runs, to show below a target; instead of --delta.")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="The loss that --mean must be below; default: the track's.")
+    ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            help="A track with a target: it gives --target, --runs and --alpha. A name, or a TOML file.",
+            autocompletion=known_tracks,
+        ),
+    ] = None,
+    margin: Annotated[float | None, typer.Option(help="The bar that --delta must clear; default: 0.")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", "--runs", help="Number of new ones; default: the track's, or 3 seeds, or 10 runs."),
+    ] = None,
+    old_seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--old-seeds",
+            "--baseline-runs",
+            help="Number of the previous record's; default: 3 seeds, or as many runs as new ones.",
+        ),
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Level of the one-sided test; default: the track's, or 0.01.")
+    ] = None,
     chance: Annotated[float, typer.Option(help="Chance of success to reach.")] = 0.9,
     as_json: AsJson = False,
 ) -> None:
     """Compute how many seeds are needed to show a gain.
 
-    Give all values in one unit: bpb, or nats per token.
+    With --delta, for Welch's test of two means: give all values in one unit, bpb or nats per token; for a speedrun's
+    times, seconds. With --mean, how many runs are needed to show a mean loss below a target, for the one-sample test.
     """
-    from pgolf.stats.power import plan_seeds
+    from pgolf.cli import power as questions
 
-    answer = plan_seeds(std, delta, margin=margin, n_new=seeds, n_old=old_seeds, alpha=alpha, target=chance)
+    rules = questions.target_of(track)
+    answer: SeedPlan | RunPlan
+    if mean is None and delta is not None:
+        if target is not None:
+            raise BadInput("--target is for --mean, a mean loss: leave out --target, or give --mean for --delta")
+        answer = questions.of_a_gain(std, delta, rules, margin, seeds, old_seeds, alpha, chance)
+    elif mean is not None and delta is None:
+        if margin is not None or old_seeds is not None:
+            raise BadInput("--mean is compared with a target alone: leave out --margin and --old-seeds")
+        answer = questions.of_a_target(std, mean, rules, target, seeds, alpha, chance)
+    else:
+        raise BadInput("give either --delta, a gain to show, or --mean, a mean loss to show below a target")
     if as_json:
         typer.echo(json.dumps(asdict(answer), indent=2))
     else:
-        show_rows(answer.rows())
+        show_rows(answer.rows(of_runs=rules is not None))

@@ -15,6 +15,7 @@ from pgolf.stats.welch import Welch, satterthwaite
 POWER = 0.9  # the chance of success that planned numbers of seeds and detectable gains are given for
 MOST_SEEDS = 200  # where the search for a number of seeds ends
 PRECISION = 1e-9  # of a smallest gain, in standard deviations
+_OF_SEEDS = ("seeds", "previous", "the previous record's")
 MOST = 1_000_000  # seeds of a side; nobody has so many, and more is beyond the arithmetic
 
 
@@ -209,18 +210,19 @@ class SeedPlan:
     smallest_delta: float
     seeds_needed: int | None
 
-    def rows(self) -> list[tuple[str, str]]:
-        """The answer as (name, value) pairs."""
+    def rows(self, of_runs: bool = False) -> list[tuple[str, str]]:
+        """The answer as (name, value) pairs, in words for a speedrun's runs or for seeds."""
+        ours, previous, theirs = ("runs", "baseline", "the baseline's") if of_runs else _OF_SEEDS
         if self.seeds_needed is None and self.delta <= self.margin:
             needed = "none would do: the gain is not above the margin"
         elif self.seeds_needed is None:
-            needed = f"none would do: the previous record's {self.n_old} leave too much open"
+            needed = f"none would do: {theirs} {self.n_old} leave too much open"
         else:
             needed = str(self.seeds_needed)
         return [
-            ("seeds needed", f"{needed} (α {self.alpha:g}, power {self.target:g}, {self.n_old} previous seeds)"),
-            (f"chance of {self.n_new} seeds", f"{self.chance:.3f}"),
-            (f"smallest Δ that {self.n_new} seeds can show", f"{self.smallest_delta:.3g}"),
+            (f"{ours} needed", f"{needed} (α {self.alpha:g}, power {self.target:g}, {self.n_old} {previous} {ours})"),
+            (f"chance of {self.n_new} {ours}", f"{self.chance:.3f}"),
+            (f"smallest Δ that {self.n_new} {ours} can show", f"{self.smallest_delta:.3g}"),
         ]
 
 

@@ -32,7 +32,7 @@ def range_of_t(values: Any, half: float) -> tuple[float, float]:
     --------
     >>> low, high = range_of_t(np.array([-3.0, -1.0, -2.0]), 0.5)
     >>> f"{low:.3f} {high:.3f}"
-    '-9.000 -1.732'
+    '-7.000 -2.079'
     """
     least, greatest = -_greatest(-values, half), _greatest(values, half)
     return least, greatest

@@ -214,7 +214,7 @@ def chance_of(n: int, std: float, gap: float, alpha: float) -> float:
 
     Raises
     ------
-    BadInput : std not positive, gap not finite, fewer than two runs or more than 10,000, or alpha outside (0, 0.5].
+    BadInput : std not positive, a number beyond 1e12, fewer than 2 or more than 10,000 runs, or alpha outside (0, 0.5].
 
     References
     ----------
@@ -225,8 +225,8 @@ def chance_of(n: int, std: float, gap: float, alpha: float) -> float:
     >>> round(chance_of(10, 0.0015, 0.0015, 0.01), 3)
     0.639
     """
-    if not (0 < std < math.inf and math.isfinite(gap)):
-        raise BadInput(f"std ({std}) must be positive and the gap to the target ({gap}) finite")
+    if not (0 < std <= MOST and abs(gap) <= MOST):
+        raise BadInput(f"std ({std}) must be positive, and the gap to the target ({gap}) a number, within {MOST:g}")
     if not 2 <= n <= MOST_RUNS:
         raise BadInput(f"{n} runs: a test takes two or more, and {MOST_RUNS:,} at most")
     if not 0 < alpha <= 0.5:

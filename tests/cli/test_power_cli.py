@@ -1,0 +1,96 @@
+"""`pgolf power`: each question it answers, and the combinations of options that are no question."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from pgolf import cli
+from pgolf.stats.power import plan_seeds
+from pgolf.stats.target import chance_of, runs_needed
+
+TARGET = ("--mean", "3.2787", "--std", "0.0016")
+TIMES = ("--delta", "0.4", "--std", "0.2")
+
+
+@pytest.fixture
+def pgolf(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `pgolf …`; exit code, stdout and stderr."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["pgolf", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_runs_below_a_target(pgolf):
+    code, out, _ = pgolf("power", "--target", "3.28", *TARGET, "--runs", "14", "--json")
+    content = json.loads(out)
+    assert code == 0 and content["runs"] == 14 and content["alpha"] == 0.01
+    assert content["runs_needed"] == runs_needed(0.0016, 3.28 - 3.2787, 0.01, 0.9)
+    assert content["chance"] == chance_of(14, 0.0016, 3.28 - 3.2787, 0.01)
+    assert chance_of(14, 0.0016, content["smallest_gap"], 0.01) == pytest.approx(0.9)
+
+
+def test_a_track_gives_target_level_and_runs_where_no_option_does(pgolf, tmp_path):
+    rules = tmp_path / "own.toml"
+    rules.write_text(
+        'title = "x"\nhardware = "x"\n[target]\nloss = 2.5\nleast = "train_seconds"\nalpha = 0.02\ngain_alpha = 0.03\n'
+        "min_runs = 2\n[run]\nruns = 7\nnproc = 1\nmost_seconds = 60\n"
+    )
+    _, out, _ = pgolf("power", "--track", rules, "--mean", "2.49", "--std", "0.01", "--json")
+    content = json.loads(out)
+    assert (content["target"], content["alpha"], content["runs"]) == (2.5, 0.02, 7)
+    given = ("--target", "2.6", "--alpha", "0.05", "--runs", "9")
+    _, out, _ = pgolf("power", "--track", rules, "--mean", "2.49", "--std", "0.01", *given, "--json")
+    content = json.loads(out)
+    assert (content["target"], content["alpha"], content["runs"]) == (2.6, 0.05, 9)
+    _, out, _ = pgolf("power", "--track", rules, *TIMES, "--json")
+    assert json.loads(out)["alpha"] == 0.03
+
+
+def test_times_are_compared_with_as_many_runs_of_the_baseline(pgolf):
+    _, out, _ = pgolf("power", "--track", "nanogpt_short", *TIMES, "--runs", "5", "--json")
+    content = json.loads(out)
+    assert (content["n_new"], content["n_old"]) == (5, 5)
+    assert content["chance"] == plan_seeds(0.2, 0.4, n_new=5, n_old=5).chance
+    _, out, _ = pgolf("power", "--track", "nanogpt_short", *TIMES, "--runs", "5", "--baseline-runs", "8")
+    assert "8 baseline runs" in out and "seeds" not in out
+
+
+def test_seeds_as_ever(pgolf):
+    _, out, _ = pgolf("power", "--std", "0.0002", "--delta", "0.0021", "--seeds", "4", "--json")
+    content = json.loads(out)
+    assert (content["n_new"], content["n_old"], content["alpha"], content["margin"]) == (4, 3, 0.01, 0.0)
+
+
+def test_a_mean_above_the_target_is_never_shown(pgolf):
+    code, out, _ = pgolf("power", "--target", "3.28", "--mean", "3.29", "--std", "0.001")
+    assert code == 0 and "no number would do: the mean is not below the target" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--std", "1"), "either --delta"),
+        ((*TARGET, *TIMES[:2], "--target", "3.28"), "either --delta"),
+        (TARGET, "--mean needs a target"),
+        (("--target", "3.28", *TIMES), "--target is for --mean"),
+        (("--target", "3.28", *TARGET, "--margin", "0"), "--margin"),
+        (("--target", "3.28", *TARGET, "--old-seeds", "3"), "--old-seeds"),
+        (("--track", "10min_16mb", *TARGET), "no target loss"),
+        (("--track", "nanogpt_optimization", *TIMES), "fewest steps"),
+        (("--track", "nanogpt_shrt", *TIMES), "did you mean nanogpt_short"),
+        (("--target", "nan", *TARGET), "gap"),
+        (("--target", "3.28", "--mean", "3.2", "--std", "0"), "std"),
+        (("--target", "3.28", *TARGET, "--runs", "1"), "1 runs"),
+        (("--target", "3.28", *TARGET, "--alpha", "0.9"), "alpha"),
+        (("--target", "3.28", *TARGET, "--chance", "1"), "chance"),
+    ],
+)
+def test_what_is_no_question(pgolf, words, said):
+    code, out, err = pgolf("power", *words)
+    assert code == 2 and said in " ".join(err.split()) and out == ""
