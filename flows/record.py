@@ -59,6 +59,7 @@ from pgolf.record.folder import (
     with_rules,
     working_on,
 )
+from pgolf.record.job import Job, share_cores
 from pgolf.record.planned import check_costs
 from pgolf.record.preflight import check_disk, check_here
 from pgolf.record.probing import can_probe, known_probes
@@ -69,7 +70,7 @@ from pgolf.record.programs import (
     own_program,
 )
 from pgolf.record.request import check_request
-from pgolf.record.seeds import Job, attempts, has_ended, share_cores
+from pgolf.record.seeds import attempts, has_ended
 from pgolf.record.short import text_of
 from pgolf.record.trust import check_trusted
 from pgolf.report.submission import write_unfinished

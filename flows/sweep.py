@@ -28,9 +28,9 @@ from pgolf.ledger import names
 from pgolf.ledger.choosing import ledger_entry
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
+from pgolf.record.job import share_cores
 from pgolf.record.programs import own_program
 from pgolf.record.request import Request
-from pgolf.record.seeds import share_cores
 from pgolf.sweep.attribution import Effect, attribute
 from pgolf.sweep.candidates import Candidate, Needs
 from pgolf.sweep.choice import Bounds, Choice, Luck, bounds, choose, luck

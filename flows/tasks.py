@@ -36,12 +36,13 @@ from pgolf.presets import config_of
 from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge
 from pgolf.record.folder import Record
+from pgolf.record.job import Job
 from pgolf.record.preflight import findings_of, longer_trial, trial_of, untried, wants_gpu
 from pgolf.record.probing import probe_program, run_probes
 from pgolf.record.programs import PACKED, dataset_config
 from pgolf.record.request import Request
 from pgolf.record.results import ARTIFACT, read_result
-from pgolf.record.seeds import EndedEarly, Job, TakenDown, run_seed
+from pgolf.record.seeds import EndedEarly, TakenDown, run_seed
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.submission import judge, write
 from pgolf.report.verdict import Verdict

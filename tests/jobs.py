@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from pgolf.record.job import Job
 from pgolf.record.programs import PACKED, own_program
-from pgolf.record.seeds import Job
 
 
 def job(folder: Path, code: str | bytes, environment: dict[str, str] | None = None, **options: Any) -> Job:

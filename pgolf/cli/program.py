@@ -117,7 +117,7 @@ def _variables(check: "Check") -> Table:
     table.add_column("in a run", overflow="fold")
     table.add_column("read in", overflow="fold")
     ranks = dict.fromkeys(RANKS & (program.variables or {}).keys(), "by torchrun")
-    here = {**ranks, **program.data, "RUN_ID": "seed<seed>", program.seed: "the seed", **program.environment}
+    here = {**ranks, **program.data, "RUN_ID": "seed<seed>", str(program.seed): "the seed", **program.environment}
     for name, variable in (program.variables or {}).items():
         default = "must be set" if variable.required else "none, or no constant"
         value = default if variable.default is None else variable.default

@@ -188,6 +188,12 @@ class LocalPod:
         return content if isinstance(content, dict) else {}
 
 
+def machine_of(folder: Path) -> str | None:
+    """The name of the machine elsewhere that the pod of a folder has run on; None: it ran here, or never."""
+    place = LocalPod(folder)._read("pod.json").get(PLACE)
+    return place if isinstance(place, str) else None
+
+
 def read_part(path: Path, offset: int, most: int) -> bytes:
     """At most `most` bytes of a file from byte `offset` on; none where it is missing, or no regular file.
 

@@ -81,7 +81,7 @@ class Program:
     command : the words that start it; `python` is the interpreter of the machine, `{script}` and `{nproc}` stand for
         the script and the number of ranks. Empty: as its kind is started.
     environment : variables that every run of it has, beside those of seed, run and data.
-    seed : the variable that the seed is handed over in.
+    seed : the variable that the seed is handed over in; None: it reads none, which only a speedrun's program may.
     data : variables that say where the data is, with `{data}`, `{shards}` and `{tokenizer}` for the dataset's folder,
         the folder of its shards and the tokenizer's file.
     vocab_size : of the dataset that it wants; None: the track's.
@@ -105,7 +105,7 @@ class Program:
     code: tuple[str, ...]
     command: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    seed: str = "SEED"
+    seed: str | None = "SEED"
     data: Mapping[str, str] = field(default_factory=dict)
     vocab_size: int | None = None
     log: str | None = None
@@ -135,6 +135,12 @@ class Program:
         """The environment of its runs, but for seed and name of a run: where the data is, and all that is set."""
         places = {"{data}": data_dir, "{shards}": shards, "{tokenizer}": tokenizer}
         return {**{name: _filled(text, places) for name, text in self.data.items()}, **self.environment}
+
+    def of_run(self, seed: int, run_id: str) -> dict[str, str]:
+        """The variables that tell it which run it is: the seed and the run's name. None of them where it reads none."""
+        if self.seed is None:
+            return {"RUN_ID": run_id} if "RUN_ID" in (self.variables or {}) else {}
+        return {self.seed: str(seed), "RUN_ID": run_id}
 
     @property
     def hashes(self) -> dict[str, str]:

@@ -9,6 +9,8 @@ from pgolf.program.environment import name_problem
 FOLDER, DATASETS, SHARDS, TOKENIZER = "{data}", "{data}/datasets", "{shards}", "{tokenizer}"
 OF_SHARDS = re.compile(r"(?:^|/)fineweb\d+B\w*/?$", re.I)  # a default that is a folder of shards itself
 A_FILE_OF_SHARDS = re.compile(r"(?:^|/)(fineweb_(?:train|val)\w*[*?\w]*\.bin)$")
+PLACES = ("DATA_PATH", "DATA_DIR")
+BELOW = re.compile(r"""["'](?:\./)?data(?:["']|/(?:([\w-][\w.-]{0,99})(?=["'/]))?)""")  # a text that begins with it
 SIZE_IN_NAME = (re.compile(r"(?<![a-z0-9])sp(\d{2,6})(?!\d)"), re.compile(r"fineweb_(\d{2,6})_"))
 
 
@@ -29,6 +31,25 @@ def data_variables(variables: Mapping[str, Variable], source: str = "") -> dict[
     named = {name: variable for name, variable in variables.items() if name_problem(name) is None}
     found = {name: _place(name, variable.default, below) for name, variable in named.items()}
     return {name: place for name, place in found.items() if place}
+
+
+def required_data(variables: Mapping[str, Variable]) -> dict[str, str]:
+    """The variables that have to say where a speedrun's data is: others find it below `data/`, by their defaults."""
+    return {name: FOLDER for name in PLACES if name in variables and variables[name].required}
+
+
+def data_below(texts: Iterable[str]) -> frozenset[str] | None:
+    """What sources look for in the folder `data` beside them: names in it, none of which: any; None: it is not named.
+
+    Examples
+    --------
+    >>> data_below(['open("data/fineweb10B/fineweb_val_000000.bin")', 'Path("data") / name', "data = 3"])
+    frozenset()
+    >>> data_below(['join(path, "data/fineweb10B/fineweb_train_*.bin")'])
+    frozenset({'fineweb10B'})
+    """
+    found = [match[1] or "" for text in texts for match in BELOW.finditer(text)]
+    return None if not found else frozenset() if "" in found else frozenset(found)
 
 
 def tells_shards(data: Mapping[str, str]) -> bool:

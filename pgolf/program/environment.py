@@ -109,7 +109,7 @@ def value_problem(value: str) -> str | None:
 
 
 def check_settings(
-    settings: Mapping[str, str], variables: Mapping[str, Variable], seed: str, data: Iterable[str]
+    settings: Mapping[str, str], variables: Mapping[str, Variable], seed: str | None, data: Iterable[str]
 ) -> dict[str, str]:
     """The settings by the names that the source has; BadInput for one that it does not read, or that is not to be set.
 
@@ -129,7 +129,9 @@ def check_settings(
     return found
 
 
-def check_extra(extra: Mapping[str, str], seed: str, data: Iterable[str], option: str = "--env") -> dict[str, str]:
+def check_extra(
+    extra: Mapping[str, str], seed: str | None, data: Iterable[str], option: str = "--env"
+) -> dict[str, str]:
     """The variables that an option sets, read or not; BadInput for one that is not to be set."""
     for name, value in extra.items():
         if problem := _not_theirs(name, seed, data) or value_problem(value):
@@ -137,7 +139,7 @@ def check_extra(extra: Mapping[str, str], seed: str, data: Iterable[str], option
     return dict(extra)
 
 
-def _not_theirs(name: str, seed: str, data: Iterable[str]) -> str | None:
+def _not_theirs(name: str, seed: str | None, data: Iterable[str]) -> str | None:
     if problem := name_problem(name):
         return problem
     if name == seed:

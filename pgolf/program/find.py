@@ -9,9 +9,9 @@ from pathlib import Path
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.entry import Entry
 from pgolf.program import ARTIFACTS, Program
-from pgolf.program.data import data_variables, tells_shards, vocab_size
+from pgolf.program.data import data_variables, required_data, tells_shards, vocab_size
 from pgolf.program.environment import check_extra, check_settings, name_problem
-from pgolf.program.folder import CODE, Folder, is_left_out
+from pgolf.program.folder import CODE, Folder, is_left_out, is_text
 from pgolf.program.logged import Logged, entry_of, log_names, read_logged
 from pgolf.program.requires import FILES, required
 from pgolf.program.settings import NAME, Settings, path_problem, read_settings
@@ -41,6 +41,7 @@ def open_program(
     settings: Mapping[str, str] | None = None,
     extra: Mapping[str, str] | None = None,
     evaluator: str | None = None,
+    speedrun: bool = False,
 ) -> Program:
     """Read a program of a user's.
 
@@ -50,13 +51,14 @@ def open_program(
     settings : variables that its source reads, by name, to set otherwise.
     extra : any other environment variables.
     evaluator : its evaluation for the legality probes, as FILE:make_evaluator.
+    speedrun : it runs for a track with a target: it may read no seed, and take its data from a fixed path.
 
     Raises
     ------
     BadInput : it cannot be read within bounds, has several scripts, reads no seed or no place of data, or a variable
         is set that it does not read or that is not to be set.
     """
-    return read_program(path, settings, extra, evaluator)[0]
+    return read_program(path, settings, extra, evaluator, speedrun)[0]
 
 
 def read_program(
@@ -64,20 +66,28 @@ def read_program(
     settings: Mapping[str, str] | None = None,
     extra: Mapping[str, str] | None = None,
     evaluator: str | None = None,
+    speedrun: bool = False,
 ) -> tuple[Program, Reading]:
     """`open_program`, with all that its source says."""
-    found = _found(path)
+    found = _found(path, speedrun)
     reading, wishes, files = found.reading, found.settings, found.folder.files
-    seed = _seed(found)
-    data = dict(wishes.data or {}) or data_variables(reading.variables, _text(found))
-    if not tells_shards(data) and not wishes.data:
+    seed = _seed(found, speedrun)
+    if speedrun:
+        data = dict(wishes.data or {}) or required_data(reading.variables)
+    else:
+        data = dict(wishes.data or {}) or data_variables(reading.variables, _text(found))
+    if not tells_shards(data) and not wishes.data and not speedrun:
         raise BadInput(
             f"{path}: {found.script} reads no variable that says where the data is (DATA_PATH, DATA_DIR); name it in a "
             f'{NAME} beside it: data = {{ NAME = "{{shards}}" }}'
         )
     code = code_of(files, found.script, reading.own, wishes)
     sizes = {sum(len(files[name]) for name in code), len(files[found.script])}
-    logged = Logged() if found.entry is None else read_logged(found.entry, reading.variables, {seed, *data}, sizes)
+    logged = (
+        Logged()
+        if found.entry is None
+        else read_logged(found.entry, reading.variables, {*data, *filter(None, [seed])}, sizes)
+    )
     asked = check_settings(settings or {}, reading.variables, seed, data)
     environment = {**logged.settings, **asked, **check_extra(extra or {}, seed, data)}
     needs = required(reading.modules, reading.commands, reading.cuda, wishes.requires, files)
@@ -123,21 +133,23 @@ def code_of(files: Mapping[str, bytes], script: str, own: tuple[str, ...], wishe
     return tuple(sorted({script, *counted}, key=lambda name: (name != script, name)))
 
 
-def _found(path: Path) -> _Found:
+def _found(path: Path, speedrun: bool) -> _Found:
     if path.is_dir():
-        return _in_folder(path)
+        return _in_folder(path, speedrun)
     if not path.is_symlink() and not path.exists():
         raise BadInput(f"no file or folder {path}: give a train_gpt.py, the folder that it is in, or a record folder")
     return _beside(path)
 
 
-def _in_folder(path: Path) -> _Found:
-    folder, settings, entry = Folder(path), read_settings(path), entry_of(path.resolve())
+def _in_folder(path: Path, speedrun: bool) -> _Found:
+    folder, settings = Folder(path), read_settings(path)
+    entry = None if speedrun else entry_of(path.resolve())
     script = settings.script or _choose(folder, path)
     _take_script(folder, script, settings)
     if not settings.files:
         logs = log_names(entry) if entry else set()
-        folder.take_all(lambda name: name in logs or is_left_out(name.rpartition("/")[2]))
+        texts = speedrun  # whose logs may have any name
+        folder.take_all(lambda name: name in logs or is_left_out(name.rpartition("/")[2]) or (texts and is_text(name)))
     return _Found(folder, script, _with_needed(folder, script), settings, entry, _name(path, script))
 
 
@@ -237,8 +249,10 @@ def _name(folder: Path, script: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", said).strip("-._")[:80] or "program"
 
 
-def _seed(found: _Found) -> str:
+def _seed(found: _Found, speedrun: bool) -> str | None:
     variables, given = found.reading.variables, found.settings.seed
+    if speedrun and not given and "SEED" not in variables:
+        return None
     seed = given or "SEED"
     if problem := name_problem(seed):
         raise BadInput(f"{found.folder.root / NAME}: seed: {seed} {problem}")

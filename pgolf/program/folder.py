@@ -44,6 +44,11 @@ def is_left_out(name: str) -> bool:
     return name.startswith(".") or name in FOLDERS or suffix in RESULTS | PAGES or bool(OF_A_RECORD.fullmatch(name))
 
 
+def is_text(path: str) -> bool:
+    """Whether a path is a text's: a log by its name, unless it lists requirements."""
+    return path.lower().endswith(".txt") and not path.rpartition("/")[2].startswith("requirements")
+
+
 def is_hidden(path: str) -> bool:
     """Whether a path's last part is hidden, or Python's cache."""
     return path.rpartition("/")[2].startswith((".", "__pycache__"))

@@ -6,7 +6,7 @@ Any process may be killed at any line; the same command goes on from what the fo
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,8 +19,10 @@ from pgolf.evidence.manifest import list_files
 from pgolf.evidence.plan import Rule, make_plan, read_plans, write_plan
 from pgolf.files import sha256_file
 from pgolf.ledger import StandingRecord
+from pgolf.pods.slots import lock_file
 from pgolf.presets import config_of
 from pgolf.program import Program
+from pgolf.record.job import Job
 from pgolf.record.programs import (
     dataset_config,
     environment_of,
@@ -31,7 +33,7 @@ from pgolf.record.programs import (
 )
 from pgolf.record.request import Request
 from pgolf.record.results import ARTIFACT, LOG, read_result
-from pgolf.record.seeds import EVENTS, Job, attempts
+from pgolf.record.seeds import EVENTS, attempts
 from pgolf.record.short import clock_of
 from pgolf.report.inputs import RecordInputs, SeedRun
 from pgolf.trainer.config import Config
@@ -64,19 +66,25 @@ def describe_record(
 ) -> Record:
     """Name a record by what it depends on, unless it has a name. Writes nothing; BadInput for an id that is no name."""
     inputs = {
-        **(program.hashes | {"knobs": _hash(dict(request.knobs))} if program.ours else {"program": program.sha256}),
-        "dataset": _hash(dataset.files),
-        "track": _hash(asdict(request.track)),
+        **(program.hashes | {"knobs": hash_of(dict(request.knobs))} if program.ours else {"program": program.sha256}),
+        "dataset": hash_of(dataset.files),
+        "track": hash_of(asdict(request.track)),
     }
-    if record_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", record_id):
-        raise BadInput(f"--id {record_id!r}: give letters, digits, '.', '_' and '-', up to 100 of them")
     label = request.preset if request.theirs else Path(request.preset).stem
-    label = re.sub(r"[^A-Za-z0-9._-]+", "_", label)[:60]
-    name = record_id or f"{request.track.name}-{label}-{_hash(inputs)[:8]}"
+    name = name_of_record(record_id, request.track.name, label, inputs)
     return Record(name, runs_dir.resolve() / name, request, dataset, program, inputs)
 
 
-def _hash(value: object) -> str:
+def name_of_record(given: str | None, track: str, label: str, inputs: Mapping[str, str]) -> str:
+    """The name that a record is given, else one of its track, a label and its inputs; BadInput for one that is none."""
+    if given is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", given):
+        raise BadInput(f"--id {given!r}: give letters, digits, '.', '_' and '-', up to 100 of them")
+    label = re.sub(r"[^A-Za-z0-9._-]+", "_", label)[:60]
+    return given or f"{track}-{label}-{hash_of(dict(inputs))[:8]}"
+
+
+def hash_of(value: object) -> str:
+    """SHA-256 of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
@@ -88,27 +96,37 @@ def working_on(record: Record) -> Iterator[None]:
     ------
     BadInput : someone else is at it, or the folder is of a record with other inputs or seeds.
     """
-    record.folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(record.folder.with_name(f".{record.id}.lock"))
-    try:
-        lock.acquire(timeout=LOOK_S)
-    except Timeout:
-        raise BadInput(
-            f"another `pgolf record` is at {record.folder} just now; wait for it, or make another one with --id"
-        ) from None
-    try:
+    with held(record.folder):
         request = record.request
         preset = request.preset if request.theirs else Path(request.preset).stem
         plan = make_plan(
             record.id, request.track.name, preset, request.seeds, record.inputs, early_stop=record.early_stop
         )
         path = write_plan(record.folder, plan)
-        files = [path, *write_files(record.program, record.source)]
-        hashes = {p.relative_to(record.folder).as_posix(): sha256_file(p) for p in files}
-        list_files(record.folder, record.folder, hashes)
+        list_in(record.folder, [path, *write_files(record.program, record.source)])
+        yield
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the lock of a record's folder; BadInput if another process does."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_file(folder))
+    try:
+        lock.acquire(timeout=LOOK_S)
+    except Timeout:
+        raise BadInput(
+            f"another `pgolf record` is at {folder} just now; wait for it, or make another one with --id"
+        ) from None
+    try:
         yield
     finally:
         lock.release()
+
+
+def list_in(folder: Path, files: Sequence[Path]) -> None:
+    """Put files of a record's folder into its manifest."""
+    list_files(folder, folder, {p.relative_to(folder).as_posix(): sha256_file(p) for p in files})
 
 
 def with_rules(record: Record, limits: bool | None, loss: bool | None, rented: bool) -> Record:

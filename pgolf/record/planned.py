@@ -46,7 +46,7 @@ class Planned:
 
     def command(self, seed: int) -> str:
         """The command line of a seed, as a shell takes it."""
-        settings = {self.program.seed: str(seed), "RUN_ID": f"seed{seed}", **self.environment}
+        settings = {**self.program.of_run(seed, f"seed{seed}"), **self.environment}
         words = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
         return " ".join([*words, shlex.join(self.program.start(self.request.track.nproc))])
 

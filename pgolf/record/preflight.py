@@ -16,10 +16,11 @@ from pgolf.pods.places import Wanted
 from pgolf.presets import as_env, config_of
 from pgolf.program.check import missing_here
 from pgolf.record.folder import Record
+from pgolf.record.job import Job
 from pgolf.record.programs import dataset_config, environment_of
 from pgolf.record.request import Request
 from pgolf.record.results import read_result, report_of_trial
-from pgolf.record.seeds import Job, NoResult, Stopped, TakenDown
+from pgolf.record.seeds import NoResult, Stopped, TakenDown
 from pgolf.record.short import less_shortened, shortened, tokens_to_score
 from pgolf.trainer.config import Knob
 

@@ -24,12 +24,13 @@ from pgolf.program.check import missing_here
 from pgolf.program.environment import log_problem, value_problem
 from pgolf.program.find import open_program
 from pgolf.program.source import read_source
+from pgolf.record.job import Job
 from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.request import check_ranks_of, with_vocabulary
 from pgolf.record.results import ARTIFACT_MOST, LOG, name_for, read_result
 from pgolf.record.sealed_job import check_sealable, seal_job
-from pgolf.record.seeds import Job, run_seed
+from pgolf.record.seeds import run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
 from pgolf.trainer.config import Config, config_from_env

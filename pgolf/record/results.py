@@ -5,14 +5,12 @@ checked before one is read, and nothing in it is followed out of it.
 """
 
 import fnmatch
-import os
 import re
-import stat
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import combinations, islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pgolf.errors import BadInput, RunFailed
@@ -22,14 +20,14 @@ from pgolf.evidence.logs import read_run, read_runs
 from pgolf.evidence.run import Evidence, Run, Stage
 from pgolf.files import write_json
 from pgolf.program import ARTIFACTS, LOGS, Program
-from pgolf.untrusted import Untrusted, hash_file, read_bytes, read_json
+from pgolf.record.attempt_files import brought, file_problem, fitting, is_inside
+from pgolf.untrusted import Untrusted, hash_file, read_json
 
 LOG, ARTIFACT, RESULT = "train.log", "final_model.int6.ptz", "result.json"
 OTHERS = ("**/*.ptz", "**/*.xz", "**/*.lzma", "**/*.zst", "**/*.br", "**/*.bin")  # artifacts by less usual names
 ARTIFACT_MOST = 8 << 30  # bytes of an artifact, as of a file that comes home from a pod
 LOG_MOST = 64 << 20  # bytes of a log that is read
 RESULT_MOST = 64 << 10  # bytes of a result.json
-MOST_FOUND = 1000  # files that a pattern may fit before no more are looked at
 MOST_RESULTS = 64  # runs with a score that are kept of one log
 SHOWN_LINES = 3
 SCORE = r"bpb|bits[_ ]?per|val[_ ]?loss|score"
@@ -99,7 +97,7 @@ def settle(attempt: Path, program: Program, seed: int) -> Result:
         result = Result(told.name, _find_artifact(attempt, program, told), None)
     except _Refused as e:
         result = Result(e.log, None, str(e))
-    _write(attempt, result)
+    write_result(attempt, result)
     return result
 
 
@@ -110,12 +108,12 @@ def refuse(attempt: Path, reason: str) -> None:
     ------
     RunFailed : result.json cannot be written.
     """
-    _write(attempt, Result(LOG, None, reason))
+    write_result(attempt, Result(LOG, None, reason))
 
 
 def read_result(attempt: Path) -> Result | None:
     """What `settle` or `refuse` has written; None if there is none, or none that can be used."""
-    if _problem(attempt, RESULT, RESULT_MOST):
+    if file_problem(attempt, RESULT, RESULT_MOST):
         return None
     try:
         content: Any = read_json(attempt / RESULT, RESULT_MOST, attempt)
@@ -123,10 +121,10 @@ def read_result(attempt: Path) -> Result | None:
     except (Untrusted, LookupError, TypeError):
         return None
     texts = all(value is None or isinstance(value, str) for value in (artifact, refused))
-    if not isinstance(log, str) or not texts or not _is_inside(log):
+    if not isinstance(log, str) or not texts or not is_inside(log):
         return None
     if not refused and (
-        artifact is None or _problem(attempt, log, LOG_MOST) or _problem(attempt, artifact, ARTIFACT_MOST)
+        artifact is None or file_problem(attempt, log, LOG_MOST) or file_problem(attempt, artifact, ARTIFACT_MOST)
     ):
         return None  # a result names two files that are there
     return Result(log, artifact, refused or None)
@@ -197,15 +195,15 @@ def _logs(attempt: Path, program: Program, run_id: str) -> Iterator[str]:
         places = [LOG] if program.ours else [LOG, *(name.format(run_id=run_id) for name in LOGS)]
     else:
         places = [program.log.replace("{run_id}", run_id)]
-    problems = {name: _problem(attempt, name, LOG_MOST) for name in places}
+    problems = {name: file_problem(attempt, name, LOG_MOST) for name in places}
     if len(places) > 1 and all(problems[name] for name in places[1:]):
-        others = [n for suffix in ("txt", "log") for n in _fitting(attempt, program, f"logs/**/*.{suffix}")]
+        others = [n for suffix in ("txt", "log") for n in fitting(attempt, program, f"logs/**/*.{suffix}")]
         if len(others) == 1:
-            problems[others[0]] = _problem(attempt, others[0], LOG_MOST)
+            problems[others[0]] = file_problem(attempt, others[0], LOG_MOST)
     for name, problem in problems.items():
         if problem and problem.startswith("has "):
             raise _Refused(f"the log {name} {problem}", name)
-    readable = [n for n, problem in problems.items() if not problem and not _brought(attempt, program, n)]
+    readable = [n for n, problem in problems.items() if not problem and not brought(attempt, program, n)]
     if not readable:
         raise _Refused("there is no log to read: " + ", ".join(f"{n} {p or 'is as sent'}" for n, p in problems.items()))
     yield from readable
@@ -215,7 +213,7 @@ def _check_events(attempt: Path, log: str) -> None:
     """_Refused where a file that would be read as a log's events is none to be read."""
     for path in beside(attempt / log):
         name = path.relative_to(attempt).as_posix()
-        if (problem := _problem(attempt, name, LOG_MOST)) not in (None, "is empty"):
+        if (problem := file_problem(attempt, name, LOG_MOST)) not in (None, "is empty"):
             raise _Refused(f"the events {name} beside the log: it {problem}", log)
 
 
@@ -314,8 +312,8 @@ def _find_artifact(attempt: Path, program: Program, told: _Told) -> str:
     for pattern in [*patterns, *(OTHERS if patterns == ARTIFACTS else ())]:
         if problems and pattern in OTHERS:
             break  # a file of a usual name that cannot be read is not replaced
-        names = _fitting(attempt, program, pattern)
-        problems |= {name: problem for name in names if (problem := _problem(attempt, name, ARTIFACT_MOST))}
+        names = fitting(attempt, program, pattern)
+        problems |= {name: problem for name in names if (problem := file_problem(attempt, name, ARTIFACT_MOST))}
         good = [name for name in names if name not in problems]
         if len(good) > 1 and stated and not program.ours:
             good = _of_size(attempt, good, stated.value) or good
@@ -325,7 +323,7 @@ def _find_artifact(attempt: Path, program: Program, told: _Told) -> str:
             several = ", ".join(good[:5])
             raise _Refused(f"{len(good)} files fit {pattern}: {several}; say which is the artifact", told.name)
     if patterns == ARTIFACTS and stated and not problems:
-        left = [name for name in _fitting(attempt, program, "**/*") if not _problem(attempt, name, ARTIFACT_MOST)]
+        left = [name for name in fitting(attempt, program, "**/*") if not file_problem(attempt, name, ARTIFACT_MOST)]
         if len(exact := _of_size(attempt, left, stated.value)) == 1:
             return exact[0]
     found = "".join(f"; {name} {problem}" for name, problem in islice(problems.items(), 5))
@@ -339,57 +337,8 @@ def _of_size(attempt: Path, names: list[str], size: int) -> list[str]:
     return [name for name in exact if name in different.values()]
 
 
-def _fitting(attempt: Path, program: Program, pattern: str) -> list[str]:
-    """Names in the attempt's folder that fit a pattern, in order, but for files that the program came with."""
-    if not _is_inside(pattern):
-        return []
-    paths = islice(attempt.glob(pattern), MOST_FOUND)
-    names = sorted(path.relative_to(attempt).as_posix() for path in paths)
-    return [name for name in names if not _brought(attempt, program, name)]
-
-
-def _brought(attempt: Path, program: Program, name: str) -> bool:
-    """Whether a file is one of the program's own, as it was sent."""
-    content = program.files.get(name)
-    if content is None or _problem(attempt, name, len(content)):
-        return False
-    return read_bytes(attempt / name, len(content), attempt) == content
-
-
-# --- files of a stranger's
-def _is_inside(name: str) -> bool:
-    place = PurePosixPath(name)
-    return bool(place.parts) and not place.is_absolute() and ".." not in place.parts
-
-
-def _problem(attempt: Path, name: str, most: int | None = None) -> str | None:
-    """Why a name in the attempt's folder is no file to be read, as the rest of a sentence; None: it is one.
-
-    It has to be a regular file in the folder itself, reached over no link, not empty, and of at most `most` bytes.
-    """
-    if not _is_inside(name):
-        return "lies outside the attempt's folder"
-    place = PurePosixPath(name)
-    try:
-        for parent in [*place.parents][-2::-1]:
-            if stat.S_ISLNK(os.lstat(attempt / parent).st_mode):
-                return f"lies below the link {parent}"
-        found = os.lstat(attempt / place)
-    except (OSError, ValueError):
-        return "is missing"
-    if not stat.S_ISREG(found.st_mode):
-        kinds = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe"}
-        return f"is {kinds.get(stat.S_IFMT(found.st_mode), 'no regular file')}"
-    if found.st_size == 0:
-        return "is empty"
-    if not os.access(attempt / place, os.R_OK):
-        return "cannot be read"
-    if most is not None and found.st_size > most:
-        return f"has {found.st_size:,} bytes, of which at most {most:,} are read"
-    return None
-
-
-def _write(attempt: Path, result: Result) -> None:
+def write_result(attempt: Path, result: Result) -> None:
+    """Keep a result in the attempt's folder; RunFailed if it cannot be written."""
     try:
         write_json(attempt / RESULT, asdict(result))
     except OSError as e:

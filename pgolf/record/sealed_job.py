@@ -21,7 +21,7 @@ from pgolf.legality import seal, tried
 from pgolf.legality.sealed import libraries
 from pgolf.pods import PYTHON
 from pgolf.record import sealed_run
-from pgolf.record.seeds import Job
+from pgolf.record.job import Job
 
 SPEC = ".sealed.json"  # beside the program
 TIMEOUT_S = 300.0  # of the trial whether this system can seal

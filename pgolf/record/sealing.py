@@ -38,7 +38,7 @@ def seal_program(seed: int, artifact: Path, program: Program, config: Config) ->
         data = Path(temporary) / "data"
         cut = cut_dataset(config, data, tokens_to_score(program), train_shards=0)
         name = name_for(program, artifact)
-        env = environment_of(program, cut, torch.get_num_threads()) | {"RUN_ID": RUN_ID, program.seed: str(seed)}
+        env = environment_of(program, cut, torch.get_num_threads()) | program.of_run(seed, RUN_ID)
         env |= {k: v.replace("{artifact}", name) for k, v in (program.eval_only or {}).items()}
         free, sealed = (Path(temporary) / kind for kind in ("free", "sealed"))
         for folder in (free, sealed):

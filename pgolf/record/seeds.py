@@ -14,22 +14,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pgolf.cores import usable_cores
 from pgolf.errors import RunFailed
 from pgolf.evidence.lines import printable, without_prefix
 from pgolf.evidence.plan import Attempt
 from pgolf.files import sha256_file
 from pgolf.pods import Gone, Place, Pod, Status
 from pgolf.pods.local import LocalPod, ThisMachine
-from pgolf.program import LOGS, Program
+from pgolf.program import LOGS
+from pgolf.record.attempt_files import fitting
 from pgolf.record.early_stop import Decision, read_decision, write_decision
+from pgolf.record.job import Job
 from pgolf.record.progress import Progress
 from pgolf.record.results import LOG, LOG_MOST, RESULT, read_result, refuse, settle
+from pgolf.record.run_results import OTHER_LOGS, settle_run
 
 log = logging.getLogger(__name__)
 EVENTS = "events.jsonl"
@@ -53,43 +55,6 @@ class NoResult(RunFailed):
 
 class Stopped(RunFailed):
     """The record is being stopped, and the run with it."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """The program and settings that every seed of one kind runs.
-
-    `name` is what one of them is called before its number; `folder` holds a folder a seed; `program` is what runs, and
-    `source` the folder that its files lie in; `environment` is handed to it besides its seed; `nproc` ranks;
-    `retry_failed` is for trial runs, which are no attempts at a record; `given` are files put beside the program, by
-    the name that they get there; `most_seconds` is when a run that has not ended by itself is ended (None: never);
-    `clock` is when the program ends training by itself, in seconds of training (None: unknown).
-    """
-
-    name: str
-    folder: Path
-    program: Program
-    source: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
-    nproc: int = 1
-    retry_failed: bool = False
-    given: Mapping[str, Path] = field(default_factory=dict)
-    most_seconds: float | None = None
-    clock: float | None = None
-
-
-def share_cores(runs: int, nproc: int, parallel: int | None = None) -> tuple[int, int]:
-    """How many of `runs` go at the same time on this machine's cores, and how many threads each rank gets.
-
-    Examples
-    --------
-    >>> share_cores(3, 1, parallel=1)[0]
-    1
-    """
-    cores = usable_cores()
-    slots = max(1, cores // nproc)
-    at_once = min(runs, parallel or (runs if runs <= 2 * slots else slots))  # crowded beats a half-empty second round
-    return at_once, max(1, cores // (at_once * nproc))
 
 
 @dataclass(frozen=True)
@@ -167,8 +132,7 @@ def _start(pod: Pod, job: Job, seed: int, stop: threading.Event) -> None:
             raise Stopped(f"{job.name} {seed}: not started, the record is being stopped")
         for name, source in {**{name: job.source / name for name in job.program.files}, **job.given}.items():
             pod.put(source, name)
-        run = {job.program.seed: str(seed), "RUN_ID": f"seed{seed}"}
-        pod.start(job.program.start(job.nproc), {**job.environment, **run})
+        pod.start(job.command, job.variables(seed))
     how = {"fresh": "started", "running": "still running since before, taken up"}.get(state, "reused, ended before")
     log.info("%s %s: %s (%s)", job.name, seed, how, pod.folder.name)
 
@@ -217,14 +181,15 @@ def _more(pod: Pod, offset: int, name: str) -> tuple[str, int]:
 
 def _refuse_endless(pod: Pod, job: Job, elapsed: float) -> bool:
     """Refuse a run that prints or works without end, written down before it is ended; whether it was."""
-    most, run_id = job.most_seconds, f"seed{pod.folder.parent.name}"
+    most, run_id = job.most_seconds, job.run_id(int(pod.folder.parent.name))
     names = [LOG, EVENTS, *(name.replace("{run_id}", run_id) for name in (job.program.log or "", *LOGS))]
+    names += fitting(pod.folder, job.program, OTHER_LOGS) if job.by_loss else []
     reason = None
     if long := [name for name in names if _size(pod.folder / name) > LOG_MOST]:
         reason = f"{long[0]} has more than {LOG_MOST:,} bytes"
     elif most is not None and elapsed > most:
-        reason = (
-            f"it has not ended {most:,.0f} s after its start, the track's limits and all that is granted beside them"
+        reason = f"it has not ended {most:,.0f} s after its start, " + (
+            "the track's most_seconds" if job.by_loss else "the track's limits and all that is granted beside them"
         )
     if reason and not job.program.ours:
         refuse(pod.folder, reason)
@@ -252,7 +217,10 @@ def _size(path: Path) -> int:
 
 def _check_result(pod: Pod, job: Job, seed: int, label: str) -> dict[str, str]:
     """RunFailed unless a program that has ended well has left a result; the hash of the file that says so, by name."""
-    result = settle(pod.folder, job.program, seed)
+    if job.by_loss:
+        result = settle_run(pod.folder, job.program, job.run_id(seed))
+    else:
+        result = settle(pod.folder, job.program, seed)
     if result.refused:
         raise NoResult(f"{label}, {pod.folder.name}: no result: {result.refused} (log: {pod.folder / result.log})")
     return {RESULT: sha256_file(pod.folder / RESULT)}
@@ -334,13 +302,14 @@ def attempt_folders(folder: Path) -> list[Path]:
     return sorted(folder.glob("attempt-*"), key=lambda p: int(p.name.removeprefix("attempt-")))
 
 
-def attempts(record: Path, seeds: Sequence[int]) -> tuple[Attempt, ...]:
-    """Every ended attempt at `seeds` in a record's folder: the good, the failed and the stopped ones."""
-    return tuple(a for seed in seeds for a in _attempts_at(record, seed))
+def attempts(record: Path, seeds: Sequence[int], below: str = "seeds") -> tuple[Attempt, ...]:
+    """Every ended attempt at `seeds` in a record's folder, or at a variant's runs in another folder `below` it: the
+    good, the failed and the stopped ones."""
+    return tuple(a for seed in seeds for a in _attempts_at(record, seed, below))
 
 
-def _attempts_at(record: Path, seed: int) -> Iterator[Attempt]:
-    for number, folder in enumerate(attempt_folders(record / "seeds" / str(seed)), start=1):
+def _attempts_at(record: Path, seed: int, below: str) -> Iterator[Attempt]:
+    for number, folder in enumerate(attempt_folders(record / below / str(seed)), start=1):
         pod = LocalPod(folder)
         status = pod.status()
         if status.state in ("fresh", "running"):

@@ -15,7 +15,7 @@ NAMES_TORCH = re.compile(rb"^\s*torch\b", re.M)  # in a requirements.txt
 
 def to_reproduce(inputs: RecordInputs, run: Run) -> list[str]:
     """Install what the program needs, make the data, run one seed; `run` says with which torch."""
-    variables = {inputs.program.seed: str(inputs.plans[-1].seeds[0]), **inputs.environment}
+    variables = {str(inputs.program.seed): str(inputs.plans[-1].seeds[0]), **inputs.environment}
     return [
         *_installing(inputs, run),
         *([inputs.prepare] if inputs.prepare else []),

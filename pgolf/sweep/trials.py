@@ -23,9 +23,10 @@ from pgolf.ledger import ScoredSha256, seed_score
 from pgolf.pace import projected_end
 from pgolf.pods import Place
 from pgolf.program import Program
+from pgolf.record.job import Job
 from pgolf.record.progress import Progress
 from pgolf.record.results import ARTIFACT, LOG
-from pgolf.record.seeds import Job, Stopped, TakenDown, run_seed
+from pgolf.record.seeds import Stopped, TakenDown, run_seed
 from pgolf.stages import OF_THE_ARTIFACT
 from pgolf.sweep.candidates import Candidate, Needs
 from pgolf.untrusted import Untrusted, read_json

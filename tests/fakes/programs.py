@@ -21,3 +21,26 @@ print(json.dumps({"t": 1.0, "event": "artifact", "total_bytes": 10**9}), file=op
 print("evaluating", flush=True)
 time.sleep(300)
 """
+
+
+def speedrun_program(folder: Path, step_ms: float = 90.0, **constants: str) -> Path:
+    """speedrun.py as a user's program, which takes `step_ms` milliseconds a step by its own clock; its script.
+
+    `constants` are the defaults of variables that it reads.
+    """
+    folder.mkdir()
+    source = (
+        (PROGRAMS / "speedrun.py").read_text().replace("STEP_MS, LOSS = 20, 90.0", f"STEP_MS, LOSS = 20, {step_ms}")
+    )
+    for name, value in constants.items():
+        source = source.replace(f'"{name}", ""', f'"{name}", "{value}"')
+    (folder / "train_gpt.py").write_text(source)
+    (folder / "program.toml").write_text('command = ["python", "{script}"]\n')
+    return folder / "train_gpt.py"
+
+
+def speedrun_data(folder: Path) -> Path:
+    """A data folder with the one file that speedrun.py looks for."""
+    (folder / "fineweb10B").mkdir(parents=True)
+    (folder / "fineweb10B" / "fineweb_val_000000.bin").write_bytes(b"\x01\x02")
+    return folder

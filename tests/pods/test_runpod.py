@@ -29,8 +29,9 @@ from pgolf.pods.settings import Rent, read_settings
 from pgolf.pods.slots import lock_file
 from pgolf.pods.ssh import Data
 from pgolf.record.early_stop import Judge, write_decision
+from pgolf.record.job import Job
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import EndedEarly, Job, Stopped, TakenDown, attempts, run_seed
+from pgolf.record.seeds import EndedEarly, Stopped, TakenDown, attempts, run_seed
 
 pytestmark = [
     pytest.mark.record,

@@ -38,7 +38,8 @@ from pgolf.pods.ssh import Data, Inventory
 from pgolf.pods.versions import versions_here
 from pgolf.presets import as_env
 from pgolf.record.early_stop import Judge
-from pgolf.record.seeds import EndedEarly, Job, TakenDown, attempts, run_seed
+from pgolf.record.job import Job
+from pgolf.record.seeds import EndedEarly, TakenDown, attempts, run_seed
 from pgolf.requirements import packages_of
 
 pytestmark = [pytest.mark.record, pytest.mark.skipif(SSHD is None, reason=MISSING)]

@@ -18,8 +18,9 @@ from pgolf.ledger import SeedScore, StandingRecord
 from pgolf.pack import pack
 from pgolf.pods.local import LocalPod
 from pgolf.record.early_stop import Judge, incomparable, read_decision, write_decision
+from pgolf.record.job import Job
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import EndedEarly, Job, attempts, has_ended, run_seed
+from pgolf.record.seeds import EndedEarly, attempts, has_ended, run_seed
 from pgolf.tracks import Limits
 
 RULES = tracks.load("10min_16mb")

@@ -16,8 +16,9 @@ from pgolf.pods.local import MARK, LocalPod
 from pgolf.program import Program
 from pgolf.record import results, seeds
 from pgolf.record.early_stop import DECISION, read_decision
+from pgolf.record.job import Job
 from pgolf.record.results import Result, read_result
-from pgolf.record.seeds import Job, NoResult, attempts, has_ended, run_seed
+from pgolf.record.seeds import NoResult, attempts, has_ended, run_seed
 
 BAD = Path(__file__).parents[1] / "programs/bad.py"
 SEED = 314

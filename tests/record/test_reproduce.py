@@ -13,11 +13,12 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file
 from pgolf.pack.wrapper import COMPRESSORS, wrap
 from pgolf.program.find import open_program
+from pgolf.record.job import Job
 from pgolf.record.programs import dataset_config, settings_on, write_files
 from pgolf.record.reproduce import Reproduction, prepare, run_again
 from pgolf.record.results import read_result
 from pgolf.record.sealed_job import why_not_sealable
-from pgolf.record.seeds import Job, run_seed
+from pgolf.record.seeds import run_seed
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 

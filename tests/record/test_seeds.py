@@ -10,8 +10,9 @@ import pytest
 
 from pgolf.errors import RunFailed
 from pgolf.pods.local import LocalPod
+from pgolf.record.job import Job
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import Job, Stopped, TakenDown, attempts, run_seed
+from pgolf.record.seeds import Stopped, TakenDown, attempts, run_seed
 
 FINISHES = """
 import json, os

@@ -10,9 +10,10 @@ from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifa
 from pgolf.errors import BadInput, RunFailed
 from pgolf.pack import pack
 from pgolf.presets import load
+from pgolf.record.job import Job
 from pgolf.record.programs import own_program, write_files
 from pgolf.record.progress import Progress
-from pgolf.record.seeds import Job, Stopped, run_seed
+from pgolf.record.seeds import Stopped, run_seed
 from pgolf.sweep.candidates import Candidate
 from pgolf.sweep.trials import Bench, hopeless
 
