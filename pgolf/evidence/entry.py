@@ -15,7 +15,7 @@ from pathlib import Path
 from pgolf.errors import BadInput
 from pgolf.evidence.claimed_stage import choose_stage
 from pgolf.evidence.claims import MAX_CLAIMS_BYTES, Claim, Claims, read_claims
-from pgolf.evidence.folder import Copy, file_sizes, read_readme, runs_in_logs
+from pgolf.evidence.folder import Copy, file_sizes, read_beginning_of, readme_of, runs_in_logs
 from pgolf.evidence.lines import MOST_BYTES, printable
 from pgolf.evidence.logs import read_seeds, rescored
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced
@@ -90,7 +90,7 @@ def read_entry(path: Path) -> Entry:
     code = _listed(path, [*claims.code, *([claims.program] if claims.program else [])])
     entry = Entry(path, claims, "", code_sizes=code)
     entry.sizes = file_sizes(path, entry.unread)
-    _, entry.readme = read_readme(path, entry.sizes, MAX_CLAIMS_BYTES, entry.unread)
+    entry.readme = read_beginning_of(path, readme_of(entry.sizes), MAX_CLAIMS_BYTES, entry.unread)
     runs = [run for run in runs_in_logs(path, entry.unread, read_seeds) if run.trained or run.final]
     if not runs and not entry.claims.file:
         raise BadInput(f"{path}: neither a submission.json nor a log of a run: not a record folder")

@@ -65,14 +65,18 @@ def _size(folder: Path, file: "os.DirEntry[str]", unread: Unread) -> int | None:
     return None
 
 
-def read_readme(folder: Path, names: Iterable[str], most: int, unread: Unread) -> tuple[str, str]:
-    """(name, text) of the folder's README among its files' `names`, of at most `most` bytes; '' where there is none."""
-    name = next((n for n in names if n.lower() in ("readme.md", "readme")), "")
+def readme_of(names: Iterable[str]) -> str:
+    """The README among the names of a folder's files; '' where there is none."""
+    return next((n for n in names if n.lower() in ("readme.md", "readme")), "")
+
+
+def read_beginning_of(folder: Path, name: str, most: int, unread: Unread) -> str:
+    """The text of a file at the top of the folder, of at most `most` bytes; '' of a name that is ''."""
     text = ""
     if name:
         with noting(unread, folder, name):
             text = read_beginning(folder / name, most, folder).decode("utf-8", errors="replace")
-    return name, text
+    return text
 
 
 def runs_in_logs(folder: Path, unread: Unread, read: Callable[[Path, Path], Iterable[Run]]) -> Iterator[Run]:

@@ -43,8 +43,3 @@ class Stated:
     time_means: tuple[StatedFigure, ...] = ()
     time_stds: tuple[StatedFigure, ...] = ()
     p_values: tuple[StatedFigure, ...] = ()
-
-
-def read_stated(text: str, name: str) -> Stated:
-    """The lists and figures in a README's text; `name` is its file, for the lines."""
-    return Stated()

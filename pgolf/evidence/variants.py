@@ -14,11 +14,12 @@ from pathlib import Path
 
 from pgolf.errors import BadInput
 from pgolf.evidence.claims import MAX_CLAIMS_BYTES
-from pgolf.evidence.folder import Copy, Unread, file_sizes, read_readme, runs_in_logs
+from pgolf.evidence.folder import Copy, Unread, file_sizes, read_beginning_of, readme_of, runs_in_logs
 from pgolf.evidence.lines import MOST_BYTES, printable
 from pgolf.evidence.run import Evidence, Run
 from pgolf.evidence.same_run import Repeat, clocked, repeated
-from pgolf.evidence.stated import Stated, read_stated
+from pgolf.evidence.stated import Stated
+from pgolf.evidence.statements import read_stated
 from pgolf.evidence.unseeded import UUID, first_line, unseeded_runs
 from pgolf.untrusted import hash_file
 
@@ -137,7 +138,9 @@ def read_variants(path: Path) -> Variants:
         raise BadInput(f"no folder {path}: name a record folder, with a log of each run")
     unread: Unread = {}
     sizes = file_sizes(path, unread)
-    name, readme = read_readme(path, sizes, MAX_CLAIMS_BYTES, unread)
+    other = [n for n in sizes if n.lower().endswith(".md")]
+    name = readme_of(sizes) or (other[0] if len(other) == 1 else "")
+    readme = read_beginning_of(path, name, MAX_CLAIMS_BYTES, unread)
     found: dict[str, Variant] = {}
     of_logs: Unread = {}
     runs = list(runs_in_logs(path, of_logs, lambda log, folder: unseeded_runs(log, folder, of_logs)))
@@ -154,7 +157,9 @@ def read_variants(path: Path) -> Variants:
     variants = [found[n] for n in sorted(found)]
     for variant in variants:
         variant.baseline = is_baseline(variant.name, [v.name for v in variants if v is not variant])
-    all_of_it = Variants(path, readme, variants, read_stated(readme, name), unread, sizes)
+    all_of_it = Variants(
+        path, readme, variants, read_stated(readme, name, {v.name: v.baseline for v in variants}), unread, sizes
+    )
     _count_once(all_of_it)
     return all_of_it
 

@@ -150,3 +150,16 @@ def test_links_are_not_followed(tmp_path):
     assert figures(found) == {"": [3.2785]}
     assert list(found.unread) == ["b.txt", "more"]
     assert all("a link that leads out of the folder" in why for why in found.unread.values())
+
+
+@pytest.mark.parametrize("name", ["README_md", "2025-08-23_record_md"])
+def test_the_readme_and_what_it_states(folder, name):
+    text = "# Record\n\nbaseline_losses = [3.2785, 3.2786]\naccs = [3.2771, 3.2772]\n"
+    found = folder(baseline__a_txt=curve(1), this_pr__b_txt=curve(2), **{name: text})
+    assert found.readme == text
+    assert [(s.variant, s.values, s.at.line) for s in found.stated.losses] == [
+        ("baseline", (3.2785, 3.2786), 3),
+        (None, (3.2771, 3.2772), 4),
+    ]
+    assert found.stated.losses[0].at.file == name.replace("_md", ".md")
+    assert found.sizes == {name.replace("_md", ".md"): len(text)}
