@@ -80,7 +80,7 @@ def _lengths(streams: list[StreamProbe]) -> str:
 def _within(streams: list[StreamProbe]) -> str:
     """A sentence on what there was no time for."""
     tried, wanted, budget = sum(len(s.tried) for s in streams), sum(s.wanted for s in streams), streams[0].budget
-    if tried == wanted or _unsteady(streams):
+    if tried == wanted or any(s.decided for s in streams):
         return ""
     return f" Of {wanted} positions {tried} were tried within the budget of {budget.seconds:,.0f} s."
 

@@ -78,6 +78,11 @@ class StreamProbe:
     wanted: int = 0  # positions to change, if there is time
     required: bool = True  # whether passes are made without asking for time
 
+    @property
+    def decided(self) -> bool:
+        """Whether more changes would say no more: both rules are broken, or the evaluator does not repeat itself."""
+        return self.unsteady is not None or (self.causal is not None and self.update is not None)
+
     def run(self, count: int, progress: Progress) -> "StreamProbe":
         """Change the stream at `count` positions, and at up to a quarter more where influence begins or ends."""
         self.tokens, self.make = self.subject.stream(self.seed), self.subject.make
@@ -206,14 +211,14 @@ class StreamProbe:
 
     def change_at(self, positions: Sequence[int], influence_passes: int, progress: Progress) -> list[int]:
         """Try each position; returns the positions at which one changed token's influence began or ended."""
-        if not positions or self.unsteady:
+        if not positions or self.decided:
             return []
         again = self.watch(self.tokens, keep=set(positions), heap=self.heap)
         self.unsteady = repetition(self.base, again, self.n, self.seed)
         edges: list[int] = []
         self.wanted += len(positions)
         for i, t in enumerate(positions):
-            if self.unsteady:
+            if self.decided:
                 break
             tails = TAILS if t in self.at_borders else [TAILS[i % len(TAILS)]]
             for tail in tails:
