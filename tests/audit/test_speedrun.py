@@ -310,13 +310,26 @@ def test_a_copy_does_not_count_and_is_named(good):
     ]
 
 
-@pytest.mark.parametrize("edited", [False, True])
-def test_one_run_in_the_baseline_and_the_new_variant_fails(good, edited):
-    text = good.name("baseline", 2).read_text()
-    text = text.replace("step:1390/1390 val_loss:3.2795", "step:1390/1390 val_loss:3.2771") if edited else text
-    good.name("this_pr", 9).write_text(text)
+def test_one_run_in_the_baseline_and_the_new_variant_fails(good):
+    shutil.copy(good.name("baseline", 2), good.name("this_pr", 9))
     check = found(good).check("runs-distinct")
     assert check.status == "fail" and "can't be the baseline's" in check.message
+
+
+@pytest.mark.parametrize("variant", ["baseline", "this_pr"])
+def test_a_log_that_was_edited_into_another_fails(good, variant):
+    text = good.name(variant, 2).read_text()
+    old = {"baseline": "3.2795", "this_pr": "3.2791"}[variant]
+    good.name("this_pr", 9).write_text(text.replace(f"step:1390/1390 val_loss:{old}", "step:1390/1390 val_loss:3.2761"))
+    check = found(good).check("runs-distinct")
+    assert check.status == "fail" and "tell otherwise of it: step 1390 has loss 3.2761 at" in check.message
+
+
+def test_a_log_that_was_cut_off_and_is_there_twice_is_a_warning(good):
+    lines = good.name("this_pr", 2).read_text().splitlines()
+    for cut in ("\n".join(lines[:-3]), "\n".join(lines[:-1])[:-40]):
+        good.name("this_pr", 9).write_text(cut)
+        assert status(found(good), "runs-distinct") == "warn"
 
 
 def test_one_run_in_two_new_variants_is_a_warning(good):

@@ -79,7 +79,7 @@ def test_a_list_that_leaves_out_the_runs_that_miss_the_target_fails(good, check)
         good.run("this_pr", 6 + number, loss, 79.6)
     found = check("stated-losses", losses=losses(*NEW))
     assert found.status == "fail"
-    assert "with all runs of this_pr p = " in found.message and "by the README's list alone" in found.message
+    assert "by all logs of this_pr p = " in found.message and "by the README's list" in found.message
 
 
 def test_a_list_with_more_values_than_logs(check):
@@ -90,7 +90,22 @@ def test_a_list_with_more_values_than_logs(check):
 def test_a_list_of_other_runs_is_no_accusation(check):
     others = (3.2701, 3.2702, 3.2703, 3.2704)
     found = check("stated-losses", losses=losses(*others, variant=None))
-    assert found.status == "warn" and "not those of" in found.message
+    assert found.status == "warn" and "in none of" in found.message
+
+
+def test_a_list_with_several_other_losses_that_make_the_p_fails(good, check):
+    logged = (3.2801, 3.2822, 3.2791, 3.2819, 3.2770, 3.2812)
+    for number, loss in enumerate(logged):
+        good.run("this_pr", number, loss, 79.6)
+    found = check("stated-losses", losses=losses(3.2781, 3.2772, 3.2791, 3.2779, 3.2770, 3.2782))
+    assert found.status == "fail" and "by all logs of this_pr p = " in found.message
+
+
+def test_a_mean_of_the_readme_s_own_longer_list_is_no_accusation(check):
+    more = losses(*NEW, 3.2760, 3.2761)
+    mean = round(statistics.mean(more[0].values), 5)
+    found = check("stated-mean", losses=more, loss_means=figure(mean, 5))
+    assert found.status == "warn" and "by its own list" in found.message
 
 
 def test_times(good, check):

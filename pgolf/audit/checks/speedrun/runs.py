@@ -3,10 +3,13 @@
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pgolf.audit.checks.review import Findings
 from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed
-from pgolf.evidence.run import Evidence, Run
+from pgolf.errors import BadInput
+from pgolf.evidence.logs import read_runs
+from pgolf.evidence.run import CurvePoint, Evidence, Run
 from pgolf.evidence.same_run import clocked
 from pgolf.evidence.variants import result_of
 
@@ -62,12 +65,15 @@ def run_count(review: Speedrun, findings: Findings) -> str:
 def runs_distinct(review: Speedrun, findings: Findings) -> str:
     """No log tells of a run that another one tells of, and no two runs have one curve: no clock runs twice alike, and
     runs that differ by chance alone do not share every loss to its last digit."""
-    of = {review.found.name_of(run): v for v in review.variants for run in v.variant.runs}
+    of = {review.found.name_of(run): (v, run) for v in review.variants for run in v.variant.runs}
     for figures in review.variants:
         for copy in figures.variant.copies:
             how = "a copy of" if copy.exact else "another log of the run in"
-            counted = of.get(copy.of, figures)
-            if figures.variant.baseline != counted.variant.baseline:
+            counted, run = of.get(copy.of, (figures, None))
+            if run and not copy.exact and (edited := _contradiction(review, copy.file, run)):
+                text = f"{copy.file} and {copy.of} have the clock of one run, and tell otherwise of it: {edited[0]}"
+                findings.fail(text, *edited[1])
+            elif figures.variant.baseline != counted.variant.baseline:
                 text = f"{copy.file} is {how} {copy.of}: one run can't be the baseline's and the new program's"
                 findings.fail(text, _beginning(copy.file), _beginning(copy.of))
             else:
@@ -82,6 +88,28 @@ def runs_distinct(review: Speedrun, findings: Findings) -> str:
                 findings.warn(f"{text}, they vary less than runs of several", *at)
     _distinct_from_the_other_folder(review, findings)
     return "no two logs have the same losses or the same clock"
+
+
+def _contradiction(review: Speedrun, name: str, run: Run) -> tuple[str, list[Evidence]] | None:
+    """Where two logs of one run give different losses or times for one step; None if they do not."""
+    counted = {p.step: p for p in run.val_curve if p.seconds is not None}
+    with suppress(BadInput, OSError):  # it was read before: then it has changed since
+        for other in read_runs(review.found.path / _beginning(name).file, review.found.path):
+            if clocked(other) != clocked(run):
+                continue
+            for point in other.val_curve:
+                if (own := counted.get(point.step)) and point.decimals == own.decimals and _differ(point, own):
+                    text = f"step {point.step} has loss {_printed(point)} in one, {_printed(own)} in the other"
+                    return text, [point.at, own.at]
+    return None
+
+
+def _differ(a: CurvePoint, b: CurvePoint) -> bool:
+    return a.loss != b.loss or (a.seconds is not None and a.seconds != b.seconds)
+
+
+def _printed(point: CurvePoint) -> str:
+    return f"{point.loss:.{point.decimals}f} at {point.seconds:.3f} s" if point.seconds is not None else "no time"
 
 
 def _distinct_from_the_other_folder(review: Speedrun, findings: Findings) -> None:
