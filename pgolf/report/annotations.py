@@ -7,20 +7,21 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pgolf.audit.audit import Audit
+from pgolf.audit.audit import Audited
 from pgolf.audit.checks import Status
+from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
 
 LEVELS: dict[Status, str] = {"fail": "error", "warn": "warning"}
 MAX_MESSAGE_CHARS = 2000
 
 
-def annotations(audit: Audit, root: Path) -> str:
+def annotations(audit: Audited, root: Path) -> str:
     """A command for each check that fails or warns, failures first; `root` is the folder of the repository."""
     return "".join(f"{line}\n" for status in LEVELS for line in _of(audit, status, root))
 
 
-def _of(audit: Audit, status: Status, root: Path) -> Iterator[str]:
+def _of(audit: Audited, status: Status, root: Path) -> Iterator[str]:
     for check in audit.checks:
         if check.status == status:
             place = check.evidence[0] if check.evidence else None
@@ -31,8 +32,10 @@ def _of(audit: Audit, status: Status, root: Path) -> Iterator[str]:
             yield command(LEVELS[status], message, **where, title=f"pgolf: {check.id}")
 
 
-def _any_file(audit: Audit) -> str | None:
+def _any_file(audit: Audited) -> str | None:
     """A file of the folder to hang a finding on that no line shows: something is missing."""
+    if isinstance(audit, TargetAudit):
+        return next((n for n in ("README.md", *audit.found.sizes) if n in audit.found.sizes), None)
     sizes = audit.entry.sizes
     return next((n for n in (audit.entry.claims.file, "README.md", *sizes) if n and n in sizes), None)
 
@@ -60,4 +63,4 @@ def _data(text: str) -> str:
 
 
 def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return _data(printable(text, MAX_MESSAGE_CHARS)).replace(":", "%3A").replace(",", "%2C")

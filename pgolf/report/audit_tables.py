@@ -43,16 +43,21 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
     if audit.other_runs:
         yield Text("\nother runs in the folder, which the record does not claim")
         yield _seeds(audit, audit.other_runs)
+    yield check_table(audit.checks)
+
+
+def check_table(checks: Sequence[Check]) -> Table:
+    """A row a check: its name, how it came out, what the logs show and where."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("check", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("what the logs show", overflow="fold")
-    for check in audit.checks:
+    for check in checks:
         message = Text(printable(check.message, MAX_MESSAGE_CHARS))
         if check.status != "pass" and check.evidence:
             message.append(f"\n{where(check)}", "dim")
         table.add_row(check.id, _light(check), message)
-    yield table
+    return table
 
 
 def _seeds(audit: Audit, runs: Sequence[Run]) -> Table:

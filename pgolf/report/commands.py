@@ -8,6 +8,7 @@ from pgolf.evidence.run import Run
 from pgolf.ledger import value
 from pgolf.program import TORCHRUN
 from pgolf.report.inputs import RecordInputs
+from pgolf.report.runs_inputs import RunsInputs
 from pgolf.requirements import packages_of
 
 NAMES_TORCH = re.compile(rb"^\s*torch\b", re.M)  # in a requirements.txt
@@ -23,14 +24,23 @@ def to_reproduce(inputs: RecordInputs, run: Run) -> list[str]:
     ]
 
 
-def starting(inputs: RecordInputs) -> str:
+def to_run_again(inputs: RunsInputs, run: Run) -> list[str]:
+    """The same for one run of a speedrun, which has no seed."""
+    return [
+        *_installing(inputs, run),
+        *([inputs.prepare] if inputs.prepare else []),
+        " ".join([*(f"{k}={shlex.quote(v)}" for k, v in inputs.environment.items()), starting(inputs)]),
+    ]
+
+
+def starting(inputs: RecordInputs | RunsInputs) -> str:
     """The words that start the program, as people write them."""
     words = inputs.program.start(inputs.nproc)
     module = list(TORCHRUN[:3])
     return shlex.join(["torchrun", *words[3:]] if words[:3] == module else words)
 
 
-def _installing(inputs: RecordInputs, run: Run) -> Iterator[str]:
+def _installing(inputs: RecordInputs | RunsInputs, run: Run) -> Iterator[str]:
     program, version = inputs.program, value(run.torch_version)
     torch = f"torch=={version.split('+')[0]}" if version else "torch"
     if program.ours:

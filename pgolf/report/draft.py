@@ -7,13 +7,15 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from pgolf.audit.audit import Audit
+from pgolf.audit.audit import Audited
 from pgolf.audit.checks import Status
 from pgolf.audit.remedies import Point, points
+from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
 from pgolf.report.audit_tables import LIGHTS, MAX_MESSAGE_CHARS, where
 from pgolf.report.review import SIGNS, places
+from pgolf.report.target_rows import remarks
 from pgolf.report.words import code, inert
 
 WORDS: dict[Status, tuple[str, str]] = {
@@ -23,13 +25,13 @@ WORDS: dict[Status, tuple[str, str]] = {
 }
 
 
-def draft_text(audit: Audit) -> RenderableType:
+def draft_text(audit: Audited) -> RenderableType:
     """The points, for a terminal."""
     parts: list[RenderableType] = [
         Text(f"{printable(str(audit.folder))} · track {audit.track.name} · before submitting", style="bold")
     ]
     found = points(audit.checks)
-    parts += [Text(sentence) for sentence in (_tally(found, len(audit.checks)), *_comparison(audit))]
+    parts += [Text(sentence) for sentence in (_tally(found, applying(audit)), *_comparison(audit))]
     for number, point in enumerate(found, 1):
         light, style = LIGHTS[point.check.status]
         head = Text.assemble(f"\n{number}. ", (light, style), (f" {point.check.id}", "bold"))
@@ -40,17 +42,22 @@ def draft_text(audit: Audit) -> RenderableType:
     return Group(*parts)
 
 
-def draft_markdown(audit: Audit) -> str:
+def draft_markdown(audit: Audited) -> str:
     """The points, in Markdown."""
     found = points(audit.checks)
     lines = [f"### {code(audit.folder.resolve().name)}, before submitting", "", f"Track {code(audit.track.name)}."]
-    lines += [inert(sentence) for sentence in (_tally(found, len(audit.checks)), *_comparison(audit))]
+    lines += [inert(sentence) for sentence in (_tally(found, applying(audit)), *_comparison(audit))]
     lines += [""] * bool(found)
     for number, point in enumerate(found, 1):
         check = point.check
         lines.append(f"{number}. {SIGNS[check.status]} **{check.id}**: {inert(check.message)}{_places(check.evidence)}")
         lines.append(f"   **To do:** {inert(point.remedy)}")
     return "\n".join(lines) + "\n"
+
+
+def applying(audit: Audited) -> int:
+    """How many checks apply on this track."""
+    return sum(check.status != "does not apply" for check in audit.checks)
 
 
 def _places(evidence: Sequence[Evidence]) -> str:
@@ -67,8 +74,10 @@ def _tally(found: Sequence[Point], checks: int) -> str:
     return f"A reviewer will find {listed}.{harmless}"
 
 
-def _comparison(audit: Audit) -> list[str]:
+def _comparison(audit: Audited) -> list[str]:
     """Whether it is better, where a record was named; how to name one, where it has to be one."""
+    if isinstance(audit, TargetAudit):
+        return [f"{sentence}." for sentence in remarks(audit)]
     if audit.comparison:
         advice = "" if audit.comparison.clears else " `pgolf power` computes how many seeds would settle it."
         return [f"Against {audit.comparison.old.label}: {audit.comparison.verdict}.{advice}"]

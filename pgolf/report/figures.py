@@ -51,12 +51,12 @@ By = Literal["step", "seconds"]
 
 def loss_curves(new: Sequence[SeedScore], standing: StandingRecord | None, by: By = "step") -> Figure:
     """Training loss of every seed (nats per token) over steps or seconds, the standing record's seeds behind."""
-    figure, axes = _blank("training loss, nats per token")
+    figure, axes = blank("training loss, nats per token")
     curves = [(s, SEEDS[i % len(SEEDS)], f"seed {s.seed}", 1.5) for i, s in enumerate(new)]
     if standing:
-        name = _plain(f"{standing.name} ({len(standing.seeds)} seeds)")
+        name = plain(f"{standing.name} ({len(standing.seeds)} seeds)")
         curves = [(s, STANDING, name if i == 0 else "", 1.1) for i, s in enumerate(standing.seeds)] + curves
-    top = _zoom(axes, [_points(seed, by) for seed, *_ in curves])
+    top = zoom(axes, [_points(seed, by) for seed, *_ in curves])
     for seed, color, label, width in curves:
         points = _points(seed, by)
         if not points:
@@ -64,7 +64,7 @@ def loss_curves(new: Sequence[SeedScore], standing: StandingRecord | None, by: B
         axes.plot(*zip(*points, strict=True), color=color, lw=width, label=label or None)
         who = f"{standing.name} seed {seed.seed}" if standing and color == STANDING else f"seed {seed.seed}"
         seen = [(x, y) for x, y in points if y <= top]
-        _dots(axes, seen, color, [f"{who} · {by} {x:g} · loss {y:.4f}" for x, y in seen], 9)
+        dotted(axes, seen, color, [f"{who} · {by} {x:g} · loss {y:.4f}" for x, y in seen], 9)
     axes.set_xlabel("step" if by == "step" else "seconds of training", color=QUIET)
     if axes.lines:
         axes.legend(frameon=False, labelcolor=INK, fontsize=8.5)
@@ -77,7 +77,7 @@ def _points(seed: SeedScore, by: By) -> list[tuple[float, float]]:
     return [(s, loss) for s, (_, loss) in zip(seed.curve_seconds, seed.curve, strict=False)]
 
 
-def _zoom(axes: Axes, curves: Sequence[list[tuple[float, float]]]) -> float:
+def zoom(axes: Axes, curves: Sequence[list[tuple[float, float]]]) -> float:
     """Leave the first tenth out of the vertical range, since it would flatten all the rest; the range's upper end."""
     last = max((points[-1][0] for points in curves if points), default=0.0)
     losses = [loss for points in curves for x, loss in points if x >= last / 10]
@@ -95,7 +95,7 @@ def stage_waterfall(stages: Sequence[StageDifference], new_name: str, standing_n
     A bar runs from the mean of the stage before to this one's, a line is the mean, every seed is a dot, and the number
     above both is the difference of the means (negative: the new one is better).
     """
-    figure, axes = _blank("bits per byte (lower is better)")
+    figure, axes = blank("bits per byte (lower is better)")
     standing_name = standing_name if any(s.old for s in stages) else None  # it may be known by its final scores only
     sides = [(-WIDTH / 2, [s.old for s in stages], STANDING, standing_name or "")] if standing_name else []
     sides += [(WIDTH / 2 if standing_name else 0.0, [s.new for s in stages], SEEDS[0], new_name)]
@@ -103,10 +103,10 @@ def stage_waterfall(stages: Sequence[StageDifference], new_name: str, standing_n
     for shift, values, color, name in sides:
         for x, top in _side(axes, shift, values, color, name):
             tops[x] = max(top, tops.get(x, top))
-        axes.plot([], [], color=color, marker="o", lw=2, ms=5, label=_plain(name))
+        axes.plot([], [], color=color, marker="o", lw=2, ms=5, label=plain(name))
     for x, stage in enumerate(stages):
         if stage.gain is not None:
-            _note(axes, x, tops[x], 7, f"{-stage.gain:+.5f}".replace("-", "−"), INK, 9)
+            note(axes, x, tops[x], 7, f"{-stage.gain:+.5f}".replace("-", "−"), INK, 9)
     axes.set_xticks(range(len(stages)), [s.label for s in stages], color=INK)
     axes.set_xlim(-0.6, len(stages) - 0.4)
     axes.margins(y=0.16)
@@ -130,8 +130,8 @@ def _side(
             axes.bar(left, mean - before, width, bottom=before, align="edge", color=color, alpha=0.16)
         axes.hlines(mean, left, left + width, color=color, lw=2, zorder=2)
         places = [x + shift + 0.07 * (i - (len(values) - 1) / 2) for i in range(len(values))]
-        _dots(axes, list(zip(places, values, strict=True)), color, [f"{name}: {v:.8f} bpb" for v in values])
-        _note(axes, x + shift, min(values), -14, f"{mean:.4f}", INK, 8)
+        dotted(axes, list(zip(places, values, strict=True)), color, [f"{name}: {v:.8f} bpb" for v in values])
+        note(axes, x + shift, min(values), -14, f"{mean:.4f}", INK, 8)
         yield x, max(*values, mean, before or 0.0)
         before = mean
 
@@ -142,21 +142,21 @@ def gain_interval(comparison: Comparison) -> Figure:
     A seed's dot is its distance from the previous mean, so the previous record's own seeds lie around zero.
     """
     new, old, delta, ci = comparison.new, comparison.old, comparison.delta_bpb, comparison.ci95_bpb
-    figure, axes = _blank("", height=2.1)
+    figure, axes = blank("", height=2.1)
     color = GOOD if comparison.clears else SEEDS[0]
     for y, sample, dot in ((2.0, new, SEEDS[0]), (0.0, old, STANDING)):
         points = [(old.mean - v, y) for v in sample.values]
         numbers = sample.seeds or range(1, len(points) + 1)
         tips = [f"seed {s}: {v:.8f} bpb" for s, v in zip(numbers, sample.values, strict=False)]
-        _dots(axes, points, dot, tips, 26)
+        dotted(axes, points, dot, tips, 26)
     if ci:
         axes.hlines(1, *ci, color=color, lw=5, alpha=0.35, zorder=2)
-    _dots(axes, [(delta, 1.0)], color, [f"Δ {delta:+.8f} bpb"], 60)
+    dotted(axes, [(delta, 1.0)], color, [f"Δ {delta:+.8f} bpb"], 60)
     axes.axvline(0, color=INK, lw=1)
-    _note(axes, 0, 2.75, 0, "no gain\u00a0", INK, 9, "right")
+    note(axes, 0, 2.75, 0, "no gain\u00a0", INK, 9, "right")
     if comparison.margin_bpb:
         axes.axvline(comparison.margin_bpb, color=QUIET, lw=1.2, ls=(0, (4, 3)))
-        _note(axes, comparison.margin_bpb, 2.75, 0, f"\u00a0the bar, {comparison.margin_nats:g} nats", INK, 9, "left")
+        note(axes, comparison.margin_bpb, 2.75, 0, f"\u00a0the bar, {comparison.margin_nats:g} nats", INK, 9, "left")
     axes.set_yticks([2, 1, 0], ["new seeds", "Δ, 95 % interval" if ci else "Δ", "previous seeds"], color=INK)
     axes.set_ylim(-0.5, 3.3)
     axes.margins(x=0.08)
@@ -179,7 +179,7 @@ class Dated:
 
 def frontier(records: Sequence[Dated]) -> Figure:
     """Scores of an archive's records by day, with 95 % intervals, and the best of each day's past as a line."""
-    figure, axes = _blank("bits per byte (lower is better)", width=8.4, height=3.8)
+    figure, axes = blank("bits per byte (lower is better)", width=8.4, height=3.8)
     records = sorted(records, key=lambda r: (r.day, -r.mean_bpb))
     days, best = [r.day.toordinal() for r in records], list(accumulate((r.mean_bpb for r in records), min))
     axes.step(days, best, where="post", color=SEEDS[0], lw=1.6, label="best so far")
@@ -192,7 +192,7 @@ def frontier(records: Sequence[Dated]) -> Figure:
         (one, STANDING, "one seed: spread unknown"),
     ):
         tips = [f"{r.day} · {r.mean_bpb:.5f} bpb · {r.name}" for r in group]
-        dots = _dots(axes, [(float(r.day.toordinal()), r.mean_bpb) for r in group], color, tips, 34)
+        dots = dotted(axes, [(float(r.day.toordinal()), r.mean_bpb) for r in group], color, tips, 34)
         if dots:
             dots.set_label(label)
     ticks = range(days[0], days[-1] + 1, max(1, math.ceil((days[-1] - days[0]) / 7)))
@@ -201,7 +201,7 @@ def frontier(records: Sequence[Dated]) -> Figure:
     return figure
 
 
-def _dots(
+def dotted(
     axes: Axes, points: Sequence[tuple[float, float]], color: str, tips: Sequence[str], size: float = 20
 ) -> Artist | None:
     """A dot a point; what it is shows on hovering, in an SVG."""
@@ -213,22 +213,34 @@ def _dots(
     return dots
 
 
-def _note(axes: Axes, x: float, y: float, above: float, text: str, color: str, size: float, at: str = "center") -> None:
+def note(axes: Axes, x: float, y: float, above: float, text: str, color: str, size: float, at: str = "center") -> None:
     """Text over (or, if `above` is negative, under) a point."""
     axes.annotate(text, (x, y), (0, above), textcoords="offset points", ha=at, color=color, fontsize=size)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A name without the meaning that '$' has for matplotlib, cut to what a legend holds."""
     name = printable(name, 34)
     return ("\u200b" + name if name.startswith("_") else name).replace("$", r"\$")  # a leading '_' hides a label
 
 
-def _blank(unit: str, width: float = 5.4, height: float = 3.4) -> tuple[Figure, Axes]:
+def blank(unit: str, width: float = 5.4, height: float = 3.4) -> tuple[Figure, Axes]:
+    """A figure of so many inches with one pair of axes, whose vertical one has this unit."""
+    figure = empty(width, height)
+    axes = figure.add_subplot()
+    styled(axes, unit)
+    return figure, axes
+
+
+def empty(width: float, height: float) -> Figure:
+    """A figure of so many inches without axes."""
     from matplotlib.figure import Figure  # takes a second; a record is prepared and trained without it
 
-    figure = Figure(figsize=(width, height), dpi=200, layout="constrained", facecolor=PAPER)
-    axes = figure.add_subplot()
+    return Figure(figsize=(width, height), dpi=200, layout="constrained", facecolor=PAPER)
+
+
+def styled(axes: Axes, unit: str) -> None:
+    """Give a pair of axes the look of all of them."""
     axes.set_ylabel(unit, color=QUIET, fontsize=9)
     axes.xaxis.label.set_fontsize(9)
     axes.spines[["top", "right"]].set_visible(False)
@@ -236,7 +248,6 @@ def _blank(unit: str, width: float = 5.4, height: float = 3.4) -> tuple[Figure, 
     axes.tick_params(colors=QUIET, labelcolor=INK, labelsize=9)
     axes.grid(color=GRID, lw=0.8)
     axes.set_axisbelow(True)
-    return figure, axes
 
 
 def save_png(figure: Figure, path: Path, title: str) -> Path:

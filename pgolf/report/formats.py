@@ -15,18 +15,20 @@ from pgolf.audit.audit import Audit, Audited, finite
 from pgolf.audit.checks import Status
 from pgolf.audit.many import Unreadable
 from pgolf.audit.target import TargetAudit
-from pgolf.errors import BadInput
 from pgolf.report.annotations import annotations, command
 from pgolf.report.audit_tables import audit_tables
 from pgolf.report.draft import draft_markdown, draft_text
 from pgolf.report.review import markdown
 from pgolf.report.row import Row, row_of
+from pgolf.report.target_review import target_markdown, target_result
+from pgolf.report.target_tables import target_tables
 from pgolf.report.words import code, inert
 
 MOST_SUMMARY_BYTES = 900_000  # GitHub drops a summary of more than 1 MiB
 MOST_UNREADABLE = 50  # folders that a summary names
 COUNTED: tuple[Status, ...] = ("fail", "warn", "unknown", "pass")  # the columns of a summary
 SUMMARY_HEAD = "| record | mean val_bpb | fail | warn | unknown | pass |\n|---|---:|---:|---:|---:|---:|\n"
+SPEEDRUN_HEAD = "| speedrun | result | fail | warn | unknown | pass |\n|---|---|---:|---:|---:|---:|\n"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Shown:
     ----------
     worst : 'fail' or 'warn' if any check does, else 'pass'.
     text : in the format.
-    row, section : of a GitHub job's summary, in Markdown.
+    row, section, head : of a GitHub job's summary, in Markdown; `head` is of the table that the row is in.
     audit : itself, where a page is to be made of it.
     """
 
@@ -53,25 +55,30 @@ class Shown:
     text: str
     row: str = ""
     section: str = ""
-    audit: Audit | None = None
+    head: str = ""
+    audit: Audited | None = None
 
 
 def show(format: str, terminal: Terminal, keep: bool, draft: bool, audit: Audited) -> Shown:
     """An audit in a format, as a `draft` or as it is; with `keep`, the audit too."""
     worst = _worst(audit)
-    if isinstance(audit, TargetAudit):
-        if format != "json" or keep:
-            raise BadInput(f"{audit.folder}: an audit against a target loss has only --format json, and no page")
-        return Shown(worst, as_json(audit))
     kept = audit if keep else None
     if format == "github":
         root = Path(os.environ.get("GITHUB_WORKSPACE") or ".")
-        return Shown(worst, annotations(audit, root), row_of_summary(audit), markdown(audit), kept)
+        return Shown(worst, annotations(audit, root), row_of_summary(audit), _in_markdown(audit), head_of(audit), kept)
     if format == "text":
-        return Shown(worst, _drawn(draft_text(audit) if draft else audit_tables(audit), terminal), audit=kept)
+        return Shown(worst, _drawn(draft_text(audit) if draft else _tables(audit), terminal), audit=kept)
     if format == "json":
         return Shown(worst, as_json(audit), audit=kept)
-    return Shown(worst, draft_markdown(audit) if draft else markdown(audit), audit=kept)
+    return Shown(worst, draft_markdown(audit) if draft else _in_markdown(audit), audit=kept)
+
+
+def _tables(audit: Audited) -> RenderableType:
+    return target_tables(audit) if isinstance(audit, TargetAudit) else audit_tables(audit)
+
+
+def _in_markdown(audit: Audited) -> str:
+    return target_markdown(audit) if isinstance(audit, TargetAudit) else markdown(audit)
 
 
 def _worst(audit: Audited) -> Status:
@@ -111,7 +118,7 @@ class Writer:
         self.worst: Counter[Status] = Counter()
         self.unreadable: list[Unreadable] = []
         self.summary = Summary()
-        self.audits: list[Audit] = []
+        self.audits: list[Audited] = []
         if format == "json":
             out('{\n  "records": [')
 
@@ -161,7 +168,7 @@ class Summary:
     """The summary of a GitHub job: a table of the records, and a section for each as far as GitHub takes them."""
 
     def __init__(self) -> None:
-        self.rows: list[str] = []
+        self.rows: dict[str, list[str]] = {}  # of each table, by its head
         self.sections: list[str] = []
         self.bytes = self.left_out = 0
 
@@ -172,14 +179,14 @@ class Summary:
             self.left_out += 1
             return
         self.bytes += size
-        self.rows.append(shown.row)
+        self.rows.setdefault(shown.head, []).append(shown.row)
         self.sections.append(shown.section)
 
     def text(self, title: str, unreadable: Sequence[Unreadable]) -> str:
         """The summary in Markdown."""
         parts = [f"## pgolf audit: {title}\n"]
-        if len(self.rows) > 1:
-            parts.append("".join([SUMMARY_HEAD, *self.rows]))
+        if len(self.sections) > 1:
+            parts += ["".join([head, *rows]) for head, rows in self.rows.items()]
         parts += self.sections
         if self.left_out:
             parts.append(f"{self.left_out} more records are left out: GitHub takes no longer summary.\n")
@@ -193,12 +200,20 @@ def not_read(unreadable: Iterable[Unreadable]) -> str:
     return "Could not be read:\n\n" + "".join(f"- {code(u.folder)}: {inert(u.problem)}\n" for u in unreadable)
 
 
-def row_of_summary(audit: Audit) -> str:
+def row_of_summary(audit: Audited) -> str:
     """A row of the summary's table."""
     counts = Counter(c.status for c in audit.checks)
-    mean = "unknown" if audit.mean_val_bpb is None else f"{audit.mean_val_bpb:.5f}"
+    if isinstance(audit, TargetAudit):
+        result = target_result(audit)
+    else:
+        result = "unknown" if audit.mean_val_bpb is None else f"{audit.mean_val_bpb:.5f}"
     numbers = " | ".join(str(counts[status]) for status in COUNTED)
-    return f"| {code(audit.folder.resolve().name)} | {mean} | {numbers} |\n"
+    return f"| {code(audit.folder.resolve().name)} | {result} | {numbers} |\n"
+
+
+def head_of(audit: Audited) -> str:
+    """The head of the table that its row is in."""
+    return SPEEDRUN_HEAD if isinstance(audit, TargetAudit) else SUMMARY_HEAD
 
 
 def append_summary(path: Path, text: str) -> None:

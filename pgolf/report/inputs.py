@@ -106,11 +106,11 @@ def submission_name(date: str, name: str) -> str:
     return f"{date}_{words}"
 
 
-def check_names(program: Program) -> None:
+def check_names(program: Program, own: re.Pattern[str] = OWN_FILES) -> None:
     """Raise BadInput if a submission's folder has no place for one of the program's files under its own name."""
     for name in program.files:
         parts = name.split("/")
         if "\\" in name or "\0" in name or {"", ".", ".."} & set(parts):
             raise BadInput(f"the program's file {name!r} has no place in a submission: its path must be a plain one")
-        if OWN_FILES.fullmatch(parts[0]):
+        if own.fullmatch(parts[0]):
             raise BadInput(f"the program's file {name!r} is called like a file of the submission: give it another name")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from markupsafe import Markup
 
@@ -18,6 +19,7 @@ from pgolf.audit.differences import (
 )
 from pgolf.audit.many import Unreadable
 from pgolf.audit.measures import Measure, worst_measures
+from pgolf.audit.target import TargetAudit
 from pgolf.errors import BadInput
 from pgolf.evidence.lines import printable
 from pgolf.evidence.plan import Attempt, Plan, read_plans
@@ -30,6 +32,7 @@ from pgolf.report.compliance import Statement
 from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.render import render
 from pgolf.report.row import REPORT
+from pgolf.report.target_page import TargetReport, sizes_of
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 from pgolf.untrusted import Untrusted, hash_file
@@ -77,6 +80,8 @@ class Report:
     counted: Measure | None = None
     counted_bytes: Mapping[int | None, int] = field(default_factory=dict)
     other_runs: Sequence[tuple[str, Run]] = ()
+
+    template: ClassVar[str] = "_record.html.j2"
 
     @cached_property
     def scores(self) -> list[SeedScore]:
@@ -214,6 +219,13 @@ def hardware_of(run: Run) -> str | None:
     return "CPU" if name == "cpu" else f"{world or '?'}x {name}"
 
 
+def report_of(audit: Audited) -> Report | TargetReport:
+    """The report of a folder that was audited; BadInput as `report_of_audit` raises it."""
+    if not isinstance(audit, TargetAudit):
+        return report_of_audit(audit)
+    return TargetReport(audit, audit.folder.resolve().name, _hashed(audit.folder, sizes_of(audit)))
+
+
 def report_of_audit(audit: Audit) -> Report:
     """The report of a record folder that was audited.
 
@@ -223,7 +235,6 @@ def report_of_audit(audit: Audit) -> Report:
     """
     claims = audit.entry.claims
     dump = {k: v.value for r in audit.runs[:1] for k, v in r.hyperparameters.items() if k not in OF_THE_RUN}
-    files = tuple((n, size, _hash_of(audit.folder, n)) for n, size in audit.entry.sizes.items() if n != REPORT)
     return Report(
         title=claims.name or audit.folder.resolve().name,
         author=claims.author,
@@ -236,12 +247,17 @@ def report_of_audit(audit: Audit) -> Report:
         no_comparison=audit.no_comparison,
         checks=audit.checks,
         plans=read_plans(audit.folder),
-        files=files,
+        files=_hashed(audit.folder, audit.entry.sizes),
         probed=read_probes(audit.folder / PROBES) if PROBES in audit.entry.sizes else None,
         artifacts={r.seed.value: r.artifact_sha256.value for r in audit.runs if r.seed and r.artifact_sha256},
         knobs=knob_table(dump, audit.previous) if audit.previous else None,
         other_runs=[(audit.entry.name_of(run), run) for run in audit.other_runs],
     )
+
+
+def _hashed(folder: Path, sizes: Mapping[str, int]) -> tuple[tuple[str, int, str], ...]:
+    """(name, bytes, SHA-256) of the folder's files, but for the page itself."""
+    return tuple((name, size, _hash_of(folder, name)) for name, size in sizes.items() if name != REPORT)
 
 
 def _hash_of(folder: Path, name: str) -> str:
@@ -252,25 +268,23 @@ def _hash_of(folder: Path, name: str) -> str:
         return f"none: {printable(e.without(folder / name))}"
 
 
-def page(reports: Sequence[Report]) -> str:
+def page(reports: Sequence[Report | TargetReport]) -> str:
     """One or several records as a page."""
     return render("report.html.j2", reports=reports, version=__version__)
 
 
 def write_report(audits: Sequence[Audited], path: Path) -> Path:
-    """Write the page of these record folders. Raises BadInput for one whose track has a target loss."""
-    if other := next((a for a in audits if not isinstance(a, Audit)), None):
-        raise BadInput(f"{other.folder}: there is no page about an audit against a target loss")
-    write_atomic(path, page([report_of_audit(a) for a in audits if isinstance(a, Audit)]))
+    """Write the page of these record folders."""
+    write_atomic(path, page([report_of(a) for a in audits]))
     return path
 
 
-def write_report_of_all(audits: Sequence[Audit], path: Path) -> list[Unreadable]:
+def write_report_of_all(audits: Sequence[Audited], path: Path) -> list[Unreadable]:
     """Write the page of the record folders that it can be made of, if there is one; the others, and why."""
     reports, others = [], []
     for audit in audits:
         try:
-            reports.append(report_of_audit(audit))
+            reports.append(report_of(audit))
         except BadInput as e:
             others.append(Unreadable(audit.folder, str(e)))
     if reports:

@@ -5,7 +5,7 @@ A stranger's words are shown as they are, never obeyed: no tag, no link, nobody 
 
 from collections.abc import Iterator, Sequence
 
-from pgolf.audit.audit import Audit
+from pgolf.audit.audit import Audit, Audited
 from pgolf.audit.checks import Check, Status
 from pgolf.evidence.run import Evidence, Run
 from pgolf.ledger import value
@@ -43,12 +43,12 @@ def _lines(audit: Audit) -> Iterator[str]:
             yield f"{words}: {', '.join(names)}."
 
 
-def heading(audit: Audit) -> list[str]:
+def heading(audit: Audited) -> list[str]:
     """The name of the record, and its track."""
     return [f"### {code(audit.folder.resolve().name)}", "", f"Track {code(audit.track.name)}."]
 
 
-def tally(audit: Audit) -> str:
+def tally(audit: Audited) -> str:
     """How many checks came out how."""
     counts = {status: sum(c.status == status for c in audit.checks) for status in SIGNS}
     failed = counts["fail"]

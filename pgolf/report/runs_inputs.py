@@ -1,6 +1,7 @@
 """The inputs of a speedrun's verdict and submission: the runs of both variants, in the plan's order, what they ran, and
 every attempt that was made."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +13,9 @@ from pgolf.report.inputs import submission_name
 from pgolf.tracks import Track
 
 NEW, BASELINE = "this_pr", "baseline"  # the variants of a record, and the folders that their logs lie in
+OWN_NAMES = re.compile(  # at the top of a submission: no file of a program may be called so
+    rf"readme\.md|plan(?:-\d+)?\.json|curves\.png|report\.html|{NEW}|{BASELINE}", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,6 @@ class PlannedRun:
     log: Path | None = None
     attempts: tuple[Attempt, ...] = ()
     machine: str = ""
-
-    @property
-    def log_name(self) -> str:
-        """The name of its log in the submission."""
-        return f"{self.variant}/run{self.number:02}.txt"
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,16 @@ class RunsInputs:
     def of(self, variant: str) -> list[PlannedRun]:
         """The planned runs of a variant."""
         return [run for run in self.runs if run.variant == variant]
+
+    def log_name(self, run: PlannedRun) -> str:
+        """The name of a run's log in the submission: numbers are of the variant, and a missing one stands out."""
+        return f"{run.variant}/run{self.of(run.variant).index(run) + 1:02}.txt"
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether no variant runs more than twice in a row, so that a drift of the machine falls on both."""
+        order = [run.variant for run in self.runs]
+        return all(len(set(three)) > 1 for three in zip(order, order[1:], order[2:], strict=False))
 
     def finished(self, variant: str) -> list[PlannedRun]:
         """Those of them that have a log."""

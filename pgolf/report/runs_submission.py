@@ -1,0 +1,246 @@
+"""A speedrun's runs → the folder that is submitted, or the report that says why it is no record.
+
+The folder is put together first, and judged by the same audit that a reviewer runs on it.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from pgolf.audit.checks import Check
+from pgolf.audit.checks.speedrun.review import VariantFigures
+from pgolf.audit.target import TargetAudit, audit_target
+from pgolf.errors import BadInput
+from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.report.commands import to_run_again
+from pgolf.report.figures import By, save_png
+from pgolf.report.inputs import check_names
+from pgolf.report.render import render
+from pgolf.report.runs_inputs import BASELINE, NEW, OWN_NAMES, PlannedRun, RunsInputs
+from pgolf.report.target_figures import both
+from pgolf.report.target_page import curves_of, hardware_of_runs
+from pgolf.report.target_review import variants_markdown
+from pgolf.report.target_rows import VariantRow, target_of, variant_rows
+from pgolf.stats.comparison import format_p
+from pgolf.untrusted import Untrusted, read_bytes
+
+MOST_BYTES = 1 << 30  # of a file of a submission
+CURVES, PLAN = "curves.png", "plan.json"
+
+
+@dataclass(frozen=True)
+class RunsVerdict:
+    """Whether it is a record. `reasons` says why not, a sentence each; empty exactly when `positive`. `audit` is of the
+    folder with the logs; None: no run has one."""
+
+    audit: TargetAudit | None
+    reasons: tuple[str, ...]
+
+    @property
+    def positive(self) -> bool:
+        return not self.reasons
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks of the audit."""
+        return self.audit.checks if self.audit else ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """The checks that warn, a sentence each. They stop no record."""
+        return [f"{c.id}: {c.message}" for c in self.checks if c.status == "warn"]
+
+
+def judge_runs(inputs: RunsInputs) -> RunsVerdict:
+    """Put the submission together in a temporary folder, audit it as a reviewer would, and say what it is.
+
+    Raises
+    ------
+    BadInput : a log or a file of the program that cannot be read, a name that makes no folder.
+    """
+    with tempfile.TemporaryDirectory(prefix="pgolf-") as temporary:
+        folder = Path(temporary) / inputs.folder_name
+        _copy(inputs, folder)
+        return _verdict(inputs, folder)
+
+
+def write_runs_submission(inputs: RunsInputs, out: Path) -> Path:
+    """Write the submission `out`/records/<track>/<date>_<name>/, or, if it is no record, `out`/report/, which says why.
+
+    The folder appears whole or not at all; one that is there already is replaced.
+
+    Parameters
+    ----------
+    inputs : of the record.
+    out : the record's folder, `runs/<record-id>`.
+
+    Returns
+    -------
+    Path : the folder.
+
+    Raises
+    ------
+    BadInput : as `judge_runs`.
+    """
+    with tempfile.TemporaryDirectory(prefix="pgolf-") as temporary:
+        folder = Path(temporary) / inputs.folder_name
+        _copy(inputs, folder)
+        verdict = _verdict(inputs, folder)
+        target = out / "records" / inputs.track.name / inputs.folder_name if verdict.positive else out / "report"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for left in target.parent.glob(f".{target.name}.*"):  # of a process that was killed here
+            shutil.rmtree(left)
+        new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        new.chmod(0o755)
+        try:
+            if verdict.positive:
+                shutil.copytree(folder, new, dirs_exist_ok=True)
+            _describe(inputs, verdict, new)
+            if target.exists():
+                target.rename(new.with_name(new.name + ".old"))
+            new.rename(target)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        shutil.rmtree(new.with_name(new.name + ".old"), ignore_errors=True)
+    return target
+
+
+def _copy(inputs: RunsInputs, folder: Path) -> None:
+    """Fill `folder` with all that is copied: the logs, the program's files, the plan."""
+    check_names(inputs.program, OWN_NAMES)
+    copies = {name: inputs.source / name for name in inputs.program.files}
+    copies |= {inputs.log_name(run): run.log for run in inputs.runs if run.log}
+    for name, source in copies.items():
+        try:
+            content = read_bytes(source, MOST_BYTES, source.parent)
+        except Untrusted as e:
+            raise BadInput(f"cannot put {source} into the submission: {e.without(source)}") from None
+        if inputs.program.files.get(name, content) != content:
+            raise BadInput(f"{source} is not what the runs ran any more: put that file back as it was")
+        write_atomic(folder / name, content)
+    write_json(folder / PLAN, dict(inputs.plan))
+
+
+def _verdict(inputs: RunsInputs, folder: Path) -> RunsVerdict:
+    logs = any(run.log for run in inputs.runs)
+    found = audit_target(folder, inputs.track) if logs else None
+    return RunsVerdict(found, tuple(_reasons(inputs, found)))
+
+
+def _reasons(inputs: RunsInputs, audit: TargetAudit | None) -> Iterator[str]:
+    yield from inputs.reasons
+    for run in inputs.runs:
+        if run.log is None:
+            why = f" ({run.attempts[-1].reason})" if run.attempts and run.attempts[-1].reason else ""
+            yield f"run {run.number} ({run.variant}) was planned and did not finish{why}"
+    if audit is None:
+        return
+    new = next((v for v in audit.variants if v.variant.name == NEW), None)
+    for name in (NEW, BASELINE):
+        there = next((len(v.results) for v in audit.variants if v.variant.name == name), 0)
+        if there < len(inputs.finished(name)):
+            yield f"{len(inputs.finished(name)) - there} of {len(inputs.finished(name))} runs of {name} do not count"
+    failed = [c for c in audit.checks if c.status == "fail"]
+    yield from (f"{c.id}: {c.message}" for c in failed)
+    if new and not any(c.id == "target-loss" for c in failed):
+        yield from _above_target(new, audit)
+    if new and not any(c.id == "gain" for c in failed):
+        yield from _no_gain(new, audit)
+
+
+def _above_target(new: VariantFigures, audit: TargetAudit) -> Iterator[str]:
+    target, loss = target_of(audit), new.loss
+    if loss is None or loss.n < target.min_runs:
+        yield f"{0 if loss is None else loss.n} runs of {NEW} count, fewer than the {target.min_runs} of the track"
+    elif loss.p is None or loss.p >= target.alpha:
+        p = "p is unknown, for all losses are equal" if loss.p is None else f"p = {format_p(loss.p)}"
+        yield f"its mean loss {loss.mean:.{new.decimals + 1}f} is not shown to be below {target.loss:g}: {p}"
+
+
+def _no_gain(new: VariantFigures, audit: TargetAudit) -> Iterator[str]:
+    target, gain, baseline = target_of(audit), new.gain, audit.baseline
+    if baseline is None:
+        yield "no run of the baseline counts, so that nothing is known of a gain"
+    elif target.least == "steps":
+        if not (new.steps and baseline.steps and max(new.steps) < min(baseline.steps)):
+            yield f"it takes no fewer steps than the baseline: {_numbers(new.steps)} beside {_numbers(baseline.steps)}"
+    elif gain is None or gain.p is None or gain.p >= target.gain_alpha:
+        p = "p is unknown" if gain is None or gain.p is None else f"p = {format_p(gain.p)}"
+        yield f"it is not shown to be faster than the baseline: {p}"
+
+
+def _numbers(steps: Sequence[int]) -> str:
+    return ", ".join(map(str, steps)) or "unknown"
+
+
+def _describe(inputs: RunsInputs, verdict: RunsVerdict, folder: Path) -> None:
+    """Write what is said of the runs: curves.png and README.md."""
+    audit = verdict.audit
+    curves = curves_of(audit) if audit else []
+    if audit and curves:
+        by: By = "step" if target_of(audit).least == "steps" else "seconds"
+        if all(p.seconds is None for v in curves for _, points in v.runs for p in points):
+            by = "step"
+        save_png(both(curves, by, target_of(audit).loss), folder / CURVES, "Validation loss")
+    text = render("runs_README.md.j2", d=RunsDraft(inputs, verdict), files=_files(folder) if verdict.positive else [])
+    write_atomic(folder / "README.md", text)
+
+
+def _files(folder: Path) -> list[tuple[str, int, str]]:
+    """(path, bytes, SHA-256) of what is in the folder so far."""
+    found = ((p.relative_to(folder).as_posix(), p) for p in sorted(folder.rglob("*")) if p.is_file())
+    return [(name, p.stat().st_size, sha256_file(p)) for name, p in found]
+
+
+@dataclass(frozen=True)
+class RunsDraft:
+    """All that the README prints."""
+
+    inputs: RunsInputs
+    verdict: RunsVerdict
+
+    @property
+    def table(self) -> Markup | None:
+        """The table of the variants, and the sentences beside it, in Markdown that is escaped already."""
+        return Markup("\n".join(variants_markdown(self.verdict.audit))) if self.verdict.audit else None
+
+    @property
+    def row(self) -> VariantRow | None:
+        """The figures of the new variant."""
+        rows = variant_rows(self.verdict.audit) if self.verdict.audit else []
+        return next((row for row in rows if row.name == NEW), None)
+
+    @property
+    def has_curves(self) -> bool:
+        return bool(self.verdict.audit and curves_of(self.verdict.audit))
+
+    @property
+    def hardware(self) -> str | None:
+        """The hardware of the runs, by their logs."""
+        return hardware_of_runs(self.verdict.audit) if self.verdict.audit else None
+
+    @property
+    def machines(self) -> dict[str, list[PlannedRun]]:
+        """The finished runs of each machine."""
+        found: dict[str, list[PlannedRun]] = {}
+        for run in self.inputs.runs:
+            if run.log:
+                found.setdefault(run.machine, []).append(run)
+        return found
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many attempts ended how."""
+        outcomes = [a.outcome for a in self.inputs.attempts]
+        return {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
+
+    @property
+    def commands(self) -> list[str]:
+        """How one run of the new variant is run inside the folder."""
+        runs = [run for v in self.verdict.audit.variants for run in v.variant.runs] if self.verdict.audit else []
+        return to_run_again(self.inputs, runs[0]) if runs else []
