@@ -18,6 +18,7 @@ import httpx
 from packaging.requirements import Requirement
 
 from pgolf import ledger, tracks
+from pgolf.data.dataset import how_to_get
 from pgolf.errors import BadInput
 from pgolf.notify import VARIABLE as WEBHOOK
 from pgolf.pods.places import KEY as RUNPOD_KEY
@@ -167,7 +168,7 @@ def _data(track: Track, data_dir: Path) -> Iterator[Finding]:
             shards(config, split)
         except DataError as e:
             lacking.append(str(e).partition(":")[0])
-    fix = "fetch or make it (docs/data.md), or name its folder with --data-dir" if lacking else ""
+    fix = how_to_get(data_dir, config.vocab_size) if lacking else ""
     found = "; ".join(lacking) or f"tokenizer and shards in {data_dir}"
     yield Finding("dataset", "missing" if lacking else "ok", found, fix)
 

@@ -75,8 +75,9 @@ HOUSE = {
         {"numpy", "torch", "filelock", "rich", "pydantic"},
     ),
     "sweep": Room({"record", "program", "audit", "report", "artifact", *FACTS, *TRAINING}, {"numpy", "pydantic"}),
-    "train": Room({"record", "presets", "data", "trainer"}, {"torch"}),
-    "doctor": Room({"ledger", "notify", "pods", "presets", "trainer"}, {"torch", "httpx", "packaging"}),
+    "train": Room({"record", "presets", "data", "trainer", "pack", "describe", "unpacked"}, {"torch"}),
+    "unpacked": Room({"trainer"}),
+    "doctor": Room({"ledger", "notify", "data", "pods", "presets", "trainer"}, {"torch", "httpx", "packaging"}),
 }
 HOUSE["flows"] = Room(set(HOUSE), {"prefect", "torch", "httpx", "uvicorn"})
 HOUSE["cli"] = Room(set(HOUSE), {"typer", "rich"})

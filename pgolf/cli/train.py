@@ -18,7 +18,7 @@ app = typer.Typer()
 @app.command(
     epilog=examples(
         "pgolf train --preset smoke --set ITERATIONS=50",
-        "pgolf train --preset pr1812 --nproc 8",
+        "pgolf train --preset pr1812 --nproc 8 --data-dir data/fineweb",
         "pgolf train --preset pr1812 --describe",
     )
 )
@@ -42,8 +42,9 @@ def train(
 ) -> None:
     """Train and score once, in the foreground, to try things out.
 
-    Runs the trainer unpacked. Knobs in the environment count too (`TTT_EPOCHS=5 pgolf train`); the preset and --set
-    override them.
+    Runs the trainer unpacked, and writes the packed file, train_gpt.py, beside its log: that file's size counts. Knobs
+    in the environment count too (`TTT_EPOCHS=5 pgolf train`); the preset and --set override them. Refuses a preset that
+    this machine cannot train in the time that its knobs allow.
     """
     if diff:
         from pgolf.presets import differences

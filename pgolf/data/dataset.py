@@ -6,6 +6,7 @@ DATA_DIR/tokenizers/fineweb_<V>_bpe.model
 
 import hashlib
 import re
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ def open_dataset(
     """
     data_dir = data_dir.resolve()
     cfg = Config(data_dir=str(data_dir), vocab_size=vocab_size)
+    if not (shards_dir := Path(cfg.datasets_dir)).is_dir():
+        lacks = f"{data_dir} has no dataset of vocabulary {vocab_size}, {shards_dir.relative_to(data_dir)}"
+        raise BadInput(f"{lacks}: {how_to_get(data_dir, vocab_size)}")
     try:
         token_bytes = bytes_counter(cfg)
         paths = {split: shards(cfg, split) for split in ("train", "val")}
@@ -90,7 +94,7 @@ def open_dataset(
         val_bytes = count_bytes(token_bytes, val)
         cars = side_cars(cfg) if isinstance(token_bytes, SideCar) else []
     except DataError as e:
-        raise BadInput(f"{e}; {_remedy(data_dir, vocab_size)}") from None
+        raise BadInput(f"{e}; {_remedy(data_dir)}") from None
     start = _document_start(data_dir / MANIFEST, token_bytes.sp) if document_start is None else document_start
     name = f"BOS (token {start})" if start == token_bytes.sp.bos_id() else f"token {start}"
     check_boundaries(paths["val"], val_shards, start, name)
@@ -271,10 +275,15 @@ def _input_hash(manifest: Path, files: dict[str, str]) -> str:
     return input_hash
 
 
-def _remedy(data_dir: Path, vocab_size: int | None = None) -> str:
+def how_to_get(data_dir: Path, vocab_size: int) -> str:
+    """How to get a dataset of this vocabulary, where `data_dir` has none."""
+    out = data_dir / "fineweb" if data_dir.exists() else data_dir
+    command = f"pgolf data fineweb --variant sp{vocab_size} --repo OWNER/NAME --out {shlex.quote(str(out))}"
+    return f"fetch one (`{command}`), make one (docs/data.md), or name the folder of one with --data-dir"
+
+
+def _remedy(data_dir: Path) -> str:
     """How to get the dataset in `data_dir` anew, by the command that its manifest says has made it."""
-    if vocab_size and not Path(Config(data_dir=str(data_dir), vocab_size=vocab_size).datasets_dir).is_dir():
-        return f"name a folder with a dataset of vocabulary {vocab_size}, or fetch or make one: docs/data.md"
     try:
         content = read_json(data_dir / MANIFEST, MOST_MANIFEST)
     except BadInput:
