@@ -4,9 +4,10 @@ import statistics
 from dataclasses import replace
 
 import pytest
-from good_speedrun import BASELINE, NEW, Folder
+from good_speedrun import BASELINE, NEW, Folder, p_below
 
 from pgolf import tracks
+from pgolf.audit.audit import audit
 from pgolf.audit.checks.speedrun import run_checks
 from pgolf.audit.checks.speedrun.review import speedrun
 from pgolf.evidence.run import Evidence
@@ -135,11 +136,17 @@ def test_the_mean_follows(good, check, decimals, variant):
 def test_a_mean_that_does_not_follow(check):
     found = check("stated-mean", loss_means=figure(3.2771, 4))
     assert found.status == "fail" and "mean loss of 3.2771, the logs give 3.277917" in found.message
-    assert check("stated-mean", loss_means=figure(3.2771, 4, None)).status == "warn"
+    assert check("stated-mean", loss_means=figure(3.2771, 4, None)).status == "fail"
     population = statistics.pstdev(NEW)
     found = check("stated-mean", loss_stds=figure(round(population, 6), 6))
     assert found.status == "warn" and "divides by n" in found.message
     assert check("stated-mean", time_means=figure(78.9, 1)).status == "warn"
+
+
+def test_a_mean_of_one_of_several_new_variants_that_is_not_named(good, check):
+    for number in range(3):
+        good.run("this_pr_v2", number, 3.2781 + number / 1000, 79.0)
+    assert check("stated-mean", loss_means=figure(3.2771, 4, None)).status == "warn"
 
 
 def test_the_mean_of_another_record_beside_the_own_one(check):
@@ -157,3 +164,55 @@ def test_p(good, check):
     assert found.status == "fail" and "the logs give this_pr 0.00" in found.message
     assert check("stated-p", p_values=figure(0.001, 3)).status in ("pass", "warn")
     assert check("stated-p", p_values=figure(0.04, 2)).status == "warn"
+
+
+# from the README's own words
+
+SNIPPET = """# Faster
+
+```python
+accs = {losses}
+times = {times}
+print(scipy.stats.ttest_1samp(accs, 3.28, alternative="less").pvalue)
+# p={p:.4f}
+print(torch.std_mean(torch.tensor(accs)))
+# acc: (tensor({std:.4f}), tensor({mean:.4f}))
+```
+"""
+
+
+def snippet(losses, times, logged=None):
+    logged = logged or losses
+    return SNIPPET.format(
+        losses=list(losses),
+        times=list(times),
+        p=p_below(logged),
+        std=statistics.stdev(logged),
+        mean=statistics.mean(logged),
+    )
+
+
+def outcomes(folder):
+    return {c.id: c.status for c in audit(folder.path).checks if c.id.startswith("stated-")}
+
+
+def test_an_honest_readme_passes(good):
+    good.readme(snippet(NEW, good.seconds["this_pr"]))
+    assert set(outcomes(good).values()) == {"pass"}
+
+
+def test_a_cherry_picked_readme_is_caught(good):
+    worse = (3.2841, 3.2852, 3.2860)
+    for number, loss in enumerate(worse):
+        good.run("this_pr", 6 + number, loss, 79.6 + number / 100)
+    good.readme(snippet(NEW, good.seconds["this_pr"]))
+    result = audit(good.path)
+    assert result.check("stated-losses").status == "fail" and result.check("target-loss").status == "fail"
+    assert result.check("stated-times").status == "warn"
+    assert result.check("stated-mean").status == result.check("stated-p").status == "warn"
+
+
+def test_a_readme_with_better_figures_than_its_runs_is_caught(good):
+    good.readme(snippet((), (), [v - 0.0006 for v in NEW]).replace("# acc", "# accs"))
+    found = outcomes(good)
+    assert found["stated-p"] == found["stated-mean"] == "fail"

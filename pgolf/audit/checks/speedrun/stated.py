@@ -207,8 +207,8 @@ def _figures(
 
 
 def _about_one(review: Speedrun, name: str | None) -> bool:
-    """Whether it is plain which variant the README speaks of."""
-    return len(_candidates(review, name)) == 1
+    """Whether it is plain which variant the README speaks of: the one that it names, or the only new one."""
+    return len(_candidates(review, name)) == 1 or (name is None and len(review.new) == 1)
 
 
 def _fits(
@@ -258,7 +258,7 @@ def stated_p(review: Speedrun, findings: Findings) -> str:
             findings.warn(f"{said}, by its own list; the logs give {logs}", figure.at)
         elif figure.value in QUOTED_P or figure.value > max(high for _, high in ranges):
             findings.warn(f"{said}; the logs give {logs}", figure.at)
-        elif plain and (_about_one(review, figure.variant) or len(review.new) == 1):
+        elif plain and _about_one(review, figure.variant):
             findings.fail(f"{said}; the logs give {logs}", figure.at, *_places(review, figure.variant))
         else:
             findings.warn(f"{said}; the logs give {logs}", figure.at)
