@@ -51,11 +51,11 @@ def examine(track: str, data_dir: Path, runs_dir: Path) -> list[Finding]:
     looks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _packages,
-        lambda: _trainer(rules),
+        (lambda: _program(rules)) if rules.target else (lambda: _trainer(rules)),
         lambda: _torch(rules),
         _prefect,
         lambda: _disk(runs_dir),
-        lambda: _data(rules, data_dir),
+        *([] if rules.target else [lambda: _data(rules, data_dir)]),
         _keys,
         _clock,
     ]
@@ -93,6 +93,12 @@ def _trainer(track: Track) -> Iterator[Finding]:
     found = f"no {', '.join(lacking)}" if lacking else ", ".join(packages)
     fix = shlex.join(["pip", "install", *lacking]) if lacking else ""
     yield Finding(f"trainer ({Path(track.preset).stem})", "missing" if lacking else "ok", found, fix)
+
+
+def _program(track: Track) -> Iterator[Finding]:
+    """A speedrun's runs are of a program of the user's, with its own packages and dataset."""
+    found = f"a record of track {track.name} runs yours: `pgolf program check` says what it lacks here"
+    yield Finding("program", "ok", found)
 
 
 def _torch(track: Track) -> Iterator[Finding]:

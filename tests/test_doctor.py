@@ -56,6 +56,13 @@ def test_dataset_that_is_not_there_is_named_file_by_file(tmp_path):
     assert "fineweb_8192_bpe.model" in found.found and "fineweb_val_*.bin" in found.found
 
 
+@pytest.mark.parametrize("track", [name for name in tracks.names() if tracks.load(name).target])
+def test_a_speedruns_track_needs_neither_a_preset_nor_its_dataset(tmp_path, track):
+    found = findings(tmp_path, track)
+    assert "pgolf program check" in found["program"].found and "torch" in found
+    assert not [what for what in found if what.startswith(("trainer", "dataset"))]
+
+
 def test_file_where_a_folder_is_to_be_made_is_missing_room(tmp_path):
     (tmp_path / "file").touch()
     found = {f.what: f for f in doctor.examine("cpu_smoke", tmp_path / "file", tmp_path / "file" / "runs")}

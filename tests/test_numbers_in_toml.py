@@ -13,6 +13,7 @@ from pgolf.program.settings import read_settings as read_program
 from pgolf.sweep.candidates import space
 
 TRACK = (Path(tracks.__file__).parent / "cpu_smoke.toml").read_text()
+SPEEDRUN = (Path(tracks.__file__).parent / "nanogpt_short.toml").read_text()
 FILES = ["\0", "a = " + "[" * 100_000, "a." * 100_000 + "a = 1", "a = 1\na = 2", b"\xff", "a = " + "9" * 5000]
 
 
@@ -75,10 +76,26 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("entry", "value"), [(e, v) for e, values in WRONG.items() for v in values])
-def test_a_wrong_value_in_a_track_is_refused_by_name(tmp_path, entry, value):
+WRONG_WITH_A_TARGET = {
+    "title": WRONG["title"],
+    "hardware": WRONG["hardware"],
+    "target.loss": [*NO_NUMBERS, "0", "-3.28", "inf", "1000"],
+    "target.least": ['"flops"', '""', "7", "[]", '["steps"]', "{ a = 1 }", "true"],
+    "target.alpha": [*NO_NUMBERS, "0", "-0.1", "1", "inf"],
+    "target.gain_alpha": [*NO_NUMBERS, "0", "0.51"],
+    "target.min_runs": [*NO_NUMBERS, "1", "0", "-1", "2.5", "1_000_000"],
+    "run.runs": [*NO_NUMBERS, "1", "2.5", "1_000_000"],
+    "run.nproc": WRONG["run.nproc"],
+    "run.most_seconds": [*NO_NUMBERS, "0", "-1", "inf"],
+}
+EVERY_WRONG = [(TRACK, e, v) for e, values in WRONG.items() for v in values]
+EVERY_WRONG += [(SPEEDRUN, e, v) for e, values in WRONG_WITH_A_TARGET.items() for v in values]
+
+
+@pytest.mark.parametrize(("text", "entry", "value"), EVERY_WRONG)
+def test_a_wrong_value_in_a_track_is_refused_by_name(tmp_path, text, entry, value):
     path = tmp_path / "mine.toml"
-    path.write_text(changed(TRACK, entry, value))
+    path.write_text(changed(text, entry, value))
     with pytest.raises(BadInput) as refused:
         tracks.load(str(path))
     assert str(refused.value).startswith(f"{path}: not a track: ")
@@ -96,6 +113,16 @@ def test_a_wrong_value_in_a_track_is_refused_by_name(tmp_path, entry, value):
         (TRACK.replace("[policy]", "[polici]"), "no entry 'polici'"),
         ('title = "x"\nhardware = "y"\nlimits = 7', "limits: write a table"),
         ("", "it has no 'title'"),
+        (SPEEDRUN.replace("[target]", "[targets]"), "no entry 'targets'"),
+        (SPEEDRUN + "\n[limits]\ntrain_seconds = 600", "no entry 'limits'"),
+        (TRACK + "\n[target]\nloss = 3.28", "no entry '(limits|policy)'"),
+        ("target = 7\n" + SPEEDRUN.partition("[target]")[0], "target: write a table"),
+        (changed(SPEEDRUN, "run.seeds", "[42]"), "no entry 'run.seeds'"),
+        (changed(SPEEDRUN, "target.runs", "7"), "no entry 'target.runs'"),
+        (SPEEDRUN.replace("least", "leest"), "no entry 'target.leest' .did you mean least"),
+        (SPEEDRUN.replace("min_runs = 3", ""), "it has no 'target.min_runs'"),
+        (SPEEDRUN.partition("[run]")[0], "it has no 'run.runs'"),
+        (TRACK.partition("[run]")[0], "it has no 'run.seeds'"),
     ],
 )
 def test_an_entry_too_many_or_too_few_in_a_track_is_named(tmp_path, text, said):
@@ -112,6 +139,16 @@ def test_the_widest_track_that_is_right(tmp_path):
     track = tracks.load(str(path))
     assert (track.limits.train_seconds, track.policy.alpha) == (float("inf"), 0.25)
     assert track.early_stop.hopeless == ((0.25, 0.3), (1.0, 0.0))
+
+
+def test_a_track_with_a_target_is_read(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(SPEEDRUN.replace('"train_seconds"', '"steps"').replace("3.28", "2.5"))
+    track = tracks.load(str(path))
+    assert (track.target.loss, track.target.least, track.target.runs) == (2.5, "steps", 10)
+    with pytest.raises(BadInput, match="aims at a target loss"):
+        tracks.load_limited(str(path))
+    assert tracks.load_limited("cpu_smoke").target is None
 
 
 @pytest.mark.parametrize("load", [tracks.load, presets.load])

@@ -51,9 +51,11 @@ def add_to_ledger(
     out: LedgerOut = None,
 ) -> None:
     """Make one ledger entry from the logs of its seeds."""
-    from pgolf import ledger
+    from pgolf import ledger, tracks
     from pgolf.evidence.logs import read_run
 
+    if known := tracks.recognised(track):
+        tracks.load_limited(known)  # of a speedrun, the record to beat is a folder of its own runs
     runs = [read_run(log) for log in logs]
     standing = ledger.from_runs(runs, name=name, track=track, title=title, date=date, author=author, source=source)
     typer.echo(str(ledger.write_standing((out or ledger.own_folder()) / f"{name}.json", standing)))

@@ -103,7 +103,7 @@ def fit(
     with stderr.status("fitting") as status:
         found = fit_run(
             run,
-            cap or tracks.load(track).limits.artifact_bytes,
+            cap or tracks.load_limited(track).limits.artifact_bytes,
             code_bytes,
             parse_overrides(settings or []),
             loss_tokens,

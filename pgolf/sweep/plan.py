@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgolf import presets
+from pgolf import presets, tracks
 from pgolf.artifact import open_artifact
 from pgolf.errors import BadInput
 from pgolf.record.request import Request, check_request
@@ -43,6 +43,7 @@ def plan_sweep(
     BadInput : see `check_request` and `space`; a seed that also confirms; a file that is not there; a candidate that
         changes training, or needs more than the given file has.
     """
+    tracks.load_limited(track)
     request = check_request(track, preset, confirm_seeds, knobs)
     if seed in request.seeds:
         raise BadInput(
@@ -77,6 +78,7 @@ def plan_ablation(old: str, new: str, track: str, seeds: Sequence[int] | None) -
 
     BadInput : see `check_request` and `singles`; presets whose vocabularies differ.
     """
+    tracks.load_limited(track)
     request = check_request(track, old, seeds)
     tried = singles(request.knobs, presets.load(new))
     if any(name == "vocab_size" for candidate in tried for name, _ in candidate.settings):

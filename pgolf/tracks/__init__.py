@@ -207,6 +207,20 @@ def load(name: str) -> Track:
     return _with_target(path.stem, content) if "target" in content else _with_limits(path, content)
 
 
+def load_limited(name: str) -> Track:
+    """The track called `name`, for work that goes by limits, seeds and a preset.
+
+    Raises
+    ------
+    BadInput : as `load`, or its aim is a target loss.
+    """
+    track = load(name)
+    if track.target:
+        limited = ", ".join(other for other in names() if load(other).target is None)
+        raise BadInput(f"track {track.name} aims at a target loss, without limits or a preset: name one of {limited}")
+    return track
+
+
 def _with_target(name: str, content: dict[str, Any]) -> Track:
     run, target = content["run"], Target(**content["target"], **_of_runs(content["run"]))
     return Track(

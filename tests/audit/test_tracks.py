@@ -37,6 +37,34 @@ def test_the_track_of_a_folder(tmp_path, folder, claims, track):
     assert audit(f.path).track.name == track
 
 
+@pytest.mark.parametrize(
+    ("said", "track"),
+    [
+        ("track_1_short", "nanogpt_short"),
+        ("track_2_medium", "nanogpt_medium"),
+        ("track_3_optimization", "nanogpt_optimization"),
+        ("nanogpt-short", "nanogpt_short"),
+        ("Track 1", "nanogpt_short"),
+        ("track 2 (medium)", "nanogpt_medium"),
+        ("NanoGPT speedrun, track 3", "nanogpt_optimization"),
+        ("modded-nanogpt track 1", "nanogpt_short"),
+        ("GPT-2 medium speedrun", "nanogpt_medium"),
+        ("nanogpt speedrun optimisation", "nanogpt_optimization"),
+        ("track_10min_16mb", "10min_16mb"),
+        ("track 10", None),
+        ("track 12", None),
+        ("small", None),
+        ("medium", None),
+        ("speedrun", None),
+        ("modded-nanogpt", None),
+        ("my-nanogpt-small-experiments", None),
+        ("2025-09-30_SmoothedSnooMedium", None),
+    ],
+)
+def test_words_for_the_tracks_of_speedruns(said, track):
+    assert tracks.recognised(said) == track
+
+
 def long_on_one_card(f):
     """Ten hours on one other card, evaluated for 20 minutes, and over the cap."""
     f.edit_logs("train_time: 5870", "train_time: 360015")

@@ -94,3 +94,16 @@ def test_a_mean_above_the_target_is_never_shown(pgolf):
 def test_what_is_no_question(pgolf, words, said):
     code, out, err = pgolf("power", *words)
     assert code == 2 and said in " ".join(err.split()) and out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ledger", "add", "x", "log.txt", "--track", "track_1_short", "--title", "x", "--date", "2026-01-01"),
+        ("fit", "folder", "--track", "nanogpt_short"),
+        ("sweep", "--track", "nanogpt_short"),
+    ],
+)
+def test_commands_that_need_limits_refuse_a_track_with_a_target(pgolf, words):
+    code, _, err = pgolf(*words)
+    assert code == 2 and "aims at a target loss" in " ".join(err.split())

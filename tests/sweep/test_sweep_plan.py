@@ -55,3 +55,10 @@ def test_a_difference_that_the_ranks_cannot_share_is_not_ablated(tmp_path):
     new.write_text(f'extends = "{TINY / "tiny.toml"}"\n[knobs]\nttt_epochs = 2\ngrad_accum_steps = 3\n')
     with pytest.raises(BadInput, match="GRAD_ACCUM_STEPS=3: TRAIN_BATCH_TOKENS 1024 is no multiple of 1 ranks × 3"):
         plan_ablation(str(TINY / "tiny.toml"), str(new), TRACK, None)
+
+
+def test_a_track_that_aims_at_a_target_has_nothing_to_sweep():
+    with pytest.raises(BadInput, match="aims at a target loss"):
+        plan_sweep("nanogpt_short", "smoke", 7, None, [], [], None, None, None, None)
+    with pytest.raises(BadInput, match="aims at a target loss"):
+        plan_ablation("smoke-base", "smoke", "nanogpt_short", None)
