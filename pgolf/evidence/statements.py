@@ -34,7 +34,7 @@ ONE = re.compile(NUMBER)
 GOES_ON = re.compile(r"[\d.,\s>e-]*+(?:[\]#].*)?")
 AFTER = re.compile(r"[\s)`;,]*(?:#.*)?")
 TITLE = re.compile(r"#{2,6}\s+(.{1,200})|\*\*([^*]{1,100})\*\*:?|([\w ]{1,60}):")
-STD_MEAN = re.compile(rf"(\w*)\W{{0,6}}\(tensor\(({NUMBER})\), ?tensor\(({NUMBER})\)\)")
+STD_MEAN = re.compile(rf"(?<!\w)(\w{{1,60}})\W{{0,6}}\(tensor\(({NUMBER})\), ?tensor\(({NUMBER})\)\)")
 FIGURE = re.compile(
     r"(?<![\w.])(?:(mean|average|avg|μ)|(std(?:ev|_dev)?|sd|σ|standard deviation))"
     rf"(?![\w(])([^\d|±]{{0,40}})({NUMBER})\s{{0,3}}(ms|s|sec|seconds)?(?![\w.%])"
@@ -210,8 +210,9 @@ def _figures(reader: _Reader, line: str, number: int) -> None:
             kind = _kind_of_figure(words, low[: found.start()], found[4], found[5]) or kind
             if kind:
                 reader.add(kind, "mean" if found[1] else "std", found[4], reader.titled, number, found[5] or "")
+    of_a_test = "p" in low and OF_A_TEST.fullmatch(low)
     for found in P_VALUE.finditer(low):
-        if len(found[1]) > 1 or OF_A_TEST.fullmatch(low):
+        if len(found[1]) > 1 or of_a_test:
             reader.add_p(found[2], reader.titled, number)
 
 

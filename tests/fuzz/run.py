@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 STATE = struct.Struct("<qqqdd")  # as the worker has it
-MODULES = ("texts", "kept", "tables", "programs", "replies", "containers")
+MODULES = ("texts", "speedruns", "kept", "tables", "programs", "replies", "containers")
 CHUNKS = 40  # parts of a reader's inputs
 SHOWN_EVERY_S = 5.0
 FAST = Path("/dev/shm")
