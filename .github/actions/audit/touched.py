@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pgolf.errors import BadInput
-from pgolf.evidence.entry import LOG_SUFFIXES, NO_LOG, read_entry
+from pgolf.evidence.entry import read_entry
+from pgolf.evidence.folder import LOG_SUFFIXES, NO_LOG
 from pgolf.report.annotations import command
 
 MOST_BYTES = 1 << 24  # of names that git lists
