@@ -223,7 +223,8 @@ def report_of(audit: Audited) -> Report | TargetReport:
     """The report of a folder that was audited; BadInput as `report_of_audit` raises it."""
     if not isinstance(audit, TargetAudit):
         return report_of_audit(audit)
-    return TargetReport(audit, audit.folder.resolve().name, _hashed(audit.folder, sizes_of(audit)))
+    files = _hashed(audit.folder, sizes_of(audit))
+    return TargetReport(audit, audit.folder.resolve().name, files, read_plans(audit.folder))
 
 
 def report_of_audit(audit: Audit) -> Report:

@@ -94,6 +94,7 @@ def both(variants: Sequence[Curves], by: By, target: float) -> Figure:
     _whole(left, variants, by)
     _ends(right, variants, by, target)
     right.set_ylabel("")
+    right.set_title("the end, beside the target", loc="left", color=QUIET, fontsize=10)
     return figure
 
 

@@ -12,6 +12,7 @@ from pgolf.audit.checks import Check, Status
 from pgolf.audit.checks.speedrun.review import VariantFigures
 from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
+from pgolf.evidence.plan import Plan
 from pgolf.evidence.run import Run
 from pgolf.ledger import value
 from pgolf.report import figures, target_figures
@@ -36,12 +37,15 @@ MOST_STEPS = 200  # rows of the table of the mean curves
 
 @dataclass(frozen=True)
 class TargetReport:
-    """All that the page shows of one speedrun. `files` has (name, bytes, SHA-256) of what the folder holds."""
+    """All that the page shows of one speedrun.
+
+    `files` has (name, bytes, SHA-256) of what the folder holds, `plans` those of a record that pgolf has made.
+    """
 
     audit: TargetAudit
     title: str
     files: Sequence[tuple[str, int, str]] = ()
-    reasons: Sequence[str] = ()
+    plans: Sequence[Plan] = ()
 
     template: ClassVar[str] = "_speedrun.html.j2"
 
@@ -85,7 +89,7 @@ class TargetReport:
     @property
     def columns(self) -> list[tuple[str, str]]:
         """(heading, field) of the table of variants."""
-        return columns(self.target)
+        return columns(self.audit)
 
     @property
     def leading(self) -> list[VariantRow]:

@@ -47,7 +47,7 @@ def _lines(audit: TargetAudit) -> Iterator[str]:
 
 def variants_markdown(audit: TargetAudit) -> Iterator[str]:
     """The table of the variants, and the sentences that it has no room for."""
-    shown = columns(target_of(audit))
+    shown = columns(audit)
     yield f"| variant | {' | '.join(heading for heading, _ in shown)} |"
     yield f"|---|{'---:|' * len(shown)}"
     for row in variant_rows(audit):

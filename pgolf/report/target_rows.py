@@ -102,22 +102,24 @@ def _row(figures: VariantFigures, audit: TargetAudit, target: Target) -> Variant
     )
 
 
-def columns(target: Target) -> list[tuple[str, str]]:
+def columns(audit: TargetAudit) -> list[tuple[str, str]]:
     """(heading, field of a VariantRow) of each column after the name, where one table has them all."""
+    target, beside = target_of(audit), audit.baseline is not None
     losses = [("loss mean", "loss"), ("std", "loss_std"), (f"− {target.loss:g}", "loss_difference")]
     losses += [(f"p below {target.loss:g}", "loss_p")]
     seconds = [("time mean, s", "seconds"), ("std", "seconds_std")]
     if target.least == "steps":
-        return [("runs", "runs"), ("steps", "steps"), ("− baseline", "step_difference"), *losses, *seconds]
-    gain = [("− baseline", "seconds_difference"), ("p faster", "seconds_p")]
+        difference = [("− baseline", "step_difference")] if beside else []
+        return [("runs", "runs"), ("steps", "steps"), *difference, *losses, *seconds]
+    gain = [("− baseline", "seconds_difference"), ("p faster", "seconds_p")] if beside else []
     return [("runs", "runs"), ("steps", "steps"), *seconds, *gain, *losses]
 
 
 def name_of(audit: TargetAudit, figures: VariantFigures) -> str:
-    """The sub-folder of a variant; of the folder itself a point, as in a path; the folder of one from elsewhere."""
-    elsewhere = audit.against is not None and figures is audit.baseline
-    name = f"{audit.against.resolve().name}/{figures.variant.name}" if elsewhere and audit.against else ""
-    return printable((name or figures.variant.name).rstrip("/"), MOST_NAME_CHARS) or "."
+    """How a table names a variant, as the checks do; one from elsewhere by its folder."""
+    if audit.against is not None and figures is audit.baseline:
+        return printable(f"{audit.against.resolve().name}/{figures.variant.name}".rstrip("/"), MOST_NAME_CHARS)
+    return printable(figures.name, MOST_NAME_CHARS)
 
 
 def _counted(figures: VariantFigures) -> str:

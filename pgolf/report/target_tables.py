@@ -40,15 +40,14 @@ def target_tables(audit: TargetAudit) -> RenderableType:
 def _parts(audit: TargetAudit) -> Iterator[RenderableType]:
     title = f"{printable(str(audit.folder))} · track {audit.track.name}"
     yield Text(title, style="bold", no_wrap=True, overflow="ignore")  # a path can be copied only in one piece
-    rows, target = variant_rows(audit), target_of(audit)
+    rows, target, beside = variant_rows(audit), target_of(audit), audit.baseline is not None
     yield Text()
-    yield _steps(rows) if target.least == "steps" else _seconds(rows)
+    yield _steps(rows, beside) if target.least == "steps" else _seconds(rows, beside)
     yield Text()
     yield _losses(rows, f"{target.loss:g}")
     yield Text()
-    for sentence in remarks(audit):
-        yield Text(sentence)
-    yield Text()
+    sentences = [Text(sentence) for sentence in remarks(audit)]
+    yield from [*sentences, Text()] if sentences else []
     yield _runs(audit)
     yield check_table([c for c in audit.checks if c.status != "does not apply"])
     if said := not_applying(audit):
@@ -63,18 +62,21 @@ def _table(title: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def _seconds(rows: Sequence[VariantRow]) -> Table:
-    table = _table("training time in seconds", ("runs", "steps", "mean", "std", "- baseline", "p"))
+def _seconds(rows: Sequence[VariantRow], beside: bool) -> Table:
+    gain = ("- baseline", "p faster") if beside else ()
+    table = _table("training time in seconds", ("runs", "steps", "mean", "std", *gain))
     for r in rows:
-        cells = (r.name, r.runs, r.steps, r.seconds, r.seconds_std, r.seconds_difference, r.seconds_p)
-        table.add_row(*map(Text, cells))
+        gained = (r.seconds_difference, r.seconds_p) if beside else ()
+        table.add_row(*map(Text, (r.name, r.runs, r.steps, r.seconds, r.seconds_std, *gained)))
     return table
 
 
-def _steps(rows: Sequence[VariantRow]) -> Table:
-    table = _table("steps; time does not count on this track", ("runs", "steps", "- baseline", "mean s", "std s"))
+def _steps(rows: Sequence[VariantRow], beside: bool) -> Table:
+    gain = ("- baseline",) if beside else ()
+    table = _table("steps; time does not count on this track", ("runs", "steps", *gain, "mean s", "std s"))
     for r in rows:
-        table.add_row(*map(Text, (r.name, r.runs, r.steps, r.step_difference, r.seconds, r.seconds_std)))
+        gained = (r.step_difference,) if beside else ()
+        table.add_row(*map(Text, (r.name, r.runs, r.steps, *gained, r.seconds, r.seconds_std)))
     return table
 
 
@@ -96,7 +98,7 @@ def _runs(audit: TargetAudit) -> Table:
         rows = run_rows(audit, figures)
         if not rows:
             continue
-        table.add_row(Text(f"{name_of(audit, figures)}/", style="bold"))
+        table.add_row(Text(name_of(audit, figures), style="bold"))
         for row in rows[:left]:
             style = "" if row.counts else "dim"
             name = row.log.removesuffix(".txt")  # with a UUID for a name a row fits 60 columns

@@ -3,6 +3,7 @@
 import json
 import re
 import statistics
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
@@ -24,6 +25,14 @@ SHORT, STEPS = tracks.load("nanogpt_short"), tracks.load("nanogpt_optimization")
 @pytest.fixture
 def folder(tmp_path):
     return write_speedrun(tmp_path / "2026-07-17_Mine")
+
+
+@pytest.fixture
+def records():
+    path = Path(__file__).parents[3] / "shared" / "speedrun-records"
+    if not path.is_dir():
+        pytest.skip("the public speedrun records are not here")
+    return path
 
 
 def text_of(audit, width=80, draft=False):
@@ -98,6 +107,20 @@ def test_runs_that_do_not_count_are_shown_as_such(folder):
     assert variant_rows(audit)[1].runs == "4 of 5"
     assert [row.counts for row in run_rows(audit, audit.variants[1])].count(False) == 1
     assert "(does not count)" in text_of(audit, 120) and "(does not count)" in target_markdown(audit)
+
+
+def test_without_a_baseline_no_column_is_empty(tmp_path):
+    audit = audit_target(write_speedrun(tmp_path / "2026-07-17_Alone", {"": NEW}), SHORT)
+    text = text_of(audit)
+    assert "baseline" not in text.split("check")[0] and "− baseline" not in target_markdown(audit)
+    assert "the record      5   1400  79.724" in text
+
+
+def test_figures_of_a_real_record(records):
+    """As its reviewers published them."""
+    text = text_of(audit_target(records / "track_1_short/2026-07-17_FP8DownProjection", SHORT))
+    assert row_of(text, "this_pr", "training time")[1:5] == ["13", "1390", "79.685", "0.183"]
+    assert row_of(text, "this_pr", "validation loss")[1:] == ["3.27837", "0.00142", "-0.00163", "6.691e-04"]
 
 
 def test_checks_that_do_not_apply_take_one_line(folder):

@@ -9,6 +9,7 @@ from speedruns import BASELINE, NEW, write_speedrun
 
 from pgolf import tracks
 from pgolf.audit.target import audit_target
+from pgolf.evidence.plan import make_plan_of_runs, write_plan
 from pgolf.report.page import page, report_of, write_report
 from pgolf.report.target_figures import MOST_POINTS, Curves, Point, drawable
 from pgolf.report.target_page import curves_of
@@ -109,6 +110,13 @@ def test_page_fits_the_screen_and_its_tables_scroll(browser, tmp_path, track, wi
     assert page.locator(".wide").nth(0).locator("tbody tr").count() == 3
     if width == 390:
         assert widths[0][1] > widths[0][0]  # the table of the variants scrolls in its own box
+
+
+def test_page_shows_the_plan_of_a_record_of_pgolf(audit):
+    plan = make_plan_of_runs("mine", "nanogpt_short", "mine", ["this_pr", "baseline"], (), {})
+    write_plan(audit.folder, plan)
+    text = Reader(page([report_of(audit)])).words()
+    assert f"Plan of {plan.created}: 2 runs, in this order: this_pr, baseline" in text and plan.sha256 in text
 
 
 def test_hostile_names(tmp_path):
