@@ -6,7 +6,8 @@ public logs of eight folders no two runs of a variant share over three of 7 to 4
 among them; a deviation of 0.0015 between runs, printed to 0.0001, lets one in fifty pairs share a final loss. So whole
 curves decide:
 
-- One run: the clock, too, is equal at every loss. It runs in milliseconds, and twice alike for no run.
+- One run: the clock, too, is equal at its losses. It runs in milliseconds, and after ten seconds no two runs have the
+  same one at three losses, be they by one deterministic program; of shorter runs only equal bytes tell a copy.
 - Repeated: each loss is equal, but the clock is not. A program with a fixed seed on deterministic kernels does that
   honestly, but such runs are one draw, and a test that takes them for several is wrong; or the times were edited.
 - Begun alike: the first training losses are equal to all digits, the later ones are not. That is a fixed seed on
@@ -21,6 +22,7 @@ from typing import Literal
 from pgolf.evidence.run import CurvePoint, Run
 
 ENOUGH = 3  # losses with their clocks that no two runs share; also of a log that ends before the other
+TELLING_S = 10.0  # seconds after which the clocks of two runs differ by more than they print
 FEWEST_LOSSES = 5  # without clocks, or with others: losses after the first that no two draws share
 FIRST_STEPS = range(2, 7)  # of training, whose losses a seed decides; that of step 1 is often no run's own
 
@@ -38,9 +40,9 @@ class Repeat:
 def clocked(run: Run) -> Hashable:
     """Equal for logs of one run, also where one of them is cut off; None of a run that tells too little."""
     points = _after_the_first(run.val_curve)
-    timed = [(p.step, p.loss, p.seconds) for p in points if p.seconds is not None]
-    if len(timed) == len(points) and points:
-        return "clock", *timed[:ENOUGH]
+    timed = [(p.step, p.loss, p.seconds) for p in points[:ENOUGH] if p.seconds is not None]
+    if points and len(timed) == len(points[:ENOUGH]):
+        return ("clock", *timed) if (timed[-1][2] or 0.0) >= TELLING_S else None
     trained = [(p.step, p.loss) for p in run.train_curve[:20]]
     losses = [(p.step, p.loss) for p in points]
     return ("losses", *losses, *trained) if len(losses) + len(trained) > FEWEST_LOSSES else None

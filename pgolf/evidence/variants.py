@@ -17,7 +17,7 @@ from pgolf.evidence.claims import MAX_CLAIMS_BYTES
 from pgolf.evidence.folder import Copy, Unread, file_sizes, read_beginning_of, readme_of, runs_in_logs
 from pgolf.evidence.lines import MOST_BYTES, printable
 from pgolf.evidence.run import Evidence, Run
-from pgolf.evidence.same_run import Repeat, clocked, repeated
+from pgolf.evidence.same_run import TELLING_S, Repeat, clocked, repeated
 from pgolf.evidence.stated import Stated
 from pgolf.evidence.statements import read_stated
 from pgolf.evidence.unseeded import UUID, first_line, unseeded_runs
@@ -41,7 +41,7 @@ OF_A_CHANGE = {"this", "pr", "new", "ours", "mine", "after", "candidate", "propo
 OF_A_CHANGE |= {"treatment", "branch", "submission", "record", "modified", "update", "updated", "improved"}
 # words that say nothing of what ran: baseline_runs, prev_record_pr118, control_2025-09-03, baseline_v2
 BESIDE_THE_POINT = re.compile(
-    r"the|of|run|runs|log|logs|record|records|wr|rerun|reruns|timing|retimed|v?\d+|pr\d*|commit"
+    r"the|of|on|runs?|logs?|records?|wr|reruns?|timings?|retimed|v?\d+|pr\d*|commit|x?[hab]\d+|gpus?|same|machine"
 )
 OF_A_RUN = re.compile(r"(?:run|seed|trial|attempt|repeat|rep)s?[_ -]?\d{1,3}|\d{1,2}")  # a folder around one log
 DATED = re.compile(r"\d{4}-\d\d-\d\d|\d{6}")  # begins the name of a record's own folder, as 20260610_tuned_baseline
@@ -215,9 +215,9 @@ def _count_once(folder: Variants) -> None:
     ends: dict[Hashable, Run] = {}
     for variant, run in order:
         last = result_of(run)
-        end = (last.step, last.loss, last.seconds) if last and last.seconds else None
+        end = (last.step, last.loss, last.seconds) if last and (last.seconds or 0.0) >= TELLING_S else None
         of_the_end = ends.get(end) if len(run.val_curve) == 1 else None  # one line, copied out of a log
-        first = of_the_end or kept.setdefault(clocked(run) or id(run), run)
+        first = of_the_end or kept.setdefault(clocked(run) or _bytes(run, folder.path), run)
         if end:
             ends.setdefault(end, run)
         if first is not run:
@@ -228,6 +228,11 @@ def _count_once(folder: Variants) -> None:
         variant.copies.sort(key=lambda c: c.file)
         variant.runs = [r for r in variant.runs if id(r) in counted]
         variant.repeats = list(repeated(variant.runs, lambda run: names[id(run)]))
+
+
+def _bytes(run: Run, folder: Path) -> Hashable:
+    """Equal for the same run in two files of equal bytes."""
+    return hash_file(run.log, MOST_BYTES, folder), first_line(run)
 
 
 def _same_bytes(a: Path, b: Path, folder: Path) -> bool:

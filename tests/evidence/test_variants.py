@@ -73,6 +73,7 @@ def test_no_folder_and_no_log(tmp_path):
         ("prev_record_pr118", ["x"], True),
         ("control_2025-09-03", ["x"], True),
         ("main", ["this_pr"], True),
+        ("baseline_8xH100", ["x"], True),
         ("old", ["new_logs"], True),
         ("main", ["ablation"], False),
         ("main", [], False),
@@ -115,6 +116,14 @@ def test_equal_losses_with_other_clocks_are_a_repeated_run(folder):
     assert len(variant.runs) == 3
     assert variant.copies == []
     assert [(r.file, r.of, r.losses, r.what) for r in variant.repeats] == [("b.txt", "a.txt", 8, "curve")]
+
+
+def test_short_runs_of_a_deterministic_program_are_no_copies(folder):
+    """Their clocks of a few milliseconds may agree by chance; equal bytes are one log all the same."""
+    short = curve(1, drift=1e-3)
+    (variant,) = folder(a_txt=short, b_txt=short + "\n", c_txt=short).variants
+    assert [(c.file, c.of, c.exact) for c in variant.copies] == [("c.txt", "a.txt", True)]
+    assert [(r.file, r.of, r.what) for r in variant.repeats] == [("b.txt", "a.txt", "curve")]
 
 
 def test_equal_final_losses_alone_show_nothing(folder):
