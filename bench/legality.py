@@ -3,10 +3,12 @@
     python bench/legality.py [--json] [--only WORD …] [--jobs N] [--length N] [--positions N] [--seeds N,…] [--budget S]
 
 Evaluators are those of tests/bad_evaluators and tests/good_evaluators, and of ../shared/cases/probes where it is there.
-Each is probed by a command of its own with default options, on a copy of its folder. An offender is caught if a probe
-fails; an honest evaluator is accused if the command says anything but that no probe fails. `docs/legality.md` names the
-offenders that are out of reach; these may be missed. Last, an evaluator that takes ten milliseconds a token is given
---slow-budget seconds. Exit 0: nothing else is missed, nothing accused, and that budget is kept.
+Each is probed by a command of its own with default options, on a copy of its folder. To save hours, an offender is
+first probed at few positions of one stream, and with default options only where that does not catch it. An offender is
+caught if a probe fails; an honest evaluator is accused if the command says anything but that no probe fails.
+`docs/legality.md` names the offenders that are out of reach; these may be missed. Last, an evaluator that takes ten
+milliseconds a token is given --slow-budget seconds. Exit 0: nothing else is missed, nothing accused, and that budget is
+kept.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,6 +44,7 @@ FOLDERS = {  # folder → whether its evaluators are honest
 HONEST_AMONG_BAD = {"honest", "honest_phased"}  # which the bad ones beside them are made from
 HELPERS = {"base", "sidechannel"}  # modules that evaluators import
 SLOW = ROOT / "tests" / "good_evaluators" / "token_by_token_slowly.py"
+QUICK = ("--positions=8", "--seeds=0")  # enough to catch most offenders
 REPORT_S = 5.0  # to put the results together, beyond the budget and the start
 
 
@@ -59,11 +62,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one command: `outcome` is caught, missed, out of reach, passed or accused."""
+    """What came of an evaluator: `outcome` is caught, missed, out of reach, passed or accused. `quick`: at few
+    positions of one stream."""
 
     name: str
     folder: str
     outcome: str
+    quick: bool
     by: tuple[str, ...] = ()  # the probes that fail, or how else the command ended
     counter_example: str = ""
     seconds: float = 0.0
@@ -105,6 +110,7 @@ def out_of_reach(page: Path = ROOT / "docs" / "legality.md") -> dict[str, str]:
 def run(case: Case, folder: Path, options: Sequence[str], limit: float) -> Ended:
     """`pgolf probe` of a copy of the evaluator's folder, which it may write to, ended after `limit` seconds."""
     copy = folder / case.name
+    folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(case.file.parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
     surrounding = SURROUNDINGS.get(case.name)
     with surrounding(copy) if surrounding else nullcontext([]) as more:
@@ -135,6 +141,17 @@ def run(case: Case, folder: Path, options: Sequence[str], limit: float) -> Ended
             return Ended(code, results_of(out.read()), " ".join(err.read()[-2000:].split()[-40:]), seconds)
 
 
+def probed(case: Case, folder: Path, options: Sequence[str], limit: float, unreachable: dict[str, str]) -> Verdict:
+    """What comes of an evaluator: of an offender at few positions first, if no options are given."""
+    began = time.perf_counter()
+    if not (case.honest or options):
+        quick = judged(case, run(case, folder / "quick", QUICK, limit), True, unreachable)
+        if quick.outcome == "caught":
+            return quick
+    whole = judged(case, run(case, folder, options, limit), False, unreachable)
+    return replace(whole, seconds=round(time.perf_counter() - began, 1))
+
+
 def results_of(text: str) -> list[dict[str, Any]] | None:
     try:
         results = json.loads(text)
@@ -143,7 +160,7 @@ def results_of(text: str) -> list[dict[str, Any]] | None:
         return None
 
 
-def judged(case: Case, end: Ended, unreachable: dict[str, str]) -> Verdict:
+def judged(case: Case, end: Ended, quick: bool, unreachable: dict[str, str]) -> Verdict:
     """An exit code counts only with its verdict: without one an offender is missed, an honest evaluator accused."""
     quiet = end.code == 0 and end.results is not None and not end.failing
     if case.honest:
@@ -155,7 +172,7 @@ def judged(case: Case, end: Ended, unreachable: dict[str, str]) -> Verdict:
     how = () if quiet else end.failing or (f"exit {end.code}",)
     example = "" if quiet else end.example
     place = os.path.relpath(case.file.parent, ROOT)
-    return Verdict(case.name, place, outcome, how, example, round(end.seconds, 1))
+    return Verdict(case.name, place, outcome, quick, how, example, round(end.seconds, 1))
 
 
 def summary(verdicts: Sequence[Verdict], unreachable: dict[str, str], seconds: float) -> dict[str, Any]:
@@ -228,8 +245,7 @@ def main() -> int:
 
         def one(case: Case) -> Verdict:
             folder = Path(place) / ("honest" if case.honest else "bad") / case.file.parents[1].name
-            folder.mkdir(parents=True, exist_ok=True)
-            verdict = judged(case, run(case, folder, options, args.limit), unreachable)
+            verdict = probed(case, folder, options, args.limit, unreachable)
             why = f": {verdict.counter_example[:300]}" if verdict.outcome in ("missed", "accused") else ""
             said = f"{verdict.seconds:6.1f} s  {verdict.outcome:12} {verdict.name}{why}"
             bar.console.print(said, highlight=False, markup=False)

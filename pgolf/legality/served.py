@@ -35,7 +35,9 @@ def settle(job: dict[str, Any]) -> None:
     # a process that is forked has its parent's noise: an evaluator that sets no seed must not seem to repeat itself
     random.seed()
     np.random.seed()
-    torch.seed()
+    torch.default_generator.seed()  # torch.seed() takes ten milliseconds to look for accelerators, at each pass
+    if torch.cuda.is_available():
+        torch.cuda.seed_all()
 
 
 def serve(to: socket.socket, job: dict[str, Any], heap: Heap) -> None:

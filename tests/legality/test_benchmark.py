@@ -35,9 +35,9 @@ FAILING = [{"probe": "causal", "passed": False, "counter_example": {"what": "mov
 def test_only_a_verdict_counts(code, printed, said, outcomes):
     """A probe that an evaluator ends with exit 0 has caught nothing."""
     end = legality.Ended(code, printed, said, 1.0)
-    assert tuple(legality.judged(case, end, {}).outcome for case in (OFFENDER, HONEST)) == outcomes
+    assert tuple(legality.judged(case, end, False, {}).outcome for case in (OFFENDER, HONEST)) == outcomes
     expected = outcomes[0] if outcomes[0] == "caught" else "out of reach"
-    assert legality.judged(OFFENDER, end, {"trains_ahead": "reason"}).outcome == expected
+    assert legality.judged(OFFENDER, end, False, {"trains_ahead": "reason"}).outcome == expected
 
 
 def test_what_an_evaluator_prints_is_no_result_of_probes():
