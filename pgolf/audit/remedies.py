@@ -159,10 +159,6 @@ SPEEDRUN_REMEDIES: dict[str, Remedy] = {  # of a folder on a track with a target
         "Run one program for all runs of a variant; put others into a folder of their own.",
         "Let each log begin with the whole source of the program.",
     ),
-    "same-config": Remedy(
-        "Run one program with one configuration for all runs of a variant.",
-        "Let the runs print their settings.",
-    ),
     "same-versions": Remedy(
         "Run the baseline and the new program with one version of torch.",
         "Let each run log its version of torch.",

@@ -29,20 +29,40 @@ def same_steps(review: Speedrun, findings: Findings) -> str:
 
 
 def same_program(review: Speedrun, findings: Findings) -> str:
-    """The logs of a variant begin with one source. A warning where not: what differs may be a comment."""
-    compared = 0
+    """The logs of a variant begin with one source, and print the same settings. A warning where not: what differs may
+    be a comment."""
+    compared = settings = 0
     for figures in review.variants:
-        sources = {run.log: source for run in figures.variant.runs if (source := _source(review.found.path, run))}
-        compared += len(sources)
-        kinds = Counter(sources.values())
-        if len(kinds) > 1:
-            (usual, count), *_ = kinds.most_common()
-            others = [review.found.name_of(r) for r in figures.variant.runs if sources.get(r.log, usual) != usual]
-            text = f"{figures.name}: {count} logs begin with one source, and {len(others)} with another"
-            findings.warn(f"{text}: {listed(others)}", *(Evidence(name, 1) for name in others))
-    if not compared:
-        findings.unknown("no log begins with the source of the program")
-    return f"{compared} logs begin with their source, in each variant the same one"
+        compared += _same_source(review, figures, findings)
+        settings += _same_settings(figures, findings)
+    if not compared and not settings:
+        findings.unknown("no log begins with the source of its program, or prints its settings")
+    begin = f"{compared} logs begin with their source, in each variant the same one"
+    return begin if compared else f"{settings} printed settings are the same in all runs of a variant"
+
+
+def _same_source(review: Speedrun, figures: VariantFigures, findings: Findings) -> int:
+    """Compare the sources that a variant's logs begin with; the number of logs that have one."""
+    sources = {run.log: source for run in figures.variant.runs if (source := _source(review.found.path, run))}
+    kinds = Counter(sources.values())
+    if len(kinds) > 1:
+        (usual, count), *_ = kinds.most_common()
+        others = [review.found.name_of(r) for r in figures.variant.runs if sources.get(r.log, usual) != usual]
+        text = f"{figures.name}: {count} logs begin with one source, and {len(others)} with another"
+        findings.warn(f"{text}: {listed(others)}", *(Evidence(name, 1) for name in others))
+    return len(sources)
+
+
+def _same_settings(figures: VariantFigures, findings: Findings) -> int:
+    """Compare the settings that a variant's logs print; how many there are."""
+    runs = figures.variant.runs
+    knobs = sorted({k for r in runs for k in r.hyperparameters} - OF_THE_RUN)
+    for knob in knobs:
+        values = {v.value for r in runs if (v := r.hyperparameters.get(knob))}
+        if len(values) > 1:
+            text = f"{figures.name}: {knob} is {listed(sorted(values))}"
+            findings.warn(text, *(r.hyperparameters.get(knob) for r in runs))
+    return len(knobs)
 
 
 def _source(folder: Path, run: Run) -> str | None:
@@ -52,22 +72,6 @@ def _source(folder: Path, run: Run) -> str | None:
     except (OSError, Untrusted):
         return None
     return hashlib.sha256(head).hexdigest() if rule and PYTHON.search(head) else None
-
-
-def same_config(review: Speedrun, findings: Findings) -> str:
-    """The runs of a variant have the same settings, as far as their logs print them."""
-    printed = False
-    for figures in review.variants:
-        runs = figures.variant.runs
-        for knob in sorted({k for r in runs for k in r.hyperparameters} - OF_THE_RUN):
-            values = {v.value for r in runs if (v := r.hyperparameters.get(knob))}
-            printed = True
-            if len(values) > 1:
-                said = listed(sorted(values))
-                findings.warn(f"{figures.name}: {knob} is {said}", *(r.hyperparameters.get(knob) for r in runs))
-    if not printed:
-        findings.unknown("no log prints its settings")
-    return "every printed setting is the same in all runs of a variant"
 
 
 def hardware(review: Speedrun, findings: Findings) -> str:
