@@ -174,6 +174,32 @@ def test_one_variant_that_reaches_the_target_is_enough(good):
     assert "ablation: mean 3.28560" in result.check("target-loss").message
 
 
+def test_where_none_reaches_the_target_the_nearest_variant_is_judged(good):
+    for number in range(4):
+        good.run("ablation", number, 3.2941 + number / 1000, 79.0)
+    for number, loss in enumerate((3.2781, 3.2822, 3.2791, 3.2819, 3.2770, 3.2812)):
+        good.run("this_pr", number, loss, 79.6)
+    check = found(good).check("target-loss")  # a warning for this_pr alone, too: there is no README
+    assert check.status == "warn" and "ablation: mean 3.29560" in check.message and "this_pr: mean" in check.message
+    assert {e.file.partition("/")[0] for e in check.evidence} == {"this_pr"}
+
+
+def test_one_run_beside_an_ablation_that_misses_the_target_is_no_failure(tmp_path):
+    folder = Folder(tmp_path / "track_1_short" / "a", {"this_pr": (3.2785,), "without_it": (3.2841, 3.2852, 3.2860)})
+    folder.write()
+    assert status(found(folder), "target-loss") == "unknown"
+
+
+def test_numbers_that_can_be_no_loss_and_no_time(good):
+    good.run("this_pr", 0, "9e300", 79.6)
+    path = good.name("this_pr", 1)
+    path.write_text(
+        path.read_text().replace(f"train_time:{1000 * good.seconds['this_pr'][1]:.0f}ms", "train_time:1e300ms")
+    )
+    result = found(good)
+    assert status(result, "log-complete") == "fail" and result.variants[1].loss.n == 5
+
+
 def test_one_run_shows_no_p(tmp_path):
     folder = Folder(tmp_path / "track_1_short" / "2024-10-10_Muon", {"": (3.2785,)})
     folder.write()

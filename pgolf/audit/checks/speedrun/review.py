@@ -14,6 +14,7 @@ from pgolf.stats.target import TargetTest, TimeGain, target_test, time_gain
 from pgolf.tracks import Target, Track
 
 MOST_LISTED = 20
+MOST_LOSS, MOST_SECONDS = 1e3, 1e9  # more is an error of the log
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def figures_of(variant: Variant, target: Target) -> VariantFigures:
     """The figures of one variant, without a comparison of times."""
     reached = [(run, result_of(run)) for run in variant.runs]
     usual = _usual_step([r for _, r in reached if r])
-    whole = [(run, r) for run, r in reached if r and _went_all_the_way(r, usual)]
+    whole = [(run, r) for run, r in reached if r and sane(r.loss) and _went_all_the_way(r, usual)]
     results = tuple(r for _, r in whole)
     kept = {id(run) for run, _ in whole}
     return VariantFigures(
@@ -131,8 +132,13 @@ def figures_of(variant: Variant, target: Target) -> VariantFigures:
         cut_short=tuple(run for run in variant.runs if id(run) not in kept),
         steps=tuple(sorted({r.step for r in results})),
         loss=_loss(results, target),
-        seconds=tuple(r.seconds for r in results if r.seconds is not None),
+        seconds=tuple(r.seconds for r in results if r.seconds is not None and 0 <= r.seconds <= MOST_SECONDS),
     )
+
+
+def sane(loss: float) -> bool:
+    """Whether a number can be a loss in nats per token at all."""
+    return abs(loss) <= MOST_LOSS
 
 
 def _usual_step(results: Sequence[Result]) -> int:

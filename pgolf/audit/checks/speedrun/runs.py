@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from pgolf.audit.checks.review import Findings
-from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed
+from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed, sane
 from pgolf.errors import BadInput
 from pgolf.evidence.logs import read_runs
 from pgolf.evidence.run import CurvePoint, Evidence, Run
@@ -28,7 +28,7 @@ def log_complete(review: Speedrun, findings: Findings) -> str:
 
 def _went_to_its_end(review: Speedrun, figures: VariantFigures, run: Run, findings: Findings) -> None:
     name, result, last = review.found.name_of(run), result_of(run), run.val_curve[-1] if run.val_curve else None
-    if last and not math.isfinite(last.loss):
+    if last and not (math.isfinite(last.loss) and sane(last.loss)):
         findings.fail(f"{name}: the last validation loss, at step {last.step}, is {last.loss}", last.at)
         return
     if result is None:
