@@ -160,7 +160,7 @@ class Parser:
             return False
         self.only_clock = None
         last, step = self._last_step(), int(found[1] or found[3])
-        if step == 0 and last > 0 and not self.run.stages:  # after scores a log may be printed once more
+        if step <= 1 and last > step and not self.run.stages:  # after scores a log may be printed once more
             self.before, last = self.finish(), -1
         if step > last:
             self.run.stages.clear()  # whatever was scored before or during training is not this run's result

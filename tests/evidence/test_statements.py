@@ -182,6 +182,8 @@ def test_tables_of_other_things(text):
         ("The average val loss is 3.2787 over 14 runs (p-value: 5.9e-3).", [3.2787], [], [0.0059]),
         ("TtestResult(statistic=-2.95, pvalue=np.float64(0.0059), df=13)", [], [], [0.0059]),
         ("# p=0.0059", [], [], [0.0059]),
+        ("# losses: (std=0.0016, mean=3.2787)", [3.2787], [0.0016], []),
+        ("Mean loss: 3.2787 (p=0.0059)", [3.2787], [], [0.0059]),
     ],
 )
 def test_figures_in_words(line, means, stds, ps):
@@ -193,9 +195,10 @@ def test_figures_in_words(line, means, stds, ps):
 
 
 def test_times_in_words():
-    found = read_stated("Mean time: 168.7527s, std 0.4946\naverage train time of 79684.9 ms", "README.md", ALONE)
-    assert figures(found.time_means) == [(168.7527, 4, None, 1), (79.6849, 4, None, 2)]
-    assert figures(found.time_stds) == [(0.4946, 4, None, 1)]
+    text = "Mean time: 168.7527s, std 0.4946\naverage train time of 79684.9 ms\n# time: (std=0.0814, mean=129.2043)"
+    found = read_stated(text, "README.md", ALONE)
+    assert figures(found.time_means) == [(168.7527, 4, None, 1), (79.6849, 4, None, 2), (129.2043, 4, None, 3)]
+    assert figures(found.time_stds) == [(0.4946, 4, None, 1), (0.0814, 4, None, 3)]
 
 
 @pytest.mark.parametrize(
