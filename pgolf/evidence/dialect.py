@@ -24,6 +24,7 @@ STEP_TIME = re.compile(
 )
 # 'step 500 | loss 2.1 | … | 497s'
 LAST_TIME = re.compile(rf"(?:\||\bt)\s*(?P<suffix>)(?P<number>{NUMBER})\s*(?P<unit>{UNIT})\s*$")
+CLOCK = re.compile(r" train_time:[\d.]++m?s step_avg:[\w.]++$")  # all that follows a step where no loss was taken
 PENDING_LOSS = re.compile(rf"(?:val[_ ]?)?loss\s*[:=]\s*{VALUE}$")  # on a line of its own, before bpb's
 
 # scores of the finished model are in scores.py; here is who runs and how long it took

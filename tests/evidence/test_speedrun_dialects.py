@@ -254,7 +254,6 @@ def test_a_try_that_was_started_again_is_no_run(read):
     assert why == "a try that ended at step 250, in one log with a run to step 1,390"
 
 
-@pytest.mark.parametrize("between", ["", HEAD], ids=["at once", "with a head"])
 def test_a_run_started_again_without_a_loss_before_training(read):
     lines = ["step:1/10 train_loss:10.9 train_time:1ms", "step:2/10 train_loss:9.9 train_time:2ms"]
     lines += ["step:10/10 train_loss:3.3 train_time:10ms", "step:10/10 val_loss:{}5 train_time:10ms"]
@@ -262,6 +261,7 @@ def test_a_run_started_again_without_a_loss_before_training(read):
     assert [of(r)[0] for r in read(log.replace("{}", "3.28") + log.replace("{}", "3.27"))] == [3.285, 3.275]
 
 
+@pytest.mark.parametrize("between", ["", HEAD], ids=["at once", "with a head"])
 def test_two_whole_runs_in_one_log_are_two(read, between):
     other = (STEPS + LAST).replace("3.2785", "3.2791").replace("204345", "204101").replace("15562", "15570")
     assert [of(r)[0] for r in read(STEPS + LAST + between + other)] == [3.2785, 3.2791]
