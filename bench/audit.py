@@ -14,7 +14,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pgolf.audit.audit import audit_folders, record_folders
+from pgolf.audit.archive import record_folders
+from pgolf.audit.audit import audit_folders
 from pgolf.evidence.logs import read_run
 
 RECORDS = Path(__file__).resolve().parents[2] / "shared" / "public-records"

@@ -13,7 +13,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
-from pgolf.audit.audit import Audit, audit, audit_folders, record_folders
+from pgolf.audit.archive import record_folders
+from pgolf.audit.audit import Audit, audit, audit_folders
 from pgolf.record.board import Board
 from pgolf.record.progress import Progress
 from pgolf.report import figures

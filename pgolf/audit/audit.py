@@ -1,12 +1,9 @@
 """Audit a record folder: read it, run every check, and say what its logs really show."""
 
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +19,8 @@ from pgolf.ledger.against import from_folder
 from pgolf.ledger.choosing import best_before
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
-from pgolf.untrusted import Untrusted, list_folder
 
 AUTO = "auto"  # in place of a record to beat: the track's best one before the folder's day
-MOST_LOOKED_AT = 1_000_000  # files and folders of an archive
-DEEPEST = 4  # levels of folders below an archive that are searched for records
 
 
 @dataclass(frozen=True)
@@ -232,37 +226,6 @@ def audit_folders(
     """Audit several record folders against one previous record. Raises BadInput as `audit` does, before any check."""
     previous = resolved(against, folders, track)
     return [audit(folder, track, previous, strict) for folder in folders]
-
-
-def record_folders(archive: Path) -> list[Path]:
-    """The record folders below an archive's folder, or the folder itself if it is one.
-
-    Raises
-    ------
-    BadInput : there is no such folder, or no record in it.
-    """
-    if not archive.is_dir():
-        raise BadInput(f"no folder {archive}: name a folder with records in it")
-    folders = sorted(_with_submissions(archive))
-    if not folders:
-        raise BadInput(f"{archive}: no folder in it has a submission.json")
-    return folders
-
-
-def _with_submissions(archive: Path) -> Iterator[Path]:
-    """The folders that have a submission.json. Links are not followed: their records lie elsewhere."""
-    folders, left = [archive], MOST_LOOKED_AT
-    for depth in range(DEEPEST + 1):
-        below: list[Path] = []
-        for folder in folders:
-            inside: list[os.DirEntry[str]] = []
-            with suppress(Untrusted):  # one that may not be read has no record for us
-                inside = list_folder(folder, left)
-            left -= len(inside)
-            if any(fnmatchcase(e.name, "submission*.json") for e in inside):
-                yield folder
-            below += [folder / e.name for e in inside if depth < DEEPEST and e.is_dir(follow_symlinks=False)]
-        folders = below
 
 
 def as_json(audits: Sequence[Audited]) -> dict[str, Any]:

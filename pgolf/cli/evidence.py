@@ -101,10 +101,10 @@ def archive(
     Exit 0: no check fails; 1: a check fails; 2: there is no record folder, or one cannot be read; the others are
     audited all the same.
     """
-    from pgolf.audit.audit import record_folders
+    from pgolf.audit.archive import record_folders
     from pgolf.audit.many import Unreadable, audit_each
-    from pgolf.report.audit_tables import archive_table
     from pgolf.report.formats import Writer, show_row
+    from pgolf.report.speedrun_board import archive_tables
 
     folders = record_folders(folder)
     writer = Writer("json" if as_json else "text", sys.stdout.write)
@@ -125,7 +125,7 @@ def archive(
 
         write_leaderboard(f"Leaderboard of {folder.resolve().name}", rows, html)
     if not as_json:
-        Console(soft_wrap=False).print(archive_table(rows))
+        Console(soft_wrap=False).print(*archive_tables(rows))
     _end(writer.unreadable, writer.failed())
 
 

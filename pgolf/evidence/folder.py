@@ -103,13 +103,14 @@ def logs(path: Path) -> list[Path]:
             with suppress(Untrusted):  # one that may not be read has no logs for us
                 inside = list_folder(folder, left)
             left -= len(inside)
-            found += [folder / e.name for e in inside if _may_be_log(e)]
+            found += [folder / e.name for e in inside if may_be_log(e)]
             below += [folder / e.name for e in inside if e.is_dir(follow_symlinks=False)] if depth < DEEPEST else []
         folders = below
     return sorted(found)[:MOST_LOGS]
 
 
-def _may_be_log(entry: "os.DirEntry[str]") -> bool:
+def may_be_log(entry: "os.DirEntry[str]") -> bool:
+    """Whether a file may be a log, by its name; a link is none."""
     name = entry.name.strip()
     suffix = os.path.splitext(name)[1].lower()
     return suffix in LOG_SUFFIXES and not NO_LOG.match(name) and entry.is_file(follow_symlinks=False)

@@ -13,6 +13,7 @@ from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Run
 from pgolf.ledger import value
 from pgolf.report.row import Row
+from pgolf.report.speedrun_row import SpeedrunRow
 
 LIGHTS: dict[Status, tuple[str, str]] = {
     "fail": ("✗ fail", "bold red"),
@@ -106,16 +107,16 @@ def archive_table(rows: Sequence[Row]) -> Table:
     table.add_column("checks", overflow="fold", ratio=3)
     for row in rows:
         mean = "" if row.mean is None else f"{row.mean:.5f}"
-        table.add_row(Text(printable(row.name)), str(row.seeds), mean, _lights(row))
+        table.add_row(Text(printable(row.name)), str(row.seeds), mean, lights(row))
     return table
 
 
-def _lights(row: Row) -> Text:
+def lights(row: Row | SpeedrunRow) -> Text:
     """The names of what fails and warns, the number of the rest."""
-    lights = Text()
+    text = Text()
     for status, (light, style) in LIGHTS.items():
         names = [c.id for c in row.checks(status)]
         if names:
             said = ", ".join(names) if status in ("fail", "warn") else f"{len(names)} {status}"
-            lights.append(f"{light[0]} {said}  ", style)
-    return lights
+            text.append(f"{light[0]} {said}  ", style)
+    return text

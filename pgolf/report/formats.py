@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from pgolf.audit.audit import Audit, Audited, finite
+from pgolf.audit.audit import Audited, finite
 from pgolf.audit.checks import Status
 from pgolf.audit.many import Unreadable
 from pgolf.audit.target import TargetAudit
@@ -20,6 +20,7 @@ from pgolf.report.audit_tables import audit_tables
 from pgolf.report.draft import draft_markdown, draft_text
 from pgolf.report.review import markdown
 from pgolf.report.row import Row, row_of
+from pgolf.report.speedrun_row import SpeedrunRow, speedrun_row_of
 from pgolf.report.target_review import target_markdown, target_result
 from pgolf.report.target_tables import target_tables
 from pgolf.report.words import code, inert
@@ -86,9 +87,9 @@ def _worst(audit: Audited) -> Status:
     return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
 
 
-def show_row(format: str, keep: bool, audit: Audited) -> tuple[Row | None, Shown]:
+def show_row(format: str, keep: bool, audit: Audited) -> tuple[Row | SpeedrunRow | None, Shown]:
     """An audit in a format and, with `keep`, as a line of an archive."""
-    row = row_of(audit) if keep and isinstance(audit, Audit) else None
+    row = (speedrun_row_of(audit) if isinstance(audit, TargetAudit) else row_of(audit)) if keep else None
     return row, Shown(_worst(audit), as_json(audit) if format == "json" else "")
 
 

@@ -6,7 +6,8 @@ import os
 import pytest
 from good_entry import BPB, SEEDS, Folder, log_text
 
-from pgolf.audit.audit import as_json, audit, record_folders
+from pgolf.audit.archive import record_folders
+from pgolf.audit.audit import as_json, audit
 from pgolf.audit.many import Unreadable, audit_each
 from pgolf.errors import BadInput
 

@@ -9,7 +9,8 @@ import pytest
 from good_entry import SEEDS
 
 from pgolf import tracks
-from pgolf.audit.audit import audit, audit_folders, record_folders
+from pgolf.audit.archive import record_folders
+from pgolf.audit.audit import audit, audit_folders
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 TRACK = tracks.load("10min_16mb")

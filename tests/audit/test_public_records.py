@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from good_entry import CODE, SEEDS
 
-from pgolf.audit.audit import as_json, audit, audit_folders, record_folders
+from pgolf.audit.archive import record_folders
+from pgolf.audit.audit import as_json, audit, audit_folders
 
 PUBLIC = Path(__file__).resolve().parents[3] / "shared" / "public-records"
 

@@ -13,7 +13,8 @@ from good_entry import BPB, Folder, log_text
 from pages import Reader
 from typer.testing import CliRunner
 
-from pgolf.audit.audit import audit_folders, record_folders
+from pgolf.audit.archive import record_folders
+from pgolf.audit.audit import audit_folders
 from pgolf.cli import app
 from pgolf.report.leaderboard import leaderboards, page
 
