@@ -207,7 +207,8 @@ def _figures(reader: _Reader, line: str, number: int) -> None:
             words = set(_words(found[3]))
             if words - BESIDE_THE_POINT - OF_LOSSES - OF_TIMES:
                 continue
-            kind = _kind_of_figure(words, low[: found.start()], found[4], found[5]) or kind
+            size = found[4] if found[1] else "0"
+            kind = _kind_of_figure(words, low[: found.start()], size, found[5]) or kind
             if kind:
                 reader.add(kind, "mean" if found[1] else "std", found[4], reader.titled, number, found[5] or "")
     of_a_test = "p" in low and OF_A_TEST.fullmatch(low)
@@ -216,12 +217,12 @@ def _figures(reader: _Reader, line: str, number: int) -> None:
             reader.add_p(found[2], reader.titled, number)
 
 
-def _kind_of_figure(words: set[str], before: str, number: str, unit: str | None) -> Kind | None:
+def _kind_of_figure(words: set[str], before: str, mean: str, unit: str | None) -> Kind | None:
     """By its own words, by the last such word before it, or, of a mean without any, by its size."""
     for said in (words, set(_words(before)[-4:])):
         if bool(said & OF_LOSSES) != bool(said & OF_TIMES):
             return "loss" if said & OF_LOSSES else "time"
-    return "time" if unit else "loss" if 2 < float(number) < LOSSES[1] and _decimals(number) >= 3 else None
+    return "time" if unit else "loss" if 2 < float(mean) < LOSSES[1] and _decimals(mean) >= 3 else None
 
 
 # --- tables

@@ -23,22 +23,16 @@ from pgolf.evidence.statements import read_stated
 from pgolf.evidence.unseeded import UUID, first_line, unseeded_runs
 from pgolf.untrusted import hash_file
 
-# Words by which a sub-folder's name calls it the standing record, run again; and words that say the same only beside
-# a folder that is named as the change: `main` beside `this_pr` is the record, `main` beside `ablation` is not.
-OF_A_BASELINE = {
-    "baseline",
-    "baselines",
-    "control",
-    "controls",
-    "previous",
-    "prev",
-    "standing",
-    "reference",
-    "upstream",
-}
-BESIDE_A_CHANGE = {"base", "main", "master", "old", "before", "original", "current", "sota", "last", "ref", "prior"}
-OF_A_CHANGE = {"this", "pr", "new", "ours", "mine", "after", "candidate", "proposed", "proposal", "change", "changed"}
-OF_A_CHANGE |= {"treatment", "branch", "submission", "record", "modified", "update", "updated", "improved"}
+# Words by which a sub-folder's name calls it the standing record, run again; and words that say the same of a record
+# (`old_record`), or beside a folder that is named as the change: `main` is the record beside `this_pr`, and is the new
+# program beside `ablation`.
+OF_A_BASELINE = re.compile(r"baselines?|base|controls?|previous|prev|standing|reference|upstream")
+ELSE = re.compile(r"main|master|old|before|original|current|sota|last|ref|prior")
+OF_A_RECORD, BEFORE_IT = re.compile(r"records?|wr"), re.compile(r"old|last|prior|before")
+OF_A_CHANGE = re.compile(
+    r"this|pr\d*|new|ours|mine|after|candidate|propos(?:ed|al)|changed?|treatment|branch|submission|record|modified"
+    r"|updated?|improved|tests?|feature"
+)
 # words that say nothing of what ran: baseline_runs, prev_record_pr118, control_2025-09-03, baseline_v2
 BESIDE_THE_POINT = re.compile(
     r"the|of|on|runs?|logs?|records?|wr|reruns?|timings?|retimed|v?\d+|pr\d*|commit|x?[hab]\d+|gpus?|same|machine"
@@ -174,12 +168,17 @@ def is_baseline(name: str, others: list[str]) -> bool:
     for part in Path(name).parts:
         words = _words(part)
         telling = [w for w in words if not BESIDE_THE_POINT.fullmatch(w)]
-        if DATED.match(part) or not telling or not set(telling) <= OF_A_BASELINE | BESIDE_A_CHANGE:
+        if DATED.match(part) or not all(OF_A_BASELINE.fullmatch(w) or ELSE.fullmatch(w) for w in telling):
             continue
-        beside = any(set(_words(p)) & OF_A_CHANGE for other in others for p in Path(other).parts if p != part)
-        if set(telling) & OF_A_BASELINE or beside:
+        of_a_record = _any(OF_A_RECORD, words) and _any(BEFORE_IT, telling)
+        beside = any(_any(OF_A_CHANGE, _words(other)) for other in others if part not in Path(other).parts)
+        if telling and (_any(OF_A_BASELINE, telling) or of_a_record or beside):
             return True
     return False
+
+
+def _any(pattern: re.Pattern[str], words: list[str]) -> bool:
+    return any(pattern.fullmatch(word) for word in words)
 
 
 def _words(name: str) -> list[str]:

@@ -218,6 +218,8 @@ def test_times_in_words():
         "mean train loss 3.2787",
         "the loss is 3.2787",
         "in version 2.10.0",
+        "std 3.2141",
+        "the mean val_loss must be below 3.280",
     ],
 )
 def test_no_figures(line):
