@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import Flow, runtime
 from prefect.blocks.system import Secret
@@ -23,9 +23,7 @@ from pgolf.pods.slots import machine_facts
 from pgolf.pods.ssh import Data
 from pgolf.program import Program
 from pgolf.record.costs import list_costs, list_costs_if_free
-
-if TYPE_CHECKING:
-    from pgolf.record.folder import Record
+from pgolf.tracks import Limits
 
 log = logging.getLogger("pgolf.pods")
 SECRET = "runpod-api-key"  # a Prefect block; the environment wins
@@ -53,38 +51,52 @@ def claim(record_id: str) -> None:
 
 @contextmanager
 def pods_of(
-    record: "Record", wanted: Wanted, data: Data, stop: threading.Event, ranks: int, runs: int, rehearsal: bool = False
+    folder: Path,
+    wanted: Wanted,
+    data: Data,
+    stop: threading.Event,
+    *,
+    ranks: int,
+    runs: int,
+    hours: float,
+    rehearsal: bool = False,
 ) -> Iterator[Opened]:
-    """The place for `runs` seeds of a record; what it cost is in the manifest afterwards.
+    """The place for `runs` seeds of the record in `folder`; what it cost is in the manifest afterwards.
+
+    `hours` is how long one seed is expected to take.
 
     Raises
     ------
     RunFailed, BadInput : a bound was reached, nothing that is rented works, or RunPod refuses; whatever else went wrong
         follows from that.
     """
-    limits = record.request.track.limits
     opened = Opened(ThisMachine())
     try:
         with open_place(
             wanted,
-            record.folder,
+            folder,
             data,
             stop,
             ranks=ranks,
             runs=runs,
-            seed_hours=(limits.train_seconds + limits.eval_seconds + OVERHEAD_S) / 3600,
+            seed_hours=hours,
             key=api_key() if wanted.kind == "runpod" else None,
             rent=wanted.settings.runpod.rehearse if rehearsal else None,
         ) as opened:
             yield opened
     except Exception as e:
-        settle(record.folder)
+        settle(folder)
         if opened.budget and opened.budget.ending:
             raise opened.budget.ending from e
         raise
-    settle(record.folder)
+    settle(folder)
     if opened.budget and opened.budget.ending:
         raise opened.budget.ending
+
+
+def hours_of(limits: Limits) -> float:
+    """Hours that a seed takes at most within its limits, with all that is around them."""
+    return (limits.train_seconds + limits.eval_seconds + OVERHEAD_S) / 3600
 
 
 def needs_of(program: Program, source: Path) -> Needs:

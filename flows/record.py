@@ -27,7 +27,7 @@ from pgolf.evidence.logs import read_run
 from pgolf.evidence.manifest import check_files, list_machines
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.probes import read_probes
-from pgolf.flows.pods import api_key, claim, end_pods, needs_of, pods_of
+from pgolf.flows.pods import api_key, claim, end_pods, hours_of, needs_of, pods_of
 from pgolf.flows.show import Outcome, publish
 from pgolf.flows.tasks import (
     pack_trainer,
@@ -256,8 +256,9 @@ def train(
     data = Data(dataset.data_dir, dataset.files, packages, needs, read_source(dataset) if wanted.remote else None)
     if not wanted.remote:
         list_machines(record.folder, {"here": {"versions": versions_here(modules_of(record.program))}})
-    place = pods_of(record, wanted, data, stop, record.request.track.nproc, sum(not has_ended(*run) for run in runs))
-    track, per_token = record.request.track, dataset.val_bytes / dataset.val_tokens
+    track, left = record.request.track, sum(not has_ended(*run) for run in runs)
+    place = pods_of(record.folder, wanted, data, stop, ranks=track.nproc, runs=left, hours=hours_of(track.limits))
+    per_token = dataset.val_bytes / dataset.val_tokens
     limits = track.limits
     shown = Board(
         labels,

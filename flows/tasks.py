@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from prefect import task
 from prefect.client.schemas.objects import State
@@ -23,7 +23,7 @@ from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import list_files
 from pgolf.files import hash_folder, sha256_file
-from pgolf.flows.pods import needs_of, pods_of
+from pgolf.flows.pods import hours_of, needs_of, pods_of
 from pgolf.flows.show import show, tell_seed
 from pgolf.notify import notify
 from pgolf.pace import projected_end
@@ -114,7 +114,8 @@ def preflight(record: Record, environment: dict[str, str], wanted: Wanted) -> li
         folder / "data", hash_folder(folder / "data"), program.requires.packages, needs_of(program, record.source)
     )
     stop = threading.Event()
-    with pods_of(record, elsewhere, data, stop, ranks, runs=1, rehearsal=True) as opened:
+    hours = hours_of(track.limits)
+    with pods_of(record.folder, elsewhere, data, stop, ranks=ranks, runs=1, hours=hours, rehearsal=True) as opened:
         try:
             finished = run_seed(trial, seed, stop, place=opened.place)
         except RunFailed as e:
@@ -179,7 +180,19 @@ def write_submission(record: Record, inputs: RecordInputs, verdict: Verdict) -> 
     return path.relative_to(record.folder).as_posix()
 
 
-def persisted(work: Task[..., Any], record: Record, name: str, *depends: str) -> Any:
+class Kept(Protocol):
+    """A record whose finished steps are kept in its folder; `inputs` are hashes of all that it depends on."""
+
+    @property
+    def folder(self) -> Path:
+        """The record's folder."""
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """SHA-256 by name."""
+
+
+def persisted(work: Task[..., Any], record: Kept, name: str, *depends: str) -> Any:
     """`work`, its result kept as JSON in the record's folder under a hash of the record's inputs and `depends`."""
     key = hashlib.sha256(json.dumps([dict(record.inputs), *depends], sort_keys=True).encode()).hexdigest()[:16]
     return work.with_options(

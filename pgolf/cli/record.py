@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from pgolf import tracks
 from pgolf.cli.options import (
     AsJson,
     DataDir,
@@ -24,6 +25,7 @@ from pgolf.cli.options import (
     ledger_entries,
 )
 from pgolf.cli.output import run_flow, show_rows, stderr
+from pgolf.cli.record_runs import check_options, record_speedrun
 from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ Yes = Annotated[
         "pgolf record --set TTT_EPOCHS=5 --seeds 1,2,3",
         "pgolf record --track 10min_16mb --pods runpod --max-cost 100 --max-hours 4",
         "pgolf record --program mine/train_gpt.py --set TTT_EPOCHS=4 --plan",
+        "pgolf record --track nanogpt_short --program mine/train_gpt.py --baseline theirs/train_gpt.py --runs 10",
     )
 )
 def record(
@@ -115,6 +118,12 @@ def record(
             autocompletion=ledger_entries,
         ),
     ] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Of a speedrun, runs of each program; default: the track's.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Of a speedrun, the standing record's trainer, which runs beside --program.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would happen, and its cost; start nothing.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -125,22 +134,54 @@ def record(
     in the record's folder: stopped, killed or started again, the same command goes on from there and repeats nothing
     that is finished.
 
+    On a track with a target (a speedrun), runs --program and --baseline in turns on one machine, and tests losses
+    against the target and times against the baseline's.
+
     Exit 0: a record; 1: no record (the report says why), or a run failed; 2: bad input, and nothing was started.
     """
+    rules = tracks.load(track)
+    of_seeds = {"--preset": preset, "--seeds": seeds, "--parallel": parallel, "--pods-at-once": pods_at_once}
+    of_seeds |= {"--rehearse": rehearse, "--stop-early": stop_early, "--stop-hopeless": stop_hopeless, "--pack": pack}
+    of_seeds |= {"--evaluator": evaluator, "--no-probe": not probe, "--against": against}
+    check_options(rules, of_seeds, {"--runs": runs, "--baseline": baseline})
+    about: dict[str, Any] = {"name": name, "author": author, "github_id": github_id, "summary": summary}
+    if rules.target:
+        record_speedrun(
+            track,
+            rules,
+            program,
+            baseline,
+            settings or [],
+            env or [],
+            lambda path, theirs: _agreed(path, theirs, yes, IN_A_RECORD),
+            runs=runs,
+            about=about,
+            pods={
+                "pods": pods,
+                "max_cost": max_cost,
+                "max_hours": max_hours,
+                "no_bound": no_bound,
+                "pods_file": pods_file,
+            },
+            folders={"record_id": record_id, "runs_dir": runs_dir, "data_dir": data_dir},
+            plan=plan,
+            as_json=as_json,
+        )
+        return
     from pgolf.pods.places import check_wanted
     from pgolf.program.environment import parse_variables
     from pgolf.record.request import check_request, parse_overrides, parse_seeds
 
     named = list(parse_seeds(seeds)) if seeds is not None else None
     knobs = parse_variables(settings or []) if program else parse_overrides(settings or [])
-    runs: dict[str, Any] = {
+    ran: dict[str, Any] = {
         "program": program,
         "env": parse_variables(env or [], "--env"),
         "evaluator": evaluator,
         "against": against,
     }
-    about: dict[str, Any] = {"name": name, "author": author, "github_id": github_id, "summary": summary, "probe": probe}
-    request = check_request(track, preset, named, knobs, packed=pack, **runs, **about)  # before anything is started
+    about["probe"] = probe
+    request = check_request(track, preset, named, knobs, packed=pack, **ran, **about)  # before anything is started
     wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file, no_bound)
     if plan:
         from pgolf.record.planned import plan_record
@@ -178,7 +219,7 @@ def record(
         stop_hopeless=stop_hopeless,
         pack_script=pack,
         trust_program=trusted,
-        **runs,
+        **ran,
         **about,
     )
     if as_json:

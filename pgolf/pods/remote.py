@@ -158,8 +158,8 @@ class RemotePlace:
             slot = self.held.pop(folder, None)
             if slot is None:
                 return
-            if broken and not LocalPod(folder).status().started:
-                self.coming += 1  # that run has yet to find a machine
+            if broken and LocalPod(folder).status().state != "ended":
+                self.coming += 1  # that run has yet to find a machine, for this attempt or another
             needed = not broken and not self.stop.is_set()
             if needed:
                 self.free.append(slot)

@@ -76,6 +76,8 @@ def check_request(
         a batch that the track's ranks cannot share, repeated seeds, or fewer than the track asks for.
     """
     rules = tracks.load(track)
+    if rules.target:
+        raise BadInput(f"track {rules.name} is a speedrun, without seeds: its records are made by the flow record-runs")
     if not math.isfinite(rules.limits.most_seconds):
         raise BadInput(f"track {rules.name} limits no time, and a record needs a limit: name a track file with yours")
     settings = {name: as_text(value) for name, value in (overrides or {}).items()}

@@ -9,7 +9,7 @@ from pgolf.program import Program
 from pgolf.program.find import open_program
 from pgolf.record.request import check_ranks_of
 from pgolf.report.inputs import check_names
-from pgolf.report.runs_inputs import BASELINE, NEW
+from pgolf.report.runs_inputs import BASELINE, NEW, OWN_NAMES
 from pgolf.tracks import Target, Track
 
 MOST_RUNS = 200  # of a variant
@@ -18,12 +18,14 @@ MOST_RUNS = 200  # of a variant
 @dataclass(frozen=True)
 class RunsRequest:
     """A speedrun's record to make: the rules, the program and the baseline, how often each runs, and what it is to be
-    called. `baseline_name` is what people call the standing record that the baseline is."""
+    called. `baseline_name` is what people call the standing record that the baseline is, which lies in
+    `baseline_folder`."""
 
     track: Track
     program: Program
     baseline: Program
     baseline_name: str
+    baseline_folder: Path
     runs: int
     name: str
     author: str = "unknown"
@@ -99,10 +101,10 @@ def check_runs(
         BASELINE: open_program(Path(baseline), None, env, speedrun=True),
     }
     for variant, one in found.items():
-        check_names(one)
+        check_names(one, OWN_NAMES)
         check_ranks_of(one, track.nproc)
-        if inside := [file for file in one.files if file.split("/")[0] in ("data", NEW, BASELINE)]:
-            raise BadInput(f"{variant}: {inside[0]} lies in a folder of the run's or the submission's own; rename it")
+        if inside := [file for file in one.files if file.split("/")[0] == "data"]:
+            raise BadInput(f"{variant}: {inside[0]}: `data` is a link to the data where it runs; rename that folder")
     if found[NEW].sha256 == found[BASELINE].sha256:
         raise BadInput(
             "--program and --baseline are the same program with the same settings: there is nothing to compare"
@@ -112,6 +114,7 @@ def check_runs(
         program=found[NEW],
         baseline=found[BASELINE],
         baseline_name=found[BASELINE].name,
+        baseline_folder=Path(baseline) if Path(baseline).is_dir() else Path(baseline).parent,
         runs=asked,
         name=name or found[NEW].name,
         author=author,
