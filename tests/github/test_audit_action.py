@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from good_entry import Folder, log_text
+from good_speedrun import Folder as Speedrun
 
 ROOT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((ROOT / ".github/actions/audit/action.yml").read_text())
@@ -180,6 +181,20 @@ def test_a_pull_request_is_audited_where_it_touches_records(act, repository):
     assert "Against `pr1787`" in job.summary
     page = job.report.read_text()
     assert "claimed-mean" in page and "2026-04-26_Bare" in page
+
+
+def test_a_speedrun_is_one_record_with_its_variants(act, repository):
+    base = git(repository, "rev-parse", "HEAD")
+    folder = Speedrun(repository / "records/track_1_short/2026-07-17_Faster")
+    folder.write()
+    shutil.copy(folder.name("baseline", 2), folder.name("this_pr", 9))
+    commit(repository)
+    job = act(repository, base)
+    assert job.outputs == {"count": "1"} and job.code == 1
+    place = "records/track_1_short/2026-07-17_Faster/this_pr/this_pr-09.txt"
+    assert f"::error file={place},line=1,title=pgolf%3A runs-distinct" in job.printed
+    assert "### `2026-07-17_Faster`" in job.summary and "| `this_pr` | 6 |" in job.summary
+    assert "2026-07-17_Faster" in job.report.read_text()
 
 
 @pytest.mark.parametrize(("fail_on", "code"), [("never", 0), ("warn", 1), ("nonsense; touch x", 2)])

@@ -11,8 +11,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from pgolf.audit.archive import record_folders
+from pgolf.audit.belonging import speedrun_track
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import read_entry
 from pgolf.evidence.folder import LOG_SUFFIXES, NO_LOG
@@ -61,12 +64,14 @@ def touched(commit: str) -> Iterator[PurePosixPath]:
 
 
 def record_of(file: PurePosixPath, roots: list[PurePosixPath]) -> PurePosixPath | None:
-    """The record folder that a file lies in: the nearest with a submission.json, else with logs, the trainer's if they
-    lie in a folder below it."""
+    """The record folder that a file lies in: the nearest with a submission.json; else a speedrun's, whose logs may lie
+    in its variants' folders; else the nearest with logs, the trainer's if they lie in a folder below it."""
     above = [p for p in file.parents if any(p.is_relative_to(root) for root in roots) and is_folder(p)]
     for folder in above:
         if any(Path(folder).glob("submission*.json")):
             return folder
+    if speedrun := next((p for p in reversed(above) if is_speedrun(p)), None):
+        return speedrun
     for number, folder in enumerate(above):
         if any(map(is_log, Path(folder).iterdir())) and folder != TOP:
             return next((p for p in above[number:] if any(Path(p).glob("train_gpt*.py")) and p != TOP), folder)
@@ -78,6 +83,15 @@ def is_folder(folder: PurePosixPath) -> bool:
     return Path(folder).is_dir() and Path(folder).resolve() == Path.cwd().resolve() / folder
 
 
+def is_speedrun(folder: PurePosixPath) -> bool:
+    """Whether it is a record's folder of a track whose aim is a target loss."""
+    if folder == TOP or not speedrun_track(Path(folder)):
+        return False
+    with suppress(BadInput):
+        return record_folders(Path(folder)) == [Path(folder)]
+    return False
+
+
 def is_log(file: Path) -> bool:
     return file.suffix.lower() in LOG_SUFFIXES and not NO_LOG.match(file.name) and not file.is_symlink()
 
@@ -85,6 +99,8 @@ def is_log(file: Path) -> bool:
 def is_record(folder: PurePosixPath) -> bool:
     """Whether there is something to audit: a submission.json, or logs that tell of a run."""
     if any(Path(folder).glob("submission*.json")):
+        return True
+    if is_speedrun(folder):
         return True
     try:
         return bool(read_entry(Path(folder)).runs)
