@@ -98,6 +98,9 @@ def archive(
 ) -> None:
     """Audit every record of a repository, one line each.
 
+    A record has a submission.json; of a speedrun, it lies with its logs in a track's folder, as in
+    track_1_short/2026-07-17_Name. Each track of speedruns has a table of its own, ordered by time or by steps.
+
     Exit 0: no check fails; 1: a check fails; 2: there is no record folder, or one cannot be read; the others are
     audited all the same.
     """

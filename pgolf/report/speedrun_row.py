@@ -76,8 +76,8 @@ class SpeedrunRow:
     @property
     def doubt(self) -> str:
         """Why this is no point of the frontier, in a few words; '' if it is one."""
-        if self.measure is None:
-            return "no time" if self.target.least == "train_seconds" else "no run that counts"
+        if not self.runs or not self.measure or self.measure < 0:
+            return "no time" if self.runs else "no run that counts"
         if self.runs < self.target.min_runs:
             return f"{self.runs} run{'s' * (self.runs != 1)} of the {self.target.min_runs} that it takes"
         if not reaches(self.loss, self.target):

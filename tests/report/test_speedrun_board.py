@@ -81,6 +81,19 @@ def test_a_failed_check_keeps_a_record_out(archive):
     assert drawn_line(rows) == pytest.approx([159.44, 159.44])
 
 
+def test_a_clock_that_stood_still_and_a_loss_that_is_none(tmp_path):
+    still = tuple((loss, 0.0) for loss, _ in GOOD)
+    write_speedrun(tmp_path / "track_1_short/2026-07-03_Still", {"": still})
+    broken = write_speedrun(tmp_path / "track_1_short/2026-07-04_Broken", {"": GOOD})
+    for log in broken.iterdir():
+        log.write_text(re.sub(r"(1400/1400 val_loss:)\S+", r"\1nan", log.read_text()))
+    write_speedrun(tmp_path / "track_1_short/2026-07-05_Good", {"": GOOD})
+    rows = rows_of(tmp_path)
+    doubts = {r.title: r.doubt for r in rows}
+    assert doubts == {"Still": "no time", "Broken": "no run that counts", "Good": ""}
+    assert boards(rows)[0].rows[-1].title == "Broken" and boards(rows)[0].chart()
+
+
 def test_values_far_apart_are_on_a_logarithmic_axis(archive):
     short, steps = boards(rows_of(archive))
     assert frontier(list(short.rows), short.target).axes[0].get_yscale() == "log"
