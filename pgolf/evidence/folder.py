@@ -81,8 +81,13 @@ def read_beginning_of(folder: Path, name: str, most: int, unread: Unread) -> str
 
 def runs_in_logs(folder: Path, unread: Unread, read: Callable[[Path, Path], Iterable[Run]]) -> Iterator[Run]:
     """The runs that `read` finds in each log of the folder; it is given the log's path and the folder."""
-    left = MOST_BYTES_OF_LOGS
-    for log in logs(folder):
+    left, found = MOST_BYTES_OF_LOGS, logs(folder)
+    for log in found[MOST_LOGS : MOST_LOGS + 1]:
+        name = log.relative_to(folder).as_posix()
+        unread[name] = (
+            f"the folder may have {len(found):,} logs, of which the first {MOST_LOGS} are read: not from here on"
+        )
+    for log in found[:MOST_LOGS]:
         with noting(unread, folder, log.relative_to(folder).as_posix()):
             size = log.lstat().st_size
             left -= size if size <= MOST_BYTES else 0  # a larger one is not read
@@ -106,7 +111,7 @@ def logs(path: Path) -> list[Path]:
             found += [folder / e.name for e in inside if may_be_log(e)]
             below += [folder / e.name for e in inside if e.is_dir(follow_symlinks=False)] if depth < DEEPEST else []
         folders = below
-    return sorted(found)[:MOST_LOGS]
+    return sorted(found)
 
 
 def may_be_log(entry: "os.DirEntry[str]") -> bool:

@@ -43,7 +43,8 @@ def unseeded_runs(log: Path, folder: Path, unread: Unread) -> Iterator[Run]:
         elif _is_table(run, len(runs)):
             unread[where] = f"only losses of step {last_step(run):,}: results, and not the log of a run"
         else:
-            _take_back_a_cut_end(run, folder)
+            if run is runs[-1]:
+                _take_back_a_cut_end(run, folder)
             yield run
 
 

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from pgolf.errors import BadInput
@@ -87,6 +88,7 @@ class Variants:
     stated : the lists and figures that the README gives.
     unread : of each file at its top that could not be read, why; of logs, `Variant.unread` says it.
     sizes : bytes of each file at its top.
+    shared_logs : the logs that tell of several runs.
     """
 
     path: Path
@@ -95,12 +97,12 @@ class Variants:
     stated: Stated
     unread: Unread = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    shared_logs: frozenset[Path] = frozenset()
 
     def name_of(self, run: Run) -> str:
         """A run's log relative to the folder; of several runs in one log, which of them: `log.txt, line 1402`."""
         name = printable(run.log.relative_to(self.path).as_posix())
-        here = [r for v in self.variants for r in v.runs if r.log == run.log]
-        return f"{name}, line {first_line(run)}" if len(here) > 1 else name
+        return f"{name}, line {first_line(run)}" if run.log in self.shared_logs else name
 
     @property
     def baseline(self) -> Variant | None:
@@ -151,9 +153,9 @@ def read_variants(path: Path) -> Variants:
     variants = [found[n] for n in sorted(found)]
     for variant in variants:
         variant.baseline = is_baseline(variant.name, [v.name for v in variants if v is not variant])
-    all_of_it = Variants(
-        path, readme, variants, read_stated(readme, name, {v.name: v.baseline for v in variants}), unread, sizes
-    )
+    stated = read_stated(readme, name, {v.name: v.baseline for v in variants})
+    shared = frozenset(log for log, n in Counter(run.log for run in runs).items() if n > 1)
+    all_of_it = Variants(path, readme, variants, stated, unread, sizes, shared)
     _count_once(all_of_it)
     return all_of_it
 
@@ -211,28 +213,21 @@ def _count_once(folder: Variants) -> None:
         key=lambda vr: (-len(vr[1].val_curve), not vr[0].baseline, names[id(vr[1])]),
     )
     kept: dict[Hashable, Run] = {}
+    bytes_of = cache(lambda log: hash_file(log, MOST_BYTES, folder.path))
     ends: dict[Hashable, Run] = {}
     for variant, run in order:
         last = result_of(run)
         end = (last.step, last.loss, last.seconds) if last and (last.seconds or 0.0) >= TELLING_S else None
         of_the_end = ends.get(end) if len(run.val_curve) == 1 else None  # one line, copied out of a log
-        first = of_the_end or kept.setdefault(clocked(run) or _bytes(run, folder.path), run)
+        first = of_the_end or kept.setdefault(clocked(run) or (bytes_of(run.log), first_line(run)), run)
         if end:
             ends.setdefault(end, run)
         if first is not run:
-            copy = Copy(names[id(run)], names[id(first)], _same_bytes(first.log, run.log, folder.path))
+            exact = first.log != run.log and bytes_of(first.log) == bytes_of(run.log)
+            copy = Copy(names[id(run)], names[id(first)], exact)
             variant.copies.append(copy)
     counted = {id(run) for run in kept.values()}
     for variant in folder.variants:
         variant.copies.sort(key=lambda c: c.file)
         variant.runs = [r for r in variant.runs if id(r) in counted]
         variant.repeats = list(repeated(variant.runs, lambda run: names[id(run)]))
-
-
-def _bytes(run: Run, folder: Path) -> Hashable:
-    """Equal for the same run in two files of equal bytes."""
-    return hash_file(run.log, MOST_BYTES, folder), first_line(run)
-
-
-def _same_bytes(a: Path, b: Path, folder: Path) -> bool:
-    return a != b and hash_file(a, MOST_BYTES, folder) == hash_file(b, MOST_BYTES, folder)

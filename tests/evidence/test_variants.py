@@ -177,3 +177,14 @@ def test_the_readme_and_what_it_states(folder, name):
     ]
     assert found.stated.losses[0].at.file == name.replace("_md", ".md")
     assert found.sizes == {name.replace("_md", ".md"): len(text)}
+
+
+def test_many_logs_and_many_runs_in_one_are_bounded(tmp_path):
+    for log in range(302):
+        runs = range(80) if log == 0 else range(1)
+        lines = [f"step:{s}/9 val_loss:3.2{log:03}{run:02} train_time:1s" for run in runs for s in (0, 9)]
+        (tmp_path / f"{log:03}.txt").write_text("\n".join(lines) + "\n")
+    (variant,) = read_variants(tmp_path).variants
+    assert len(variant.runs) == 64 + 299
+    assert len([why for why in variant.unread.values() if "over 64 runs" in why]) == 16
+    assert "302 logs" in variant.unread["300.txt"]
