@@ -180,13 +180,13 @@ def pack(
 @app.command(
     epilog=examples(
         "pgolf unpack train_gpt.py",
-        "pgolf unpack records/track_10min_16mb/2026-04-09_Theirs/train_gpt.py > theirs.py",
+        "pgolf unpack records/track_10min_16mb/2026-04-09_Theirs/train_gpt.py",
     )
 )
 def unpack(
     file: Annotated[Path, typer.Argument(help="A script that extracts itself: pgolf's own, or anyone's.")],
 ) -> None:
-    """Print the source that a packed script holds, and run nothing of it.
+    """Print the source of a packed script, without running it.
 
     Reads the files of `pgolf pack`, and scripts that decode and decompress themselves by lzma, zlib, gzip, bz2 or
     brotli. Says which line extracts what, and names what cannot be followed.
