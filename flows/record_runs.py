@@ -48,6 +48,7 @@ from pgolf.record.seeds import has_ended, run_seed
 from pgolf.record.trust import check_trusted
 from pgolf.report.runs_inputs import BASELINE, NEW, RunsInputs
 from pgolf.report.runs_submission import RunsVerdict, judge_runs, write_runs_submission
+from pgolf.report.target_review import target_markdown
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
@@ -289,7 +290,8 @@ def conclude(record: RunsRecord, finished: dict[int, Path]) -> RunsOutcome:
     outcome = RunsOutcome(record.id, record.folder, verdict, path)
     word = "A RECORD" if verdict.positive else "no record"
     said = "\n".join([word, *(f"- {r}" for r in verdict.reasons), *(f"- warning: {w}" for w in verdict.warnings)])
-    create_markdown_artifact(said, key=f"{artifact_key(record.id)}-verdict", description="The verdict")
+    page = f"{said}\n\n{target_markdown(replace(verdict.audit, folder=path))}" if verdict.audit else said
+    create_markdown_artifact(page, key=f"{artifact_key(record.id)}-verdict", description="The verdict")
     notify(f"{record.id}: {said}")
     return outcome
 

@@ -18,6 +18,7 @@ NAMED = {  # of a module: a function that reads in another way, and why it may
     ("report/formats.py", "append_summary"): "appends to the file that the user names for a job's summary",
     ("report/leaderboard.py", "page"): "a file of pgolf's own",
     ("report/submission.py", "_files"): "a folder that it has made a moment ago",
+    ("report/runs_submission.py", "_files"): "a folder that it has made a moment ago",
     ("record/folder.py", "list_in"): "files that it has written a moment ago",
     ("record/runs_data.py", "hashes"): "data that the user names, regular files that may lie behind links of theirs",
     ("record/seeds.py", "_attempt"): "opens a pod",

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,8 +110,12 @@ def record_speedrun(
 
 
 def _show(outcome: "RunsOutcome") -> None:
+    from pgolf.report.target_tables import target_tables
+
     verdict = outcome.verdict
     stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    if verdict.audit:
+        stdout.print(target_tables(replace(verdict.audit, folder=outcome.path)))
     for reason in verdict.reasons:
         stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
     for warning in verdict.warnings:

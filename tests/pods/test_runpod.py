@@ -13,7 +13,7 @@ import jobs
 import pytest
 from fakes.account import MISSING, OPENAPI, FakeRunpod
 from fakes.light import light_python
-from fakes.programs import TOO_BIG
+from fakes.programs import PROGRAMS, TOO_BIG, speedrun_data, speedrun_program
 from fakes.sshd import MISSING as NO_SSHD
 from fakes.sshd import SSHD
 from filelock import FileLock
@@ -31,6 +31,9 @@ from pgolf.pods.ssh import Data
 from pgolf.record.early_stop import Judge, write_decision
 from pgolf.record.job import Job
 from pgolf.record.progress import Progress
+from pgolf.record.runs_data import find_data
+from pgolf.record.runs_folder import describe_runs, gather_runs, run_job, unequal_machines, working_on_runs
+from pgolf.record.runs_request import check_runs
 from pgolf.record.seeds import EndedEarly, Stopped, TakenDown, attempts, run_seed
 
 pytestmark = [
@@ -68,7 +71,9 @@ def place(account: FakeRunpod, tmp_path: Path) -> Iterator[RemotePlace]:
     opened.close()
 
 
-def open_place(account: FakeRunpod, tmp_path: Path, runs: int = 1, budget: Budget | None = None, **nets) -> RemotePlace:
+def open_place(
+    account: FakeRunpod, tmp_path: Path, runs: int = 1, budget: Budget | None = None, data: Data | None = None, **nets
+) -> RemotePlace:
     more = "\n".join(f"{name} = {value}" for name, value in nets.items())
     pods_file = account.pods_file(tmp_path / "pods.toml", python=light_python(tmp_path / "light"))
     text = pods_file.read_text().replace("\n[runpod.nets]", "\n[runpod.nets]")
@@ -80,7 +85,7 @@ def open_place(account: FakeRunpod, tmp_path: Path, runs: int = 1, budget: Budge
     record = (tmp_path / "record").resolve()
     api = Runpod(settings.api, account.key, patience_s=20.0)
     budget = budget or Budget(record, stop)
-    data = Data(tmp_path, {})
+    data = data or Data(tmp_path, {})
     rentals = Rentals(api, settings, settings.rent, 1, record, data, budget)
     opened = RemotePlace(record, rentals, budget.stop, runs, data)
     rentals.runs = opened.runs
@@ -168,6 +173,40 @@ def test_pod_that_goes_in_the_middle_is_another_attempt(
     assert (first.outcome, second.outcome) == ("lost", "finished")
     assert "so far" in (first.reason or "")
     assert not account.alive()
+
+
+def test_runs_of_a_speedrun_share_a_pod_and_the_next_one_where_it_is_lost(account: FakeRunpod, tmp_path: Path) -> None:
+    new, old = speedrun_program(tmp_path / "new"), speedrun_program(tmp_path / "old", 100.0)
+    old.write_text(old.read_text().replace("while HANGS_UNLESS and", 'while "/3/attempt-1" in os.getcwd() and'))
+    request = check_runs(tracks.load(str(PROGRAMS / "speedrun_track.toml")), str(new), str(old))
+    record = describe_runs(tmp_path, request, find_data(request, speedrun_data(tmp_path / "data")), "record")
+    before = len(account.pods())
+    place = open_place(account, tmp_path, runs=6, data=Data(tmp_path / "data", record.files))
+    finished = {}
+    with working_on_runs(record):
+        for number, variant in record.runs:
+            running = record.folder / f"variants/{variant}/{number}/attempt-1/train.log"
+            if number == 3:
+                threading.Thread(target=lambda log=running: kill_when_there(account, log), daemon=True).start()
+                with pytest.raises(TakenDown):
+                    run_seed(run_job(record, variant), number, place.stop, place=place)
+            finished[number] = run_seed(run_job(record, variant), number, place.stop, place=place).folder
+    place.close()
+    inputs = gather_runs(record, finished)
+    assert [run.machine for run in inputs.runs] == ["pod-1"] * 2 + ["pod-2"] * 4
+    assert [len(run.attempts) for run in inputs.runs] == [1, 1, 2, 1, 1, 1]
+    assert all(run.log and run.log.parent.name == "logs" for run in inputs.runs)
+    assert unequal_machines(inputs.runs) is None
+    assert len(account.pods()) == before + 2
+
+
+def kill_when_there(account: FakeRunpod, path: Path) -> None:
+    """Cut the power of the pod that lives once a file has come home from it."""
+    deadline = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for pod in account.alive():
+        account.tell("kill", id=pod["id"])
 
 
 def test_bounds_of_money_and_time_end_the_record(account: FakeRunpod, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pgolf.record.run_results import log_of, settle_run
 from pgolf.record.runs_data import find_data
 from pgolf.record.runs_folder import describe_runs, gather_runs, run_job, unequal_machines, working_on_runs
 from pgolf.record.runs_request import RunsRequest, balanced, check_runs
+from pgolf.record.runs_trial import trial_of_run
 from pgolf.record.seeds import NoResult, run_seed
 from pgolf.report.runs_inputs import BASELINE, NEW, PlannedRun
 
@@ -182,6 +183,20 @@ def test_a_run_that_works_on_is_ended(request_of, tmp_path):
     object.__setattr__(job, "most_seconds", 1.0)
     with working_on_runs(record), pytest.raises(NoResult, match="most_seconds"):
         run_seed(job, 1, threading.Event())
+
+
+def test_a_trial_is_made_only_of_a_program_that_can_be_made_short(request_of, tmp_path):
+    request = request_of()
+    script = tmp_path / "mine" / "train_gpt.py"
+    script.write_text(script.read_text().replace("STEPS, ", 'STEPS = int(os.environ.get("NUM_ITERATIONS", 20))\n_, '))
+    record = recorded(check_runs(TRACK, str(script), str(request.baseline_folder)), tmp_path)
+    assert trial_of_run(record, BASELINE) is None
+    trial = trial_of_run(record, NEW)
+    with working_on_runs(record):
+        finished = run_seed(trial, 1, threading.Event())
+    assert finished.folder == record.folder / "preflight" / NEW / "1" / "attempt-1"
+    assert "step:4/4 val_loss:" not in (finished.folder / "train.log").read_text()  # every fifth step is validated
+    assert gather_runs(record, {}).attempts == []
 
 
 # --- what a run has left
