@@ -236,7 +236,7 @@ def _title_above(reader: _Reader, lines: Sequence[str], first: int) -> _About:
 
 def _table(reader: _Reader, table: Table, titled: _About) -> None:
     reader.titled = titled
-    columns = [_column(head) for head in table.head]
+    columns = _columns(table.head)
     labelled = columns[0] == (None, None)
     if all(not labelled or _is_run(row[0]) or _row_figure(row[0]) for row in table.rows):
         for index, (kind, what) in enumerate(columns):
@@ -291,6 +291,15 @@ def _row_figure(label: str) -> What | None:
     if words & {"mean", "average", "avg"}:
         return "mean"
     return "std" if words & {"std", "stdev", "sd"} else None
+
+
+def _columns(heads: Sequence[str]) -> list[tuple[Kind | None, Held | None]]:
+    """What each column holds; of one that is only called a deviation: that of the mean beside it."""
+    found: list[tuple[Kind | None, Held | None]] = []
+    for head in heads:
+        beside = found[-1] if found and re.fullmatch(r"\W*(?:std|stdev|sd|σ)\W*", head.lower()) else None
+        found.append((beside[0], "std") if beside and beside[1] == "mean" else _column(head))
+    return found
 
 
 def _column(head: str) -> tuple[Kind | None, Held | None]:
