@@ -200,6 +200,15 @@ def test_numbers_that_can_be_no_loss_and_no_time(good):
     assert status(result, "log-complete") == "fail" and result.variants[1].loss.n == 5
 
 
+def test_a_number_that_can_be_no_loss_says_nothing_of_how_far_runs_went(tmp_path):
+    folder = Folder(tmp_path / "track_1_short" / "2026-07-17_Half", {"": NEW[:2]})
+    folder.write()
+    folder.run("", 0, "9e300", 79.6)
+    folder.run("", 1, 3.2785, 60.0, steps=1000, planned=1390)
+    (figures,) = found(folder).variants
+    assert (figures.steps, len(figures.results), len(figures.cut_short)) == ((1000,), 1, 1)
+
+
 def test_one_run_shows_no_p(tmp_path):
     folder = Folder(tmp_path / "track_1_short" / "2024-10-10_Muon", {"": (3.2785,)})
     folder.write()

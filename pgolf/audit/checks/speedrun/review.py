@@ -122,8 +122,9 @@ def only_variant(against: Variants) -> Variant:
 def figures_of(variant: Variant, target: Target) -> VariantFigures:
     """The figures of one variant, without a comparison of times."""
     reached = [(run, result_of(run)) for run in variant.runs]
-    usual = _usual_step([r for _, r in reached if r])
-    whole = [(run, r) for run, r in reached if r and sane(r.loss) and _went_all_the_way(r, usual)]
+    numbers = [(run, r) for run, r in reached if r and sane(r.loss)]
+    usual = _usual_step([r for _, r in numbers])
+    whole = [(run, r) for run, r in numbers if _went_all_the_way(r, usual)]
     results = tuple(r for _, r in whole)
     kept = {id(run) for run, _ in whole}
     return VariantFigures(
