@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pgolf.cli.options import AsJson, examples
+from pgolf import tracks
+from pgolf.cli.options import AsJson, Track, examples
 
 if TYPE_CHECKING:
     from pgolf.program import Need
@@ -41,12 +42,14 @@ def group() -> None:
     epilog=examples(
         "pgolf program check mine/train_gpt.py",
         "pgolf program check records/track_10min_16mb/2026-04-09_Theirs --set TTT_EPOCHS=4",
+        "pgolf program check theirs/train_gpt.py --track nanogpt_short",
     )
 )
 def check(
     path: ProgramPath,
     settings: ProgramSettings = None,
     env: ProgramEnv = None,
+    track: Track = "cpu_smoke",
     as_json: AsJson = False,
 ) -> None:
     """Show what pgolf reads in a program: files, variables, needs, prints. Nothing of it is run.
@@ -60,12 +63,14 @@ def check(
     from pgolf.program.find import read_program
     from pgolf.record.short import shortened
 
-    program, reading = read_program(path, parse_variables(settings or []), parse_variables(env or [], "--env"))
+    speedrun = tracks.load(track).target is not None
+    variables, more = parse_variables(settings or []), parse_variables(env or [], "--env")
+    program, reading = read_program(path, variables, more, speedrun=speedrun)
     try:
         short = shortened(program)
     except BadInput:
         short = None  # which is one of the things that it lacks
-    found = Check(program, reading, short, gpu_here())
+    found = Check(program, reading, short, gpu_here(), speedrun)
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
     else:
@@ -117,7 +122,8 @@ def _variables(check: "Check") -> Table:
     table.add_column("in a run", overflow="fold")
     table.add_column("read in", overflow="fold")
     ranks = dict.fromkeys(RANKS & (program.variables or {}).keys(), "by torchrun")
-    here = {**ranks, **program.data, "RUN_ID": "seed<seed>", str(program.seed): "the seed", **program.environment}
+    of_run = {name: "the seed" for name in [program.seed] if name} | {"RUN_ID": "the name of the run"}
+    here = {**ranks, **program.data, **of_run, **program.environment}
     for name, variable in (program.variables or {}).items():
         default = "must be set" if variable.required else "none, or no constant"
         value = default if variable.default is None else variable.default
@@ -135,12 +141,7 @@ def _about(check: "Check") -> Iterator[tuple[str, str]]:
 
     program, reading, needs = check.program, check.reading, check.program.requires
     yield "started as", " ".join(word.replace("{nproc}", "N") for word in check.start) + " (N: the track's ranks)"
-    vocab = "V" if program.vocab_size is None else str(program.vocab_size)
-    yield "the dataset", f"{vocab} tokens in its vocabulary" if program.vocab_size else "of the track's vocabulary"
-    yield "{data}", "the dataset's folder, --data-dir"
-    yield "{shards}", f"{{data}}/datasets/fineweb10B_sp{vocab}"
-    yield "{tokenizer}", f"{{data}}/tokenizers/fineweb_{vocab}_bpe.model"
-    yield "artifact", " or ".join(program.artifact)
+    yield from _of_speedrun(check) if check.speedrun else _of_dataset(check)
     yield "log", program.log or "its standard output, or a file of its own that pgolf finds"
     yield "imports", _needs(needs.modules, is_here) or "nothing but Python and torch"
     yield "calls", _needs(needs.commands, shutil.which) or "no command"
@@ -155,7 +156,28 @@ def _about(check: "Check") -> Iterator[tuple[str, str]]:
     stated = ", ".join(f"{fact} (line {line})" for fact, line in reading.prints.items())
     yield "prints", stated or "nothing that the log reader would look for"
     yield "a trial sets", " ".join(f"{k}={v}" for k, v in (check.trial or {}).items()) or "unknown"
-    yield "scores an artifact", " ".join(f"{k}={v}" for k, v in (program.eval_only or {}).items()) or "unknown how"
+    if not check.speedrun:
+        yield "scores an artifact", " ".join(f"{k}={v}" for k, v in (program.eval_only or {}).items()) or "unknown how"
+
+
+def _of_dataset(check: "Check") -> Iterator[tuple[str, str]]:
+    program = check.program
+    vocab = "V" if program.vocab_size is None else str(program.vocab_size)
+    yield "the dataset", f"{vocab} tokens in its vocabulary" if program.vocab_size else "of the track's vocabulary"
+    yield "{data}", "the dataset's folder, --data-dir"
+    yield "{shards}", f"{{data}}/datasets/fineweb10B_sp{vocab}"
+    yield "{tokenizer}", f"{{data}}/tokenizers/fineweb_{vocab}_bpe.model"
+    yield "artifact", " or ".join(program.artifact)
+
+
+def _of_speedrun(check: "Check") -> Iterator[tuple[str, str]]:
+    from pgolf.record.runs_data import reads_below
+
+    below = reads_below(check.program)
+    if below is not None:
+        yield "data", f"{', '.join(sorted(below)) or 'files'} below data/, which is a link to --data-dir where it runs"
+    if check.program.data or below is None:
+        yield "{data}", "--data-dir" if check.program.data else "not read"
 
 
 def _shown(text: str) -> str:

@@ -21,21 +21,31 @@ FACTS = {
     "step": "there is no curve, and no run can be ended early",
     "hyperparameters": "settings are compared with another record's only as far as they were set",
 }
+OF_SPEEDRUNS = {
+    "step": "a run has no result without a validation loss",
+    "time": "no log says how long its training took",
+}
 
 
 @dataclass(frozen=True)
 class Check:
-    """A program with all that its source says; `trial` are the variables that make it short, None: none is known."""
+    """A program with all that its source says; `trial` are the variables that make it short, None: none is known.
+
+    `speedrun`: it is for a track with a target, whose programs need neither a score nor a trial.
+    """
 
     program: Program
     reading: Reading
     trial: Mapping[str, str] | None
     cuda_here: bool
+    speedrun: bool = False
 
     @property
     def lacks(self) -> list[str]:
         """Why it cannot be recorded on this machine as it is, a sentence without its full stop each."""
         said = missing_here(self.program, self.cuda_here) + not_set(self.program)
+        if self.speedrun:
+            return said
         if "final score" not in self.reading.prints:
             said.append("None of its prints states a final score to the log reader, as 'val_bpb:1.2345' does")
         if self.trial is None:
@@ -45,7 +55,8 @@ class Check:
     @property
     def unstated(self) -> dict[str, str]:
         """Facts that none of its prints states to the log reader, and what follows."""
-        return {fact: so for fact, so in FACTS.items() if fact not in self.reading.prints}
+        facts = OF_SPEEDRUNS if self.speedrun else FACTS
+        return {fact: so for fact, so in facts.items() if fact not in self.reading.prints}
 
     @property
     def start(self) -> list[str]:

@@ -7,16 +7,26 @@ import sys
 from dataclasses import replace
 
 import pytest
+from fakes.programs import speedrun_program
 
 from pgolf.program import Need, Program, Requires
-from pgolf.program.check import missing_here, not_set
-from pgolf.program.find import open_program
+from pgolf.program.check import Check, missing_here, not_set
+from pgolf.program.find import open_program, read_program
 
 HERE = Program("mine", False, {"train_gpt.py": b""}, "train_gpt.py", ("train_gpt.py",))
 
 
 def needing(**needs):
     return replace(HERE, requires=Requires(**needs))
+
+
+def test_a_speedruns_trainer_needs_neither_seed_nor_score_nor_trial(tmp_path):
+    script = speedrun_program(tmp_path / "mine")
+    program, reading = read_program(script, speedrun=True)
+    found = Check(program, reading, None, cuda_here=False, speedrun=True)
+    assert found.lacks == []
+    assert found.unstated == {}
+    assert program.seed is None
 
 
 def test_what_is_missing_here_is_named_with_its_line():
