@@ -14,6 +14,7 @@ from pgolf.untrusted import open_regular
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
 WHOLE = 0.9  # of the steps of a log's longest run; what made fewer is a try that was started again
+HALF = 0.5  # the same of what made all steps that it had planned; fewer are a preflight
 LAST_BYTES = 4096  # of a log, looked at for a line that was cut
 USUAL_DECIMALS = 4  # that a log prints of a loss
 
@@ -33,12 +34,12 @@ def unseeded_runs(log: Path, folder: Path, unread: Unread) -> Iterator[Run]:
     runs = [r for r in read_runs(log, folder) if r.val_curve or r.train_curve]
     if not runs and UUID.search(log.name):
         unread[name] = "no loss of a run in it: the run ended before its first, or the log is cut off"
-    longest = max((last_step(r) for r in runs), default=0)
+    longest = max((last_step(r) for r in runs if not _is_table(r, len(runs))), default=0)
     for number, run in enumerate(runs):
         where = f"{name}, line {first_line(run)}" if len(runs) > 1 else name
         if number < len(runs) - MOST_RUNS:
             unread[where] = f"the log has over {MOST_RUNS} runs, of which the last count"
-        elif last_step(run) < WHOLE * longest:
+        elif last_step(run) < (HALF if _as_planned(run) else WHOLE) * longest:
             unread[where] = f"a try that ended at step {last_step(run):,}, in one log with a run to step {longest:,}"
         elif _is_table(run, len(runs)):
             unread[where] = f"only losses of step {last_step(run):,}: results, and not the log of a run"
@@ -60,6 +61,11 @@ def last_step(run: Run) -> int:
 def first_line(run: Run) -> int:
     """The line of the first loss."""
     return min(p.at.line for p in _points(run))
+
+
+def _as_planned(run: Run) -> bool:
+    """Whether a run made all of its planned steps."""
+    return run.planned_steps is not None and last_step(run) >= run.planned_steps.value
 
 
 def _is_table(run: Run, of: int) -> bool:

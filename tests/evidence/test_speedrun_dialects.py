@@ -147,6 +147,7 @@ def test_words_of_a_log_in_the_source_are_no_run(read):
     docstring = '"""\nstep:1390/1390 val_loss:3.1111 train_time:1ms step_avg:0.00ms\n"""\n'
     assert [of(r) for r in read(docstring + HEAD + STEPS + LAST)] == [EXPECTED]
     assert [of(r) for r in read(docstring + SOURCE + RULE + STEPS + LAST)] == [EXPECTED]
+    assert [of(r) for r in read(docstring.replace("1390", "5960") + HEAD + STEPS + LAST)] == [EXPECTED]
 
 
 def test_seconds_and_five_digits(read):
@@ -267,6 +268,12 @@ def test_two_whole_runs_in_one_log_are_two(read, between):
     assert [of(r)[0] for r in read(STEPS + LAST + between + other)] == [3.2785, 3.2791]
     names = [read.found.name_of(run).partition(", ")[2] for run in read.runs]
     assert names == ["line 1", f"line {(STEPS + LAST + between).count(chr(10)) + 1}"]
+
+
+def test_a_whole_run_of_fewer_steps_in_one_log_counts(read):
+    short = "step:0/900 val_loss:10.8 train_time:0ms\nstep:900/900 val_loss:3.41 train_time:90000ms\n"
+    assert [of(r)[0] for r in read(STEPS + LAST + short)] == [3.2785, 3.41]
+    assert [of(r)[0] for r in read(short.replace("900", "20") + STEPS + LAST)] == [3.2785]
 
 
 def test_a_run_printed_twice_counts_once(read):
