@@ -1,6 +1,8 @@
 """`pgolf …`: every command is one call into the library."""
 
+import codecs
 import errno
+import io
 import sys
 from typing import Annotated, NoReturn
 
@@ -31,6 +33,10 @@ UNUSABLE = (
     errno.ENAMETOOLONG,
 )
 FULL = (errno.ENOSPC, errno.EDQUOT)
+LOOP = "Symlink loop from "
+# Characters of pgolf's own messages, for a terminal or a file that has only ASCII.
+ASCII = {"→": "->", "←": "<-", "…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "·": ".", "≤": "<=", "≥": ">="}
+ASCII |= {"±": "+-", "√": "sqrt", "●": "*", "▲": "!", "✗": "x", "✓": "+", "’": "'", "“": '"', "”": '"'}
 
 
 def _version(show: bool) -> None:
@@ -52,6 +58,20 @@ def root(
     """
 
 
+def _print_anything() -> None:
+    """Let no character stop a command: one that the output's encoding lacks is written in ASCII."""
+
+    def replaced(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        return "".join(ASCII.get(c, "?") for c in error.object[error.start : error.end]), error.end
+
+    codecs.register_error("pgolf", replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="pgolf")
+
+
 def _command(arguments: list[str]) -> str:
     """The command that `arguments` name: `audit`, or `pods list`."""
     words = [word for word in arguments if not word.startswith("-")] or ["pgolf"]
@@ -67,6 +87,7 @@ def _end(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run a command; a known failure becomes one line and an exit code, never a stack trace."""
+    _print_anything()
     try:
         app()
     except BadInput as e:
@@ -85,3 +106,7 @@ def main() -> None:
         path = e.filename2 or e.filename  # of a rename, the file that a user knows
         message = f"{path}: {e.strerror}" if path else str(e.strerror)
         _end(message, 2 if e.errno in UNUSABLE else 1)
+    except RuntimeError as e:  # of Python 3.11 and 3.12, for a path
+        if not str(e).startswith(LOOP):
+            raise
+        _end(f"{str(e).removeprefix(LOOP)}: a link that leads to itself", 2)

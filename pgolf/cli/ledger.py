@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pgolf.cli.options import AsJson, LedgerOut, Track
+from pgolf.cli.output import show_table
 
 app = typer.Typer(no_args_is_help=True, help="List and make ledger entries: the standing records, as data.")
 
@@ -23,8 +24,8 @@ def list_records(
     if as_json:
         typer.echo(json.dumps([asdict(s) for s in entries], indent=2))
         return
-    for s in entries:
-        typer.echo(f"{s.sample().mean:.8f}  {s.date}  {s.track}  {s.name}  ({len(s.seeds)} seeds, {s.author})")
+    rows = [(f"{s.sample().mean:.8f}", s.date, s.track, s.name, f"{len(s.seeds)} seeds", s.author) for s in entries]
+    show_table(rows, ("score", "date", "track", "name", "seeds", "author"))
 
 
 @app.command("build")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pgolf.cli.options import AsJson, DatasetDir, PodsFile, RunsDir, examples
+from pgolf.cli.output import show_table
 
 app = typer.Typer(no_args_is_help=True, help="List rented pods, end them, fill volumes.")
 
@@ -24,10 +25,12 @@ def pods_list(
     if as_json:
         typer.echo(json.dumps([pod.as_json() for pod in pods], indent=2))
         return
+    rows = []
     for pod in pods:
         whose = f"{pod.owner} {pod.record_id} {pod.slot}" if pod.owner else f"not pgolf's ({pod.name})"
         price = "price unknown" if pod.price_per_hour is None else f"${pod.price_per_hour:.2f}/h"
-        typer.echo(f"{pod.id}  {pod.status:8} {price}  {whose}")
+        rows.append((pod.id, pod.status, price, whose))
+    show_table(rows, ("pod", "status", "price", "whose"))
 
 
 @app.command("reap")

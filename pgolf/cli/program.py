@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from pgolf import tracks
 from pgolf.cli.options import AsJson, Track, examples
+from pgolf.cli.output import show_table
 
 if TYPE_CHECKING:
     from pgolf.program import Need
@@ -74,21 +72,17 @@ def check(
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
     else:
-        Console().print(*_tables(found))
+        _show(found)
     raise typer.Exit(1 if found.lacks else 0)
 
 
-def _tables(check: "Check") -> Iterator[Table | Text]:
+def _show(check: "Check") -> None:
     """All that was found, for people. Words of the program are shown, never interpreted."""
-    yield Text(f"{check.program.name}: {check.program.script}", style="bold")
-    yield _files(check)
-    yield _variables(check)
-    about = Table(box=box.SIMPLE, show_header=False)
-    about.add_column(no_wrap=True)
-    about.add_column(overflow="fold")
-    for name, text in _about(check):
-        about.add_row(name, Text(_shown(text)))
-    yield about
+    _heading(_shown(f"{check.program.name}: {check.program.script}"))
+    _heading(f"{check.program.code_bytes:,} bytes of code")
+    show_table(list(_files(check)), ("file", "bytes", "sha256", "counts as"), numbers={1})
+    show_table(list(_variables(check)), ("variable", "default", "in a run", "read in"))
+    show_table([(name, _shown(text)) for name, text in _about(check)])
     for heading, sentences in (
         ("Notes", check.program.notes),
         ("Could not be told by reading", check.reading.unclear),
@@ -96,31 +90,27 @@ def _tables(check: "Check") -> Iterator[Table | Text]:
         ("It cannot be recorded here as it is", check.lacks),
     ):
         if sentences:
-            yield Text(heading, style="bold")
-            yield Text("".join(f"- {_shown(sentence)}\n" for sentence in sentences))
+            _heading(heading)
+            for sentence in sentences:
+                typer.echo(f"- {_shown(sentence)}")
 
 
-def _files(check: "Check") -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=f"{check.program.code_bytes:,} bytes of code", title_justify="left")
-    table.add_column("file", overflow="fold")
-    table.add_column("bytes", justify="right")
-    table.add_column("sha256")
-    table.add_column("counts as")
+def _heading(text: str) -> None:
+    typer.echo()
+    typer.secho(text, bold=True)
+
+
+def _files(check: "Check") -> Iterator[tuple[str, ...]]:
     for name, sha256 in check.program.hashes.items():
         counts = "code" if name in check.program.code else ""
-        table.add_row(Text(_shown(name)), f"{len(check.program.files[name]):,}", sha256[:12], counts)
-    return table
+        yield _shown(name), f"{len(check.program.files[name]):,}", sha256[:12], counts
 
 
-def _variables(check: "Check") -> Table:
+def _variables(check: "Check") -> Iterator[list[Text]]:
+    """A variable that the run sets is bold."""
     from pgolf.program.environment import RANKS
 
     program = check.program
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("variable", overflow="fold")
-    table.add_column("default", overflow="fold")
-    table.add_column("in a run", overflow="fold")
-    table.add_column("read in", overflow="fold")
     ranks = dict.fromkeys(RANKS & (program.variables or {}).keys(), "by torchrun")
     of_run = {name: "the seed" for name in [program.seed] if name} | {"RUN_ID": "the name of the run"}
     here = {**ranks, **program.data, **of_run, **program.environment}
@@ -129,10 +119,9 @@ def _variables(check: "Check") -> Table:
         value = default if variable.default is None else variable.default
         style = "bold" if name in program.environment else ""
         where = f"{variable.file}:{variable.line}"
-        table.add_row(*(Text(_shown(cell), style) for cell in (name, value, here.get(name, ""), where)))
+        yield [Text(_shown(cell), style) for cell in (name, value, here.get(name, ""), where)]
     for name in sorted(here.keys() - (program.variables or {}).keys() - {"RUN_ID"}):
-        table.add_row(*(Text(_shown(cell), "bold") for cell in (name, "not read by the source", here[name], "")))
-    return table
+        yield [Text(_shown(cell), "bold") for cell in (name, "not read by the source", here[name], "")]
 
 
 def _about(check: "Check") -> Iterator[tuple[str, str]]:

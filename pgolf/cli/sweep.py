@@ -19,7 +19,7 @@ from pgolf.cli.options import (
     examples,
     presets,
 )
-from pgolf.cli.output import run_flow
+from pgolf.cli.output import run_flow, show_report
 
 app = typer.Typer()
 
@@ -145,4 +145,5 @@ def _show_report(outcome: Any, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
     else:
-        typer.echo(f"{outcome.report.read_text()}\n{outcome.report}")
+        show_report(outcome.report.read_text())
+        typer.echo(str(outcome.report))

@@ -195,4 +195,5 @@ def unpack(
     from pgolf.program.extracted import extracted
 
     ours = packing.is_ours(file)
-    typer.echo(packing.unpack(packing.read_packed(file), str(file)) if ours else extracted(file), nl=False)
+    text = packing.unpack(packing.read_packed(file), str(file)) if ours else extracted(file)
+    typer.echo(text.encode(), nl=False)  # as Python reads source, whatever the terminal's encoding

@@ -127,6 +127,9 @@ def _is_plain(text: str) -> bool:
 
 def write_documents(path: Path, packages: Sequence[str] = PACKAGES, progress: Progress | None = None) -> int:
     """Write the documents as *.jsonl, in the order of the dataset; return their number."""
+    path.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before a minute's work
+    if path.is_dir():
+        raise BadInput(f"{path}: a folder; name a file to write the documents to")
     documents = read_documents(find_sources(packages), progress or (lambda what, done, total: None))
     write_atomic(path, "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in documents))
     return len(documents)

@@ -22,6 +22,8 @@ from pgolf.legality.process import Bounds, NotMade, Process, shared_server
 from pgolf.legality.sealed import spec_of
 from pgolf.legality.tried import offences
 from pgolf.legality.watch import Make
+from pgolf.python_source import MOST_BYTES, Unreadable, parse
+from pgolf.untrusted import read_bytes
 
 MOST_VOCAB = 1 << 20  # of an evaluator that does not say its own
 MOST_POSITION = 1 << 31
@@ -43,8 +45,8 @@ class Apart:
 
     Raises
     ------
-    BadInput : there is no such file, or no such function in it.
-    NotMade : the first evaluator cannot be made, since its file or the function raises an exception.
+    BadInput : there is no such file, it is no Python, it cannot be loaded, or there is no such function in it.
+    NotMade : the first evaluator cannot be made, since the function raises an exception.
     """
 
     def __init__(
@@ -58,6 +60,10 @@ class Apart:
         if not path or not Path(path).is_file():
             raise BadInput(f"{spec}: no file {path or spec}; write path/to/file.py:make_evaluator")
         self.file = Path(path).resolve()
+        try:
+            parse(read_bytes(self.file, MOST_BYTES))  # before a process is started, and whatever the file is
+        except Unreadable as e:
+            raise BadInput(f"{path}{f':{e.line}' if e.line else ''}: {e.reason}") from None
         self.environment, self.bounds = dict(environment or {}), bounds or Bounds()
         self.proxies: weakref.WeakSet[Proxy] = weakref.WeakSet()
         self.allowed = [Path(p) for p in allowed]
@@ -124,9 +130,9 @@ class Apart:
             self._hello(process)
             process.ask({"do": "load"}, when=f"When {self.file.name} is loaded,")
             proxy = Proxy(process)
-        except NotMade as e:
+        except (NotMade, BadInput) as e:
             # once it could be made, it is no mistake in the file or in its variables any more
-            raise RunFailed(str(e)) if self.made else NotMade(str(e)) from None
+            raise RunFailed(str(e)) if self.made else type(e)(str(e)) from None
         except BaseException:
             process.close()
             raise

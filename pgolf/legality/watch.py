@@ -40,8 +40,7 @@ def load_factory(spec: str, alone: bool = False) -> Make:
 
     Raises
     ------
-    BadInput : no such file, or no such function in it.
-    RunFailed : the file raises when it is run.
+    BadInput : no such file, no such function in it, or the file raises when it is run.
     """
     path, _, name = spec.rpartition(":")
     file = Path(path)
@@ -58,7 +57,7 @@ def load_factory(spec: str, alone: bool = False) -> Make:
     try:
         module_spec.loader.exec_module(module)
     except Exception as e:
-        raise RunFailed(f"{file} cannot be loaded: {type(e).__name__}: {e}") from e
+        raise BadInput(f"{file} cannot be loaded: {type(e).__name__}: {e}") from e
     finally:  # another evaluator's folder may have modules of the same names
         for neighbour in sys.modules.keys() - before - {module.__name__} if not alone else ():
             if folder in Path(getattr(sys.modules[neighbour], "__file__", None) or "/").parents:

@@ -163,6 +163,8 @@ def _flatten(
         raise BadInput(f"no knob '{min(unknown)}'{did_you_mean(min(unknown), KNOB_TYPES)}")
     allowed = OF_THE_IMAGE.union(allow) if source else set(allow)
     modules = [read_module(source.stem, source, allowed)] if source else _trainer_modules()
+    if not modules[0].tree.body:
+        raise BadInput(f"{source}: holds no code; name the script")
     extras = [read_module(path.stem, path, allowed) for path in extra]
     given = ({} if source else ASKED_FOR) | knobs
     own = {k: v for k, v in sorted(given.items()) if v != getattr(Config, k)}

@@ -83,6 +83,7 @@ def check_request(
     settings = {name: as_text(value) for name, value in (overrides or {}).items()}
     theirs = read_program(program, preset, settings, env or {}, packed, evaluator)
     knobs = presets.load(preset or rules.preset, {} if theirs else settings)
+    knobs.setdefault("vocab_size", presets.config_of(knobs).vocab_size)
     if theirs and theirs.vocab_size:
         knobs["vocab_size"] = presets.parse("vocab_size", str(theirs.vocab_size), where=theirs.name)
     preset = theirs.name if theirs else preset or rules.preset

@@ -238,10 +238,11 @@ def test_a_seed_set_when_the_file_is_loaded_keeps_nothing(tmp_path):
     [
         ({}, BadInput),
         ({"theirs.py": "x = 1"}, BadInput),
-        ({"theirs.py": "import nowhere_to_be_found"}, RunFailed),
+        ({"theirs.py": "import nowhere_to_be_found"}, BadInput),
+        ({"theirs.py": "def make_evaluator(:"}, BadInput),
         ({"theirs.py": "def make_evaluator(): raise ValueError('no such model')"}, RunFailed),
     ],
-    ids=["no file", "no function", "not loaded", "not made"],
+    ids=["no file", "no function", "not loaded", "no Python", "not made"],
 )
 def test_what_is_no_evaluator_gives_no_verdict(files, ends, tmp_path):
     for name, text in files.items():

@@ -209,3 +209,9 @@ def test_import_of_a_folder_cannot_be_packed(tmp_path: Path) -> None:
     (tmp_path / "train_gpt.py").write_text(text + "from lib.helper import score\n")
     with pytest.raises(BadInput, match=r"^--pack: train_gpt\.py:3: import of 'lib\.helper'"):
         check_request(TRACK, program=str(tmp_path), packed=True)
+
+
+def test_a_preset_that_names_no_vocabulary_has_the_trainers(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[knobs]\nttt_epochs = 4\n")
+    request = check_request("10min_16mb", str(tmp_path / "mine.toml"))
+    assert request.knobs["vocab_size"] == 8192

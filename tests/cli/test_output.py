@@ -1,0 +1,111 @@
+"""Tables and reports on a terminal and in a pipe, and progress as lines."""
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from pgolf import ledger
+from pgolf.cli import app
+from pgolf.cli.output import Lines, show_report, show_table
+from pgolf.sweep.attribution import Effect
+from pgolf.sweep.report import ablation_markdown
+
+ROWS = [("1.06107587", "2026-04-27", "a" * 50, "3"), ("1.08100288", "2026-04-09", "pr1493", "10")]
+
+
+def on_a_terminal(columns: int) -> dict[str, str]:
+    return {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": str(columns)}
+
+
+def plain(text: str) -> list[str]:
+    """The lines without colours."""
+    return re.sub("\x1b\\[[0-9;]*m", "", text).splitlines()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """`show_table` on a terminal of so many columns; what it shows, in lines."""
+
+    def make(columns: int):
+        for name, value in on_a_terminal(columns).items():
+            monkeypatch.setenv(name, value)
+
+        def shown(*arguments, **keywords) -> list[str]:
+            show_table(*arguments, **keywords)
+            return plain(capsys.readouterr().out)
+
+        return shown
+
+    return make
+
+
+def test_a_wide_terminal_shows_columns(terminal):
+    lines = terminal(120)(ROWS, ("score", "date", "name", "n"), numbers={3})
+    assert [len(line) for line in lines] == [78] * 3
+    assert lines[0].split() == ["score", "date", "name", "n"] and lines[2].endswith(" 10")
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 70, 78, 79])
+def test_no_width_cuts_a_cell_and_none_is_exceeded(terminal, columns):
+    lines = terminal(columns)(ROWS, ("score", "date", "name", "n"))
+    assert all(len(line) <= columns and line == line.rstrip() for line in lines)
+    assert lines[1].startswith("1.06107587") and "".join("".join(lines).split()).count("a" * 50) == 1
+    assert not any("…" in line for line in lines)
+
+
+def test_the_last_column_is_folded_below_itself(terminal):
+    lines = terminal(40)([("on a pod first", "pip install " + "numpy " * 12)])
+    assert len(lines) > 2 and all(line.startswith(" " * 16) for line in lines[1:])
+
+
+def test_words_of_strangers_are_no_markup_and_every_width_is_counted_in_columns(terminal):
+    lines = terminal(60)([("[red]x[/red]", "漢字", "end"), ("y", "ab", "end")])
+    assert lines == ["[red]x[/red]  漢字  end", "y             ab    end"]
+
+
+def test_in_a_pipe_a_row_is_one_line(capsys):
+    show_table(ROWS, ("score", "date", "name", "n"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [list(row) for row in ROWS]
+    assert lines[0].index("3") > 60 and not any(line.endswith(" ") for line in lines)
+    show_table([])
+    assert capsys.readouterr().out == ""
+
+
+def test_the_ledger_is_listed_whole_at_60_columns():
+    piped = CliRunner().invoke(app, ["ledger", "list"]).output.splitlines()
+    assert len(piped) == len(ledger.names()) and all(line[1] == "." for line in piped)
+    narrow = plain(CliRunner().invoke(app, ["ledger", "list"], env=on_a_terminal(60)).output)
+    assert "".join("".join(narrow).split()).endswith("".join("".join(piped).split()))
+    assert max(map(len, narrow)) <= 60
+
+
+EFFECTS = [Effect(f"TTT_EPOCHS={i}", 0.0015, (0.001, 0.002), (-0.02, 0.023), 2) for i in (3, 10)]
+
+
+def test_a_report_is_a_table_without_marks(capsys):
+    text = ablation_markdown("smoke-base", "smoke", [1, 2], EFFECTS)
+    show_report(text)
+    piped = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith(("|", "#")) or "`" in line for line in piped)
+    assert piped[0] == "From smoke-base to smoke: which change brought what"
+    assert [line.split()[0] for line in piped[-2:]] == ["TTT_EPOCHS=3", "TTT_EPOCHS=10"]
+    assert "+0.001500" in piped[-1] and piped[-3].split()[0] == "change"
+
+
+def test_progress_in_a_pipe_is_a_line_now_and_then_with_an_estimate(capsys):
+    now = 0.0
+    tell = Lines(lambda: now)
+    for done in range(0, 101, 10):
+        tell("parsing", done, 100)
+        now += 2
+    tell("training the tokenizer", 0, 1)
+    tell("tokenizing", 8, 8)
+    said = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert said == [
+        "parsing: 30 of 100, about 14 s left",
+        "parsing: 60 of 100, about 8 s left",
+        "parsing: 90 of 100, about 2 s left",
+        "training the tokenizer",
+    ]
