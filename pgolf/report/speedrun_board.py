@@ -19,7 +19,6 @@ from pgolf.report import figures
 from pgolf.report.audit_tables import archive_table, lights
 from pgolf.report.row import Row
 from pgolf.report.speedrun_row import SpeedrunRow
-from pgolf.stats.comparison import format_p
 from pgolf.tracks import Target, Track
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def speedrun_table(board: SpeedrunBoard) -> Table:
             "" if row.steps is None else str(row.steps),
             *(["" if row.seconds is None else f"{row.seconds:.3f}"] if timed else []),
             f"{loss.mean:.5f}" if loss else "",
-            "" if p is None else format_p(p),
+            "" if p is None else f"{p:.2g}",
         )
         table.add_row(*map(Text, cells), lights(row))
     return table

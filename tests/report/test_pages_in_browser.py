@@ -6,6 +6,7 @@ import pytest
 from browser import chromium
 from good_entry import BPB, Folder, log_text
 from playwright.sync_api import Browser, Page
+from speedruns import BASELINE, NEW, write_speedrun
 
 from pgolf.audit.audit import audit_folders
 from pgolf.report.leaderboard import write_leaderboard
@@ -31,6 +32,16 @@ def folders(tmp_path: Path) -> list[Path]:
     return [good.path, worse.path, one.path]
 
 
+def speedruns(root: Path) -> list[Path]:
+    """A good record, one with a very long name above the target, and one run alone."""
+    track = root / "track_1_short"
+    names = ("2026-07-01_Good", f"2026-07-03_{'VeryLong' * 20}", "2026-07-02_Single")
+    good = {"baseline": BASELINE, "this_pr": tuple((loss - 0.001, seconds) for loss, seconds in NEW)}
+    above = {"": tuple((loss + 0.003, seconds / 9) for loss, seconds in NEW)}
+    all_runs = (good, above, {"": NEW[:1]})
+    return [write_speedrun(track / name, runs) for name, runs in zip(names, all_runs, strict=True)]
+
+
 def opened(browser: Browser, path: Path, width: int, scheme: str) -> tuple[Page, list[str]]:
     """The page, and everything that it fetched besides itself or complained of."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
@@ -48,6 +59,7 @@ def test_pages_stand_alone_and_fit_the_screen(browser, folders, tmp_path, width,
     for path in (
         write_report(audits, tmp_path / "report.html"),
         write_leaderboard("All", audits, tmp_path / "leaderboard.html"),
+        write_leaderboard("All", audit_folders(speedruns(tmp_path)), tmp_path / "speedruns.html"),
     ):
         page, trouble = opened(browser, path, width, scheme)
         assert trouble == []
@@ -81,4 +93,20 @@ def test_table_sorts_by_mouse_and_by_keyboard(browser, folders, tmp_path):
     assert names()[-1] == "One"  # unknown comes last
     page.get_by_role("button", name="± 95 %").click()
     assert names()[-1] == "One"
+    assert trouble == []
+
+
+def test_speedruns_sort_by_every_column(browser, tmp_path):
+    path = write_leaderboard("All", audit_folders(speedruns(tmp_path)), tmp_path / "leaderboard.html")
+    page, trouble = opened(browser, path, 1280, "light")
+
+    def order() -> str:
+        return "".join(text.split()[0][0] for text in page.locator("tbody th").all_inner_texts())
+
+    assert order() == "VSG"  # by time
+    for column, expected in (("day", "GSV"), ("record", "GSV"), ("mean loss", "GSV")):
+        page.get_by_role("button", name=column).click()
+        assert order() == expected, column
+    page.get_by_role("button", name="gain, s").click()
+    assert order()[0] == "G"  # the others have no baseline, and so no gain: unknown comes last
     assert trouble == []
