@@ -13,6 +13,7 @@ from pgolf.audit.audit import Audit, audit
 from pgolf.audit.checks import CHECKS
 from pgolf.audit.target import TargetAudit
 from pgolf.errors import BadInput
+from pgolf.evidence.plan import make_plan_of_runs, write_plan
 
 SHORT = tracks.load("nanogpt_short")
 STEPS = tracks.load("nanogpt_optimization")
@@ -324,6 +325,28 @@ def test_few_runs_are_a_warning(good):
         good.name("this_pr", number).unlink()
     check = found(good).check("run-count")
     assert check.status == "warn" and "this_pr has 2 runs that count, the track asks for 3" in check.message
+
+
+def test_there_are_as_many_runs_as_were_planned(good):
+    plan = make_plan_of_runs("x", "nanogpt_short", "mine", ("this_pr", "baseline") * 6, (), {})
+    write_plan(good.path, plan)
+    assert status(found(good), "run-count") == "pass"
+    good.name("this_pr", 5).unlink()
+    check = found(good).check("run-count")
+    assert check.status == "fail" and "names 6 runs of this_pr, and there are logs of 5" in check.message
+    for number in (5, 6):
+        good.run("this_pr", number, 3.2770 + number / 10_000, 79.6)
+    check = found(good).check("run-count")
+    assert check.status == "warn" and "names 6 runs of this_pr, and there are logs of 7" in check.message
+    (good.path / "plan.json").write_text("[")
+    check = found(good).check("run-count")
+    assert check.status == "unknown" and check.message.startswith("plan.json: not a plan")
+
+
+def test_a_run_that_planned_fewer_steps_and_made_them_counts(good):
+    good.run("this_pr", 0, NEW[0], 79.6, steps=1385)
+    new = found(good).variants[1]
+    assert new.loss.n == 6 and new.steps == (1385, 1390) and new.cut_short == ()
 
 
 def test_a_folder_with_the_baseline_alone(good):

@@ -2,13 +2,16 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
 from pgolf.audit.checks.review import Findings
 from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed, sane
 from pgolf.errors import BadInput
+from pgolf.evidence.lines import printable
 from pgolf.evidence.logs import read_runs
+from pgolf.evidence.plan import read_plans
 from pgolf.evidence.run import CurvePoint, Evidence, Run
 from pgolf.evidence.same_run import clocked
 from pgolf.evidence.variants import result_of
@@ -50,16 +53,32 @@ def _went_to_its_end(review: Speedrun, figures: VariantFigures, run: Run, findin
 
 def run_count(review: Speedrun, findings: Findings) -> str:
     """Every variant has as many runs as the track asks for. A warning where not: records from before 2025 were
-    accepted with one run, and a speed-up of the systems kind needs no more."""
+    accepted with one run, and a speed-up of the systems kind needs no more. Where plan.json names the runs, before the
+    first of them, there are as many."""
     least = review.target.min_runs
     for figures in review.variants:
         n = len(figures.results)
         if n < least:
             text = f"{figures.name} has {n} run{'s' * (n != 1)} that count{'s' * (n == 1)}"
             findings.warn(f"{text}, the track asks for {least}", *(r.at for r in figures.results))
+    _as_planned(review, findings)
     if not review.new:
         findings.unknown("all runs of the folder are the baseline's")
     return listed(f"{v.name} {len(v.results)}" for v in review.variants)
+
+
+def _as_planned(review: Speedrun, findings: Findings) -> None:
+    """Compare the runs with those that plan.json names: runs that were made and left out make p smaller than it is."""
+    try:
+        plans = read_plans(review.found.path)
+    except BadInput as e:
+        findings.unknown(printable(str(e).replace(f"{review.found.path}/", "")))
+        return
+    for name, count in Counter(plans[-1].order if plans else ()).items():
+        there = sum(len(v.variant.runs) for v in review.variants if v.variant.name == name)
+        if there != count:
+            text = f"plan.json names {count} runs of {printable(name)}, and there are logs of {there}"
+            findings.add("fail" if there < count else "warn", text, Evidence("plan.json", 1))
 
 
 def runs_distinct(review: Speedrun, findings: Findings) -> str:
