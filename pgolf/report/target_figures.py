@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_POINTS = 200  # of a run's curve that are drawn
-MOST_RUNS = 60  # of a variant that are drawn
+MOST_RUNS = 60  # of a variant that are drawn as lines
+MOST_DOTS = 500  # of a variant
 MOST_DRAWN = 1e9  # a loss, step or time beyond it is an error, and would leave no other one visible
 UNIT = "validation loss, nats per token"
 
@@ -100,8 +101,8 @@ def both(variants: Sequence[Curves], by: By, target: float) -> Figure:
 
 def _whole(axes: Axes, variants: Sequence[Curves], by: By) -> None:
     top = zoom(axes, [_xy(points, by) for v in variants for _, points in v.runs])
-    for variant, color in _colored(variants):
-        _lines(axes, variant, color, by)
+    for variant, color, dashes in _colored(variants):
+        _lines(axes, variant, color, dashes, by)
         mean = [(p.x(by), p) for p in variant.mean() if p.loss <= top]
         shown = [(x, p) for x, p in mean if x is not None]
         tips = [f"{variant.name}, mean of {len(variant.runs)} · {by} {x:g} · loss {p.loss:.5f}" for x, p in shown]
@@ -111,12 +112,13 @@ def _whole(axes: Axes, variants: Sequence[Curves], by: By) -> None:
 
 def _ends(axes: Axes, variants: Sequence[Curves], by: By, target: float) -> None:
     window = _window(variants, by, target)
-    for variant, color in _colored(variants):
-        _lines(axes, variant, color, by)
+    for variant, color, dashes in _colored(variants):
+        _lines(axes, variant, color, dashes, by)
         ends = [(points[-1].x(by), points[-1].loss, name) for name, points in variant.runs]
         shown = [(x, loss, name) for x, loss, name in ends if x is not None]
-        tips = [f"{variant.name} · {name} · {by} {x:g} · loss {loss:g}" for x, loss, name in shown]
-        dotted(axes, [(x, loss) for x, loss, _ in shown], color, tips, 16)
+        drawn = shown[:MOST_DOTS]
+        tips = [f"{variant.name} · {name} · {by} {x:g} · loss {loss:g}" for x, loss, name in drawn]
+        dotted(axes, [(x, loss) for x, loss, _ in drawn], color, tips, 16)
         if len(shown) > 1:
             x, loss = (math.fsum(values) / len(shown) for values in list(zip(*shown, strict=True))[:2])
             tip = f"{variant.name}, mean of {len(shown)} · {by} {x:g} · loss {loss:.5f}"
@@ -143,21 +145,22 @@ def _window(
     return (min(xs) - 0.6 * width, max(xs) + 0.25 * width), (min(losses) - 0.12 * height, max(losses) + 0.3 * height)
 
 
-def _lines(axes: Axes, variant: Curves, color: str, by: By) -> None:
+def _lines(axes: Axes, variant: Curves, color: str, dashes: str, by: By) -> None:
     for _, points in variant.runs[:MOST_RUNS]:
         if line := _xy(points, by):
             axes.plot(*zip(*line, strict=True), color=color, lw=0.6, alpha=0.35)
     label = plain(f"{variant.name} ({len(variant.runs)} run{'s' * (len(variant.runs) != 1)})")
     if mean := _xy(variant.mean(), by):
-        axes.plot(*zip(*mean, strict=True), color=color, lw=1.8, label=label)
+        axes.plot(*zip(*mean, strict=True), color=color, ls=dashes, lw=1.8, label=label)
     else:
-        axes.plot([], [], color=color, lw=1.8, label=label)
+        axes.plot([], [], color=color, ls=dashes, lw=1.8, label=label)
 
 
-def _colored(variants: Sequence[Curves]) -> list[tuple[Curves, str]]:
-    """Each variant and its colour, the baseline first, so that it lies behind."""
-    new = [(v, SEEDS[i % len(SEEDS)]) for i, v in enumerate(v for v in variants if not v.baseline)]
-    return [*((v, STANDING) for v in variants if v.baseline), *new]
+def _colored(variants: Sequence[Curves]) -> list[tuple[Curves, str, str]]:
+    """Each variant, its colour, and its dashes where colours repeat; the baseline first, so that it lies behind."""
+    colors = [(color, dashes) for dashes in ("-", "--", ":") for color in SEEDS]
+    new = [(v, *colors[i % len(colors)]) for i, v in enumerate(v for v in variants if not v.baseline)]
+    return [*((v, STANDING, "-") for v in variants if v.baseline), *new]
 
 
 def _xy(points: Sequence[Point], by: By) -> list[tuple[float, float]]:

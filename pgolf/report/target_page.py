@@ -31,6 +31,7 @@ from pgolf.report.target_rows import (
 from pgolf.tracks import Target, Track
 
 MOST_LEADING = 2  # variants whose figures stand above all tables
+MOST_DRAWN = 12  # variants whose curves are drawn
 MOST_RUNS = 300  # rows of the table of runs
 MOST_STEPS = 200  # rows of the table of the mean curves
 
@@ -133,6 +134,11 @@ class TargetReport:
         return curves_of(self.audit)
 
     @property
+    def not_drawn(self) -> int:
+        """How many variants the charts leave out."""
+        return max(0, sum(bool(v.results) for v in self.audit.variants) - MOST_DRAWN)
+
+    @property
     def charts(self) -> list[tuple[Markup, str]]:
         """Each chart, and what it shows."""
         if not self.curves:
@@ -141,9 +147,8 @@ class TargetReport:
         ways: list[tuple[figures.By, str]] = [("step", "steps"), ("seconds", "seconds of training")]
         shown = []
         for by, words in ways if timed else ways[:1]:
-            whole = (
-                f"Validation loss over {words}: thin lines are runs, a thick one is their mean, the baseline is grey"
-            )
+            grey = ", the baseline is grey" if self.audit.baseline else ""
+            whole = f"Validation loss over {words}: thin lines are runs, a thick one is their mean{grey}"
             ends = f"The last losses over {words}, beside the target: a dot is a run, a large one the mean"
             for figure, caption in (
                 (target_figures.whole(self.curves, by), f"{whole}. The first tenth is cut off at the top."),
@@ -165,14 +170,15 @@ def _cell(point: Point) -> str:
 
 
 def curves_of(audit: TargetAudit) -> list[Curves]:
-    """The validation curves of the runs that count, of each variant that has any, the baseline's first."""
+    """The validation curves of the runs that count, of each variant that has any, the baseline first; of many
+    variants the first few."""
     baseline = audit.baseline
     variants = list(audit.variants)
     if baseline is not None and not any(v is baseline for v in variants):
         variants.append(baseline)
     variants.sort(key=lambda v: v is not baseline)
     curves = [Curves(name_of(audit, v), v is baseline, _runs(v)) for v in variants]
-    return [c for c in curves if c.runs]
+    return [c for c in curves if c.runs][:MOST_DRAWN]
 
 
 def hardware_of_runs(audit: TargetAudit) -> str | None:

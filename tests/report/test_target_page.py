@@ -112,6 +112,13 @@ def test_page_fits_the_screen_and_its_tables_scroll(browser, tmp_path, track, wi
         assert widths[0][1] > widths[0][0]  # the table of the variants scrolls in its own box
 
 
+def test_many_variants_are_not_all_drawn(tmp_path):
+    variants = {f"v{n:02}": [(3.27 + n / 1e4, 79 + n / 10), (3.275 + n / 1e4, 79.5 + n / 10)] for n in range(15)}
+    report = report_of(audit_target(write_speedrun(tmp_path / "2026-07-17_Many", variants), SHORT))
+    text = Reader(page([report])).words()
+    assert len(report.curves) == 12 and "3 more variants are not drawn" in text and text.count("v14") >= 2
+
+
 def test_page_shows_the_plan_of_a_record_of_pgolf(audit):
     plan = make_plan_of_runs("mine", "nanogpt_short", "mine", ["this_pr", "baseline"], (), {})
     write_plan(audit.folder, plan)
