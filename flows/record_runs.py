@@ -40,7 +40,7 @@ from pgolf.record.board import Board
 from pgolf.record.programs import modules_of
 from pgolf.record.run_results import log_of
 from pgolf.record.runs_data import find_data
-from pgolf.record.runs_folder import RunsRecord, describe_runs, gather_runs, run_job, unequal_machines, working_on_runs
+from pgolf.record.runs_folder import RunsRecord, describe_runs, gather_runs, run_job, working_on_runs
 from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, run_hours
 from pgolf.record.runs_request import check_runs
 from pgolf.record.runs_trial import check_programs, trial_of_run
@@ -276,8 +276,6 @@ def make_run(record: RunsRecord, variant: str, number: int, board: Board, stop: 
 def conclude(record: RunsRecord, finished: dict[int, Path]) -> RunsOutcome:
     """From the finished runs to the verdict and its folder."""
     inputs = gather_runs(record, finished)
-    if record.request.target.least == "train_seconds" and (why := unequal_machines(inputs.runs)):
-        inputs = replace(inputs, reasons=(why,))
     verdict = reach_runs_verdict(inputs)
     depends = json.dumps([inputs.depends(), __version__], sort_keys=True, default=str)
     writer = persisted(write_runs, record, "submission", depends)

@@ -5,6 +5,7 @@ variants/<variant>/program/             the program of a variant, as it runs
 variants/<variant>/<n>/attempt-<k>/     the nth run of the plan: a pod's folder each
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from pgolf.record.runs_request import RunsRequest
 from pgolf.record.seeds import attempts
 from pgolf.report.runs_inputs import BASELINE, NEW, PlannedRun, RunsInputs
 
+log = logging.getLogger(__name__)
 HERE = "here"  # this machine, as the manifest calls it
 
 
@@ -57,6 +59,8 @@ def describe_runs(
     runs_dir: Path, request: RunsRequest, data: RunsData | None, record_id: str | None = None
 ) -> RunsRecord:
     """Name a speedrun's record by what it depends on, unless it has a name; data is hashed, nothing is written."""
+    if data:
+        log.info("data: hashing %s files, %.2f GB", f"{len(data.sizes):,}", sum(data.sizes.values()) / 1e9)
     files = data.hashes() if data else {}
     inputs = {
         NEW: request.program.sha256,
@@ -101,9 +105,13 @@ def run_job(record: RunsRecord, variant: str) -> Job:
 
 
 def gather_runs(record: RunsRecord, finished: Mapping[int, Path], again: str = "") -> RunsInputs:
-    """Gather the inputs of a verdict: `finished` are the attempts' folders by the number of their run."""
+    """Gather the inputs of a verdict: `finished` are the attempts' folders by the number of their run.
+
+    Where time counts, it is no record if machines do not have as many runs of both variants.
+    """
     request, (plan,) = record.request, read_plans(record.folder)
     runs = tuple(_planned_run(record, number, variant, finished.get(number)) for number, variant in record.runs)
+    unequal = unequal_machines(runs) if request.target.least == "train_seconds" else None
     return RunsInputs(
         record_id=record.id,
         name=request.name,
@@ -122,6 +130,7 @@ def gather_runs(record: RunsRecord, finished: Mapping[int, Path], again: str = "
         nproc=request.track.nproc,
         environment=dict(request.program.environment),
         again=again,
+        reasons=(unequal,) if unequal else (),
     )
 
 

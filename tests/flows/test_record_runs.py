@@ -99,6 +99,11 @@ def test_the_same_command_starts_nothing_again(faster: tuple[Path, Made]) -> Non
     assert again.outcome["path"] == made.outcome["path"]
     assert stderr.count("reused, finished before") == 6
     check_files(made.folder, made.folder / "variants")
+    shown = [word for word in command(folder, "--name", "FasterSteps", "--author", "A. Nobody") if word != "--json"]
+    code, stdout, _ = here(shown)
+    assert code == 0
+    assert stdout.splitlines()[-1] == f"record: {made.outcome['path']}"
+    assert "p faster" in stdout
 
 
 def test_more_runs_after_results_are_another_record(faster: tuple[Path, Made]) -> None:

@@ -32,7 +32,7 @@ from pgolf.record.early_stop import Judge, write_decision
 from pgolf.record.job import Job
 from pgolf.record.progress import Progress
 from pgolf.record.runs_data import find_data
-from pgolf.record.runs_folder import describe_runs, gather_runs, run_job, unequal_machines, working_on_runs
+from pgolf.record.runs_folder import describe_runs, gather_runs, run_job, working_on_runs
 from pgolf.record.runs_request import check_runs
 from pgolf.record.seeds import EndedEarly, Stopped, TakenDown, attempts, run_seed
 
@@ -196,7 +196,7 @@ def test_runs_of_a_speedrun_share_a_pod_and_the_next_one_where_it_is_lost(accoun
     assert [run.machine for run in inputs.runs] == ["pod-1"] * 2 + ["pod-2"] * 4
     assert [len(run.attempts) for run in inputs.runs] == [1, 1, 2, 1, 1, 1]
     assert all(run.log and run.log.parent.name == "logs" for run in inputs.runs)
-    assert unequal_machines(inputs.runs) is None
+    assert inputs.reasons == ()
     assert len(account.pods()) == before + 2
 
 

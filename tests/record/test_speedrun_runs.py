@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,35 @@ def test_a_refusal_is_kept_and_a_link_is_no_log(tmp_path):
 
 
 # --- machines
+def on(machine: str, record, number: int, variant: str) -> Path:
+    """The attempt of a run that has come home from a machine elsewhere."""
+    attempt = left(record.folder / f"variants/{variant}/{number}/attempt-1", train=LINE.format(step=20, loss="3.2700"))
+    (attempt / "pod.json").write_text(f'{{"place": "{machine}", "started": 1.0}}')
+    (attempt / "exit.json").write_text('{"exit_code": 0, "interrupted": false, "ended": 2.0}')
+    settle_run(attempt, PLAIN, f"run{number}")
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("machines", "least", "reasons"),
+    [
+        ("aaaaaa", "train_seconds", 0),
+        ("aabbbb", "train_seconds", 0),
+        ("aaabbb", "train_seconds", 1),
+        ("aaabbb", "steps", 0),
+    ],
+)
+def test_a_record_in_time_needs_machines_with_as_many_runs_of_both(machines, least, reasons, request_of, tmp_path):
+    request = request_of()
+    track = replace(TRACK, target=replace(TRACK.target, least=least))
+    record = recorded(replace(request, track=track), tmp_path)
+    with working_on_runs(record):
+        finished = {n: on(machine, record, n, v) for (n, v), machine in zip(record.runs, machines, strict=True)}
+    inputs = gather_runs(record, finished)
+    assert "".join(run.machine for run in inputs.runs) == machines
+    assert len(inputs.reasons) == reasons
+
+
 def test_times_compare_only_where_each_machine_has_as_many_runs_of_both():
     def runs(*machines: str) -> list[PlannedRun]:
         return [
