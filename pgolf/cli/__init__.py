@@ -4,6 +4,7 @@ import codecs
 import errno
 import io
 import sys
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
@@ -69,7 +70,8 @@ def _print_anything() -> None:
     codecs.register_error("pgolf", replaced)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="pgolf")
+            with suppress(OSError, ValueError):  # one that is closed, or no more what it was
+                stream.reconfigure(errors="pgolf")
 
 
 def _command(arguments: list[str]) -> str:

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,8 @@ def folder(tmp_path: Path) -> Path:
     (entry / "submission.json").write_text('{"track": "cpu_smoke", "val_bpb": 2.79000926, "seeds": [42, 314, 999]}')
     (tmp_path / "helper.py").write_text("ANSWER = 42\n")
     (tmp_path / "their_train.py").write_text("import helper\n\nprint(helper.ANSWER)\n")
+    packed = zlib.compress(b"print('theirs')\n")
+    (tmp_path / "theirs.py").write_text(f"import zlib\nexec(zlib.decompress({packed!r}))\n")
     (tmp_path / "my_idea.py").write_text("from pgolf.trainer import model\n\nmodel.MLP.idea = 1\n")
     return tmp_path
 
