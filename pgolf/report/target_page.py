@@ -106,7 +106,7 @@ class TargetReport:
     @cached_property
     def all_runs(self) -> list[tuple[str, RunRow]]:
         """(variant, row) of every run."""
-        return [(name_of(self.audit, v), row) for v in self.audit.variants for row in run_rows(self.audit, v)]
+        return [(name_of(v), row) for v in self.audit.variants for row in run_rows(self.audit, v)]
 
     @property
     def runs(self) -> list[tuple[str, RunRow]]:
@@ -177,7 +177,7 @@ def curves_of(audit: TargetAudit) -> list[Curves]:
     if baseline is not None and not any(v is baseline for v in variants):
         variants.append(baseline)
     variants.sort(key=lambda v: v is not baseline)
-    curves = [Curves(name_of(audit, v), v is baseline, _runs(v)) for v in variants]
+    curves = [Curves(name_of(v), v is baseline, _runs(v)) for v in variants]
     return [c for c in curves if c.runs][:MOST_DRAWN]
 
 

@@ -63,7 +63,7 @@ def runs_markdown(audit: TargetAudit) -> Iterator[str]:
     """The table of the runs, a row each."""
     yield "| variant | log | val_loss | step | seconds |"
     yield "|---|---|---:|---:|---:|"
-    rows = [(name_of(audit, figures), row) for figures in audit.variants for row in run_rows(audit, figures)]
+    rows = [(name_of(figures), row) for figures in audit.variants for row in run_rows(audit, figures)]
     for name, row in rows[:MOST_RUNS]:
         log = code(row.log) + ("" if row.counts else " (does not count)")
         yield f"| {code(name)} | {log} | {row.loss} | {row.step} | {row.seconds} |"

@@ -84,7 +84,7 @@ def _row(figures: VariantFigures, audit: TargetAudit, target: Target) -> Variant
     loss, gain, digits = figures.loss, figures.gain, figures.decimals + 1
     mean, std, is_baseline = figures.mean_seconds, figures.std_seconds, figures is baseline
     return VariantRow(
-        name=name_of(audit, figures),
+        name=name_of(figures),
         baseline=is_baseline,
         runs=_counted(figures),
         steps=_steps(figures.steps),
@@ -115,10 +115,8 @@ def columns(audit: TargetAudit) -> list[tuple[str, str]]:
     return [("runs", "runs"), ("steps", "steps"), *seconds, *gain, *losses]
 
 
-def name_of(audit: TargetAudit, figures: VariantFigures) -> str:
-    """How a table names a variant, as the checks do; one from elsewhere by its folder."""
-    if audit.against is not None and figures is audit.baseline:
-        return printable(f"{audit.against.resolve().name}/{figures.variant.name}".rstrip("/"), MOST_NAME_CHARS)
+def name_of(figures: VariantFigures) -> str:
+    """How a table names a variant, as the checks do."""
     return printable(figures.name, MOST_NAME_CHARS)
 
 
@@ -180,15 +178,15 @@ def remarks(audit: TargetAudit) -> Iterator[str]:
             found = row.loss_p or "unknown, for all losses are equal"
             yield f"{row.name}: p against {target.loss:g} is {found}{allowed}"
     for figures in audit.variants:
-        name, gain = name_of(audit, figures), figures.gain
+        name, gain = name_of(figures), figures.gain
         if gain and gain.ci95 and audit.baseline:
             low, high = (f"{-x:+.3f}" for x in reversed(gain.ci95))
             share = "" if gain.share is None else f" ({-gain.share:+.2%})"
-            beside = name_of(audit, audit.baseline)
+            beside = name_of(audit.baseline)
             yield f"{name}: {-gain.difference:+.3f} s{share} beside {beside}, 95 % interval {low} to {high} s"
     for figures in audit.variants:
         if sentence := _to_settle(figures, target):
-            yield f"{name_of(audit, figures)}: {sentence}"
+            yield f"{name_of(figures)}: {sentence}"
 
 
 def _to_settle(figures: VariantFigures, target: Target) -> str:

@@ -98,7 +98,7 @@ def _runs(audit: TargetAudit) -> Table:
         rows = run_rows(audit, figures)
         if not rows:
             continue
-        table.add_row(Text(name_of(audit, figures), style="bold"))
+        table.add_row(Text(name_of(figures), style="bold"))
         for row in rows[:left]:
             style = "" if row.counts else "dim"
             name = row.log.removesuffix(".txt")  # with a UUID for a name a row fits 60 columns

@@ -117,6 +117,24 @@ def test_without_a_baseline_no_column_is_empty(tmp_path):
     assert re.search(r"^the record +5 +1400 +79\.724 +0\.291$", text.replace(" \n", "\n"), re.MULTILINE)
 
 
+def test_equal_losses_have_no_p_but_what_their_digits_allow(tmp_path):
+    folder = write_speedrun(tmp_path / "2026-07-17_Equal", {"": [(3.2781, 79.0 + n / 10) for n in range(4)]})
+    audit = audit_target(folder, SHORT)
+    (row,) = variant_rows(audit)
+    assert row.loss_p == "" and " to " in row.p_range
+    assert f"p against 3.28 is unknown, for all losses are equal (printed digits: {row.p_range})" in target_markdown(
+        audit
+    )
+
+
+def test_baseline_from_elsewhere_is_named_by_its_folder(tmp_path):
+    other = write_speedrun(tmp_path / "2026-07-02_Last", {"": BASELINE})
+    audit = audit_target(write_speedrun(tmp_path / "2026-07-17_Mine", {"": NEW}), SHORT, against=other)
+    baseline, new = variant_rows(audit)
+    assert (baseline.name, baseline.baseline, new.name) == ("2026-07-02_Last", True, "the record")
+    assert new.seconds_difference == "-1.003" and "| `2026-07-02_Last` (baseline) | 5 |" in target_markdown(audit)
+
+
 def test_figures_of_a_real_record(records):
     """As its reviewers published them."""
     text = text_of(audit_target(records / "track_1_short/2026-07-17_FP8DownProjection", SHORT))
