@@ -1,6 +1,6 @@
 """Two variants of a speedrun side by side, as `pgolf compare` shows them: losses and times."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +106,7 @@ def compare_variants(new: Path, old: Path) -> TwoVariants:
 def _figures(path: Path, target: Target) -> VariantFigures:
     if not path.is_dir():
         raise BadInput(f"'{path}' is no folder: the runs of a speedrun are compared with those of another folder")
-    variant = only_variant(read_variants(path))
-    figures = figures_of(replace(variant, name="/".join(filter(None, (path.resolve().name, variant.name)))), target)
+    figures = figures_of(only_variant(read_variants(path)), target)
     if not figures.results:
         raise BadInput(f"{path}: no run that counts")
     return figures

@@ -100,15 +100,15 @@ def speedrun(found: Variants, track: Track, against: Variants | None = None) -> 
     if against is not None:
         if baseline:
             raise BadInput(f"{found.path} has a baseline of its own, {baseline.name}: leave --against out")
-        other = only_variant(against)
-        baseline = figures_of(replace(other, name=against.path.resolve().name, baseline=True), target)
+        baseline = figures_of(replace(only_variant(against), baseline=True), target)
     figures = [f if f.variant.baseline else _beside(f, baseline, target) for f in figures]
     no_baseline = "" if baseline else "the folder has no baseline: no runs of the standing record on the same machine"
     return Speedrun(found, track, target, tuple(figures), baseline, no_baseline)
 
 
 def only_variant(against: Variants) -> Variant:
-    """The variant of a folder that is compared: the one that is no baseline, or the only one. BadInput if not plain."""
+    """The variant of another folder that is compared with, under that folder's name: the one that is no baseline, or
+    the only one. BadInput if it is not plain which."""
     having = [v for v in against.variants if v.runs]
     new = [v for v in having if not v.baseline] or having
     if not new:
@@ -116,7 +116,7 @@ def only_variant(against: Variants) -> Variant:
     if len(new) > 1:
         names = ", ".join(v.name or "." for v in new)
         raise BadInput(f"{against.path} has several variants ({names}): name one of these folders")
-    return new[0]
+    return replace(new[0], name="/".join(filter(None, (against.path.resolve().name, new[0].name))))
 
 
 def figures_of(variant: Variant, target: Target) -> VariantFigures:
