@@ -24,7 +24,10 @@ def list_records(
     if as_json:
         typer.echo(json.dumps([asdict(s) for s in entries], indent=2))
         return
-    rows = [(f"{s.sample().mean:.8f}", s.date, s.track, s.name, f"{len(s.seeds)} seeds", s.author) for s in entries]
+    rows = [
+        (f"{s.sample().mean:.8f}", s.date, s.track, s.name, f"{len(s.seeds)} seed{'s' * (len(s.seeds) != 1)}", s.author)
+        for s in entries
+    ]
     show_table(rows, ("score", "date", "track", "name", "seeds", "author"))
 
 
