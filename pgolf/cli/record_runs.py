@@ -70,6 +70,7 @@ def record_speedrun(
     from pgolf.record.runs_data import find_data
     from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, plan_runs
     from pgolf.record.runs_request import check_runs
+    from pgolf.record.runs_trial import check_programs
 
     variables, more = parse_variables(settings), parse_variables(env, "--env")
     request = check_runs(rules, program, baseline, runs, variables, more, **about)  # type: ignore[arg-type]
@@ -86,6 +87,7 @@ def record_speedrun(
             show_rows([*planned.rows()])
         return
     check_runs_costs(request, wanted)
+    check_programs(request, wanted)
     theirs = ((str(program), request.program), (str(baseline), request.baseline))
     trusted = [agreed(Path(path), one) for path, one in theirs]  # each is asked for
     outcome: RunsOutcome = run_flow(

@@ -120,6 +120,15 @@ def test_readme_has_every_attempt_and_the_order(inputs, out):
     assert rows[2][-1] == "the machine | went away"
 
 
+@pytest.mark.parametrize(("outcome", "said"), [("stopped", True), ("lost", False)])
+def test_a_run_that_was_made_again_after_somebody_stopped_it_is_told(outcome, said, inputs, out):
+    first = inputs.runs[2]
+    attempts = (replace(first.attempts[0], outcome=outcome), replace(first.attempts[0], number=2))
+    runs = (*inputs.runs[:2], replace(first, attempts=attempts), *inputs.runs[3:])
+    readme = (write_runs_submission(replace(inputs, runs=runs), out) / "README.md").read_text()
+    assert ("whoever ended it could see its losses" in readme) == said
+
+
 def test_nothing_of_this_machine_gets_out(inputs, out, tmp_path):
     folder = write_runs_submission(inputs, out)
     written = (folder / "README.md").read_text() + (folder / "plan.json").read_text()
