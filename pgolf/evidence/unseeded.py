@@ -46,7 +46,10 @@ def unseeded_runs(log: Path, folder: Path, unread: Unread) -> Iterator[Run]:
         else:
             if run is runs[-1]:
                 _take_back_a_cut_end(run, folder)
-            yield run
+            if _points(run):
+                yield run
+            else:
+                unread[where] = "the log ends in the middle of its only loss"
 
 
 def _points(run: Run) -> list[CurvePoint]:

@@ -245,6 +245,12 @@ def test_a_log_cut_in_its_last_line(read, cut):
         assert of(result) == (3.2785, 4, 1390, 1390, 204.345 if whole_time else None)
 
 
+def test_a_log_cut_in_its_only_loss(read, tmp_path):
+    (tmp_path / "whole.txt").write_text(STEPS + LAST)
+    assert [of(r) for r in read(LAST[: LAST.index("785")], "cut.txt")] == [EXPECTED]
+    assert read.found.variants[0].unread == {"cut.txt": "the log ends in the middle of its only loss"}
+
+
 def test_a_try_that_was_started_again_is_no_run(read):
     tried = STEPS[: STEPS.index("step:1389")] + "step:250/1390 val_loss:3.9427 train_time:31000ms step_avg:1ms\n"
     assert [of(r) for r in read(HEAD + tried + HEAD + STEPS + LAST)] == [EXPECTED]
