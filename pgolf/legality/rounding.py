@@ -19,6 +19,8 @@ from pgolf.legality.watch import Watched
 
 COARSEST = 0.1  # nats: no rounding is taken to be coarser (bfloat16 has steps of 0.06 to 0.13 at logits of 8 to 31)
 SPREAD = 16  # the largest of many roundings is no more than so many times their median
+FINE, STEP = 1e-5, 5e-3  # nats: where half of all roundings are coarser than FINE, one may be as large as STEP: one
+# logit of bfloat16 moves by a step, and all others by little
 FEWEST, SURE = 8, 5  # token changes, and standard errors, that tell a gain from rounding
 
 
@@ -55,7 +57,7 @@ class Rounding:
     def allowed(self) -> float:
         """Nats by which scores may move with the documents' beginnings."""
         typical = median([d.typical for d in self.by_documents]) if self.by_documents else 0.0
-        return min(COARSEST, max(ROUNDING, SPREAD * typical))
+        return min(COARSEST, max(STEP if typical > FINE else ROUNDING, SPREAD * typical))
 
     def example(self) -> CounterExample | None:
         """A move that is no rounding."""

@@ -58,8 +58,13 @@ def test_positions_where_an_evaluator_may_do_what_it_does_nowhere_else():
         ([(5e-2, 1e-2)] * 3 + [(0.2, 1e-2)], True),
         ([(1e-6, 5e-7)] * 3 + [(1e-2, 1e-2)], True),
         ([(math.inf, math.inf)], True),
+        ([(3.8e-3, 6e-5)], False),
+        ([(6e-3, 6e-5)], True),
     ],
-    ids=["float32", "floor", "one large", "bfloat16", "beyond all rounding", "one coarse pass", "other positions"],
+    ids=[
+        *("float32", "floor", "one large", "bfloat16", "beyond all rounding", "one coarse pass", "other positions"),
+        *("one step of bfloat16", "more than a step"),
+    ],
 )
 def test_where_documents_begin_may_move_scores_by_rounding_only(moves, an_offence):
     """The limit is the evaluator's own, and one coarse pass among fine ones does not raise it."""
