@@ -1,14 +1,14 @@
 """What `pgolf probe` says of every evaluator here: offenders that it misses, honest ones that it accuses, and the time.
 
-    python bench/legality.py [--json] [--only WORD …] [--jobs N] [--length N] [--positions N] [--seeds N,…] [--budget S]
+    python bench/legality.py [--json] [--quick] [--only WORD …] [--jobs N] [--length N] [--positions N] [--seeds N,…]
 
 Evaluators are those of tests/bad_evaluators and tests/good_evaluators, and of ../shared/cases/probes where it is there.
 Each is probed by a command of its own with default options, on a copy of its folder. To save hours, an offender is
-first probed at few positions of one stream, and with default options only where that does not catch it. An offender is
-caught if a probe fails; an honest evaluator is accused if the command says anything but that no probe fails.
-`docs/legality.md` names the offenders that are out of reach; these may be missed. Last, an evaluator that takes ten
-milliseconds a token is given --slow-budget seconds. Exit 0: nothing else is missed, nothing accused, and that budget is
-kept.
+first probed at few positions of one stream, and with default options only where that does not catch it; with --quick,
+an honest evaluator is probed at few positions only. An offender is caught if a probe fails; an honest evaluator is
+accused if the command says anything but that no probe fails. `docs/legality.md` names the offenders that are out of
+reach; these may be missed. Last, an evaluator that takes ten milliseconds a token is given --slow-budget seconds.
+Exit 0: nothing else is missed, nothing accused, and that budget is kept.
 """
 
 import argparse
@@ -141,12 +141,14 @@ def run(case: Case, folder: Path, options: Sequence[str], limit: float) -> Ended
             return Ended(code, results_of(out.read()), " ".join(err.read()[-2000:].split()[-40:]), seconds)
 
 
-def probed(case: Case, folder: Path, options: Sequence[str], limit: float, unreachable: dict[str, str]) -> Verdict:
+def probed(
+    case: Case, folder: Path, options: Sequence[str], quickly: bool, limit: float, unreachable: dict[str, str]
+) -> Verdict:
     """What comes of an evaluator: of an offender at few positions first, if no options are given."""
     began = time.perf_counter()
-    if not (case.honest or options):
+    if not options and (quickly or not case.honest):
         quick = judged(case, run(case, folder / "quick", QUICK, limit), True, unreachable)
-        if quick.outcome == "caught":
+        if case.honest or quick.outcome == "caught":
             return quick
     whole = judged(case, run(case, folder, options, limit), False, unreachable)
     return replace(whole, seconds=round(time.perf_counter() - began, 1))
@@ -224,6 +226,7 @@ def kept_budget(folder: Path, budget: float) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--quick", action="store_true", help="probe honest evaluators at few positions only")
     parser.add_argument("--only", nargs="*", default=[""], help="evaluators whose name has one of these words")
     parser.add_argument("--jobs", type=int, default=1, help="evaluators at a time (default: 1, for true times)")
     parser.add_argument("--length", type=int, help="of pgolf probe")
@@ -245,7 +248,7 @@ def main() -> int:
 
         def one(case: Case) -> Verdict:
             folder = Path(place) / ("honest" if case.honest else "bad") / case.file.parents[1].name
-            verdict = probed(case, folder, options, args.limit, unreachable)
+            verdict = probed(case, folder, options, args.quick, args.limit, unreachable)
             why = f": {verdict.counter_example[:300]}" if verdict.outcome in ("missed", "accused") else ""
             said = f"{verdict.seconds:6.1f} s  {verdict.outcome:12} {verdict.name}{why}"
             bar.console.print(said, highlight=False, markup=False)
