@@ -4,6 +4,7 @@ Such programs keep their log in a file that they name themselves, by a UUID, and
 """
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def log_of(attempt: Path) -> str | None:
         return None
     good = isinstance(log, str) and refused is None and is_inside(log) and not file_problem(attempt, log, LOG_MOST)
     return log if good else None
+
+
+def tells_its_end(attempt: Path, program: Program, run_id: str) -> bool:
+    """Whether a log of a run, however that ended, has the validation loss of the last step that it planned."""
+    for name in _logs(attempt, program, run_id):
+        if file_problem(attempt, name, LOG_MOST) or brought(attempt, program, name):
+            continue
+        with suppress(BadInput):
+            run = read_run(attempt / name, attempt)
+            if run.val_curve and run.planned_steps and run.val_curve[-1].step >= run.planned_steps.value > 0:
+                return True
+    return False
 
 
 def _judge(attempt: Path, program: Program, run_id: str) -> Result:

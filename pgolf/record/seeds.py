@@ -3,7 +3,7 @@
     seeds/<seed>/attempt-<n>/     a pod's folder each
 
 Every start is an attempt that is kept and counted. Only a run that was taken down from outside (a signal, a dead
-machine) is started anew; one that failed by itself stays failed.
+machine) is started anew; one that failed by itself stays failed, and so does a speedrun's that told its last loss.
 """
 
 import logging
@@ -31,7 +31,7 @@ from pgolf.record.early_stop import Decision, read_decision, write_decision
 from pgolf.record.job import Job
 from pgolf.record.progress import Progress
 from pgolf.record.results import LOG, LOG_MOST, RESULT, read_result, refuse, settle
-from pgolf.record.run_results import OTHER_LOGS, settle_run
+from pgolf.record.run_results import OTHER_LOGS, settle_run, tells_its_end
 
 log = logging.getLogger(__name__)
 EVENTS = "events.jsonl"
@@ -93,7 +93,7 @@ def run_seed(
         _follow(pod, job, label, stop, watch, judge)
         _end_rest(pod, job)
         files = pod.fetch() if pod.status().state == "ended" else {}
-        _check_ending(pod, label, stop)
+        _check_ending(pod, job, seed, stop)
         if not job.program.ours:
             files = {**files, **_check_result(pod, job, seed, label)}
         return Finished(pod.folder, files)
@@ -119,9 +119,11 @@ def _attempt(job: Job, seed: int, place: Place) -> Pod:
         with suppress(Gone):
             if status.state == "ended":
                 pod.fetch()  # what it left is kept, also from a machine elsewhere
-        pod.release()
         for folder in folders:
             LocalPod(folder).kill()  # what a killed supervisor left behind
+        if _refuse_told(pod, job, seed):
+            return pod
+        pod.release()
     return place.open(job.folder / str(seed) / f"attempt-{len(folders) + 1}")
 
 
@@ -197,6 +199,15 @@ def _refuse_endless(pod: Pod, job: Job, elapsed: float) -> bool:
     return False
 
 
+def _refuse_told(pod: Pod, job: Job, seed: int) -> bool:
+    """Refuse a run that was taken down after it had told its last loss, so that no bad one is drawn again; whether it
+    was."""
+    if not job.by_loss or job.retry_failed or not tells_its_end(pod.folder, job.program, job.run_id(seed)):
+        return False
+    refuse(pod.folder, "it was ended after its last loss; it is not made again")
+    return True
+
+
 def _end_rest(pod: Pod, job: Job) -> None:
     """End what a program has left running, so that nothing writes into its folder while that is judged and hashed.
 
@@ -239,12 +250,14 @@ def _decide(pod: Pod, label: str, decision: Decision | None) -> Decision | None:
     return decision
 
 
-def _check_ending(pod: Pod, label: str, stop: threading.Event) -> None:
-    status = pod.status()
+def _check_ending(pod: Pod, job: Job, seed: int, stop: threading.Event) -> None:
+    status, label = pod.status(), f"{job.name} {seed}"
     if status.state == "ended" and status.exit_code == 0:
         return
     _check_decision(pod, label)
     where = f"{label}, {pod.folder.name}"
+    if status.infrastructure and not read_result(pod.folder):
+        _refuse_told(pod, job, seed)
     result = read_result(pod.folder)
     if result and result.refused:
         raise NoResult(f"{where}: no result: {result.refused} (log: {pod.folder / LOG})")

@@ -39,6 +39,7 @@ class RunsVerdict:
 
     audit: TargetAudit | None
     reasons: tuple[str, ...]
+    remade: int = 0  # runs that were stopped or lost, and made again
 
     @property
     def positive(self) -> bool:
@@ -51,8 +52,10 @@ class RunsVerdict:
 
     @property
     def warnings(self) -> list[str]:
-        """The checks that warn, a sentence each. They stop no record."""
-        return [f"{c.id}: {c.message}" for c in self.checks if c.status == "warn"]
+        """The checks that warn, and runs that were made again, a sentence each. They stop no record."""
+        were = "run was" if self.remade == 1 else "runs were"
+        again = [f"{self.remade} {were} stopped or lost, and made again"] if self.remade else []
+        return again + [f"{c.id}: {c.message}" for c in self.checks if c.status == "warn"]
 
 
 def judge_runs(inputs: RunsInputs) -> RunsVerdict:
@@ -129,7 +132,8 @@ def _copy(inputs: RunsInputs, folder: Path) -> None:
 def _verdict(inputs: RunsInputs, folder: Path) -> RunsVerdict:
     logs = any(run.log for run in inputs.runs)
     found = audit_target(folder, inputs.track) if logs else None
-    return RunsVerdict(found, tuple(_reasons(inputs, found)))
+    remade = sum(len(run.attempts) > 1 for run in inputs.runs)
+    return RunsVerdict(found, tuple(_reasons(inputs, found)), remade)
 
 
 def _reasons(inputs: RunsInputs, audit: TargetAudit | None) -> Iterator[str]:

@@ -56,3 +56,5 @@ for step in range(STEPS + 1):
         took += speed
         print0(f"step:{step + 1}/{STEPS} train_time:{took:.0f}ms step_avg:{took / (step + 1):.2f}ms", console=True)
 print0("peak memory allocated: 30220 MiB reserved: 38672 MiB", console=True)
+if MISCHIEF == "quits":  # as if it did not like its loss
+    os.kill(os.getpid(), 15)

@@ -178,6 +178,34 @@ def test_a_run_without_a_result_says_why_and_is_not_started_again(mischief, said
     assert inputs.runs[0].log is None
 
 
+def test_a_run_that_was_ended_after_its_last_loss_is_not_made_again(request_of, tmp_path):
+    record = recorded(request_of(new={"MISCHIEF": "quits"}), tmp_path)
+    with working_on_runs(record):
+        for _ in range(2):
+            with pytest.raises(NoResult, match="ended after its last loss"):
+                run_seed(run_job(record, NEW), 1, threading.Event())
+    assert [(a.seed, a.number, a.outcome) for a in gather_runs(record, {}).attempts] == [(1, 1, "failed")]
+
+
+def lost(record, text: str) -> Path:
+    """The first run's attempt, whose machine died after it had printed this."""
+    attempt = left(record.folder / f"variants/{NEW}/1/attempt-1", train=text)
+    (attempt / "pod.json").write_text('{"pid": 4194304, "started": 1.0}')
+    return attempt
+
+
+def test_a_lost_run_is_made_again_only_before_its_last_loss(request_of, tmp_path):
+    record = recorded(request_of(), tmp_path)
+    with working_on_runs(record):
+        attempt = lost(record, LINE.format(step=20, loss="nan"))
+        with pytest.raises(NoResult, match="ended after its last loss"):
+            run_seed(run_job(record, NEW), 1, threading.Event())
+        shutil.rmtree(attempt)
+        lost(record, LINE.format(step=15, loss="3.9000"))
+        assert run_seed(run_job(record, NEW), 1, threading.Event()).folder.name == "attempt-2"
+    assert [a.outcome for a in gather_runs(record, {}).attempts] == ["lost", "finished"]
+
+
 def test_a_run_that_works_on_is_ended(request_of, tmp_path):
     record = recorded(request_of(new={"HANGS_UNLESS": "/nothing/there"}), tmp_path)
     job = run_job(record, NEW)

@@ -129,6 +129,16 @@ def test_a_run_that_was_made_again_after_somebody_stopped_it_is_told(outcome, sa
     assert ("whoever ended it could see its losses" in readme) == said
 
 
+def test_a_run_that_was_made_again_is_a_warning(inputs):
+    assert not [w for w in judge_runs(inputs).warnings if "made again" in w]
+    first = inputs.runs[2]
+    attempts = (replace(first.attempts[0], outcome="lost"), replace(first.attempts[0], number=2))
+    runs = (*inputs.runs[:2], replace(first, attempts=attempts), *inputs.runs[3:])
+    verdict = judge_runs(replace(inputs, runs=runs))
+    assert verdict.positive
+    assert verdict.warnings[0] == "1 run was stopped or lost, and made again"
+
+
 def test_nothing_of_this_machine_gets_out(inputs, out, tmp_path):
     folder = write_runs_submission(inputs, out)
     written = (folder / "README.md").read_text() + (folder / "plan.json").read_text()
