@@ -89,7 +89,10 @@ def read_program(
         else read_logged(found.entry, reading.variables, {*data, *filter(None, [seed])}, sizes)
     )
     asked = check_settings(settings or {}, reading.variables, seed, data)
-    environment = {**logged.settings, **asked, **check_extra(extra or {}, seed, data)}
+    others = check_extra(extra or {}, seed, data)
+    if twice := sorted(asked.keys() & others.keys()):
+        raise BadInput(f"{', '.join(twice)}: given with --set and with --env; give each of them once")
+    environment = {**logged.settings, **asked, **others}
     needs = required(reading.modules, reading.commands, reading.cuda, wishes.requires, files)
     program = Program(
         name=wishes.name or found.name,

@@ -389,6 +389,13 @@ def test_other_variables_are_bounded(mine, name, value, said):
     refused(mine, said, extra={name: value})
 
 
+def test_a_variable_is_set_once(mine):
+    name = next(name for name in open_program(mine).variables if name not in ("SEED", "RUN_ID", "DATA_PATH"))
+    assert open_program(mine, {name: "1"}).environment == {name: "1"}
+    with pytest.raises(BadInput, match=f"{name}: given with --set and with --env"):
+        open_program(mine, {name: "1"}, {name: "2"})
+
+
 def test_any_other_variable_may_be_set(mine):
     assert open_program(mine, extra={"NCCL_DEBUG": "INFO"}).environment == {"NCCL_DEBUG": "INFO"}
 
