@@ -223,30 +223,15 @@ def machine_of_all(
 
 
 def needs_of_both(record: RunsRecord) -> Needs:
-    """What both programs need on a machine, which is made ready once: what is installed there is of one of them.
-
-    Raises
-    ------
-    BadInput : both bring files to install, and these differ.
-    """
+    """What both programs need on a machine, which is made ready once: what they install is the same."""
     each: dict[str, Needs] = {v: needs_of(program, record.source(v)) for v, program in record.request.programs.items()}
     mine, theirs = each[NEW], each[BASELINE]
-    first, other = (mine, theirs) if mine.installs or not theirs.installs else (theirs, mine)
-    if other.installs and installed(other) != installed(first):
-        raise BadInput(
-            "both programs bring a requirements.txt or a setup, and these differ: one machine has one set of packages, "
-            "so give both the same"
-        )
+    first = mine if mine.installs or not theirs.installs else theirs
     modules, optional, commands = (
         tuple(dict.fromkeys([*getattr(mine, kind), *getattr(theirs, kind)]))
         for kind in ("modules", "optional", "commands")
     )
     return replace(first, modules=modules, optional=optional, commands=commands)
-
-
-def installed(needs: Needs) -> list[str | None]:
-    """SHA-256 of the files by which a program makes a machine ready."""
-    return [needs.files.get(name) if name else None for name in (needs.requirements, needs.setup)]
 
 
 @task(name="try program", task_run_name="try {variant}")

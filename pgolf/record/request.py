@@ -20,7 +20,7 @@ from pgolf.program.find import open_program
 from pgolf.program.source import read_source
 from pgolf.record.probing import check_evaluator
 from pgolf.record.short import shortened
-from pgolf.report.inputs import check_names
+from pgolf.report.inputs import check_names, submission_name
 from pgolf.tracks import Track
 from pgolf.trainer.config import Knob
 
@@ -73,7 +73,8 @@ def check_request(
     Raises
     ------
     BadInput : unknown track, preset or knob, a value that does not parse, a knob that the record sets itself,
-        a batch that the track's ranks cannot share, repeated seeds, or fewer than the track asks for.
+        a batch that the track's ranks cannot share, repeated seeds, fewer than the track asks for, or a name that
+        makes no folder.
     """
     rules = tracks.load(track)
     if rules.target:
@@ -102,6 +103,7 @@ def check_request(
             f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
             f"track {rules.name} asks for at least {rules.policy.min_seeds}"
         )
+    check_name(name or Path(preset).stem)
     return Request(
         track=rules,
         preset=preset,
@@ -117,6 +119,11 @@ def check_request(
         theirs=theirs and with_vocabulary(theirs, int(knobs["vocab_size"])),
         against=standing_of(against, rules) if against else None,
     )
+
+
+def check_name(name: str) -> None:
+    """BadInput for a submission's name that makes no folder name."""
+    submission_name("2000-01-01", name)  # its date is not known yet
 
 
 def check_ranks_of(program: Program, world: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pgolf.errors import BadInput
 from pgolf.program import Program
 from pgolf.program.find import open_program
-from pgolf.record.request import check_ranks_of
+from pgolf.record.request import check_name, check_ranks_of
 from pgolf.report.inputs import check_names
 from pgolf.report.runs_inputs import BASELINE, NEW, OWN_NAMES
 from pgolf.tracks import Target, Track
@@ -84,7 +84,8 @@ def check_runs(
 
     Raises
     ------
-    BadInput : a program that is missing or cannot be read, too few runs, or two programs that do not differ.
+    BadInput : a program that is missing or cannot be read, too few runs, two programs that do not differ, or that
+        install different packages, or a name that makes no folder.
     """
     target = track.target
     assert target
@@ -109,6 +110,13 @@ def check_runs(
         raise BadInput(
             "--program and --baseline are the same program with the same settings: there is nothing to compare"
         )
+    brought = [wanted for one in found.values() if any(wanted := installed(one))]
+    if len(brought) == 2 and brought[0] != brought[1]:
+        raise BadInput(
+            "both programs bring a requirements.txt or a setup, and these differ: one machine has one set of packages, "
+            "so give both the same"
+        )
+    check_name(name or found[NEW].name)
     return RunsRequest(
         track=track,
         program=found[NEW],
@@ -121,3 +129,9 @@ def check_runs(
         github_id=github_id,
         summary=summary,
     )
+
+
+def installed(program: Program) -> list[str | None]:
+    """SHA-256 of the files by which a program makes a machine ready: its requirements and its setup."""
+    names = (program.requires.requirements, program.requires.setup)
+    return [program.hashes.get(name) if name else None for name in names]

@@ -39,6 +39,7 @@ TRACK = str(TINY / "tiny_track.toml")
         (["--seeds", "42,314,-1"], "'-1' is no seed"),
         (["--seeds", "42,314"], "at least 3"),
         (["--seeds", ""], "no seeds given"),
+        (["--name", "???"], "name '???'"),
     ],
 )
 def test_bad_input_is_exit_2_and_leaves_nothing(

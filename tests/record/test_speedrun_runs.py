@@ -96,6 +96,7 @@ def test_logs_beside_a_script_are_no_part_of_it(tmp_path):
         ({"runs": 10_000}, "--runs 10000"),
         ({"baseline": "mine"}, "nothing to compare"),
         ({"settings": {"SEED": "3"}}, "SEED"),
+        ({"name": "???"}, r"'\?\?\?'.*folder name"),
     ],
 )
 def test_what_cannot_be_a_record_is_refused(options, said, tmp_path):
@@ -107,6 +108,17 @@ def test_what_cannot_be_a_record_is_refused(options, said, tmp_path):
     given["baseline"] = paths.get(given["baseline"], given["baseline"])
     with pytest.raises(BadInput, match=said):
         check_runs(TRACK, **given)
+
+
+def test_programs_that_install_different_packages_are_refused(tmp_path):
+    paths = [str(speedrun_program(tmp_path / name, ms).parent) for name, ms in (("mine", 90.0), ("theirs", 100.0))]
+    (tmp_path / "mine" / "requirements.txt").write_text("numpy\n")
+    check_runs(TRACK, *paths)
+    (tmp_path / "theirs" / "requirements.txt").write_text("numpy\n")
+    check_runs(TRACK, *paths)
+    (tmp_path / "theirs" / "requirements.txt").write_text("torch\n")
+    with pytest.raises(BadInput, match=r"requirements\.txt.*differ"):
+        check_runs(TRACK, *paths)
 
 
 # --- data
