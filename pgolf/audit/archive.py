@@ -27,7 +27,7 @@ def record_folders(archive: Path) -> list[Path]:
 
     A folder with a submission.json is one. So is, in the folder of a track with a target loss (`track_1_short/`), a
     folder that a day begins the name of, with logs in it or in its variants' folders; and one without a day that has
-    logs itself, or a baseline's folder. Nothing below a speedrun's folder is another record.
+    logs itself, or a baseline's folder, and no dated folder. Nothing below a speedrun's folder is another record.
 
     Raises
     ------
@@ -79,6 +79,8 @@ class _Search:
         if SHORT_DAY.match(folder.resolve().name):
             return self._has_log(inside, DEEPEST_LOGS)
         names = [e.name for e in inside if e.is_dir(follow_symlinks=False)]
+        if any(map(SHORT_DAY.match, names)):  # a folder of records, as results/
+            return False
         beside = any(is_baseline(name, [n for n in names if n != name]) for name in islice(names, 100))
         return any(map(may_be_log, inside)) or (beside and self._has_log(inside, DEEPEST_LOGS))
 

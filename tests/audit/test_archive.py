@@ -49,6 +49,14 @@ def test_a_record_without_a_day(tmp_path):
     assert found(tmp_path) == ["track_1_short/mine", "track_1_short/other"]
 
 
+@pytest.mark.parametrize("beside", ["a.txt", "baseline/a.txt", "run.log"])
+def test_a_folder_of_dated_records_is_no_record_itself(tmp_path, beside):
+    results = "track_3_optimization/results"
+    touch(tmp_path, f"{results}/20260430_adamh/a.txt", f"{results}/20260610_muon/b.txt", f"{results}/{beside}")
+    assert {f"{results}/20260430_adamh", f"{results}/20260610_muon"} <= set(found(tmp_path))
+    assert results not in found(tmp_path)
+
+
 def test_what_is_no_record(tmp_path):
     touch(tmp_path, "track_1_short/2026-07-17_Good/a.txt")
     touch(tmp_path, "track_1_short/notes.txt", "track_1_short/requirements.txt", "elsewhere/2026-07-17_X/a.txt")
