@@ -305,6 +305,14 @@ def test_a_run_that_crashed_or_ended_in_nan_fails(good):
     assert check.status == "fail" and "is nan" in check.message and check.evidence[0].file == "this_pr/this_pr-03.txt"
 
 
+def test_an_error_above_the_first_step_is_no_crash(good):
+    path = good.run("this_pr", 3, NEW[3], 79.6, steps=1380, planned=1390)
+    lines = path.read_text().replace("step:0/", "[rank0]:W1 RuntimeError: out of resource, choice skipped\nstep:0/")
+    path.write_text(lines)
+    check = found(good).check("log-complete")
+    assert check.status == "warn" and "step 1380 of 1390" in check.message
+
+
 def test_a_tail_that_all_logs_leave_out_is_a_warning(tmp_path):
     folder = Folder(tmp_path / "track_1_short" / "2024-12-04_ValueEmbed", {"": NEW})
     folder.write(steps=1350, planned=1390)
@@ -506,3 +514,15 @@ def test_every_finding_has_a_remedy(good):
     from pgolf.audit.remedies import SPEEDRUN_REMEDIES
 
     assert set(SPEEDRUN_REMEDIES) == {f.__name__.replace("_", "-") for f in SPEEDRUN_CHECKS}
+
+
+@pytest.mark.parametrize("ends", [(2839, 2843, 2846, 2847, 2851), (2825, 2825, 2850, 2850, 2875)])
+def test_runs_that_a_clock_or_the_target_stops_all_count(tmp_path, ends):
+    folder = Folder(tmp_path / "track_3_optimization" / "a", {"": NEW[:5]})
+    for number, (loss, end) in enumerate(zip(NEW, ends, strict=False)):
+        folder.run("", number, loss, 400.0, steps=end, planned=2900)
+    folder.run("", 5, 3.41, 300.0, steps=2000, planned=2900)
+    result = found(folder)
+    (figures,) = result.variants
+    assert (figures.loss.n, len(figures.cut_short), figures.steps) == (5, 1, tuple(sorted(set(ends))))
+    assert status(result, "same-steps") == "warn" and with_status(result, "fail") == set()

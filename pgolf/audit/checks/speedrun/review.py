@@ -14,6 +14,7 @@ from pgolf.stats.target import TargetTest, TimeGain, target_test, time_gain
 from pgolf.tracks import Target, Track
 
 MOST_LISTED = 20
+NEAR = 0.9  # of the usual last step: as far as runs go that a clock or the target stops
 MOST_LOSS, MOST_SECONDS = 1e3, 1e9  # more is an error of the log
 
 
@@ -24,7 +25,9 @@ class VariantFigures:
     Attributes
     ----------
     variant : its runs.
-    results : of the runs that count: those that went as far as the variant does, in the order of their logs.
+    results : of the runs that count: those that went as far as the variant does, in the order of their logs. Where
+        none made its planned steps, and so each may have stopped by a clock or at the target, also those that went
+        nearly as far.
     cut_short : the runs that do not count: without a finite validation loss, or ended before the others and before
         their planned step.
     steps : the distinct last steps of `results`, ascending.
@@ -123,8 +126,8 @@ def figures_of(variant: Variant, target: Target) -> VariantFigures:
     """The figures of one variant, without a comparison of times."""
     reached = [(run, result_of(run)) for run in variant.runs]
     numbers = [(run, r) for run, r in reached if r and sane(r.loss)]
-    usual = _usual_step([r for _, r in numbers])
-    whole = [(run, r) for run, r in numbers if _went_all_the_way(r, usual)]
+    least = _least_step([r for _, r in numbers])
+    whole = [(run, r) for run, r in numbers if r.step >= least or _as_planned(r)]
     results = tuple(r for _, r in whole)
     kept = {id(run) for run, _ in whole}
     return VariantFigures(
@@ -142,15 +145,17 @@ def sane(loss: float) -> bool:
     return abs(loss) <= MOST_LOSS
 
 
-def _usual_step(results: Sequence[Result]) -> int:
-    """The last step of most runs; of several such steps the largest."""
+def _least_step(results: Sequence[Result]) -> float:
+    """The last step that a run has to reach to count: that of most runs, of several such steps the largest; less where
+    no run made its planned steps."""
     counts = Counter(r.step for r in results)
-    return max(counts, key=lambda step: (counts[step], step), default=0)
+    usual = max(counts, key=lambda step: (counts[step], step), default=0)
+    return usual if any(map(_as_planned, results)) else NEAR * usual
 
 
-def _went_all_the_way(result: Result, usual: int) -> bool:
-    """Whether a run went to the step that it planned, or as far as most runs of its variant."""
-    return result.step >= usual or (result.planned is not None and result.step >= result.planned)
+def _as_planned(result: Result) -> bool:
+    """Whether a run went to the step that it planned."""
+    return result.planned is not None and result.step >= result.planned
 
 
 def _loss(results: Sequence[Result], target: Target) -> TargetTest | None:

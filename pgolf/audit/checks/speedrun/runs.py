@@ -40,7 +40,7 @@ def _went_to_its_end(review: Speedrun, figures: VariantFigures, run: Run, findin
     findings.show(result.at)
     if result.planned is None or result.step >= result.planned:
         return
-    crash = next((p for p in run.problems if p.kind == "error"), None)
+    crash = next((p for p in run.problems if p.kind == "error" and p.at.line > result.at.line), None)
     text = f"{name}: the last validation loss is at step {result.step} of {result.planned}"
     if crash:
         findings.fail(f"{text}; then: {crash.text}", result.at, crash.at)
