@@ -33,7 +33,7 @@ NUMBER = r"\d{1,9}(?:\.\d{1,15})?(?:e-?\d{1,2})?"
 ONE = re.compile(NUMBER)
 GOES_ON = re.compile(r"[\d.,\s>e-]*+(?:[\]#].*)?")
 AFTER = re.compile(r"[\s)`;,]*(?:#.*)?")
-TITLE = re.compile(r"#{2,6}\s+(.{1,200})|\*\*([^*]{1,100})\*\*:?|([\w ]{1,60}):")
+TITLE = re.compile(r"#{2,6}\s+(.{1,200})|\*\*([^*]{1,100})\*\*:?|([\w ][\w #]{0,59}):")
 STD_MEAN = re.compile(rf"(?<!\w)(\w{{1,60}})\W{{0,6}}\(tensor\(({NUMBER})\), ?tensor\(({NUMBER})\)\)")
 FIGURE = re.compile(
     r"(?<![\w.])(?:(mean|average|avg|μ)|(std(?:ev|_dev)?|sd|σ|standard deviation))"
@@ -44,7 +44,8 @@ P_VALUE = re.compile(
 )
 OF_A_TEST = re.compile(r"[\s#>*-]*p\s*[=:]\s*[\d.e-]+[\s.`]*|.*(?:\bmean\b|\bstd\b|t-?test|loss|target|\bruns\b).*")
 LEFT_OUT = re.compile(  # figures of these are of no variant, or of one that a sentence names in its own way
-    r"improv|faster|slower|reduc|delta|diff|speed-?up|\bsav|median|previous|record|baseline|per step|step[_ ]avg"
+    r"improv|faster|slower|reduc|delta|diff|speed-?up|\bsav|median|previous|prior|record|baseline|per step|step[_ ]avg"
+    r"|\bwr\b|\bsota\b|\bcurrent\b|\bmaster\b|upstream|\bpr ?#?\d"
     r"|train(?:ing)?[ _]loss|confidence|\bci\b|\bse\b|error"
 )
 
@@ -54,6 +55,9 @@ OF_NO_LIST |= {"improvement", "steps", "min", "minutes", "pct", "percent", "ema"
 BESIDE_THE_POINT = {"val", "validation", "final", "train", "training", "of", "the", "all", "runs", "run", "log", "logs"}
 BESIDE_THE_POINT |= {"list", "results", "result", "s", "wall", "clock", "wallclock", "is", "was", "for", "at"}
 BEFORE = {"baseline", "base", "previous", "prev", "old", "prior", "main", "before", "control", "standing", "reference"}
+BEFORE |= {"master", "upstream"}
+ANOTHERS = {"wr", "sota", "current"}  # records, which may stand for the baseline and may lie elsewhere
+PR_NUMBER = re.compile(r"\bpr ?#? ?\d", re.I)
 THIS = {"this", "pr", "new", "ours", "proposed", "record", "mine", "submission"}
 
 
@@ -86,6 +90,8 @@ class _Reader:
             return _About(variant=named[0], said=True)
         if telling & BEFORE:
             return self._only(baseline=True)
+        if (telling & ANOTHERS or PR_NUMBER.search(label)) and not telling & (THIS - {"pr", "record"}):
+            return _About(here=False, said=True)
         if telling and telling <= THIS:
             return self._only(baseline=False)
         return self.titled
@@ -229,8 +235,10 @@ def _kind_of_figure(words: set[str], before: str, mean: str, unit: str | None) -
 def _title_above(reader: _Reader, lines: Sequence[str], first: int) -> _About:
     """What the last title above a table is about."""
     for line in reversed(lines[max(0, first - 200) : first - 1]):
-        if line.startswith("#") and (title := TITLE.fullmatch(line.strip())):
-            return reader.about(title[1] or "")
+        if title := TITLE.fullmatch(line.strip()):
+            about = reader.about(title[1] or title[2] or title[3])
+            if line.startswith("#") or not about.here:
+                return about
     return _About()
 
 

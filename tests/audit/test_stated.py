@@ -216,3 +216,34 @@ def test_a_readme_with_better_figures_than_its_runs_is_caught(good):
     good.readme(snippet((), (), [v - 0.0006 for v in NEW]).replace("# acc", "# accs"))
     found = outcomes(good)
     assert found["stated-p"] == found["stated-mean"] == "fail"
+
+
+@pytest.mark.parametrize("words", ["I ran this 80 times.", "Over 40 runs, of which six logs are here:", "n = 40"])
+def test_figures_of_more_runs_than_there_are_logs_of_are_no_accusation(good, words):
+    good.readme(f"# Faster\n\n{words} Mean val loss: 3.2771, p-value: 0.00042\n")
+    found = outcomes(good)
+    assert found["stated-mean"] == found["stated-p"] == "warn"
+    good.readme("# Faster\n\nIn 6 runs. Mean val loss: 3.2771, p-value: 0.00042\n")
+    found = outcomes(good)
+    assert found["stated-mean"] == found["stated-p"] == "fail"
+
+
+def test_a_list_of_all_logs_says_that_the_figures_are_of_these_runs(good):
+    good.readme(f"# Faster\n\nRan 80 times.\n\nlosses = {list(NEW)}\n\nMean val loss: 3.2771\n")
+    assert outcomes(good)["stated-mean"] == "fail"
+
+
+def test_a_short_list_of_other_runs_that_meets_some_of_many_logs_is_no_slip(good):
+    for number in range(30):
+        good.run("this_pr", number, round(3.2770 + number / 10_000, 4), 79.6)
+    good.readme("# Faster\n\nlosses = [3.2777, 3.2778, 3.2776, 3.2783, 3.2841]\n")
+    assert outcomes(good)["stated-losses"] == "warn"
+
+
+def test_figures_of_the_record_before_are_left_out(good):
+    table = "| run | val_loss |\n|---|---|\n| 0 | 3.2773 |\n| 1 | 3.2812 |\n| mean | 3.2795 |\n"
+    good.readme(
+        "# Faster\n\nThe current WR has a mean val loss of 3.2764 on my machine.\n"
+        f"## Runs\n\nPR #230:\n\n{table}\nwr_losses = [3.2781, 3.2812]\nsota_times = [79.618, 81.234]\n"
+    )
+    assert set(outcomes(good).values()) == {"pass"}

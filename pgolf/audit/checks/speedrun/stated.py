@@ -1,6 +1,7 @@
 """A README's lists of losses and times, and the figures worked out of them, against the logs. Where they disagree, the
 logs count."""
 
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from pgolf.stats.target import target_test
 FEW = 10  # of so many values one that differs is a slip; runs of one kind share most printed losses by chance
 MANY_DIGITS = 8  # after the point, of logged times and losses
 QUOTED_P = (0.001, 0.01, 0.05)  # levels that a README quotes from the rules, as a rule and not as a claim
+OF_RUNS = re.compile(
+    r"(?<![\d.,])(\d{1,5})\s{0,3}(?:times|runs|logs|trials|seeds)\b|\bn\s{0,3}=\s{0,3}(\d{1,5})\b", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,10 @@ class _Matched:
 
     @property
     def slips(self) -> bool:
-        """Whether so few values differ that these are slips in a list of these logs, and not a list of other runs."""
-        return bool(self.only_list) and len(self.only_list) <= max(1, (self.both + len(self.only_list)) // FEW)
+        """Whether so few values differ that these are slips in a list of these logs, and not a list of other runs: each
+        stands for one of the logs'."""
+        few = len(self.only_list) <= max(1, (self.both + len(self.only_list)) // FEW)
+        return bool(self.only_list) and few and len(self.only_logs) <= len(self.only_list)
 
 
 def stated_losses(review: Speedrun, findings: Findings) -> str:
@@ -200,6 +206,8 @@ def _figures(
             findings.unknown(f"{said}, and the logs give none", figure.at)
         elif any(_near(figure, value) for value in of_lists):
             findings.warn(f"{said}, by its own list; the logs give {logs}", figure.at)
+        elif more := _more_runs(review, figure.variant):
+            findings.warn(f"{said}, and the logs {logs}: {more}", figure.at)
         elif "loss" in what and _about_one(review, figure.variant) and not some_fit:
             findings.fail(f"{said}, the logs give {logs}", figure.at, *_places(review, figure.variant))
         else:
@@ -209,6 +217,16 @@ def _figures(
 def _about_one(review: Speedrun, name: str | None) -> bool:
     """Whether it is plain which variant the README speaks of: the one that it names, or the only new one."""
     return len(_candidates(review, name)) == 1 or (name is None and len(review.new) == 1)
+
+
+def _more_runs(review: Speedrun, name: str | None) -> str:
+    """That the README speaks of more runs than there are logs of, so that its figures may be of those; '' where it does
+    not, or lists as many losses as there are logs."""
+    n = max((len(v.results) for v in _candidates(review, name)), default=0)
+    if any(len(stated.values) == n for stated in review.found.stated.losses):
+        return ""
+    said = max((int(a or b) for a, b in OF_RUNS.findall(review.found.readme)), default=0)
+    return f"it speaks of {said} runs, and the folder has logs of {n}" if said > n else ""
 
 
 def _fits(
@@ -258,6 +276,8 @@ def stated_p(review: Speedrun, findings: Findings) -> str:
             findings.warn(f"{said}, by its own list; the logs give {logs}", figure.at)
         elif figure.value in QUOTED_P or figure.value > max(high for _, high in ranges):
             findings.warn(f"{said}; the logs give {logs}", figure.at)
+        elif more := _more_runs(review, figure.variant):
+            findings.warn(f"{said}, and the logs {logs}: {more}", figure.at)
         elif plain and _about_one(review, figure.variant):
             findings.fail(f"{said}; the logs give {logs}", figure.at, *_places(review, figure.variant))
         else:
