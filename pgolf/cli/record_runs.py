@@ -68,6 +68,7 @@ def record_speedrun(
     from pgolf.pods.places import check_wanted
     from pgolf.program.environment import parse_variables
     from pgolf.record.runs_data import find_data
+    from pgolf.record.runs_folder import check_plan_of_runs
     from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, plan_runs
     from pgolf.record.runs_request import check_runs
     from pgolf.record.runs_trial import check_programs
@@ -80,6 +81,7 @@ def record_speedrun(
     )
     data = find_data(request, folders["data_dir"])
     if plan:
+        check_plan_of_runs(Path(folders["runs_dir"]), request, data, folders["record_id"])
         planned = plan_runs(request, wanted, data)
         if as_json:
             typer.echo(json.dumps(planned.as_json(), indent=2, allow_nan=False))

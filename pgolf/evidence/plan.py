@@ -130,12 +130,12 @@ def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def write_plan(folder: Path, plan: Plan) -> Path:
-    """Put a plan into a record's folder; a plan that is there already is kept as it is.
+def check_plan(folder: Path, plan: Plan) -> Path | None:
+    """The file of a record's folder that has this plan already; None: there is none yet. Nothing is written.
 
     Raises
     ------
-    BadInput : another plan is there (other seeds or inputs), or the plan extends one that is not there.
+    BadInput : another plan is there (other seeds, runs or inputs), or the plan extends one that is not there.
     """
     present = read_plans(folder)
     for old in present:
@@ -145,7 +145,14 @@ def write_plan(folder: Path, plan: Plan) -> Path:
         raise BadInput(_difference(folder, present[-1], plan))
     if not present and plan.extends:
         raise BadInput(f"{folder}: this plan adds seeds to one that is not there")
-    path = _path(folder, len(present))
+    return None
+
+
+def write_plan(folder: Path, plan: Plan) -> Path:
+    """Put a plan into a record's folder; a plan that is there already is kept as it is. BadInput as `check_plan`."""
+    if kept := check_plan(folder, plan):
+        return kept
+    path = _path(folder, len(read_plans(folder)))
     write_json(path, plan.as_json() | {"sha256": plan.sha256})
     return path
 
@@ -157,10 +164,13 @@ def _path(folder: Path, index: int) -> Path:
 def _difference(folder: Path, old: Plan, new: Plan) -> str:
     names = [k for k in ("track", "preset", "seeds", "early_stop", "order") if getattr(old, k) != getattr(new, k)]
     names += [k for k in sorted({*old.inputs, *new.inputs}) if old.inputs.get(k) != new.inputs.get(k)]
-    return (
-        f"{folder} holds a plan whose {', '.join(names) or 'content'} differ from this one; a plan is never "
-        "rewritten: use another record id, or finish that one as planned"
-    )
+    advice = "a plan is never rewritten: use another record id, or finish that one as planned"
+    if old.order or new.order:
+        advice = (
+            "a plan is made before the first run and does not change: finish that record as planned. A new record has "
+            "a plan and runs of its own, and has to say that this one was made before it"
+        )
+    return f"{folder} holds a plan that differs from this one in {', '.join(names) or 'content'}; {advice}"
 
 
 def read_plans(folder: Path) -> list[Plan]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pgolf.evidence.plan import Plan, make_plan_of_runs, read_plans, write_plan
+from pgolf.evidence.plan import Plan, check_plan, make_plan_of_runs, read_plans, write_plan
 from pgolf.pods.local import machine_of
 from pgolf.record.folder import hash_of, held, list_in, name_of_record
 from pgolf.record.job import Job
@@ -72,6 +72,13 @@ def describe_runs(
     return RunsRecord(name, runs_dir.resolve() / name, request, data, files, inputs)
 
 
+def check_plan_of_runs(runs_dir: Path, request: RunsRequest, data: RunsData | None, record_id: str | None) -> None:
+    """BadInput if a record that has this name holds another plan already. Without one, data is not hashed."""
+    if record_id is not None and read_plans(runs_dir / name_of_record(record_id, "", "", {})):
+        record = describe_runs(runs_dir, request, data, record_id)
+        check_plan(record.folder, record.plan)
+
+
 @contextmanager
 def working_on_runs(record: RunsRecord) -> Iterator[None]:
     """Keep everyone else out of the record's folder, and put the plan and the programs into it.
@@ -107,7 +114,7 @@ def run_job(record: RunsRecord, variant: str) -> Job:
 def gather_runs(record: RunsRecord, finished: Mapping[int, Path], again: str = "") -> RunsInputs:
     """Gather the inputs of a verdict: `finished` are the attempts' folders by the number of their run.
 
-    Where time counts, it is no record if machines do not have as many runs of both variants.
+    Where time counts, it is no record if several machines do not have as many runs of both variants.
     """
     request, (plan,) = record.request, read_plans(record.folder)
     runs = tuple(_planned_run(record, number, variant, finished.get(number)) for number, variant in record.runs)
@@ -142,13 +149,16 @@ def _planned_run(record: RunsRecord, number: int, variant: str, folder: Path | N
 
 
 def unequal_machines(runs: Sequence[PlannedRun]) -> str | None:
-    """Why times of the finished runs do not compare: a machine that has more of one variant's; None: they do."""
+    """Why times of the finished runs do not compare: one of several machines has more of one variant's; None: they do.
+
+    On one machine they do: there, only runs that did not finish are missing.
+    """
     counts: dict[str, dict[str, int]] = {}
     for run in runs:
         if run.log:
             here = counts.setdefault(run.machine, {NEW: 0, BASELINE: 0})
             here[run.variant] += 1
-    if all(count[NEW] == count[BASELINE] for count in counts.values()):
+    if len(counts) < 2 or all(count[NEW] == count[BASELINE] for count in counts.values()):
         return None
     said = "; ".join(f"{name} {c[NEW]} of {NEW} and {c[BASELINE]} of {BASELINE}" for name, c in counts.items())
     return f"the machines have not as many runs of each variant ({said}), so that times do not compare"

@@ -141,14 +141,17 @@ def _reasons(inputs: RunsInputs, audit: TargetAudit | None) -> Iterator[str]:
     for run in inputs.runs:
         if run.log is None:
             why = f" ({run.attempts[-1].reason})" if run.attempts and run.attempts[-1].reason else ""
-            yield f"run {run.number} ({run.variant}) was planned and did not finish{why}"
+            ending = "did not finish" if run.attempts else "was not started"
+            yield f"run {run.number} ({run.variant}) was planned and {ending}{why}"
     if audit is None:
         return
     new = next((v for v in audit.variants if v.variant.name == NEW), None)
     for name in (NEW, BASELINE):
         there = next((len(v.results) for v in audit.variants if v.variant.name == name), 0)
         if there < len(inputs.finished(name)):
-            yield f"{len(inputs.finished(name)) - there} of {len(inputs.finished(name))} runs of {name} do not count"
+            left = len(inputs.finished(name)) - there
+            do = "does" if left == 1 else "do"
+            yield f"{left} of {len(inputs.finished(name))} runs of {name} {do} not count"
     failed = [c for c in audit.checks if c.status == "fail"]
     yield from (f"{c.id}: {c.message}" for c in failed)
     if new and not any(c.id == "target-loss" for c in failed):
@@ -160,7 +163,9 @@ def _reasons(inputs: RunsInputs, audit: TargetAudit | None) -> Iterator[str]:
 def _above_target(new: VariantFigures, audit: TargetAudit) -> Iterator[str]:
     target, loss = target_of(audit), new.loss
     if loss is None or loss.n < target.min_runs:
-        yield f"{0 if loss is None else loss.n} runs of {NEW} count, fewer than the {target.min_runs} of the track"
+        n = 0 if loss is None else loss.n
+        count = "run of {} counts" if n == 1 else "runs of {} count"
+        yield f"{n} {count.format(NEW)}, fewer than the {target.min_runs} of the track"
     elif loss.p is None or loss.p >= target.alpha:
         p = "p is unknown, for all losses are equal" if loss.p is None else f"p = {format_p(loss.p)}"
         yield f"its mean loss {loss.mean:.{new.decimals + 1}f} is not shown to be below {target.loss:g}: {p}"

@@ -167,7 +167,7 @@ def test_seed_ended_early_is_not_replaced_and_the_report_says_so(
     assert [p.name for p in attempt.parent.iterdir()] == ["attempt-1"]
     code, _, stderr = record_here(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "early", "--no-stop-early")
     assert code == 2
-    assert "holds a plan whose early_stop differ" in stderr
+    assert "holds a plan that differs from this one in early_stop" in stderr
 
 
 def test_hopeless_seeds_are_ended_and_their_record_is_a_report(

@@ -15,7 +15,14 @@ from pgolf.program import Program
 from pgolf.record.results import refuse
 from pgolf.record.run_results import log_of, settle_run
 from pgolf.record.runs_data import find_data
-from pgolf.record.runs_folder import describe_runs, gather_runs, run_job, unequal_machines, working_on_runs
+from pgolf.record.runs_folder import (
+    check_plan_of_runs,
+    describe_runs,
+    gather_runs,
+    run_job,
+    unequal_machines,
+    working_on_runs,
+)
 from pgolf.record.runs_request import RunsRequest, balanced, check_runs
 from pgolf.record.runs_trial import trial_of_run
 from pgolf.record.seeds import NoResult, run_seed
@@ -153,10 +160,23 @@ def test_the_plan_has_the_order_before_the_first_run_and_more_runs_are_refused(r
     assert {path.name for path in record.source(BASELINE).iterdir()} == {"train_gpt.py", "program.toml"}
     more = check_runs(TRACK, str(tmp_path / "mine"), str(tmp_path / "theirs"), 4)
     with (
-        pytest.raises(BadInput, match="order"),
+        pytest.raises(BadInput, match=r"differs from this one in order; .*finish that record as planned"),
         working_on_runs(describe_runs(tmp_path / "runs", more, record.data, "mine")),
     ):
         pass
+
+
+def test_a_plan_that_is_only_shown_is_compared_with_the_one_that_is_there(request_of, tmp_path):
+    request = request_of()
+    record = recorded(request, tmp_path, record_id="mine")
+    more = check_runs(TRACK, str(tmp_path / "mine"), str(tmp_path / "theirs"), 4)
+    check_plan_of_runs(tmp_path / "runs", more, record.data, "mine")
+    with working_on_runs(record):
+        check_plan_of_runs(tmp_path / "runs", request, record.data, "mine")
+        with pytest.raises(BadInput, match="differs from this one in order"):
+            check_plan_of_runs(tmp_path / "runs", more, record.data, "mine")
+        check_plan_of_runs(tmp_path / "runs", more, record.data, "other")
+        check_plan_of_runs(tmp_path / "runs", more, record.data, None)
 
 
 def test_a_run_is_read_from_the_log_that_it_names_itself(request_of, tmp_path):
@@ -322,4 +342,6 @@ def test_times_compare_only_where_each_machine_has_as_many_runs_of_both():
 
     assert unequal_machines(runs("a", "a", "a", "a")) is None
     assert unequal_machines(runs("a", "a", "b", "b")) is None
+    failed = replace(runs("a", "a", "a", "a")[0], log=None)
+    assert unequal_machines([failed, *runs("a", "a", "a", "a")[1:]]) is None
     assert "a 1 of this_pr and 2 of baseline; b 1 of this_pr" in str(unequal_machines(runs("a", "a", "a", "b")))

@@ -184,6 +184,15 @@ def test_run_that_did_not_finish_is_no_record(inputs, out):
     assert "4 and 5 finished" in readme
 
 
+def test_run_that_was_never_started_and_few_runs_are_said_in_right_words(inputs):
+    numbers = [run.number for run in inputs.runs if run.variant == "this_pr"][1:]
+    given = failing(inputs, *numbers, reason="out of memory")
+    runs = tuple(replace(r, attempts=()) if r.number == numbers[-1] else r for r in given.runs)
+    reasons = judge_runs(replace(given, runs=runs)).reasons
+    assert f"run {numbers[-1]} (this_pr) was planned and was not started" in reasons
+    assert not [r for r in reasons if "1 runs" in r], reasons
+
+
 def test_no_run_at_all_is_no_record(inputs, out):
     given = failing(inputs, *range(1, 11), reason="no GPU")
     folder = write_runs_submission(given, out)
