@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.run import OF_THE_RUN
-from pgolf.program import Variable
+from pgolf.program import Program, Variable
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 MOST_CHARACTERS = 4096
@@ -32,6 +32,12 @@ NOT_STRANGERS = {
         r"HF_.*|HUGGING_?FACE.*|TRANSFORMERS_.*|WANDB_.*|AWS_.*|GITHUB_.*|RUNPOD_.*|PREFECT_.*|.*_(API_KEY|TOKEN|SECRET)"
     ),
 }
+OF_LIBRARIES = re.compile(r"(?:NCCL|GLOO|OMP|KMP|MKL|CUDA|CUDNN|CUBLAS|PYTORCH|TORCH|TORCHINDUCTOR|TRITON)_")
+A_KEY = re.compile(r"SECRET|PASSW|CREDENTIAL|AUTH(?!OR)|(?:KEY|TOKEN)\d*$", re.I)  # in a name
+PERHAPS_A_KEY = re.compile(r"KEY|TOKEN(?!I)", re.I)  # unless it is a number, as of TRAIN_BATCH_TOKENS
+A_NUMBER = re.compile(r"[-+]?[\d.,_]{1,16}(?:e[-+]?\d{1,3})?", re.I)
+AN_ABSOLUTE_PATH = re.compile(r"(?:^|[^\w.-]|^-\w)(?:/|~)|[A-Za-z]:[\\/]|\\\\")
+HIDDEN = "…"  # in place of a value that is not published
 FROM_A_FILE = re.compile(  # of a program that is to train
     r"(.*_)?(EVAL|SCORE|VAL|TEST|INFERENCE|QUANT)_ONLY(_.*)?|(.*_)?(RESUME|CKPTS?|CHECKPOINTS?)(_.*)?"
     r"|(LOAD|INIT|START)_FROM.*|SKIP_TRAIN(ING)?",
@@ -99,6 +105,24 @@ def log_problem(name: str) -> str | None:
     if name.lower() in OF_THE_RUN and not FROM_A_FILE.fullmatch(name):
         return "is of one run"
     return stranger_problem(name) or ("starts from a file instead of training" if FROM_A_FILE.fullmatch(name) else None)
+
+
+def published(program: Program) -> dict[str, str]:
+    """The variables that are set for a program, as a submission prints them.
+
+    HIDDEN stands for a value that has an absolute path in it, that may be a key by its name, or that neither the
+    program's source nor one of torch's libraries reads.
+    """
+    known = program.variables or {}
+    return {
+        name: value if (name in known or OF_LIBRARIES.match(name)) and not _private(name, value) else HIDDEN
+        for name, value in program.environment.items()
+    }
+
+
+def _private(name: str, value: str) -> bool:
+    may_be_key = A_KEY.search(name) or (PERHAPS_A_KEY.search(name) and not A_NUMBER.fullmatch(value))
+    return bool(may_be_key or AN_ABSOLUTE_PATH.search(value))
 
 
 def value_problem(value: str) -> str | None:

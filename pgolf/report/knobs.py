@@ -7,6 +7,7 @@ from typing import Literal
 from pgolf.audit.differences import KnobDifference, knob_differences
 from pgolf.ledger import StandingRecord
 from pgolf.program import Program
+from pgolf.program.environment import published
 
 SAME_BUT = "seeds, paths, ranks and names of a run"
 
@@ -54,7 +55,7 @@ def knob_table(dump: Mapping[str, str], standing: StandingRecord, program: Progr
         return _variables(theirs, said) if theirs else KnobTable([], f"{said}.", name)
     rows = knob_differences(dump, standing.hyperparameters)
     if theirs:
-        unsaid = {k: v for k, v in theirs.environment.items() if k.lower() not in dump}
+        unsaid = {k: v for k, v in published(theirs).items() if k.lower() not in dump}
         rows += [KnobDifference(k, standing.hyperparameters.get(k.lower()), v) for k, v in sorted(unsaid.items())]
     if not rows:
         return KnobTable([], f"Both dumps of hyperparameters are equal but for {SAME_BUT}.", name)
@@ -66,6 +67,6 @@ def _variables(program: Program, said: str, end: str = "") -> KnobTable:
     """The variables that were set, beside the defaults that the source has."""
     known = program.variables or {}
     defaults = {k: known[k].default if k in known else None for k in program.environment}
-    rows = [KnobDifference(k, defaults[k], value) for k, value in sorted(program.environment.items())]
+    rows = [KnobDifference(k, defaults[k], value) for k, value in sorted(published(program).items())]
     told = "these are the variables that were set" if rows else "and no variable was set"
     return KnobTable(rows, f"{said}{';' if rows else ','} {told}{end}.", f"default in {program.script}", "default")

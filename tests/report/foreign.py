@@ -41,6 +41,7 @@ APRIL = Program(
     code=("train.py", "lib/window_lm.py"),
     environment={"ITERATIONS": "60"},
     data={"DATA_DIR": "{data}"},
+    variables={"ITERATIONS": Variable("ITERATIONS", "20000", "train.py", 1)},
     requires=Requires(requirements="requirements.txt"),
 )
 PROGRAMS = {"march": MARCH, "april": APRIL}

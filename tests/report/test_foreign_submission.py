@@ -291,6 +291,15 @@ def test_a_variable_that_the_dump_leaves_out_is_in_the_delta(tmp_path):
     assert "From both dumps of hyperparameters, and from the variables that were set" in draft.knobs.sentence
 
 
+def test_keys_and_paths_that_were_set_are_not_published(tmp_path):
+    inputs = record_of("april", tmp_path)
+    secret = {"ITERATIONS": "60", "HF_HOME": "/home/me/hf", "MY_TOKEN": "abc12"}
+    folder = written(replace(inputs, program=replace(APRIL, environment=secret), environment=secret), tmp_path / "out")
+    assert "ITERATIONS=60 HF_HOME=… MY_TOKEN=… torchrun" in command(folder)[-1]
+    text = "".join(p.read_text() for p in folder.rglob("*") if p.suffix in (".md", ".json"))
+    assert "/home/me" not in text and "abc12" not in text
+
+
 @pytest.mark.parametrize("against", ["mean=4.8,std=0.01,n=3", "4.8"])
 def test_numbers_to_beat_make_a_whole_report(against, tmp_path):
     inputs = record_of("april", tmp_path, against)
