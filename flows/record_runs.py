@@ -239,7 +239,8 @@ def try_program(record: RunsRecord, variant: str) -> str:
     """Run a program on its data, made short; what was found, in a sentence."""
     trial = trial_of_run(record, variant)
     if trial is None:
-        return f"no trial of {variant} is made: it reads no variable that makes it short; [trial] may name some"
+        why = "it reads no variable that makes it short; `[trial]` in program.toml can name one"
+        return f"no trial of {variant} is made: {why}"
     finished = run_seed(trial, 1, threading.Event())
     return f"{variant} runs end to end, and {log_of(finished.folder)} states its validation loss"
 

@@ -117,6 +117,7 @@ def gather_runs(record: RunsRecord, finished: Mapping[int, Path], again: str = "
     Where time counts, it is no record if several machines do not have as many runs of both variants.
     """
     request, (plan,) = record.request, read_plans(record.folder)
+    below = reads_below(request.program)
     runs = tuple(_planned_run(record, number, variant, finished.get(number)) for number, variant in record.runs)
     unequal = unequal_machines(runs) if request.target.least == "train_seconds" else None
     return RunsInputs(
@@ -135,7 +136,8 @@ def gather_runs(record: RunsRecord, finished: Mapping[int, Path], again: str = "
         baseline_name=request.baseline_name,
         summary=request.summary,
         nproc=request.track.nproc,
-        environment=dict(request.program.environment),
+        environment=request.program.settings("data", "data", "data"),
+        reads=None if below is None and not request.program.data else tuple(sorted(below or ())),
         again=again,
         reasons=(unequal,) if unequal else (),
     )

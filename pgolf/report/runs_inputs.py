@@ -55,7 +55,8 @@ class RunsInputs:
     baseline_name : what the user calls the baseline, without a path of this machine: a record's folder, or a file.
     summary : what is new, in a sentence.
     nproc : ranks of one run.
-    environment : name to value of what the reader has to set to run the program again.
+    environment : name to value of what the reader has to set to run the program again: where the data is.
+    reads : the names below `data/` that the program reads (none: any); None: it needs no such folder.
     prepare : the command that makes the data, if there is one.
     again : the command line that makes this record again, with both variants; '' where there is none.
     reasons : why it is no record, a sentence each; empty: it is one, or that has yet to be judged.
@@ -77,6 +78,7 @@ class RunsInputs:
     summary: str = ""
     nproc: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[str, ...] | None = None
     prepare: str | None = None
     again: str = ""
     reasons: tuple[str, ...] = ()

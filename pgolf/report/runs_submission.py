@@ -3,6 +3,7 @@
 The folder is put together first, and judged by the same audit that a reviewer runs on it.
 """
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from pgolf.audit.checks.speedrun.review import VariantFigures
 from pgolf.audit.target import TargetAudit, audit_target
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.program import Program
+from pgolf.program.environment import published
 from pgolf.report.commands import to_run_again
 from pgolf.report.figures import By, save_png
 from pgolf.report.inputs import check_names
@@ -26,6 +29,7 @@ from pgolf.report.target_page import curves_of, hardware_of_runs
 from pgolf.report.target_review import variants_markdown
 from pgolf.report.target_rows import VariantRow, target_of, variant_rows
 from pgolf.stats.comparison import format_p
+from pgolf.tracks.written import as_toml, is_own
 from pgolf.untrusted import Untrusted, read_bytes
 
 MOST_BYTES = 1 << 30  # of a file of a submission
@@ -127,6 +131,8 @@ def _copy(inputs: RunsInputs, folder: Path) -> None:
             raise BadInput(f"{source} is not what the runs ran any more: put that file back as it was")
         write_atomic(folder / name, content)
     write_json(folder / PLAN, dict(inputs.plan))
+    if is_own(inputs.track) and not (folder / f"{inputs.track.name}.toml").exists():
+        write_atomic(folder / f"{inputs.track.name}.toml", as_toml(inputs.track))
 
 
 def _verdict(inputs: RunsInputs, folder: Path) -> RunsVerdict:
@@ -243,6 +249,22 @@ class RunsDraft:
         """How many attempts ended how."""
         outcomes = [a.outcome for a in self.inputs.attempts]
         return {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
+
+    @property
+    def one_number_of_steps(self) -> bool:
+        """Whether all runs of a variant have as many steps."""
+        return all(len(v.steps) <= 1 for v in self.verdict.audit.variants) if self.verdict.audit else True
+
+    @staticmethod
+    def settings(program: Program) -> list[str]:
+        """NAME=VALUE of what was set for a program, without values that are not published."""
+        return [f"{name}={text}" for name, text in published(program).items()]
+
+    @property
+    def audit_command(self) -> str:
+        """The command that audits the folder: a track of the author's own has its file in it, if there is room."""
+        name = self.inputs.track.name
+        return f"pgolf audit . --track {shlex.quote(f'./{name}.toml' if is_own(self.inputs.track) else name)}"
 
     @property
     def commands(self) -> list[str]:

@@ -77,7 +77,7 @@ def test_the_runs_were_made_in_the_planned_order_on_one_machine(faster: tuple[Pa
     by_time = sorted((started, path) for path, started in starts(folder).items())
     assert [Path(path).parts[-3] for _, path in by_time] == list(plan.order)
     assert [Path(path).parts[-2] for _, path in by_time] == ["1", "2", "3", "4", "5", "6"]
-    assert "here: 6 runs" in (Path(made.outcome["path"]) / "README.md").read_text()
+    assert "the author's own machine: 6 runs" in (Path(made.outcome["path"]) / "README.md").read_text()
 
 
 def test_every_log_of_the_submission_is_the_one_that_the_program_named(faster: tuple[Path, Made]) -> None:

@@ -13,7 +13,7 @@ from pgolf import tracks
 from pgolf.audit.target import audit_target
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt
-from pgolf.program import Program
+from pgolf.program import Program, Variable
 from pgolf.report.runs_inputs import PlannedRun, RunsInputs
 from pgolf.report.runs_submission import judge_runs, write_runs_submission
 from pgolf.report.target_rows import variant_rows
@@ -97,7 +97,8 @@ def test_audit_of_the_folder_agrees_with_its_readme(inputs, out):
         assert all(figure in line for figure in (*figures, row.loss_difference, row.loss_p))
     assert variant_rows(audit)[1].p_range in readme
     for check in audit.checks:
-        assert (f"| `{check.id}` | {check.status} |" in readme) == (check.status != "does not apply")
+        listed = check.status != "does not apply" and not check.id.startswith("stated-")
+        assert (f"| `{check.id}` | {check.status} |" in readme) == listed
     assert {c.status for c in audit.checks} <= {"pass", "unknown", "does not apply"}
 
 
@@ -118,6 +119,61 @@ def test_readme_has_every_attempt_and_the_order(inputs, out):
         ("3", "this_pr", "2", "finished"),
     ]
     assert rows[2][-1] == "the machine | went away"
+
+
+def readme_of(inputs, out):
+    return (write_runs_submission(inputs, out) / "README.md").read_text()
+
+
+def test_runs_that_differ_in_steps_are_told(inputs, out):
+    steps = replace(inputs, track=tracks.load("nanogpt_optimization"))
+    for run in inputs.of("this_pr"):
+        steps_of(run, 1380)
+    assert "all runs of a variant have as many, and there is no test" in readme_of(steps, out)
+    steps_of(inputs.of("this_pr")[0], 1300)
+    assert "runs differ in steps; the largest number counts" in readme_of(steps, out)
+
+
+def steps_of(run, steps):
+    """Give a run's log fewer steps."""
+    run.log.write_text(log_text(3.2777, 79.5 + run.number / 50, seed=run.number, steps=steps))
+
+
+def test_commands_say_where_the_data_is_and_name_only_what_is_imported(inputs, out):
+    script = b"import os\nos.listdir(os.environ['DATA_PATH'])\n"
+    (inputs.source / "train_gpt.py").write_bytes(script)
+    program = replace(
+        inputs.program,
+        files={"train_gpt.py": script},
+        command=("python", "{script}"),
+        data={"DATA_PATH": "{data}"},
+    )
+    for run in inputs.runs:
+        run.log.write_text(run.log.read_text().replace("Running PyTorch", "Running"))
+    given = replace(inputs, program=program, environment={"DATA_PATH": "data"}, reads=("fineweb10B",))
+    readme = readme_of(given, out)
+    assert "DATA_PATH=data python train_gpt.py" in readme
+    assert "`data/` must hold `fineweb10B`." in readme
+    assert "pip install" not in readme
+    assert "must hold" not in readme_of(replace(given, reads=None), out)
+
+
+def test_settings_are_told_and_keys_are_not(inputs, out):
+    known = {"LR": Variable("LR", "0.1", "train_gpt.py", 1)}
+    program = replace(inputs.program, environment={"LR": "0.2", "MY_TOKEN": "abc12"}, variables=known)
+    baseline = replace(inputs.baseline, environment={"MY_TOKEN": "abc12"})
+    readme = readme_of(replace(inputs, program=program, baseline=baseline), out)
+    assert "| `train_gpt.py` | `LR=0.2`, `MY_TOKEN=…` |" in readme
+    assert "LR=0.2 MY_TOKEN=… torchrun" in readme
+    assert "abc12" not in readme
+
+
+def test_the_file_of_ones_own_track_is_in_the_folder(inputs, out):
+    own = replace(SHORT, name="tiny", title='A "tiny" track')
+    folder = write_runs_submission(replace(inputs, track=own), out)
+    assert "`pgolf audit . --track ./tiny.toml`" in (folder / "README.md").read_text()
+    assert tracks.load(str(folder / "tiny.toml")) == own
+    assert "`pgolf audit . --track nanogpt_short`" in readme_of(inputs, out)
 
 
 @pytest.mark.parametrize(("outcome", "said"), [("stopped", True), ("lost", False)])

@@ -160,7 +160,7 @@ def runs_left_out(review: Speedrun, findings: Findings) -> str:
         for run in figures.cut_short:
             findings.warn(f"{review.found.name_of(run)} does not count: it did not go as far as the others")
         if missing := _missing(sorted(_numbers(review, figures.variant.runs))):
-            findings.warn(f"{figures.name}: logs are numbered, and there is none of {listed(map(str, missing))}")
+            findings.warn(f"{figures.name}: there is no log number {listed(map(str, missing))}")
     return "every log of a run counts"
 
 
