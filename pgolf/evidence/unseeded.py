@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pgolf.evidence import dialect as say
 from pgolf.evidence.folder import Unread
-from pgolf.evidence.lines import printable
+from pgolf.evidence.lines import printable, read_lines, without_prefix
 from pgolf.evidence.logs import MOST_RUNS, read_runs
 from pgolf.evidence.run import CurvePoint, Problem, Run
 from pgolf.untrusted import open_regular
@@ -64,6 +64,11 @@ def last_step(run: Run) -> int:
 def first_line(run: Run) -> int:
     """The line of the first loss."""
     return min(p.at.line for p in _points(run))
+
+
+def is_one_line(log: Path, folder: Path) -> bool:
+    """Whether one line alone of a log begins with a step."""
+    return sum(bool(say.STEP.match(without_prefix(text).lower())) for _, text in read_lines(log, folder)) <= 1
 
 
 def _as_planned(run: Run) -> bool:

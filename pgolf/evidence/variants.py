@@ -8,20 +8,21 @@ logs tell of it.
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pgolf.errors import BadInput
 from pgolf.evidence.claims import MAX_CLAIMS_BYTES
 from pgolf.evidence.folder import Copy, Unread, file_sizes, read_beginning_of, readme_of, runs_in_logs
 from pgolf.evidence.lines import MOST_BYTES, printable
 from pgolf.evidence.run import Evidence, Run
-from pgolf.evidence.same_run import TELLING_S, Repeat, clocked, repeated
+from pgolf.evidence.same_run import TELLING_S, Repeat, Seen, clocked, repeated
 from pgolf.evidence.stated import Stated
 from pgolf.evidence.statements import read_stated
-from pgolf.evidence.unseeded import UUID, first_line, unseeded_runs
+from pgolf.evidence.unseeded import UUID, first_line, is_one_line, unseeded_runs
 from pgolf.untrusted import hash_file
 
 # Words by which a sub-folder's name calls it the standing record, run again; and words that say the same of a record
@@ -66,13 +67,14 @@ class Result:
 class Variant:
     """The runs of one program: `name` is the sub-folder, '' for the folder itself. `baseline`: the name says that it is
     the standing record, run again on the same machine. `copies` are logs whose run counts elsewhere, in this variant or
-    in another one; `repeats` are runs that count, and yet have the losses of another. `unread` says of each log, or
-    part of one, that does not count, why."""
+    in the baseline; `shared` are logs that count, and whose run another new variant has too; `repeats` are runs that
+    count, and yet have the losses of another. `unread` says of each log, or part of one, that does not count, why."""
 
     name: str
     runs: list[Run] = field(default_factory=list)
     baseline: bool = False
     copies: list[Copy] = field(default_factory=list)
+    shared: list[Copy] = field(default_factory=list)
     repeats: list[Repeat] = field(default_factory=list)
     unread: Unread = field(default_factory=dict)
 
@@ -205,29 +207,78 @@ def _variants_of(path: Path, logs: list[Path]) -> dict[Path, str]:
 
 
 def _count_once(folder: Variants) -> None:
-    """Move all logs of one run but the fullest to `copies`, also across variants, where it counts for the baseline.
-    Note runs that repeat another's losses."""
+    """Move all logs of one run but the fullest to `copies`: of a variant, and across the baseline and a new one, where
+    it counts for the baseline if that has it as full. Note runs of two new variants, and runs that repeat another's
+    losses."""
     names = {id(r): folder.name_of(r) for v in folder.variants for r in v.runs}
     order = sorted(
         ((v, r) for v in folder.variants for r in v.runs),
         key=lambda vr: (-len(vr[1].val_curve), not vr[0].baseline, names[id(vr[1])]),
     )
-    kept: dict[Hashable, Run] = {}
     bytes_of = cache(lambda log: hash_file(log, MOST_BYTES, folder.path))
-    ends: dict[Hashable, Run] = {}
+    tellers = _Tellers(folder.path, bytes_of)
+    counted: dict[int, Variant] = {}
     for variant, run in order:
-        last = result_of(run)
-        end = (last.step, last.loss, last.seconds) if last and (last.seconds or 0.0) >= TELLING_S else None
-        of_the_end = ends.get(end) if len(run.val_curve) == 1 else None  # one line, copied out of a log
-        first = of_the_end or kept.setdefault(clocked(run) or (bytes_of(run.log), first_line(run)), run)
-        if end:
-            ends.setdefault(end, run)
-        if first is not run:
-            exact = first.log != run.log and bytes_of(first.log) == bytes_of(run.log)
-            copy = Copy(names[id(run)], names[id(first)], exact)
-            variant.copies.append(copy)
-    counted = {id(run) for run in kept.values()}
+        others = tellers.of_the_run(run)
+        visible = (o for o in others if (of := counted[id(o)]) is variant or of.baseline or variant.baseline)
+        first = next(visible, None)
+        if other := first or next(iter(others), None):
+            exact = other.log != run.log and bytes_of(other.log) == bytes_of(run.log)
+            copy = Copy(names[id(run)], names[id(other)], exact)
+            (variant.copies if first else variant.shared).append(copy)
+        if first is None:
+            counted[id(run)] = variant
+            tellers.add(run)
     for variant in folder.variants:
         variant.copies.sort(key=lambda c: c.file)
         variant.runs = [r for r in variant.runs if id(r) in counted]
         variant.repeats = list(repeated(variant.runs, lambda run: names[id(run)]))
+    _note_shared_losses(folder, counted, names)
+
+
+class _Tellers:
+    """Runs that count, found again by another log of one of them."""
+
+    def __init__(self, folder: Path, bytes_of: Callable[[Path], str]) -> None:
+        self.folder, self.bytes_of, self.seen = folder, bytes_of, Seen()
+        self.by_key: dict[Hashable, list[Run]] = {}
+
+    def _keys(self, run: Run) -> tuple[Hashable, Hashable]:
+        """By its clock or bytes, and by its end."""
+        last = result_of(run)
+        end = ("end", last.step, last.loss, last.seconds) if last and (last.seconds or 0.0) >= TELLING_S else None
+        return clocked(run) or (self.bytes_of(run.log), first_line(run)), end
+
+    def of_the_run(self, run: Run) -> list[Run]:
+        """The runs that this log tells of, too."""
+        key, end = self._keys(run)
+        alone = len(run.val_curve) == 1 and end in self.by_key and is_one_line(run.log, self.folder)
+        of_the_end = self.by_key[end] if alone else []  # one line, copied out of a log
+        return [
+            *self.by_key.get(key, ()),
+            *of_the_end,
+            *(a.run for a in self.seen.alike(run) if a.what == "clock"),
+        ]
+
+    def add(self, run: Run) -> None:
+        """Take in a run."""
+        for key in self._keys(run):
+            if key is not None:
+                self.by_key.setdefault(key, []).append(run)
+        self.seen.add(run)
+
+
+def _note_shared_losses(folder: Variants, counted: dict[int, Variant], names: dict[int, str]) -> None:
+    """Note runs with most losses of another run of their variant, or of the other side: the baseline's and the new."""
+    seen = Seen()
+    known = {frozenset((r.file, r.of)) for v in folder.variants for r in v.repeats if r.what == "curve"}
+    for variant in sorted(folder.variants, key=lambda v: not v.baseline):
+        for run in variant.runs:
+            for other in seen.alike(run):
+                name, of = names[id(run)], names[id(other.run)]
+                theirs = counted[id(other.run)]
+                if frozenset((name, of)) in known or not (theirs is variant or theirs.baseline != variant.baseline):
+                    continue
+                what: Literal["curve", "most"] = "curve" if other.equal == other.common else "most"
+                variant.repeats.append(Repeat(name, of, other.equal, what, other.common))
+            seen.add(run)

@@ -1,6 +1,7 @@
 """The audit of a speedrun's folder: its figures, and what each check catches and whom it may not accuse."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -419,6 +420,27 @@ def test_a_baseline_of_another_folder_with_a_run_of_this_one_fails(good, tmp_pat
     assert status(found(good, against=tmp_path / "old"), "runs-distinct") == "pass"
     shutil.copy(good.name("this_pr", 0), tmp_path / "old" / "x.txt")
     assert status(found(good, against=tmp_path / "old"), "runs-distinct") == "fail"
+
+
+def later(text):
+    """A log with each clock 7 ms later."""
+    return re.sub(r"train_time:([1-9]\d*)", lambda found: f"train_time:{int(found[1]) + 7}", text)
+
+
+def test_a_baseline_made_of_the_new_program_s_logs_fails(good, tmp_path):
+    for number in range(6):
+        good.name("baseline", number).write_text(later(good.name("this_pr", number).read_text()))
+    check = found(good).check("runs-distinct")
+    assert check.status == "fail" and "can't be the baseline's and the new program's" in check.message
+    shutil.move(good.path / "baseline", tmp_path / "old")
+    assert status(found(good, against=tmp_path / "old"), "runs-distinct") == "fail"
+
+
+def test_an_edited_copy_with_later_clocks_fails(good):
+    text = later(good.name("this_pr", 2).read_text())
+    good.name("this_pr", 9).write_text(text.replace("val_loss:3.2791", "val_loss:3.2761"))
+    check = found(good).check("runs-distinct")
+    assert check.status == "fail" and "have the same 5 of 6 losses: an edited copy" in check.message
 
 
 def test_equal_losses_and_times_of_honest_runs_are_no_copies(tmp_path):

@@ -154,6 +154,56 @@ def test_equal_training_losses_at_the_beginning_are_no_copy(folder):
     assert [(r.file, r.of, r.losses, r.what) for r in variant.repeats] == [("b.txt", "a.txt", 5, "beginning")]
 
 
+def test_an_edited_copy_with_the_clock_of_another_counts_once(folder):
+    whole = curve(1)
+    early = whole.replace("step:125/1000 val_loss:", "step:125/1000 val_loss:1")
+    (variant,) = folder(a_txt=whole, b_txt=early.replace("3.2785", "3.2740"), c_txt=curve(2)).variants
+    assert [(c.file, c.of) for c in variant.copies] == [("b.txt", "a.txt")] and len(variant.runs) == 2
+
+
+def test_most_losses_of_another_with_other_clocks_are_a_repeated_run(folder):
+    edited = curve(1, 3.2740, drift=1.001)
+    (variant,) = folder(a_txt=curve(1), b_txt=edited, c_txt=curve(2)).variants
+    assert [(r.file, r.of, r.losses, r.common, r.what) for r in variant.repeats] == [("b.txt", "a.txt", 7, 8, "most")]
+    assert len(variant.runs) == 3 and variant.copies == []
+
+
+def test_losses_of_the_baseline_in_the_new_program(folder):
+    found = folder(baseline__a_txt=curve(1, drift=1.02), this_pr__a_txt=curve(1), this_pr__b_txt=curve(2))
+    assert [len(v.repeats) for v in found.variants] == [0, 1]
+    assert found.variants[1].repeats[0].of == "baseline/a.txt"
+
+
+def test_a_run_in_two_new_variants_counts_in_both(folder):
+    found = folder(all_runs__a_txt=curve(1), all_runs__b_txt=curve(2), reported__a_txt=curve(1))
+    assert [(v.name, len(v.runs), len(v.copies), len(v.shared)) for v in found.variants] == [
+        ("all_runs", 2, 0, 0),
+        ("reported", 1, 0, 1),
+    ]
+
+
+def one_loss(seed):
+    """A log whose only loss comes at the end; its steps print clocks."""
+    noise = random.Random(seed)
+    steps = [f"step:{s}/1000 train_time:{58 * s + noise.randrange(90)}ms step_avg:58ms" for s in range(100, 1000, 100)]
+    return HEAD + "\n".join([*steps, "step:1000/1000 val_loss:3.2785 train_time:58012ms step_avg:58.01ms"]) + "\n"
+
+
+def test_one_equal_loss_at_one_equal_time_is_chance_unless_the_log_has_no_other_step(folder):
+    (variant,) = folder(a_txt=one_loss(1), b_txt=one_loss(2)).variants
+    assert (len(variant.runs), variant.copies, variant.repeats) == (2, [], [])
+    (variant,) = folder(c_txt=one_loss(1).splitlines()[-1] + "\n").variants
+    assert [c.file for c in variant.copies] == ["c.txt"]
+
+
+def test_equal_clocks_in_whole_seconds_and_losses_of_few_digits_are_chance(folder):
+    lines = [[f"step:{s}/900 train_loss:{4 - s / 900:.2f} train_time:{s // 9}s" for s in range(30, 901, 30)]] * 2
+    ends = [f"step:900/900 val_loss:{loss} train_time:100s" for loss in (3.2781, 3.2795)]
+    texts = ["\n".join([*steps, end]) + "\n" for steps, end in zip(lines, ends, strict=True)]
+    (variant,) = folder(a_txt=texts[0], b_txt=texts[1]).variants
+    assert (len(variant.runs), variant.copies, [r.what for r in variant.repeats]) == (2, [], [])
+
+
 def test_links_are_not_followed(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_text(curve(1))

@@ -13,7 +13,7 @@ from pgolf.evidence.lines import printable
 from pgolf.evidence.logs import read_runs
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.run import CurvePoint, Evidence, Run
-from pgolf.evidence.same_run import clocked
+from pgolf.evidence.same_run import Repeat, Seen, clocked
 from pgolf.evidence.variants import result_of
 
 NUMBERED = re.compile(r"(?<![a-z])(?:seed|run|trial)[_=-]?(\d{1,4})(?!\d)", re.I)
@@ -97,16 +97,30 @@ def runs_distinct(review: Speedrun, findings: Findings) -> str:
                 findings.fail(text, _beginning(copy.file), _beginning(copy.of))
             else:
                 findings.warn(f"{copy.file} is {how} {copy.of}, not a run of its own", _beginning(copy.file))
+        for shared in figures.variant.shared:
+            text = f"{shared.file} is {'a copy of' if shared.exact else 'another log of the run in'} {shared.of}"
+            findings.warn(f"{text}: it counts in both variants", _beginning(shared.file))
         for repeat in figures.variant.repeats:
-            both, at = f"{repeat.file} and {repeat.of}", (_beginning(repeat.file), _beginning(repeat.of))
-            if repeat.what == "curve":
-                text = f"{both} have the same {repeat.losses} validation losses: one draw, which the test counts twice"
-                findings.fail(text, *at)
-            else:
-                text = f"{both} begin with the same {repeat.losses} training losses: of one fixed seed"
-                findings.warn(f"{text}, they vary less than runs of several", *at)
+            other = of.get(repeat.of, (figures, None))[0]
+            _say_repeated(repeat, figures.variant.baseline != other.variant.baseline, findings)
     _distinct_from_the_other_folder(review, findings)
     return "no two logs have the same losses or the same clock"
+
+
+def _say_repeated(repeat: Repeat, across: bool, findings: Findings) -> None:
+    """`across`: one of the two runs is the baseline's, the other the new program's."""
+    both, at = f"{repeat.file} and {repeat.of}", (_beginning(repeat.file), _beginning(repeat.of))
+    if repeat.what == "beginning":
+        text = f"{both} begin with the same {repeat.losses} training losses: of one fixed seed"
+        findings.warn(f"{text}, they vary less than runs of several", *at)
+        return
+    most = repeat.what == "most"
+    text = f"{both} have the same {repeat.losses} {f'of {repeat.common} losses' if most else 'validation losses'}"
+    if across:
+        findings.fail(f"{text}: one run can't be the baseline's and the new program's", *at)
+    else:
+        draw = "one draw, which the test counts twice"
+        findings.fail(f"{text}: {f'an edited copy, or {draw}' if most else draw}", *at)
 
 
 def _contradiction(review: Speedrun, name: str, run: Run) -> tuple[str, list[Evidence]] | None:
@@ -114,7 +128,7 @@ def _contradiction(review: Speedrun, name: str, run: Run) -> tuple[str, list[Evi
     counted = {p.step: p for p in run.val_curve if p.seconds is not None}
     with suppress(BadInput, OSError):  # it was read before: then it has changed since
         for other in read_runs(review.found.path / _beginning(name).file, review.found.path):
-            if clocked(other) != clocked(run):
+            if not _of_one_clock(other, run):
                 continue
             for point in other.val_curve:
                 if (own := counted.get(point.step)) and point.decimals == own.decimals and _differ(point, own):
@@ -131,19 +145,28 @@ def _printed(point: CurvePoint) -> str:
     return f"{point.loss:.{point.decimals}f} at {point.seconds:.3f} s" if point.seconds is not None else "no time"
 
 
+def _of_one_clock(other: Run, run: Run) -> bool:
+    seen = Seen()
+    seen.add(run)
+    return (clocked(run) is not None and clocked(other) == clocked(run)) or any(
+        a.what == "clock" for a in seen.alike(other)
+    )
+
+
 def _distinct_from_the_other_folder(review: Speedrun, findings: Findings) -> None:
     """The runs of a baseline that lies in another folder (--against) are none of this folder's."""
     baseline = review.baseline
     if baseline is None or any(baseline is v for v in review.variants):
         return
-    theirs = {key: run for run in baseline.variant.runs if (key := clocked(run))}
+    seen, by_clock = Seen(), {key: run for run in baseline.variant.runs if (key := clocked(run))}
+    for run in baseline.variant.runs:
+        seen.add(run)
     for run in (run for v in review.new for run in v.variant.runs):
-        if (key := clocked(run)) and key in theirs:
-            both = f"{review.found.name_of(run)} and {theirs[key].log.name} of {baseline.name}"
-            findings.fail(
-                f"{both} tell of one run: it can't be the baseline's and the new program's",
-                Evidence(review.found.name_of(run), 1),
-            )
+        alike = next((a.run for a in seen.alike(run)), None)
+        if theirs := by_clock.get(clocked(run)) or alike:
+            name = review.found.name_of(run)
+            text = f"{name} and {theirs.log.name} of {baseline.name} have the same losses or clock"
+            findings.fail(f"{text}: one run can't be the baseline's and the new program's", _beginning(name))
 
 
 def _beginning(name: str) -> Evidence:
