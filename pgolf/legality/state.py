@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -34,7 +35,8 @@ def _parameters(objects: list[Any]) -> list[Tensor]:
             found.update((id(t), t) for t in (*x.parameters(), *x.buffers()))
         elif issubclass(kind, Tensor) and x.is_leaf and x.requires_grad:
             found[id(x)] = x
-    return list(found.values())
+    faked = getattr(sys.modules.get("torch._subclasses.fake_tensor"), "FakeTensor", None)
+    return [t for t in found.values() if type(t) is not faked]  # the compiler's own have no values
 
 
 class State:

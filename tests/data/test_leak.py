@@ -199,7 +199,7 @@ def test_a_dataset_whose_training_text_has_the_validation_text_is_refused(copy, 
 def test_a_result_is_kept_and_a_stopped_one_goes_on(sp, letters, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(leak, "KEPT_FROM", 0)
-    monkeypatch.setattr(leak, "cores", lambda: 1)
+    monkeypatch.setattr(leak, "usable_cores", lambda: 1)
     val, train = coded(sp, text(0), text(1)), coded(sp, text(100), text(1).upper(), text(101))
     counted = []
 

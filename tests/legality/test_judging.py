@@ -4,11 +4,13 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pgolf.evidence.probes import CounterExample
 from pgolf.legality import probe, subject_of
 from pgolf.legality.compare import ROUNDING, Difference
 from pgolf.legality.rounding import COARSEST, Rounding
+from pgolf.legality.state import Heap, State
 from pgolf.legality.streams import LARGE, keeping, replaced, special, synthetic
 
 VOCAB = 32
@@ -105,6 +107,15 @@ def test_shapes_that_follow_from_content_may_round_as_float32_does_and_no_more(a
     causal, *_ = probe(subject_of("experts", make, length=500), positions=12, seeds=(0,))
     assert (causal.passed is False) is accused
     assert accused or any("taken for rounding" in note for note in causal.notes)
+
+
+def test_tensors_of_the_compiler_are_no_state():
+    """They have a shape and no values, and stay where something was compiled in this process."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        faked = torch.nn.Linear(3, 3)
+    with Heap() as heap:
+        assert len(State(object(), heap).fingerprint()) == 16
+    assert len(list(faked.parameters())) == 2
 
 
 def test_the_length_of_the_stream_is_public():
