@@ -87,8 +87,7 @@ class LocalPod:
         """Whether the command runs, and how it ended. While its supervisor lives, the command runs, whatever it has put
         into exit.json's place; afterwards an exit.json that has not the form of a supervisor's counts as missing."""
         supervisor = self._supervisor()  # asked first: it writes exit.json before it goes
-        started = self._read("pod.json").get("started")
-        started = started if isinstance(started, int | float) else None
+        started = began(self._read("pod.json"))
         if supervisor:
             return Status("running", started=started)
         if ending := self._read("exit.json"):
@@ -186,6 +185,18 @@ class LocalPod:
         except Untrusted:
             return {}
         return content if isinstance(content, dict) else {}
+
+
+def began(about: Mapping[str, Any]) -> float | None:
+    """When a pod's command was started, by what pod.json says, as a Unix time; None: it says nothing.
+
+    A command that has written over pod.json cannot say that it began at another time than its supervisor's process.
+    """
+    started, exactly = about.get("started"), about.get("began")
+    if not isinstance(started, int | float):
+        return None
+    near = isinstance(exactly, int | float) and abs(exactly - started) < START_TIME_SLACK_S
+    return exactly if near else started
 
 
 def machine_of(folder: Path) -> str | None:

@@ -5,6 +5,7 @@ have `agent.py` for that; here psutil identifies processes, on every system that
 """
 
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,8 @@ from pgolf.pods import agent
 def main(command: list[str]) -> int:
     """Run `command`; `pod.json` says who runs it, `train.log` what it printed, `exit.json` how it ended."""
     me = psutil.Process()
-    about = {"pid": me.pid, "started": me.create_time(), "command": command}
+    # `started` identifies the process, and is up to a second wrong; `began` is by the clock that `ended` is by
+    about = {"pid": me.pid, "started": me.create_time(), "began": time.time(), "command": command}
     write_json(Path("pod.json"), about)
     ending = agent.run(command)
     write_json(Path("pod.json"), about)  # the command may have written over it

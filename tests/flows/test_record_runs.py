@@ -42,7 +42,7 @@ def record(folder: Path, *more: str, new: Path | None = None) -> tuple[int, Made
 def starts(folder: Path) -> dict[str, float]:
     """When each run's attempts were started, by their folders."""
     pods = folder.glob("runs/*/variants/*/*/attempt-*/pod.json")
-    return {pod.parent.as_posix(): json.loads(pod.read_text())["started"] for pod in pods}
+    return {pod.parent.as_posix(): json.loads(pod.read_text())["began"] for pod in pods}
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,20 @@ def test_life_of_a_pod(tmp_path: Path) -> None:
         pod.start(["true"], {})
 
 
+def test_a_pod_begins_by_the_clock_that_it_ends_by(tmp_path: Path) -> None:
+    pod, before = LocalPod(tmp_path), time.time()
+    pod.start(["true"], {})
+    assert ended(pod) == 0
+    status = pod.status()
+    assert before <= status.started <= status.ended <= time.time()
+
+
+@pytest.mark.parametrize(("exactly", "said"), [(1000.5, 1000.5), (5000.0, 1000.0), ("x", 1000.0), (1e300, 1000.0)])
+def test_a_command_cannot_move_its_own_beginning(exactly: object, said: float, tmp_path: Path) -> None:
+    (tmp_path / "pod.json").write_text(json.dumps({"pid": 4194304, "started": 1000.0, "began": exactly}))
+    assert LocalPod(tmp_path).status().started == said
+
+
 def test_files_of_a_program_may_lie_in_folders(tmp_path: Path) -> None:
     (tmp_path / "hello.sh").write_text("#!/bin/sh\necho hello\n")
     pod = LocalPod(tmp_path / "pod")
