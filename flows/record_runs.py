@@ -22,7 +22,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pgolf import __version__, tracks
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.logs import read_run
-from pgolf.evidence.manifest import check_files, list_files, list_machines
+from pgolf.evidence.manifest import check_files, list_files
 from pgolf.evidence.variants import result_of
 from pgolf.files import hash_folder
 from pgolf.flows.pods import api_key, claim, end_pods, needs_of, pods_of
@@ -40,7 +40,7 @@ from pgolf.record.board import Board
 from pgolf.record.programs import modules_of
 from pgolf.record.run_results import log_of
 from pgolf.record.runs_data import find_data
-from pgolf.record.runs_folder import RunsRecord, describe_runs, gather_runs, run_job, working_on_runs
+from pgolf.record.runs_folder import RunsRecord, describe_runs, gather_runs, keep_versions, run_job, working_on_runs
 from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, run_hours
 from pgolf.record.runs_request import check_runs
 from pgolf.record.runs_trial import check_programs, trial_of_run
@@ -213,7 +213,7 @@ def machine_of_all(
     root, track = record.data.root if record.data else record.folder, record.request.track
     if not wanted.remote:
         modules = dict.fromkeys(name for one in programs.values() for name in modules_of(one))
-        list_machines(record.folder, {"here": {"versions": versions_here([*modules])}})
+        keep_versions(record, versions_here([*modules]), left)
     hours = run_hours(record.request) if wanted.remote else 0.0
     data = Data(root, record.files, packages, needs)
     place: AbstractContextManager[Opened] = pods_of(

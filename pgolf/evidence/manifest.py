@@ -52,6 +52,13 @@ def list_machines(record: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
         write_json(record / MANIFEST, {**kept, "machines": {**kept.get("machines", {}), **found}})
 
 
+def read_versions(record: Path, machine: str) -> dict[str, str]:
+    """The versions by name that the manifest has of a machine; empty where it has none."""
+    found = _read(record).get("machines", {}).get(machine)
+    versions = found.get("versions") if isinstance(found, dict) else None
+    return {name: str(version) for name, version in versions.items()} if isinstance(versions, dict) else {}
+
+
 def check_files(record: Path, folder: Path) -> None:
     """RunFailed if a file that the manifest lists under `folder` is missing or was changed since."""
     prefix = folder.relative_to(record).as_posix() + "/"

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pgolf.errors import BadInput
+from pgolf.evidence.lines import printable
+from pgolf.evidence.manifest import list_machines, read_versions
 from pgolf.evidence.plan import Plan, check_plan, make_plan_of_runs, read_plans, write_plan
 from pgolf.pods.local import machine_of
 from pgolf.record.folder import hash_of, held, list_in, name_of_record
@@ -93,6 +96,26 @@ def working_on_runs(record: RunsRecord) -> Iterator[None]:
             written += write_files(program, record.source(variant))
         list_in(record.folder, written)
         yield
+
+
+def keep_versions(record: RunsRecord, now: Mapping[str, str], left: int) -> None:
+    """Put this machine's versions into the manifest, by name; once runs have been started here, they stay as they are.
+
+    Raises
+    ------
+    BadInput : `left` runs are yet to be made, and the versions are others than those of the runs before.
+    """
+    before = read_versions(record.folder, HERE) if any(record.folder.glob("variants/*/*/attempt-*")) else {}
+    if not before:
+        list_machines(record.folder, {HERE: {"versions": dict(now)}})
+        return
+    changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    if left and changed:
+        said = ", ".join(f"{name} {before.get(name, 'missing')}, now {now.get(name, 'missing')}" for name in changed)
+        raise BadInput(
+            f"{record.folder}: the runs so far were made with other versions ({printable(said)}): all runs are made on "
+            "one machine as it is; put those versions back, and start it again"
+        )
 
 
 def run_job(record: RunsRecord, variant: str) -> Job:

@@ -10,6 +10,7 @@ from fakes.programs import PROGRAMS, speedrun_data, speedrun_program
 
 from pgolf import tracks
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.manifest import read_versions
 from pgolf.evidence.plan import read_plans
 from pgolf.program import Program
 from pgolf.record.results import refuse
@@ -19,6 +20,7 @@ from pgolf.record.runs_folder import (
     check_plan_of_runs,
     describe_runs,
     gather_runs,
+    keep_versions,
     run_job,
     unequal_machines,
     working_on_runs,
@@ -305,6 +307,20 @@ def test_a_refusal_is_kept_and_a_link_is_no_log(tmp_path):
 
 
 # --- machines
+def test_versions_do_not_change_between_runs_on_this_machine(request_of, tmp_path):
+    record = recorded(request_of(), tmp_path)
+    old, new = {"python": "3.12.1", "torch": "2.9"}, {"python": "3.12.1", "torch": "2.10", "numpy": "2"}
+    with working_on_runs(record):
+        keep_versions(record, new, 6)
+        keep_versions(record, old, 6)  # no run has been started
+        (record.folder / "variants" / NEW / "1" / "attempt-1").mkdir(parents=True)
+        keep_versions(record, old, 5)
+        with pytest.raises(BadInput, match=r"\(numpy missing, now 2, torch 2\.9, now 2\.10\)"):
+            keep_versions(record, new, 5)
+        keep_versions(record, new, 0)  # nothing is left to be run
+        assert read_versions(record.folder, "here") == old
+
+
 def on(machine: str, record, number: int, variant: str) -> Path:
     """The attempt of a run that has come home from a machine elsewhere."""
     attempt = left(record.folder / f"variants/{variant}/{number}/attempt-1", train=LINE.format(step=20, loss="3.2700"))
