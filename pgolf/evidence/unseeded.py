@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,15 @@ from pgolf.evidence.folder import Unread
 from pgolf.evidence.lines import printable, read_lines, without_prefix
 from pgolf.evidence.logs import MOST_RUNS, read_runs
 from pgolf.evidence.run import CurvePoint, Problem, Run
-from pgolf.untrusted import open_regular
+from pgolf.untrusted import Untrusted, open_regular, read_beginning
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.I)
+NUMBERED = re.compile(r"(?<![a-z])(?:seed|run|trial)[_=-]?(\d{1,4})(?!\d)", re.I)  # a log's name: fast_seed3.txt
+BEGINNING = 1 << 18  # bytes of a log without a loss, looked at for signs of a run
+SIGNS = (say.GPU, say.WORD_FACTS["torch_version"], say.WORD_FACTS["hardware"], re.compile(r"traceback \(most recent"))
 WHOLE = 0.9  # of the steps of a log's longest run; what made fewer is a try that was started again
 HALF = 0.5  # the same of what made all steps that it had planned; fewer are a preflight
+LOOKED_AT = 2048  # characters of such a line
 LAST_BYTES = 4096  # of a log, looked at for a line that was cut
 USUAL_DECIMALS = 4  # that a log prints of a loss
 
@@ -32,7 +37,7 @@ def unseeded_runs(log: Path, folder: Path, unread: Unread) -> Iterator[Run]:
     """
     name = log.relative_to(folder).as_posix()
     runs = [r for r in read_runs(log, folder) if r.val_curve or r.train_curve]
-    if not runs and UUID.search(log.name):
+    if not runs and (UUID.search(log.name) or NUMBERED.search(log.name) or _shows_a_run(log, folder)):
         unread[name] = "no loss of a run in it: the run ended before its first, or the log is cut off"
     longest = max((last_step(r) for r in runs if not _is_table(r, len(runs))), default=0)
     for number, run in enumerate(runs):
@@ -50,6 +55,14 @@ def unseeded_runs(log: Path, folder: Path, unread: Unread) -> Iterator[Run]:
                 yield run
             else:
                 unread[where] = "the log ends in the middle of its only loss"
+
+
+def _shows_a_run(log: Path, folder: Path) -> bool:
+    """Whether a log without a loss names the accelerators or the torch of a run, or shows a crash."""
+    with suppress(OSError, Untrusted):
+        text = read_beginning(log, BEGINNING, folder).decode("utf-8", errors="replace").lower()
+        return any(sign.match(line.strip()[:LOOKED_AT]) for line in text.splitlines() for sign in SIGNS)
+    return False
 
 
 def _points(run: Run) -> list[CurvePoint]:

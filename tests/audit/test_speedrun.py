@@ -306,6 +306,24 @@ def test_a_run_that_crashed_or_ended_in_nan_fails(good):
     assert check.status == "fail" and "is nan" in check.message and check.evidence[0].file == "this_pr/this_pr-03.txt"
 
 
+@pytest.mark.parametrize(("track", "expected"), [("track_1_short", "fail"), ("track_3_optimization", "warn")])
+def test_a_clock_that_runs_backwards_at_the_end(tmp_path, track, expected):
+    folder = Folder(tmp_path / track / "a")
+    folder.write()
+    assert status(found(folder), "log-complete") == "pass"
+    path = folder.name("this_pr", 2)
+    took = f"{1000 * folder.seconds['this_pr'][2]:.0f}ms"
+    path.write_text(path.read_text().replace(took, "60000ms"))
+    check = found(folder).check("log-complete")
+    assert check.status == expected and "this_pr-02.txt: the clock runs backwards, from 7" in check.message
+
+
+def test_a_clock_that_begins_anew_in_the_first_steps_is_honest(good):
+    path = good.name("this_pr", 2)
+    path.write_text(path.read_text().replace("step:250/", "step:10/1390 val_loss:7.1 train_time:99999ms\nstep:250/", 1))
+    assert status(found(good), "log-complete") == "pass"
+
+
 def test_an_error_above_the_first_step_is_no_crash(good):
     path = good.run("this_pr", 3, NEW[3], 79.6, steps=1380, planned=1390)
     lines = path.read_text().replace("step:0/", "[rank0]:W1 RuntimeError: out of resource, choice skipped\nstep:0/")
@@ -457,12 +475,41 @@ def test_numbered_logs_have_no_gap(tmp_path):
     for number in (0, 1, 2, 4, 5):
         (folder.path / f"fast_seed{number}.txt").write_text(log(NEW[number], 79.6 + number / 50))
     check = found(folder).check("runs-left-out")
-    assert check.status == "warn" and "none of 3" in check.message
+    assert check.status == "warn" and "no log number 3" in check.message
     (folder.path / "fast_seed3.txt").write_text(log(3.2779, 79.7))
     assert status(found(folder), "runs-left-out") == "pass"
     for number in range(6):
         (folder.path / f"fast_seed{number}.txt").rename(folder.path / f"fast_seed{number * 100 + 42}.txt")
     assert status(found(folder), "runs-left-out") == "pass"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mine_seed3.txt", "step:1/1390 train_time:99ms step_avg:99.00ms\n"),
+        ("mine.txt", f"{Machine()}\n"),
+        ("mine.log", "Traceback (most recent call last):\nRuntimeError: NCCL\n"),
+    ],
+)
+def test_a_run_that_crashed_before_its_first_loss_is_named(good, name, text):
+    (good.path / "this_pr" / name).write_text(text)
+    check = found(good).check("runs-left-out")
+    assert check.status == "warn" and f"this_pr/{name} does not count: no loss of a run in it" in check.message
+
+
+def test_a_text_that_shows_no_run_is_not_named(good):
+    (good.path / "this_pr" / "thoughts.txt").write_text("I tried PyTorch nightly.\nAn error: none.\n")
+    assert status(found(good), "runs-left-out") == "pass"
+
+
+@pytest.mark.parametrize("around", ["this_pr", ""])
+def test_runs_in_a_folder_inside_a_variant_s_are_told(tmp_path, around):
+    more = f"{around}/more".strip("/")
+    folder = Folder(tmp_path / "track_1_short" / "a", {"baseline": BASELINE, around: NEW, more: (3.2841, 3.2852)})
+    folder.write()
+    check = found(folder).check("runs-left-out")
+    assert check.status == "warn" and f"2 runs in {more}/" in check.message
+    assert "count apart from those of" in check.message
 
 
 def test_runs_of_other_steps_sources_and_machines_in_one_variant_are_warned_of(good):

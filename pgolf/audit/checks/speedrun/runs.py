@@ -1,22 +1,23 @@
 """The runs of a speedrun's folder: each whole, enough of them, each counted once, and none left out unsaid."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
 from pgolf.audit.checks.review import Findings
 from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed, sane
+from pgolf.audit.measures import Status
 from pgolf.errors import BadInput
 from pgolf.evidence.lines import printable
 from pgolf.evidence.logs import read_runs
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.run import CurvePoint, Evidence, Run
 from pgolf.evidence.same_run import Repeat, Seen, clocked
-from pgolf.evidence.variants import result_of
+from pgolf.evidence.unseeded import NUMBERED
+from pgolf.evidence.variants import Result, result_of
 
-NUMBERED = re.compile(r"(?<![a-z])(?:seed|run|trial)[_=-]?(\d{1,4})(?!\d)", re.I)
+FIRST_STEPS = 0.05  # of a run, in which its clock may begin anew: after the first steps, which compile
 MOST_GAP = 20  # missing numbers among names that are worth a word
 
 
@@ -38,6 +39,7 @@ def _went_to_its_end(review: Speedrun, figures: VariantFigures, run: Run, findin
         findings.warn(f"{name} gives no validation loss after training: it does not count")
         return
     findings.show(result.at)
+    _clock_runs_on(review, run, result, findings)
     if result.planned is None or result.step >= result.planned:
         return
     crash = next((p for p in run.problems if p.kind == "error" and p.at.line > result.at.line), None)
@@ -49,6 +51,18 @@ def _went_to_its_end(review: Speedrun, figures: VariantFigures, run: Run, findin
         findings.warn(f"{text}, {others}", result.at)
     else:
         findings.warn(f"{text}: the run stopped there, or the log's tail is left out", result.at)
+
+
+def _clock_runs_on(review: Speedrun, run: Run, result: Result, findings: Findings) -> None:
+    """The training clock at the result is past that of every earlier loss. The first steps are left out."""
+    last = result.seconds
+    before = [p for p in run.val_curve if p.seconds is not None and FIRST_STEPS * result.step <= p.step < result.step]
+    latest = max(before, key=lambda p: p.seconds or 0.0, default=None)
+    if last is None or latest is None or latest.seconds is None or last >= latest.seconds:
+        return
+    text = f"{review.found.name_of(run)}: the clock runs backwards, from {latest.seconds:.3f} s at step {latest.step}"
+    status: Status = "warn" if review.target.least == "steps" else "fail"
+    findings.add(status, f"{text} to {last:.3f} s at step {result.step}", latest.at, result.at)
 
 
 def run_count(review: Speedrun, findings: Findings) -> str:
@@ -176,7 +190,7 @@ def _beginning(name: str) -> Evidence:
 
 
 def runs_left_out(review: Speedrun, findings: Findings) -> str:
-    """Every log of the folder counts, and numbered logs have no gap."""
+    """Every log of the folder counts in a variant of its own place, and numbered logs have no gap."""
     for name, why in [*review.found.unread.items(), *(x for v in review.variants for x in v.variant.unread.items())]:
         findings.warn(f"{name} does not count: {why}")
     for figures in review.variants:
@@ -184,6 +198,11 @@ def runs_left_out(review: Speedrun, findings: Findings) -> str:
             findings.warn(f"{review.found.name_of(run)} does not count: it did not go as far as the others")
         if missing := _missing(sorted(_numbers(review, figures.variant.runs))):
             findings.warn(f"{figures.name}: there is no log number {listed(map(str, missing))}")
+    for inner, outer in ((a, b) for a in review.new for b in review.new if a is not b):
+        name, around = inner.variant.name, outer.variant.name
+        if name.startswith(f"{around}/" if around else ""):
+            text = f"{len(inner.variant.runs)} runs in {name}/ count apart from those of {outer.name}"
+            findings.warn(f"{text}, in whose folder they lie", *(r.at for r in inner.results))
     return "every log of a run counts"
 
 
