@@ -81,7 +81,7 @@ def read_beginning_of(folder: Path, name: str, most: int, unread: Unread) -> str
 
 def runs_in_logs(folder: Path, unread: Unread, read: Callable[[Path, Path], Iterable[Run]]) -> Iterator[Run]:
     """The runs that `read` finds in each log of the folder; it is given the log's path and the folder."""
-    left, found = MOST_BYTES_OF_LOGS, logs(folder)
+    left, found = MOST_BYTES_OF_LOGS, logs(folder, unread)
     for log in found[MOST_LOGS : MOST_LOGS + 1]:
         name = log.relative_to(folder).as_posix()
         unread[name] = (
@@ -96,20 +96,25 @@ def runs_in_logs(folder: Path, unread: Unread, read: Callable[[Path, Path], Iter
             yield from read(log, folder)
 
 
-def logs(path: Path) -> list[Path]:
-    """Files that may be logs, in the folder and below."""
+def logs(path: Path, unread: Unread | None = None) -> list[Path]:
+    """Files that may be logs, in the folder and below; `unread` is told of one that lies too deep."""
     found: list[Path] = []
     left = MOST_LOOKED_AT
     folders = [path]
-    for depth in range(DEEPEST + 1):
+    for depth in range(DEEPEST + 2):
         below: list[Path] = []
         for folder in folders:
             inside: list[os.DirEntry[str]] = []
             with suppress(Untrusted):  # one that may not be read has no logs for us
                 inside = list_folder(folder, left)
             left -= len(inside)
-            found += [folder / e.name for e in inside if may_be_log(e)]
-            below += [folder / e.name for e in inside if e.is_dir(follow_symlinks=False)] if depth < DEEPEST else []
+            here = [folder / e.name for e in inside if may_be_log(e)]
+            if depth <= DEEPEST:
+                found += here
+                below += [folder / e.name for e in inside if e.is_dir(follow_symlinks=False)]
+            elif here and unread is not None:
+                name = min(here).relative_to(path).as_posix()
+                unread[name] = f"it lies over {DEEPEST} folders below the record's: no log there is read"
         folders = below
     return sorted(found)
 

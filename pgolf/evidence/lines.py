@@ -38,8 +38,9 @@ class Lines:
     def feed(self, piece: str) -> Iterator[tuple[int, str]]:
         """(line number from 1, text) of each line that has ended; '\\r' redraws count as lines of the same number.
 
-        Colours are removed, a line is cut after 64 Ki characters.
+        Colours and NULs are removed, a line is cut after 64 Ki characters.
         """
+        piece = piece.replace("\0", "")  # a log that was cut short while its process wrote on is filled up with them
         *ended, rest = piece.split("\n")
         for text in ended:
             text, self.rest = self.rest + text, ""

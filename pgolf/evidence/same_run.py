@@ -66,7 +66,8 @@ class Seen:
     """Runs that have been seen, found again by single losses and clocks: 80 runs of 1,400 points compare at once."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[Run, dict[What, set[Point]]]] = []
+        self._runs: list[tuple[Run, dict[What, frozenset[Point]]]] = []
+        self._places: dict[frozenset[Point], frozenset[Point]] = {}  # mostly one and the same of all runs
         self._holders: dict[tuple[What, Point], list[int]] = {}
 
     def add(self, run: Run) -> None:
@@ -76,19 +77,27 @@ class Seen:
             holders = self._holders.setdefault(key, [])
             if len(holders) < MOST_HOLDERS:
                 holders.append(len(self._runs))
-        self._runs.append((run, {what: _steps(points[what]) for what in points}))
+        self._runs.append((run, {what: self._steps(points[what]) for what in points}))
 
     def alike(self, run: Run) -> Iterator[Alike]:
         """The runs that share most of their clocks, or else of their losses, with this one, in the order of `add`."""
         points, found = _points(run), dict[int, Alike]()
         for what in points:
-            steps = _steps(points[what])
+            steps = self._steps(points[what])
             shared = Counter(i for point in points[what] for i in self._holders.get((what, point), ()))
             for index, equal in shared.items():
                 other, theirs = self._runs[index]
-                if equal >= ALIKE and 2 * equal > (common := len(steps & theirs[what])):
-                    found.setdefault(index, Alike(other, what, equal, common))
+                if equal < ALIKE or index in found:
+                    continue
+                common = len(steps if steps is theirs[what] else steps & theirs[what])
+                if 2 * equal > common:
+                    found[index] = Alike(other, what, equal, common)
         yield from (found[index] for index in sorted(found))
+
+    def _steps(self, points: set[Point]) -> frozenset[Point]:
+        """The places of points on their curves."""
+        places = frozenset((of, step, 0.0) for of, step, _ in points)
+        return self._places.setdefault(places, places)
 
 
 def _points(run: Run) -> dict[What, set[Point]]:
@@ -100,11 +109,6 @@ def _points(run: Run) -> dict[What, set[Point]]:
     losses = {(of, p.step, p.loss) for of, curve in curves.items() for p in curve if p.decimals >= FEWEST_DECIMALS}
     moves = len({loss for _, _, loss in losses}) >= ALIKE  # a run that is stuck shares its one loss with others
     return {"clock": late if _fine(s for _, s in timed) else set(), "losses": losses if moves else set()}
-
-
-def _steps(points: set[Point]) -> set[Point]:
-    """The places of points on their curves."""
-    return {(of, step, 0.0) for of, step, _ in points}
 
 
 def _fine(clocks: Iterable[float]) -> bool:

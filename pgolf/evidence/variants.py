@@ -1,6 +1,7 @@
 """A speedrun's folder: its variants, each with the runs that were made of it.
 
-A variant is a folder with logs (`this_pr/`, `baseline/`), or the record's folder itself. Its runs have no seeds: they
+A variant is a folder with logs (`this_pr/`, `baseline/`), or the record's folder itself, or what logs in one folder
+begin their names with (`this_pr_seed0.txt`, `baseline_seed0.txt`). Its runs have no seeds: they
 are told apart by their losses and clocks (`evidence/same_run.py`), and one run counts once in a folder, however many
 logs tell of it.
 """
@@ -28,18 +29,21 @@ from pgolf.untrusted import hash_file
 # Words by which a sub-folder's name calls it the standing record, run again; and words that say the same of a record
 # (`old_record`), or beside a folder that is named as the change: `main` is the record beside `this_pr`, and is the new
 # program beside `ablation`.
-OF_A_BASELINE = re.compile(r"baselines?|base|controls?|previous|prev|standing|reference|upstream")
+OF_A_BASELINE = re.compile(r"(?:baselines?|base|controls?|previous|prev|standing|reference|upstream)\d*")
 ELSE = re.compile(r"main|master|old|before|original|current|sota|last|ref|prior")
 OF_A_RECORD, BEFORE_IT = re.compile(r"records?|wr"), re.compile(r"old|last|prior|before")
 OF_A_CHANGE = re.compile(
     r"this|pr\d*|new|ours|mine|after|candidate|propos(?:ed|al)|changed?|treatment|branch|submission|record|modified"
     r"|updated?|improved|tests?|feature"
 )
+A_CHANGE_PLAINLY = re.compile(r"this|pr\d*|new|ours|mine|candidate|propos(?:ed|al)|submission")
 # words that say nothing of what ran: baseline_runs, prev_record_pr118, control_2025-09-03, baseline_v2
 BESIDE_THE_POINT = re.compile(
-    r"the|of|on|runs?|logs?|records?|wr|reruns?|timings?|retimed|v?\d+|pr\d*|commit|x?[hab]\d+|gpus?|same|machine"
+    r"the|of|on|runs?|logs?|records?|wr|reruns?|timings?|retimed|[vn]?\d+|pr\d*|commit|x?[hab]\d+|gpus?|same|machine"
+    r"|(?:runs?|seeds?|node|pod|rep)\d*|results?|txt|sxm\d*|pcie|local|this|my"
 )
 OF_A_RUN = re.compile(r"(?:run|seed|trial|attempt|repeat|rep)s?[_ -]?\d{1,3}|\d{1,2}")  # a folder around one log
+PREFIXED = re.compile(r"(\w[\w.-]*?)[_-](?:seed|run)[_-]?\d{1,6}", re.I)  # a log's name: variant, number
 DATED = re.compile(r"\d{4}-\d\d-\d\d|\d{6}")  # begins the name of a record's own folder, as 20260610_tuned_baseline
 
 
@@ -167,7 +171,8 @@ def is_baseline(name: str, others: list[str]) -> bool:
 
     Every word of one of the folders in the name has to say so, or to say nothing: `baseline`, `prev_record_pr118` and
     `baseline/logs` do; `tuned_baseline`, `baseline_with_fp8` and a record's own folder, which begins with a date, do
-    not. `main`, `old` and such words say it only beside a folder that is named as the change: `this_pr`, `new`.
+    not. `main`, `old` and such words say it only beside a folder that is named as the change: `this_pr`, `new`; so do
+    `wr` and `record_76`.
     """
     for part in Path(name).parts:
         words = _words(part)
@@ -175,6 +180,9 @@ def is_baseline(name: str, others: list[str]) -> bool:
         if DATED.match(part) or not all(OF_A_BASELINE.fullmatch(w) or ELSE.fullmatch(w) for w in telling):
             continue
         of_a_record = _any(OF_A_RECORD, words) and _any(BEFORE_IT, telling)
+        record_alone = not telling and _any(OF_A_RECORD, words) and not _any(A_CHANGE_PLAINLY, words)
+        if record_alone and any(_all(A_CHANGE_PLAINLY, _words(other)) for other in others):
+            return True
         beside = any(_any(OF_A_CHANGE, _words(other)) for other in others if part not in Path(other).parts)
         if telling and (_any(OF_A_BASELINE, telling) or of_a_record or beside):
             return True
@@ -183,6 +191,11 @@ def is_baseline(name: str, others: list[str]) -> bool:
 
 def _any(pattern: re.Pattern[str], words: list[str]) -> bool:
     return any(pattern.fullmatch(word) for word in words)
+
+
+def _all(pattern: re.Pattern[str], words: list[str]) -> bool:
+    """Whether a word is one of these, and each further one says nothing."""
+    return _any(pattern, words) and all(pattern.fullmatch(w) or BESIDE_THE_POINT.fullmatch(w) for w in words)
 
 
 def _words(name: str) -> list[str]:
@@ -203,7 +216,20 @@ def _variants_of(path: Path, logs: list[Path]) -> dict[Path, str]:
         above, _, own = f"/{name}".rpartition("/")
         if alone[name] == 1 and (OF_A_RUN.fullmatch(own.lower()) or UUID.fullmatch(own)):
             names[log] = above.strip("/")
+    for folder in {*names.values()}:
+        together = [log for log in logs if names[log] == folder]
+        if prefixes := _prefixes(together):
+            names |= {log: f"{folder}/{prefix}".strip("/") for log, prefix in prefixes.items()}
     return names
+
+
+def _prefixes(logs: list[Path]) -> dict[Path, str]:
+    """The variant that each log's name begins with: `baseline_seed0.txt` beside `this_pr_seed0.txt`; nothing where one
+    has no such name, or none is a baseline's beside another."""
+    found = {log: named[1] for log in logs if (named := PREFIXED.fullmatch(log.stem))}
+    kinds = {*found.values()}
+    baselines = {kind for kind in kinds if is_baseline(kind, [k for k in kinds if k != kind])}
+    return found if len(found) == len(logs) and baselines and baselines != kinds else {}
 
 
 def _count_once(folder: Variants) -> None:

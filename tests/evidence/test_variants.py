@@ -78,6 +78,17 @@ def test_no_folder_and_no_log(tmp_path):
         ("main", ["pr118"], True),
         ("old_record", ["x"], True),
         ("base", ["x"], True),
+        *(
+            (f"baseline{rest}", ["this_pr"], True)
+            for rest in ("1", "_seed0", "_h100_sxm", "_results", "_txt", "_local")
+        ),
+        ("baseline_n10", ["this_pr"], True),
+        ("wr", ["this_pr"], True),
+        ("record_76", ["this_pr"], True),
+        ("record", ["baseline"], False),
+        ("record", ["ablation_pr12"], False),
+        ("record", ["tests"], False),
+        ("new_wr", ["this_pr"], False),
         ("current_record", ["x"], False),
         ("records", ["x"], False),
         ("main", ["ablation"], False),
@@ -96,6 +107,26 @@ def test_no_folder_and_no_log(tmp_path):
 )
 def test_the_baseline_is_told_by_its_name(name, others, is_one):
     assert is_baseline(name, others) is is_one
+
+
+def test_variants_by_the_beginning_of_their_logs_names(folder):
+    names = ("baseline_seed0", "baseline_seed1", "this_pr_seed0", "this_pr_seed1", "this_pr_seed2")
+    found = folder(**{f"{name}_txt": curve(name) for name in names})
+    assert [(v.name, v.baseline, len(v.runs)) for v in found.variants] == [("baseline", True, 2), ("this_pr", False, 3)]
+
+
+def test_logs_of_one_variant_keep_their_folder(folder):
+    found = folder(**{f"{name}_txt": curve(name) for name in ("a_seed0", "b_seed1", "baseline")})
+    assert [(v.name, len(v.runs)) for v in found.variants] == [("", 3)]
+
+
+def test_a_log_too_deep_is_named(folder):
+    found = folder(a_txt=curve(1), b__c__d__e__f__g_txt=curve(2))
+    assert list(found.unread) == ["b/c/d/e/f/g.txt"] and "over 4 folders below" in found.unread["b/c/d/e/f/g.txt"]
+
+
+def test_a_log_filled_up_with_nul_bytes(folder):
+    assert figures(folder(a_txt="\0" * 200_000 + curve(1).replace("step:1000/", "\0\0step:1000/"))) == {"": [3.2785]}
 
 
 def test_a_copied_log_counts_once_and_for_the_baseline(folder):
