@@ -157,7 +157,9 @@ class Parser:
         if not loss:
             if self.begun and took and "train_time" in low:
                 self.only_clock = self._here(took)
-            return self.begun and say.CLOCK.match(low, found.end()) is not None
+            clocked = say.CLOCK.match(low, found.end()) is not None
+            self.in_source = self.in_source and not clocked
+            return clocked
         self.only_clock = None
         last, step = self._last_step(), int(found[1] or found[3])
         if step <= 1 and last > step and not self.run.stages:  # after scores a log may be printed once more

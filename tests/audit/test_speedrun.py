@@ -527,6 +527,14 @@ def test_runs_of_other_steps_sources_and_machines_in_one_variant_are_warned_of(g
     assert status(result, "hardware") == "unknown" and with_status(result, "fail") == set()
 
 
+def test_step_lines_above_the_first_loss_are_no_settings(good):
+    for path in good.path.rglob("*.txt"):
+        text = path.read_text()
+        path.write_text("".join(line for line in text.splitlines(keepends=True) if "step:0/" not in line))
+    check = found(good).check("same-program")
+    assert check.status == "pass" and "train_time" not in check.message
+
+
 def test_where_steps_count_the_most_steps_of_a_variant_count(tmp_path):
     folder = Folder(tmp_path / "track_3_optimization" / "a")
     folder.write()
