@@ -40,14 +40,22 @@ from pgolf.record.board import Board
 from pgolf.record.programs import modules_of
 from pgolf.record.run_results import log_of
 from pgolf.record.runs_data import find_data
-from pgolf.record.runs_folder import RunsRecord, describe_runs, gather_runs, keep_versions, run_job, working_on_runs
+from pgolf.record.runs_folder import (
+    RunsRecord,
+    describe_runs,
+    gather_runs,
+    keep_versions,
+    remove_others,
+    run_job,
+    working_on_runs,
+)
 from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, run_hours
 from pgolf.record.runs_request import check_runs
 from pgolf.record.runs_trial import check_programs, trial_of_run
 from pgolf.record.seeds import has_ended, run_seed
 from pgolf.record.trust import check_trusted
 from pgolf.report.runs_inputs import BASELINE, NEW, RunsInputs
-from pgolf.report.runs_submission import RunsVerdict, judge_runs, write_runs_submission
+from pgolf.report.runs_submission import RunsVerdict, as_written, judge_runs, write_runs_submission
 from pgolf.report.target_review import target_markdown
 
 log = logging.getLogger("pgolf.record")
@@ -271,10 +279,11 @@ def conclude(record: RunsRecord, finished: dict[int, Path]) -> RunsOutcome:
         path = record.folder / writer.with_options(refresh_cache=True)(record, inputs)
     elif state.name == "Cached":
         log.info("%s: reused, written before", path.name)
+    verdict = as_written(verdict, path)
     outcome = RunsOutcome(record.id, record.folder, verdict, path)
     word = "A RECORD" if verdict.positive else "no record"
     said = "\n".join([word, *(f"- {r}" for r in verdict.reasons), *(f"- warning: {w}" for w in verdict.warnings)])
-    page = f"{said}\n\n{target_markdown(replace(verdict.audit, folder=path))}" if verdict.audit else said
+    page = f"{said}\n\n{target_markdown(verdict.audit)}" if verdict.audit else said
     create_markdown_artifact(page, key=f"{artifact_key(record.id)}-verdict", description="The verdict")
     notify(f"{record.id}: {said}")
     return outcome
@@ -291,4 +300,5 @@ def write_runs(record: RunsRecord, inputs: RunsInputs) -> str:
     """Write the submission, or the report; return its folder, relative to the record's."""
     path = write_runs_submission(inputs, record.folder)
     list_files(record.folder, path, hash_folder(path))
+    remove_others(record.folder, path)
     return path.relative_to(record.folder).as_posix()

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +118,7 @@ def _show(outcome: "RunsOutcome") -> None:
     verdict = outcome.verdict
     stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     if verdict.audit:
-        stdout.print(target_tables(replace(verdict.audit, folder=outcome.path)))
+        stdout.print(target_tables(verdict.audit))
     for reason in verdict.reasons:
         stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
     for warning in verdict.warnings:

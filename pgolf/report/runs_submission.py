@@ -7,7 +7,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markupsafe import Markup
@@ -33,6 +33,7 @@ from pgolf.tracks.written import as_toml, is_own
 from pgolf.untrusted import Untrusted, read_bytes
 
 MOST_BYTES = 1 << 30  # of a file of a submission
+OF_README = "stated-"  # how the names of checks begin that hold README.md against the logs
 CURVES, PLAN = "curves.png", "plan.json"
 
 
@@ -56,10 +57,12 @@ class RunsVerdict:
 
     @property
     def warnings(self) -> list[str]:
-        """The checks that warn, and runs that were made again, a sentence each. They stop no record."""
+        """The checks that warn (and fail, of a record's README), and runs that were made again, a sentence each. They
+        stop no record."""
+        told = ("warn", "fail") if self.positive else ("warn",)
         were = "run was" if self.remade == 1 else "runs were"
         again = [f"{self.remade} {were} stopped or lost, and made again"] if self.remade else []
-        return again + [f"{c.id}: {c.message}" for c in self.checks if c.status == "warn"]
+        return again + [f"{c.id}: {c.message}" for c in self.checks if c.status in told]
 
 
 def judge_runs(inputs: RunsInputs) -> RunsVerdict:
@@ -73,6 +76,20 @@ def judge_runs(inputs: RunsInputs) -> RunsVerdict:
         folder = Path(temporary) / inputs.folder_name
         _copy(inputs, folder)
         return _verdict(inputs, folder)
+
+
+def as_written(verdict: RunsVerdict, path: Path) -> RunsVerdict:
+    """The verdict with the audit of the folder that was written; a report has no logs, and no check is of its README.
+
+    Raises BadInput where the folder cannot be read.
+    """
+    audit = verdict.audit
+    if audit is None:
+        return verdict
+    if verdict.positive:
+        return replace(verdict, audit=audit_target(path, audit.track))
+    checks = tuple(c for c in audit.checks if not c.id.startswith(OF_README))
+    return replace(verdict, audit=replace(audit, folder=path, checks=checks))
 
 
 def write_runs_submission(inputs: RunsInputs, out: Path) -> Path:

@@ -10,8 +10,9 @@ from fakes.programs import PROGRAMS, speedrun_data, speedrun_program
 
 from pgolf import tracks
 from pgolf.errors import BadInput, RunFailed
-from pgolf.evidence.manifest import read_versions
+from pgolf.evidence.manifest import list_files, read_manifest, read_versions
 from pgolf.evidence.plan import read_plans
+from pgolf.files import hash_folder
 from pgolf.program import Program
 from pgolf.record.results import refuse
 from pgolf.record.run_results import log_of, settle_run
@@ -21,6 +22,7 @@ from pgolf.record.runs_folder import (
     describe_runs,
     gather_runs,
     keep_versions,
+    remove_others,
     run_job,
     unequal_machines,
     working_on_runs,
@@ -361,3 +363,30 @@ def test_times_compare_only_where_each_machine_has_as_many_runs_of_both():
     failed = replace(runs("a", "a", "a", "a")[0], log=None)
     assert unequal_machines([failed, *runs("a", "a", "a", "a")[1:]]) is None
     assert "a 1 of this_pr and 2 of baseline; b 1 of this_pr" in str(unequal_machines(runs("a", "a", "a", "b")))
+
+
+def submissions(record: Path, *names: str, listed: bool = True) -> list[Path]:
+    made = [record / "records" / "tiny" / name for name in names]
+    for folder in made:
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text(folder.name)
+        if listed:
+            list_files(record, folder, hash_folder(folder))
+    return made
+
+
+def test_the_submission_under_its_last_name_is_the_only_one(tmp_path):
+    old, new = submissions(tmp_path, "old", "new")
+    remove_others(tmp_path, new)
+    assert not old.exists()
+    assert [*read_manifest(tmp_path)] == ["records/tiny/new/README.md"]
+
+
+def test_what_is_not_the_records_own_or_was_changed_stays(tmp_path):
+    changed, more, hidden, new = submissions(tmp_path, "changed", "more", "hidden", "new")
+    (theirs,) = submissions(tmp_path, "theirs", listed=False)
+    (changed / "README.md").write_text("mine")
+    (more / "notes.md").write_text("mine")
+    (hidden / ".notes").write_text("mine")
+    remove_others(tmp_path, new)
+    assert all(folder.exists() for folder in (changed, more, hidden, theirs, new))

@@ -15,7 +15,7 @@ from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt
 from pgolf.program import Program, Variable
 from pgolf.report.runs_inputs import PlannedRun, RunsInputs
-from pgolf.report.runs_submission import judge_runs, write_runs_submission
+from pgolf.report.runs_submission import as_written, judge_runs, write_runs_submission
 from pgolf.report.target_rows import variant_rows
 
 SHORT = tracks.load("nanogpt_short")
@@ -100,6 +100,26 @@ def test_audit_of_the_folder_agrees_with_its_readme(inputs, out):
         listed = check.status != "does not apply" and not check.id.startswith("stated-")
         assert (f"| `{check.id}` | {check.status} |" in readme) == listed
     assert {c.status for c in audit.checks} <= {"pass", "unknown", "does not apply"}
+
+
+def test_the_verdict_is_of_the_folder_that_was_written(inputs, out):
+    given = replace(inputs, summary="Its losses have mean 3.2700")
+    verdict = judge_runs(given)
+    folder = write_runs_submission(given, out)
+    told = as_written(verdict, folder)
+    assert told.positive and told.audit.as_json() == audit_target(folder, SHORT).as_json()
+    assert told.audit.check("stated-mean").message != "the README gives no mean"
+    assert any(w.startswith("stated-mean") for w in told.warnings) == (
+        told.audit.check("stated-mean").status in ("warn", "fail")
+    )
+
+
+def test_the_verdict_of_a_report_names_its_folder_and_no_check_of_a_readme(inputs, out):
+    given = failing(inputs, 5, reason="out of memory")
+    folder = write_runs_submission(given, out)
+    said = as_written(judge_runs(given), folder).audit.as_json()
+    assert said["folder"] == str(folder)
+    assert not [c for c in said["checks"] if c["id"].startswith("stated-")]
 
 
 def test_readme_has_every_attempt_and_the_order(inputs, out):
