@@ -1,6 +1,7 @@
 """The audit of a speedrun's folder: its figures, and what each check catches and whom it may not accuse."""
 
 import json
+import random
 import re
 import shutil
 from pathlib import Path
@@ -443,6 +444,23 @@ def test_a_baseline_of_another_folder_with_a_run_of_this_one_fails(good, tmp_pat
 def later(text):
     """A log with each clock 7 ms later."""
     return re.sub(r"train_time:([1-9]\d*)", lambda found: f"train_time:{int(found[1]) + 7}", text)
+
+
+def noisy(text, number):
+    """A log with a clock of its own."""
+    draw = random.Random(number)
+    later = (f"train_time:{int(t) + 900 + draw.randrange(90)}" for t in re.findall(r"train_time:([1-9]\d*)", text))
+    return re.sub(r"train_time:[1-9]\d*", lambda _: next(later), text)
+
+
+def test_a_deterministic_change_of_the_systems_kind_is_not_accused(good, tmp_path):
+    """For one seed it has the baseline's losses to the digit, and clocks of its own."""
+    for number in range(6):
+        good.name("baseline", number).write_text(noisy(good.name("this_pr", number).read_text(), number))
+    check = found(good).check("runs-distinct")
+    assert check.status == "warn" and "leaves each loss as it was" in check.message
+    shutil.move(good.path / "baseline", tmp_path / "old")
+    assert status(found(good, against=tmp_path / "old"), "runs-distinct") == "warn"
 
 
 def test_a_baseline_made_of_the_new_program_s_logs_fails(good, tmp_path):

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
+import numpy as np
+
 from pgolf.audit.checks.review import Findings
 from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed, sane
 from pgolf.audit.measures import Status
@@ -18,6 +20,9 @@ from pgolf.evidence.unseeded import NUMBERED
 from pgolf.evidence.variants import Result, result_of
 
 FIRST_STEPS = 0.05  # of a run, in which its clock may begin anew: after the first steps, which compile
+TELLING_S, FEWEST, APART_S = 10.0, 5, 0.002  # from when clocks tell runs apart, at how many steps, and by how much
+ON_ONE_SIDE = "one run can't be the baseline's and the new program's"
+ON_BOTH_SIDES = "either the change leaves each loss as it was, for one seed, or one run is counted on both sides"
 MOST_GAP = 20  # missing numbers among names that are worth a word
 
 
@@ -107,7 +112,7 @@ def runs_distinct(review: Speedrun, findings: Findings) -> str:
                 text = f"{copy.file} and {copy.of} have the clock of one run, and tell otherwise of it: {edited[0]}"
                 findings.fail(text, *edited[1])
             elif figures.variant.baseline != counted.variant.baseline:
-                text = f"{copy.file} is {how} {copy.of}: one run can't be the baseline's and the new program's"
+                text = f"{copy.file} is {how} {copy.of}: {ON_ONE_SIDE}"
                 findings.fail(text, _beginning(copy.file), _beginning(copy.of))
             else:
                 findings.warn(f"{copy.file} is {how} {copy.of}, not a run of its own", _beginning(copy.file))
@@ -115,14 +120,28 @@ def runs_distinct(review: Speedrun, findings: Findings) -> str:
             text = f"{shared.file} is {'a copy of' if shared.exact else 'another log of the run in'} {shared.of}"
             findings.warn(f"{text}: it counts in both variants", _beginning(shared.file))
         for repeat in figures.variant.repeats:
-            other = of.get(repeat.of, (figures, None))[0]
-            _say_repeated(repeat, figures.variant.baseline != other.variant.baseline, findings)
+            (one, run), (other, earlier) = of.get(repeat.file, (figures, None)), of.get(repeat.of, (figures, None))
+            across = one.variant.baseline != other.variant.baseline
+            _say_repeated(repeat, across, bool(run and earlier and _one_clock(run, earlier)), findings)
     _distinct_from_the_other_folder(review, findings)
     return "no two logs have the same losses or the same clock"
 
 
-def _say_repeated(repeat: Repeat, across: bool, findings: Findings) -> None:
-    """`across`: one of the two runs is the baseline's, the other the new program's."""
+def _one_clock(a: Run, b: Run) -> bool:
+    """Whether one run's clock is the other's, moved or stretched: those of two runs are apart by more than that."""
+    theirs = {p.step: p.seconds for p in b.val_curve if p.seconds is not None and math.isfinite(p.seconds)}
+    own = [(p.seconds, theirs[p.step]) for p in a.val_curve if p.seconds is not None and p.step in theirs]
+    pairs = [(x, y) for x, y in own if math.isfinite(x) and TELLING_S <= x < 1e9 and abs(y) < 1e9]
+    if len(pairs) < FEWEST:
+        return False
+    x, y = np.array(pairs).T
+    slope, start = np.polyfit(x, y, 1)
+    return bool(np.abs(slope * x + start - y).max() <= APART_S)
+
+
+def _say_repeated(repeat: Repeat, across: bool, one_clock: bool, findings: Findings) -> None:
+    """`across`: one of the two runs is the baseline's, the other the new program's; `one_clock`: as `_one_clock` says.
+    A deterministic program whose change leaves the mathematics as it was has the same losses for one seed."""
     both, at = f"{repeat.file} and {repeat.of}", (_beginning(repeat.file), _beginning(repeat.of))
     if repeat.what == "beginning":
         text = f"{both} begin with the same {repeat.losses} training losses: of one fixed seed"
@@ -130,8 +149,10 @@ def _say_repeated(repeat: Repeat, across: bool, findings: Findings) -> None:
         return
     most = repeat.what == "most"
     text = f"{both} have the same {repeat.losses} {f'of {repeat.common} losses' if most else 'validation losses'}"
-    if across:
-        findings.fail(f"{text}: one run can't be the baseline's and the new program's", *at)
+    if across and one_clock:
+        findings.fail(f"{text}, and the clock of one is that of the other, moved: {ON_ONE_SIDE}", *at)
+    elif across:
+        findings.warn(f"{text}: {ON_BOTH_SIDES}", *at)
     else:
         draw = "one draw, which the test counts twice"
         findings.fail(f"{text}: {f'an edited copy, or {draw}' if most else draw}", *at)
@@ -176,11 +197,15 @@ def _distinct_from_the_other_folder(review: Speedrun, findings: Findings) -> Non
     for run in baseline.variant.runs:
         seen.add(run)
     for run in (run for v in review.new for run in v.variant.runs):
-        alike = next((a.run for a in seen.alike(run)), None)
-        if theirs := by_clock.get(clocked(run)) or alike:
-            name = review.found.name_of(run)
-            text = f"{name} and {theirs.log.name} of {baseline.name} have the same losses or clock"
-            findings.fail(f"{text}: one run can't be the baseline's and the new program's", _beginning(name))
+        alike = next(seen.alike(run), None)
+        timed = alike.run if alike and (alike.what == "clock" or _one_clock(run, alike.run)) else None
+        name = review.found.name_of(run)
+        if theirs := by_clock.get(clocked(run)) or timed:
+            text = f"{name} and {theirs.log.name} of {baseline.name} have one clock"
+            findings.fail(f"{text}: {ON_ONE_SIDE}", _beginning(name))
+        elif alike:
+            text = f"{name} and {alike.run.log.name} of {baseline.name} have the same losses"
+            findings.warn(f"{text}: {ON_BOTH_SIDES}", _beginning(name))
 
 
 def _beginning(name: str) -> Evidence:
