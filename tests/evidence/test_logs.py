@@ -208,7 +208,7 @@ def test_poisoned_lines_change_nothing(read, poison):
 
 def test_words_of_a_log_come_without_control_characters(read):
     run = read("Hyperparameters:\n  seed: 1\n  name: a\x00b\u202eevil\t" + "y" * 500 + "\n" + TRAIN + SCORE)
-    assert run.hyperparameters["name"].value.startswith("a�b�evil y")
+    assert run.hyperparameters["name"].value.startswith("ab�evil y")
     assert len(run.hyperparameters["name"].value) == 200
 
 
