@@ -4,7 +4,10 @@ files that stay in their folder."""
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,25 @@ def cache_folder() -> Path:
     """$XDG_CACHE_HOME/pgolf, or ~/.cache/pgolf; a relative path in that variable counts as none."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "pgolf"
+
+
+@contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """A new folder to fill, which then appears at `target` whole or not at all; one that is there is replaced."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}.*"):  # of a process that was killed here
+        shutil.rmtree(left)
+    new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    new.chmod(0o755)
+    try:
+        yield new
+        if target.exists():
+            target.rename(new.with_name(new.name + ".old"))
+        new.rename(target)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    shutil.rmtree(new.with_name(new.name + ".old"), ignore_errors=True)
 
 
 def hash_folder(folder: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pgolf.audit.checks import Check
 from pgolf.audit.checks.speedrun.review import VariantFigures
 from pgolf.audit.target import TargetAudit, audit_target
 from pgolf.errors import BadInput
-from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.files import replaced_folder, sha256_file, write_atomic, write_json
 from pgolf.program import Program
 from pgolf.program.environment import published
 from pgolf.report.commands import to_run_again
@@ -115,22 +115,10 @@ def write_runs_submission(inputs: RunsInputs, out: Path) -> Path:
         _copy(inputs, folder)
         verdict = _verdict(inputs, folder)
         target = out / "records" / inputs.track.name / inputs.folder_name if verdict.positive else out / "report"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for left in target.parent.glob(f".{target.name}.*"):  # of a process that was killed here
-            shutil.rmtree(left)
-        new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        new.chmod(0o755)
-        try:
+        with replaced_folder(target) as new:
             if verdict.positive:
                 shutil.copytree(folder, new, dirs_exist_ok=True)
             _describe(inputs, verdict, new)
-            if target.exists():
-                target.rename(new.with_name(new.name + ".old"))
-            new.rename(target)
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-        shutil.rmtree(new.with_name(new.name + ".old"), ignore_errors=True)
     return target
 
 

@@ -3,7 +3,6 @@
 The folder is put together first, and judged by the same audit that a reviewer runs on it.
 """
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,7 +13,7 @@ from pgolf.audit.audit import audit
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt, Plan, write_plan
 from pgolf.evidence.probes import PROBES
-from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.files import replaced_folder, sha256_file, write_atomic, write_json
 from pgolf.ledger import SeedScore, value
 from pgolf.program import Program
 from pgolf.report.figures import loss_curves, save_png, stage_waterfall
@@ -54,20 +53,8 @@ def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:
     Path : the folder.
     """
     target = out / "records" / inputs.track.name / inputs.folder_name if verdict.positive else out / "report"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{target.name}.*"):  # of a process that was killed here
-        shutil.rmtree(left)
-    new = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    new.chmod(0o755)
-    try:
+    with replaced_folder(target) as new:
         _put_together(inputs, new, verdict)
-        if target.exists():
-            target.rename(new.with_name(new.name + ".old"))
-        new.rename(target)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    shutil.rmtree(new.with_name(new.name + ".old"), ignore_errors=True)
     return target
 
 
