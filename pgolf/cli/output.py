@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, zip_longest
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from pgolf.pace import Point, projected_end
@@ -174,3 +176,13 @@ def run_flow(module: str, flow: str, /, **parameters: Any) -> Any:
         message = "stopped: all runs are ended, and finished work is kept; start the same command again to go on"
         stderr.print(message, soft_wrap=True)
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
+
+
+def show_verdict(stdout: Console, positive: bool, reasons: Iterable[str], warnings: Iterable[str], path: Path) -> None:
+    """Print whether it is a record, why not, what to know, and the folder that was written."""
+    for reason in reasons:
+        stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
+    for warning in warnings:
+        stdout.print(f"[yellow]▲[/yellow] {escape(warning)}", soft_wrap=True)
+    word = "[green]record[/green]" if positive else "[red]no record[/red]"
+    stdout.print(f"{word}: {escape(str(path))}", soft_wrap=True)

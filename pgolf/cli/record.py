@@ -24,7 +24,7 @@ from pgolf.cli.options import (
     examples,
     ledger_entries,
 )
-from pgolf.cli.output import run_flow, show_rows, stderr
+from pgolf.cli.output import run_flow, show_rows, show_verdict, stderr
 from pgolf.cli.record_runs import check_options, record_speedrun
 from pgolf.errors import BadInput
 
@@ -256,12 +256,7 @@ def _show_outcome(outcome: "Outcome") -> None:
     stdout.print(seed_table(outcome.scores))
     if verdict.comparison:
         stdout.print(comparison_table(verdict.comparison))
-    for reason in verdict.reasons:
-        stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
-    for warning in verdict.warnings:
-        stdout.print(f"[yellow]▲[/yellow] {escape(warning)}", soft_wrap=True)
-    word = "[green]record[/green]" if verdict.positive else "[red]no record[/red]"
-    stdout.print(f"{word}: {escape(str(outcome.path))}", soft_wrap=True)
+    show_verdict(stdout, verdict.positive, verdict.reasons, verdict.warnings, outcome.path)
 
 
 @app.command(

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from pgolf.cli.output import run_flow, show_rows
+from pgolf.cli.output import run_flow, show_rows, show_verdict
 from pgolf.errors import BadInput
 from pgolf.tracks import Track
 
@@ -119,9 +118,4 @@ def _show(outcome: "RunsOutcome") -> None:
     stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     if verdict.audit:
         stdout.print(target_tables(verdict.audit))
-    for reason in verdict.reasons:
-        stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
-    for warning in verdict.warnings:
-        stdout.print(f"[yellow]▲[/yellow] {escape(warning)}", soft_wrap=True)
-    word = "[green]record[/green]" if verdict.positive else "[red]no record[/red]"
-    stdout.print(f"{word}: {escape(str(outcome.path))}", soft_wrap=True)
+    show_verdict(stdout, verdict.positive, verdict.reasons, verdict.warnings, outcome.path)
