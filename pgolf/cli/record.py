@@ -1,4 +1,4 @@
-"""`pgolf record`, `reproduce`, `doctor`."""
+"""`pgolf record`."""
 
 import json
 import sys
@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from pgolf import tracks
+from pgolf.cli.agreement import Yes, agreed
 from pgolf.cli.options import (
     AsJson,
     DataDir,
-    DatasetDir,
     FolderName,
     PodsFile,
     RunsDir,
@@ -24,25 +23,17 @@ from pgolf.cli.options import (
     examples,
     ledger_entries,
 )
-from pgolf.cli.output import run_flow, show_rows, show_verdict, stderr
+from pgolf.cli.output import run_flow, show_rows, show_verdict
 from pgolf.cli.record_runs import check_options, record_speedrun
-from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
     from pgolf.flows.show import Outcome
-    from pgolf.program import Program
-    from pgolf.record.progress import Progress as SeedProgress
 
 app = typer.Typer()
 IN_A_RECORD = (
     "Here it runs as you: it can read, change and send whatever you can. With --pods its seeds run on those machines, "
     "and a short trial runs here."
 )
-AS_YOU = "It runs as you: it can read, change and send whatever you can."
-SEALED = "It runs sealed off: no network, no home, no files but its own folder and the dataset."
-Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="Run a program from a record's folder, which may be anybody's, unasked.")
-]
 
 
 @app.command(
@@ -153,7 +144,7 @@ def record(
             baseline,
             settings or [],
             env or [],
-            lambda path, theirs: _agreed(path, theirs, yes, IN_A_RECORD),
+            lambda path, theirs: agreed(path, theirs, yes, IN_A_RECORD),
             runs=runs,
             about=about,
             pods={
@@ -196,7 +187,7 @@ def record(
         from pgolf.record.planned import check_costs
 
         check_costs(request, wanted)
-    trusted = bool(program and request.theirs and _agreed(Path(program), request.theirs, yes, IN_A_RECORD))
+    trusted = bool(program and request.theirs and agreed(Path(program), request.theirs, yes, IN_A_RECORD))
     outcome: Outcome = run_flow(
         "pgolf.flows.record",
         "record_3seed",
@@ -229,25 +220,6 @@ def record(
     raise typer.Exit(0 if outcome.verdict.positive else 1)
 
 
-def _agreed(path: Path, program: "Program", yes: bool, may: str) -> bool:
-    """Whether the user agrees to run a program from a record's folder: by --yes, before, or now on a terminal.
-
-    False: it is their own, and needs no consent. BadInput if they do not agree, or cannot be asked.
-    """
-    from pgolf.record.trust import agree, is_agreed, stranger_of
-
-    stranger = stranger_of(path, program)
-    if stranger is None or yes or is_agreed(stranger):
-        return stranger is not None
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise BadInput(f"{stranger}. {may} Read it, then say with --yes that it may run")
-    typer.echo(f"{stranger}. {may}", err=True)
-    if not typer.confirm("Run it?", err=True):
-        raise BadInput("not agreed to; nothing was started")
-    agree(stranger)
-    return True
-
-
 def _show_outcome(outcome: "Outcome") -> None:
     from pgolf.report.tables import comparison_table, seed_table
 
@@ -257,84 +229,3 @@ def _show_outcome(outcome: "Outcome") -> None:
     if verdict.comparison:
         stdout.print(comparison_table(verdict.comparison))
     show_verdict(stdout, verdict.positive, verdict.reasons, verdict.warnings, outcome.path)
-
-
-@app.command(
-    epilog=examples(
-        "pgolf reproduce records/2026-04-09_mine --seed 42",
-    )
-)
-def reproduce(
-    folder: Annotated[Path, typer.Argument(help="A record folder, of pgolf's or anyone's; its program is run.")],
-    seed: Annotated[int | None, typer.Option(help="One of the record's seeds; default: its first.")] = None,
-    artifact: Annotated[
-        Path | None,
-        typer.Option(
-            help="Score this artifact of the seed instead of training one; a program not of pgolf needs `eval_only`."
-        ),
-    ] = None,
-    data_dir: DatasetDir = Path("data"),
-    out: Annotated[Path | None, typer.Option(help="Folder to run in; default: runs/reproduce-<folder>.")] = None,
-    yes: Yes = False,
-    seal: Annotated[
-        bool, typer.Option(help="Run the program without network, home and files but its own and the dataset.")
-    ] = True,
-) -> None:
-    """Run a record's program again, and compare the results.
-
-    The code in the folder may be anybody's: pgolf says whose it is and asks first, and runs it sealed off, with no
-    network, no home, and no files but its own and the dataset. Takes knobs from the record's logs, and the dataset from
-    --data-dir. Killed at any point, it leaves nothing running, and the same command goes on.
-
-    Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input, or
-    a program that you have not agreed to, or that cannot be sealed off here.
-    """
-    from rich.progress import Progress
-
-    from pgolf.evidence.lines import printable
-    from pgolf.record.reproduce import prepare, run_again
-    from pgolf.record.sealed_job import check_sealable
-
-    name = folder.resolve().name
-    again = prepare(folder, out or Path("runs") / f"reproduce-{name}", data_dir, seed, artifact)
-    if seal:
-        check_sealable()
-    _agreed(folder, again.program, yes, SEALED if seal else AS_YOU)
-    with Progress(console=stderr, transient=True) as bar:
-        task = bar.add_task(f"seed {again.seed} of {name}", total=None)
-
-        def show(now: "SeedProgress") -> None:
-            bar.update(task, description=escape(printable(now.stage)), completed=now.done, total=now.total or None)
-
-        result = run_again(again, seal, show)
-    typer.echo(str(result))
-    raise typer.Exit(result.inside is not True)
-
-
-@app.command(
-    epilog=examples(
-        "pgolf doctor --track 10min_16mb",
-    )
-)
-def doctor(
-    track: Track = "cpu_smoke",
-    data_dir: DataDir = Path("data"),
-    runs_dir: RunsDir = Path("runs"),
-    as_json: AsJson = False,
-) -> None:
-    """List what this machine lacks for a record, and how to get it.
-
-    Changes nothing, and shows no key. Exit 0: a record can start; 1: something is missing.
-    """
-    from pgolf.doctor import examine
-
-    findings = examine(track, data_dir, runs_dir)
-    if as_json:
-        typer.echo(json.dumps([f.as_json() for f in findings], indent=2))
-    else:
-        light = {"ok": "[green]●[/green]", "optional": "[yellow]▲[/yellow]", "missing": "[red]✗[/red]"}
-        stdout, width = Console(highlight=False), max(len(f.what) for f in findings)
-        for f in findings:
-            fix = f" → {escape(f.fix)}" if f.fix else ""
-            stdout.print(f"{light[f.state]} {escape(f.what):{width}}  {escape(f.found)}{fix}", soft_wrap=True)
-    raise typer.Exit(any(f.state == "missing" for f in findings))

@@ -1,0 +1,70 @@
+"""`pgolf reproduce`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from pgolf.cli.agreement import Yes, agreed
+from pgolf.cli.options import DatasetDir, examples
+from pgolf.cli.output import stderr
+
+if TYPE_CHECKING:
+    from pgolf.record.progress import Progress as SeedProgress
+
+app = typer.Typer()
+AS_YOU = "It runs as you: it can read, change and send whatever you can."
+SEALED = "It runs sealed off: no network, no home, no files but its own folder and the dataset."
+
+
+@app.command(
+    epilog=examples(
+        "pgolf reproduce records/2026-04-09_mine --seed 42",
+    )
+)
+def reproduce(
+    folder: Annotated[Path, typer.Argument(help="A record folder, of pgolf's or anyone's; its program is run.")],
+    seed: Annotated[int | None, typer.Option(help="One of the record's seeds; default: its first.")] = None,
+    artifact: Annotated[
+        Path | None,
+        typer.Option(
+            help="Score this artifact of the seed instead of training one; a program not of pgolf needs `eval_only`."
+        ),
+    ] = None,
+    data_dir: DatasetDir = Path("data"),
+    out: Annotated[Path | None, typer.Option(help="Folder to run in; default: runs/reproduce-<folder>.")] = None,
+    yes: Yes = False,
+    seal: Annotated[
+        bool, typer.Option(help="Run the program without network, home and files but its own and the dataset.")
+    ] = True,
+) -> None:
+    """Run a record's program again, and compare the results.
+
+    The code in the folder may be anybody's: pgolf says whose it is and asks first, and runs it sealed off, with no
+    network, no home, and no files but its own and the dataset. Takes knobs from the record's logs, and the dataset from
+    --data-dir. Killed at any point, it leaves nothing running, and the same command goes on.
+
+    Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input, or
+    a program that you have not agreed to, or that cannot be sealed off here.
+    """
+    from rich.progress import Progress
+
+    from pgolf.evidence.lines import printable
+    from pgolf.record.reproduce import prepare, run_again
+    from pgolf.record.sealed_job import check_sealable
+
+    name = folder.resolve().name
+    again = prepare(folder, out or Path("runs") / f"reproduce-{name}", data_dir, seed, artifact)
+    if seal:
+        check_sealable()
+    agreed(folder, again.program, yes, SEALED if seal else AS_YOU)
+    with Progress(console=stderr, transient=True) as bar:
+        task = bar.add_task(f"seed {again.seed} of {name}", total=None)
+
+        def show(now: "SeedProgress") -> None:
+            bar.update(task, description=escape(printable(now.stage)), completed=now.done, total=now.total or None)
+
+        result = run_again(again, seal, show)
+    typer.echo(str(result))
+    raise typer.Exit(result.inside is not True)
