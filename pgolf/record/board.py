@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from statistics import mean
 from types import TracebackType
 
@@ -16,10 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pgolf.audit.measures import Measure
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.record.progress import Progress
+from pgolf.record.rows import Row, Used, used_of
 from pgolf.stages import BY_NAME
 from pgolf.tracks import Limits
 
@@ -99,14 +99,13 @@ class Board:
 
     def line(self, label: str, progress: Progress) -> str:
         """Where a run stands in a line of text."""
-        left, gap = time_left(progress, self.finished(label)), self.against(progress)
-        words = [progress.stage + (f" {progress.done}/{progress.total}" if progress.total > 1 else "")]
-        words += [f"loss {progress.loss:.4f}"] if progress.loss is not None else []
-        words += [f"({signed(gap)} against {self.standing.name})"] if self.standing and gap is not None else []
-        words += [f"val_bpb {progress.val_bpb:.4f}"] if progress.val_bpb is not None else []
-        words += [f"error: {progress.error}"] if progress.error else []
-        words += [clock(progress.elapsed), f"({left} left)" if left else ""]
-        return "  ".join(word for word in words if word)
+        row = self.row(label, progress)
+        words = [row.stage + (f" {row.done}/{row.total}" if row.total > 1 else "")]
+        words += [f"loss {row.loss:.4f}"] if row.loss is not None else []
+        words += [f"({signed(row.gap)} against {self.standing.name})"] if self.standing and row.gap is not None else []
+        words += [f"val_bpb {row.val_bpb:.4f}"] if row.val_bpb is not None else []
+        words += [f"error: {row.error}"] if row.error else []
+        return "  ".join([*words, row.time])
 
     def against(self, progress: Progress) -> float | None:
         """How far the loss is from the standing record's at the same step (negative: better); None if unknown."""
@@ -115,40 +114,75 @@ class Board:
         theirs = losses_at(self.standing, progress.step)
         return progress.loss - mean(theirs) if theirs else None
 
-    def view(self) -> RenderableType:
-        """All runs, and what they cost."""
-        panels = [self.panel(label, progress) for label, progress in list(self.runs.items())]
+    def row(self, label: str, p: Progress | None) -> Row:
+        """One run as plain data."""
+        if p is None:
+            return Row(label)
+        names = ("size", "train", "eval")
+        reference = self.finished(label)
+        return Row(
+            label=label,
+            stage=p.stage,
+            done=p.done,
+            total=p.total,
+            loss=p.loss,
+            gap=self.against(p),
+            val_bpb=p.val_bpb,
+            error=p.error,
+            elapsed=p.elapsed,
+            left=p.left(reference),
+            basis="runs" if reference else "stage",
+            used=tuple(map(used_of, names, p.measures(self.limits))) if self.limits else (),
+        )
+
+    def rows(self) -> list[Row]:
+        """All runs as plain data, in their order."""
+        return [self.row(label, progress) for label, progress in list(self.runs.items())]
+
+    def notes(self) -> list[str]:
+        """What is told below the runs: what a loss is compared with, the cost."""
         cost, name = self.cost(), self.standing.name if self.standing else None
         notes = [f"beside a loss: its distance from that of {name} at the same step"] if name else []
-        notes += [f"${cost:,.2f} spent so far"] if cost is not None else []
-        return Group(Columns(panels, padding=(0, 1, 0, 0)), Text("; ".join(notes), "dim"))
+        return notes + ([f"${cost:,.2f} spent so far"] if cost is not None else [])
 
-    def panel(self, label: str, p: Progress | None) -> Panel:
-        """One run."""
-        if p is None:
-            return Panel(Text("waiting", "dim"), title=label, title_align="left", width=PANEL, border_style="dim")
-        table = Table.grid(padding=(0, 1))
-        for row in self.rows(p):
-            table.add_row(*row)
-        left = time_left(p, self.finished(label))
-        time = clock(p.elapsed) + (f", {left} left" if left else "")
-        color = "red" if p.error else "green" if p.stage == "done" else "none"
-        return Panel(table, title=label, title_align="left", subtitle=time, width=PANEL, border_style=color)
+    def view(self) -> RenderableType:
+        """All runs, and what they cost."""
+        return draw(self.rows(), self.notes())
 
-    def rows(self, p: Progress) -> Iterator[tuple[RenderableType, ...]]:
-        """Name, bar and figure of each line of a run."""
-        of = f"{p.done}/{p.total}" if p.total > 1 else ""
-        words = BY_NAME[p.stage].title if p.stage in BY_NAME else p.stage
-        yield Text(words[:12], "red" if p.error else "bold"), ProgressBar(1.0, p.fraction, width=BAR), Text(of)
-        if p.loss is not None:
-            gap = self.against(p)
-            beside = Text("") if gap is None else Text(signed(gap), "green" if gap < 0 else "yellow")
-            yield Text("loss", "dim"), Text(f"{p.loss:.4f}"), beside
-        if p.val_bpb is not None:
-            yield Text("val_bpb", "dim"), Text(f"{p.val_bpb:.5f}"), Text()
-        if self.limits:
-            for name, measure in zip(("size", "train", "eval"), p.measures(self.limits), strict=True):
-                yield budget(name, measure)
+
+def draw(rows: Sequence[Row], notes: Sequence[str] = ()) -> RenderableType:
+    """Runs side by side, as many as the screen is wide for, and a line of notes below them."""
+    return Group(Columns(map(_panel, rows), padding=(0, 1, 0, 0)), Text("; ".join(notes), "dim"))
+
+
+def _panel(row: Row) -> Panel:
+    """One run."""
+    if row.state == "waiting":
+        return Panel(Text("waiting", "dim"), title=Text(row.label), title_align="left", width=PANEL, border_style="dim")
+    table = Table.grid(padding=(0, 1))
+    for line in _lines(row):
+        table.add_row(*line)
+    color = {"failed": "red", "done": "green"}.get(row.state, "none")
+    title = Text(row.label)
+    return Panel(table, title=title, title_align="left", subtitle=row.time, width=PANEL, border_style=color)
+
+
+def _lines(row: Row) -> Iterator[tuple[RenderableType, ...]]:
+    """Name, bar and figure of each line of a run."""
+    of = f"{row.done}/{row.total}" if row.total > 1 else ""
+    words = BY_NAME[row.stage].title if row.stage in BY_NAME else row.stage
+    yield Text(words[:12], "red" if row.error else "bold"), _bar(row.share, 1.0), Text(of)
+    if row.loss is not None:
+        beside = Text("") if row.gap is None else Text(signed(row.gap), "green" if row.gap < 0 else "yellow")
+        yield Text("loss", "dim"), Text(f"{row.loss:.4f}"), beside
+    if row.val_bpb is not None:
+        yield Text("val_bpb", "dim"), Text(f"{row.val_bpb:.5f}"), Text()
+    for used in row.used:
+        yield _budget(used)
+
+
+def _bar(done: float, total: float, style: str = "cyan") -> ProgressBar:
+    return ProgressBar(total, min(done, total), width=BAR, complete_style=style, finished_style=style)
 
 
 def signed(difference: float) -> str:
@@ -156,27 +190,14 @@ def signed(difference: float) -> str:
     return f"{difference:+.4f}".replace("-", "−")
 
 
-def budget(name: str, used: Measure) -> tuple[RenderableType, ...]:
-    """A line with how much of a limit is used, yellow inside the grace, red beyond it; empty where nothing is known."""
+def _budget(used: Used) -> tuple[RenderableType, ...]:
+    """A line with how much of a limit is used, yellow inside the grace, red beyond it; a dash where that is unknown."""
+    name = Text(used.name, "dim")
     if used.value is None:
-        return Text(name, "dim"), Text("–", "dim"), Text()
-    bar_style, style = {"fail": ("red", "red"), "warn": ("yellow", "yellow")}.get(used.status, ("cyan", "none"))
-    bar = ProgressBar(used.limit, min(used.value, used.limit), width=BAR, complete_style=bar_style)
-    megabytes = f"{used.value / 1e6:.3f} of {used.limit / 1e6:.3f} MB"
-    text = megabytes if used.unit == "bytes" else f"{used.value:.0f} of {used.limit:.0f} s"
-    return Text(name, "dim"), bar, Text(text, style)
-
-
-def time_left(p: Progress, reference: Progress | None) -> str:
-    """'1:20', or '≥ 1:20' where only the current stage is known, or ''."""
-    left = p.left(reference)
-    if left is None or left < 1:
-        return ""
-    return clock(left) if reference else f"≥ {clock(left)}"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    minutes, s = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{s:02}" if hours else f"{minutes}:{s:02}"
+        return name, Text("–", "dim"), Text()
+    scale, digits, unit = (1e6, 3, "MB") if used.unit == "bytes" else (1.0, 0, "s")
+    value = f"{used.value / scale:.{digits}f}"
+    if used.limit is None:
+        return name, Text(), Text(f"{value} {unit}")
+    bar, style = {"fail": ("red", "red"), "warn": ("yellow", "yellow")}.get(used.status, ("cyan", "none"))
+    return name, _bar(used.value, used.limit, bar), Text(f"{value} of {used.limit / scale:.{digits}f} {unit}", style)

@@ -1,0 +1,107 @@
+"""A running record's rows: what a view shows of each run, as plain data that any process can keep, read and draw."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pgolf.audit.measures import Measure, Status
+
+State = Literal["waiting", "running", "done", "failed"]
+# what a time left is told from: runs of the same kind, the track's limits (it is the most), the current stage alone
+# (it is the least)
+Basis = Literal["runs", "limits", "stage"]
+HEDGES: dict[Basis, str] = {"runs": "about ", "limits": "up to ", "stage": "≥ "}
+
+
+@dataclass(frozen=True)
+class Used:
+    """How much of a hard limit a run has used: `name` is short, `unit` is of `limit` (None: there is none) and `value`
+    (None: unknown)."""
+
+    name: str
+    unit: Literal["bytes", "s"]
+    limit: float | None
+    value: float | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run as a view shows it.
+
+    Attributes
+    ----------
+    label : its kind and its seed, as in 'seed 42'.
+    stage : the trainer's name for what it is doing; 'waiting' before its start, 'done' after its end.
+    done, total : of steps, windows or chunks in this stage; total 0 is unknown.
+    loss : the last training loss, nats per token.
+    gap : of it to the standing record's at the same step (negative: better).
+    val_bpb : the last score.
+    error : what it failed with.
+    elapsed : seconds since its start.
+    left : seconds still to go, an estimate; None if nothing can be told.
+    basis : what `left` is told from.
+    over : whether the current stage has taken longer than was expected of it.
+    used : the hard limits, where they are known.
+    """
+
+    label: str
+    stage: str = "waiting"
+    done: int = 0
+    total: int = 0
+    loss: float | None = None
+    gap: float | None = None
+    val_bpb: float | None = None
+    error: str | None = None
+    elapsed: float = 0.0
+    left: float | None = None
+    basis: Basis = "stage"
+    over: bool = False
+    used: tuple[Used, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """Where it stands, in a word."""
+        if self.error:
+            return "failed"
+        return "waiting" if self.stage == "waiting" else "done" if self.stage == "done" else "running"
+
+    @property
+    def share(self) -> float:
+        """How much of its current stage is done, in [0, 1]."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def time(self) -> str:
+        """The time that it has taken, and the time that it will still take, as people read it."""
+        if self.state != "running":
+            return clock(self.elapsed) if self.elapsed else ""
+        return ", ".join(filter(None, [clock(self.elapsed), said_left(self.left, self.basis, self.over)]))
+
+
+def used_of(name: str, measure: Measure) -> Used:
+    """A measure under a short name."""
+    return Used(name, measure.unit, measure.limit if measure.limited else None, measure.value, measure.status)
+
+
+def said_left(seconds: float | None, basis: Basis = "runs", over: bool = False) -> str:
+    """A time left in words, '' where nothing is known.
+
+    Examples
+    --------
+    >>> said_left(80.0), said_left(80.0, "limits"), said_left(80.0, "stage"), said_left(3.0, over=True)
+    ('about 1:20 left', 'up to 1:20 left', '≥ 1:20 left', 'a little longer')
+    """
+    if seconds is None:
+        return ""
+    if over and seconds < 60:
+        return "a little longer"
+    if seconds < 1:
+        return ""
+    return f"{HEDGES[basis]}{clock(seconds)} left"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{s:02}" if hours else f"{minutes}:{s:02}"
