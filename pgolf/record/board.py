@@ -47,7 +47,7 @@ class Board:
 
     `standing` and `limits` are what to compare with, where they are known, unless `bytes_per_token` of the text here
     say that a loss per token is something else there; `cost` tells the dollars spent so far, None where nothing is
-    paid for.
+    paid for; `tell` is called with rows and notes at each change.
     """
 
     def __init__(
@@ -58,11 +58,13 @@ class Board:
         limits: Limits | None = None,
         bytes_per_token: float | None = None,
         cost: Callable[[], float | None] = lambda: None,
+        tell: Callable[[Sequence[Row], Sequence[str]], None] | None = None,
     ) -> None:
         self.runs: dict[str, Progress | None] = dict.fromkeys(labels)
         theirs = standing.bytes_per_token if standing else None
         other_tokens = bytes_per_token and theirs and abs(bytes_per_token / theirs - 1) > SAME_TOKENS
         self.standing, self.limits, self.cost = None if other_tokens else standing, limits, cost
+        self.tell = tell
         self.said: dict[str, tuple[str, float]] = {}  # stage and time of a run's last line
         self.lock = threading.Lock()
         self.live = (
@@ -86,6 +88,8 @@ class Board:
             if progress.stage != stage or time.monotonic() - when > LINE_EVERY_S:
                 self.said[label] = (progress.stage, time.monotonic())
                 log.info("%s: %s", label, self.line(label, progress))
+            if self.tell:
+                self.tell(self.rows(), self.notes())
 
     def finished(self, label: str) -> Progress | None:
         """A run of the same kind that has come to its end: what `label`'s time left is told from."""

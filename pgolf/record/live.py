@@ -1,0 +1,145 @@
+"""How a record goes, in its folder: `runs/<record-id>/live.json`, rewritten every two seconds while somebody is at it.
+
+The process that makes the record writes it. Everybody else reads it: `pgolf watch` and `pgolf status`, from another
+terminal, and `live.html`.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from pgolf.evidence.lines import printable
+from pgolf.files import write_json
+from pgolf.record.rows import Row
+from pgolf.untrusted import Untrusted, read_json
+
+log = logging.getLogger(__name__)
+LIVE = "live.json"
+EVERY_S = 2.0  # between two writes
+MOST_BYTES, MOST_ROWS, MOST_TEXT = 1 << 20, 1000, 2000
+
+State = Literal["running", "finished", "failed", "stopped", "left"]
+Text = Annotated[str, Field(max_length=MOST_TEXT)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Live:
+    """How a record goes.
+
+    Attributes
+    ----------
+    record_id, track, name : the folder in `runs`, the rules, the submission's name.
+    started, updated : when this process began with it, and wrote this, as ISO 8601 in UTC.
+    state : `left`: its runs go on, and nobody is at it; `stopped`: nothing of it runs, and the same command goes on.
+    doing : what the record itself is at, in a few words: "preflight", "seeds", "verdict".
+    rows : its runs, in the plan's order; empty before they begin.
+    left : seconds until the last of these runs ends; None: unknown.
+    notes : what is told below the rows: what a loss is compared with, the cost of rented pods.
+    verdict : the line of the verdict, or why there is none; None while it is not known.
+    """
+
+    record_id: Text
+    track: Text
+    name: Text
+    started: Text
+    updated: Text
+    state: State = "running"
+    doing: Text = ""
+    rows: Annotated[tuple[Row, ...], Field(max_length=MOST_ROWS)] = ()
+    left: Seconds | None = None
+    notes: tuple[Text, ...] = ()
+    verdict: Text | None = None
+
+
+READER = TypeAdapter(Live)
+
+
+class LiveFile:
+    """Keeps a record's live.json: rewritten every EVERY_S while its runs go on, and at once when something begins.
+
+    Several threads may use it. A file that cannot be written harms no run.
+    """
+
+    def __init__(self, folder: Path, record_id: str, track: str, name: str) -> None:
+        self.folder = folder
+        self.live = Live(record_id, track, name, started=now(), updated=now())
+        self.written = -EVERY_S
+        self.lock = threading.Lock()
+
+    def show(self, doing: str) -> None:
+        """Say what the record itself is at."""
+        with self.lock:
+            self._write(doing=doing)
+
+    def runs(self, rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
+        """Show the runs, unless they were shown a moment ago."""
+        with self.lock:
+            same = [row.stage for row in rows] == [row.stage for row in self.live.rows]
+            if not same or time.monotonic() - self.written >= EVERY_S:
+                self._write(rows=tuple(rows), notes=tuple(notes), left=left_of_all(rows))
+
+    def end(self, state: State, verdict: str) -> None:
+        """Say how the record has ended: its verdict, or why there is none."""
+        with self.lock:
+            self._write(state=state, verdict=verdict, doing="", left=None)
+
+    def _write(self, **changed: Any) -> None:
+        self.live = replace(self.live, **changed, updated=now())
+        try:
+            write_live(self.folder, self.live)
+        except OSError as e:
+            log.debug("%s: not written: %s", self.folder / LIVE, e.strerror)
+        self.written = time.monotonic()
+
+
+def left_of_all(rows: Sequence[Row]) -> float | None:
+    """Seconds until the last of these runs ends; None if that cannot be told of each."""
+    still = [row for row in rows if row.state in ("waiting", "running")]
+    if any(row.left is None or row.basis == "stage" for row in still):
+        return None
+    return max((row.left or 0.0 for row in still), default=0.0)
+
+
+def now() -> str:
+    """The time, as ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_live(folder: Path, live: Live) -> None:
+    """Replace a record's live.json by this. Numbers that are not finite become unknown, and long texts are cut."""
+    write_json(folder / LIVE, _plain(asdict(live)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value[:MOST_TEXT] if isinstance(value, str) else value
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _printable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_printable(part) for part in value]
+    return printable(value, MOST_TEXT) if isinstance(value, str) else value
+
+
+def read_live(folder: Path) -> Live | None:
+    """What a record's live.json says; None if there is none, or it is not what pgolf writes."""
+    try:
+        return READER.validate_python(_printable(read_json(folder / LIVE, MOST_BYTES, folder)))
+    except (Untrusted, ValidationError):
+        return None

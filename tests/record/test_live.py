@@ -1,0 +1,66 @@
+"""How a record goes, as a file that others read."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pgolf import tracks
+from pgolf.record.board import Board
+from pgolf.record.live import LIVE, Live, LiveFile, Row, read_live, write_live
+from pgolf.record.progress import Progress
+
+LIVE_NOW = Live("r", "cpu_smoke", "mine", "2026-11-29T22:00:00+00:00", "2026-11-29T22:00:02+00:00")
+
+
+def test_a_reader_sees_what_the_board_shows(tmp_path: Path) -> None:
+    live = LiveFile(tmp_path, "r", "cpu_smoke", "mine")
+    board = Board(["seed 1", "seed 2"], limits=tracks.load("cpu_smoke").limits, tell=live.runs)
+    board.live = None
+    progress = Progress(elapsed=30.0)
+    progress.feed('{"t": 10, "event": "train", "step": 20, "iterations": 100, "train_loss": 4.5, "train_ms": 9000}\n')
+    board.update("seed 1", progress)
+    read = read_live(tmp_path)
+    assert read and list(read.rows) == board.rows()
+    first, second = read.rows
+    assert (first.stage, first.done, first.total, first.loss, first.state) == ("train", 20, 100, 4.5, "running")
+    assert [limit.value for limit in first.used] == [None, 9.0, None]
+    assert second == Row("seed 2")
+    live.end("failed", "no seed finished")
+    read = read_live(tmp_path)
+    assert read and (read.state, read.verdict, len(read.rows)) == ("failed", "no seed finished", 2)
+
+
+def test_what_json_cannot_hold_is_written_as_unknown(tmp_path: Path) -> None:
+    row = Row("seed 1", loss=math.nan, error="x" * 5000)
+    write_live(tmp_path, replace(LIVE_NOW, rows=(row,)))
+    read = read_live(tmp_path)
+    assert read and read.rows[0].loss is None and read.rows[0].error == "x" * 2000
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rows": [{"label": "seed 1", "done": "all"}]},
+        {"rows": [{"label": "seed 1"}] * 1001},
+        {"state": "odd"},
+        {"left": "soon"},
+        {"rows": [{"label": 1}]},
+    ],
+)
+def test_another_file_in_its_place_is_not_believed(changed: dict[str, object], tmp_path: Path) -> None:
+    write_live(tmp_path, LIVE_NOW)
+    assert read_live(tmp_path) == LIVE_NOW
+    content = json.loads((tmp_path / LIVE).read_text())
+    (tmp_path / LIVE).write_text(json.dumps(content | changed))
+    assert read_live(tmp_path) is None
+    (tmp_path / LIVE).unlink()
+    assert read_live(tmp_path) is None
+
+
+def test_words_in_it_move_no_cursor(tmp_path: Path) -> None:
+    write_live(tmp_path, replace(LIVE_NOW, verdict="\x1b[2Jgone"))
+    read = read_live(tmp_path)
+    assert read and read.verdict == "\N{REPLACEMENT CHARACTER}[2Jgone"
