@@ -21,6 +21,7 @@ from pgolf import ledger, tracks
 from pgolf.data.dataset import how_to_get
 from pgolf.errors import BadInput
 from pgolf.notify import VARIABLE as WEBHOOK
+from pgolf.phrases import signed
 from pgolf.pods.places import KEY as RUNPOD_KEY
 from pgolf.pods.settings import read_settings
 from pgolf.presets import config_of, load
@@ -205,7 +206,9 @@ def _clock() -> Iterator[Finding]:
         return
     skew = _skew()
     if skew is not None and abs(skew) > SKEW_S:
-        yield Finding("clock", "missing", f"{skew:+.0f} s off the Prefect server's", "synchronise it, with NTP say")
+        yield Finding(
+            "clock", "missing", f"{signed(skew, 0)} s off the Prefect server's", "synchronise it, with NTP say"
+        )
     else:
         yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
 

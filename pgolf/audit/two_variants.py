@@ -10,6 +10,7 @@ from pgolf.audit.checks.speedrun.same import machine, torch_version, unlike
 from pgolf.audit.target import gain_json, loss_json
 from pgolf.errors import BadInput
 from pgolf.evidence.variants import read_variants
+from pgolf.phrases import signed
 from pgolf.stats.comparison import format_p
 from pgolf.stats.target import TargetTest, TimeGain, time_gain
 from pgolf.tracks import Target
@@ -71,9 +72,9 @@ def _loss(test: TargetTest) -> str:
 
 
 def _difference(gain: TimeGain, unit: str, digits: int) -> str:
-    interval = f", 95 % interval {gain.ci95[0]:.{digits}f} to {gain.ci95[1]:.{digits}f}" if gain.ci95 else ""
+    interval = f", 95 % interval {signed(gain.ci95[0], digits)} to {signed(gain.ci95[1], digits)}" if gain.ci95 else ""
     p = f", p {format_p(gain.p)}" if gain.p is not None else ", no p: it takes two runs of each"
-    return f"{gain.difference:+.{digits}f}{unit}{interval}{p}"
+    return f"{signed(gain.difference, digits)}{unit}{interval}{p}"
 
 
 def of_speedruns(new: str, old: str) -> bool:

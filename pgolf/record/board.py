@@ -18,6 +18,7 @@ from rich.text import Text
 
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
+from pgolf.phrases import signed
 from pgolf.record.progress import Progress
 from pgolf.record.rows import Row, Used, used_of
 from pgolf.stages import BY_NAME
@@ -106,17 +107,18 @@ class Board:
         row = self.row(label, progress)
         words = [row.stage + (f" {row.done}/{row.total}" if row.total > 1 else "")]
         words += [f"loss {row.loss:.4f}"] if row.loss is not None else []
-        words += [f"({signed(row.gap)} against {self.standing.name})"] if self.standing and row.gap is not None else []
+        if self.standing and row.gain is not None:
+            words.append(f"(gain over {self.standing.name} {signed(row.gain, 4)})")
         words += [f"val_bpb {row.val_bpb:.4f}"] if row.val_bpb is not None else []
         words += [f"error: {row.error}"] if row.error else []
         return "  ".join([*words, row.time])
 
     def against(self, progress: Progress) -> float | None:
-        """How far the loss is from the standing record's at the same step (negative: better); None if unknown."""
+        """The gain over the standing record's loss at the same step (above zero: better); None if unknown."""
         if self.standing is None or progress.step is None or progress.loss is None:
             return None
         theirs = losses_at(self.standing, progress.step)
-        return progress.loss - mean(theirs) if theirs else None
+        return mean(theirs) - progress.loss if theirs else None
 
     def row(self, label: str, p: Progress | None) -> Row:
         """One run as plain data."""
@@ -130,7 +132,7 @@ class Board:
             done=p.done,
             total=p.total,
             loss=p.loss,
-            gap=self.against(p),
+            gain=self.against(p),
             val_bpb=p.val_bpb,
             error=p.error,
             elapsed=p.elapsed,
@@ -146,7 +148,7 @@ class Board:
     def notes(self) -> list[str]:
         """What is told below the runs: what a loss is compared with, the cost."""
         cost, name = self.cost(), self.standing.name if self.standing else None
-        notes = [f"beside a loss: its distance from that of {name} at the same step"] if name else []
+        notes = [f"beside a loss: its gain over {name} at the same step"] if name else []
         return notes + ([f"${cost:,.2f} spent so far"] if cost is not None else [])
 
     def view(self) -> RenderableType:
@@ -177,7 +179,7 @@ def _lines(row: Row) -> Iterator[tuple[RenderableType, ...]]:
     words = BY_NAME[row.stage].title if row.stage in BY_NAME else row.stage
     yield Text(words[:12], "red" if row.error else "bold"), _bar(row.share, 1.0), Text(of)
     if row.loss is not None:
-        beside = Text("") if row.gap is None else Text(signed(row.gap), "green" if row.gap < 0 else "yellow")
+        beside = Text("") if row.gain is None else Text(signed(row.gain, 4), "green" if row.gain > 0 else "yellow")
         yield Text("loss", "dim"), Text(f"{row.loss:.4f}"), beside
     if row.val_bpb is not None:
         yield Text("val_bpb", "dim"), Text(f"{row.val_bpb:.5f}"), Text()
@@ -187,11 +189,6 @@ def _lines(row: Row) -> Iterator[tuple[RenderableType, ...]]:
 
 def _bar(done: float, total: float, style: str = "cyan") -> ProgressBar:
     return ProgressBar(total, min(done, total), width=BAR, complete_style=style, finished_style=style)
-
-
-def signed(difference: float) -> str:
-    """A difference of losses with its sign."""
-    return f"{difference:+.4f}".replace("-", "−")
 
 
 def _budget(used: Used) -> tuple[RenderableType, ...]:

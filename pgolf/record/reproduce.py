@@ -64,11 +64,18 @@ class Reproduction:
         return None if self.low is None or self.high is None else self.low <= self.val_bpb <= self.high
 
     def __str__(self) -> str:
-        result = f"seed {self.seed}: {self.val_bpb:.8f}, {self.val_bpb - self.logged_bpb:+.8f} from the logged score"
+        result = f"seed {self.seed}: {self.val_bpb:.8f}, {_beside(self.val_bpb, self.logged_bpb)}"
         if self.low is None or self.high is None:
             return f"{result}; the record has no spread to judge that by"
         where = "inside" if self.inside else "NOT inside"
         return f"{result}; {where} the 95 % range of one more seed, {self.low:.8f} to {self.high:.8f}"
+
+
+def _beside(val_bpb: float, logged_bpb: float) -> str:
+    """How far a score is from the logged one, to its eight decimals."""
+    if not round(val_bpb - logged_bpb, 8):
+        return "equal to the logged score"
+    return f"{abs(val_bpb - logged_bpb):.8f} {'above' if val_bpb > logged_bpb else 'below'} the logged score"
 
 
 @dataclass(frozen=True)

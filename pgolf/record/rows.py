@@ -34,7 +34,7 @@ class Row:
     stage : the trainer's name for what it is doing; 'waiting' before its start, 'done' after its end.
     done, total : of steps, windows or chunks in this stage; total 0 is unknown.
     loss : the last training loss, nats per token.
-    gap : of it to the standing record's at the same step (negative: better).
+    gain : of it over the standing record's at the same step (above zero: better).
     val_bpb : the last score.
     error : what it failed with.
     elapsed : seconds since its start.
@@ -49,7 +49,7 @@ class Row:
     done: int = 0
     total: int = 0
     loss: float | None = None
-    gap: float | None = None
+    gain: float | None = None
     val_bpb: float | None = None
     error: str | None = None
     elapsed: float = 0.0

@@ -17,6 +17,7 @@ from pgolf.evidence.plan import Attempt, Plan
 from pgolf.evidence.probes import Answer, Probed
 from pgolf.evidence.run import Evidence, Run
 from pgolf.ledger import StandingRecord
+from pgolf.phrases import counted, signed
 from pgolf.program import Program
 from pgolf.report.knobs import KnobTable
 from pgolf.stages import BY_MODE, LEARNING, STAGES
@@ -331,7 +332,7 @@ def _reproducibility(facts: Facts) -> Iterator[Statement]:
         yield Statement(f"All seeds were named before any result was seen (added later: {added}).", False)
     finished = {r.seed.value for r in facts.runs if r.seed}
     yield Statement(
-        f"Every planned seed is in the result, and all {len(facts.attempts)} attempts are listed below.",
+        f"Every planned seed is in the result, and all attempts ({len(facts.attempts)}) are listed below.",
         finished == set(plan.seeds) and {a.seed for a in facts.attempts} >= finished,
     )
     prints = [r.weights_fingerprint for r in facts.runs if r.weights_fingerprint]
@@ -351,14 +352,15 @@ def _delta(facts: Facts) -> Iterator[Statement]:
     else:
         yield Statement(
             "The list of knobs above is the whole difference between the two dumps of hyperparameters "
-            f"({len(facts.knobs.rows)} knobs); left out are only seeds, paths, ranks and names of a run.",
+            f"({counted(len(facts.knobs.rows), 'knob')}); left out are only seeds, paths, ranks and names of a run.",
             True if known else None,
         )
     if row := before_adaptation(facts.stages):
-        total = facts.stages[-1].gain or 0.0
+        before, total = row.gain or 0.0, facts.stages[-1].gain or 0.0
         yield Statement(
-            f"The gain is not adaptation's alone: {row.gain:+.8f} bpb before it ({row.label}), {total:+.8f} after.",
-            (row.gain or 0.0) > 0 if total > 0 else False,
+            f"The gain is not adaptation's alone: {signed(before, 8)} bpb before it ({row.label}), "
+            f"{signed(total, 8)} after.",
+            before > 0 if total > 0 else False,
         )
     text = f"Apart from these knobs the code is that of {facts.standing.name}"
     untold = "a dump of knobs cannot show that" if facts.program.ours else "pgolf has not compared the two"

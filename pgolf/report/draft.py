@@ -13,6 +13,7 @@ from pgolf.audit.remedies import Point, points
 from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
+from pgolf.phrases import ended
 from pgolf.report.audit_tables import LIGHTS, MAX_MESSAGE_CHARS, where
 from pgolf.report.review import SIGNS, places
 from pgolf.report.target_rows import remarks
@@ -66,7 +67,7 @@ def _places(evidence: Sequence[Evidence]) -> str:
 
 def _tally(found: Sequence[Point], checks: int) -> str:
     if not found:
-        return f"A reviewer will find nothing to object to: all {checks} checks pass."
+        return f"A reviewer will find nothing to object to: all checks pass ({checks})."
     counts = Counter(point.check.status for point in found)
     said = [f"{counts[status]} {words[counts[status] != 1]}" for status, words in WORDS.items() if counts[status]]
     listed = " and ".join([", ".join(said[:-1]), said[-1]] if said[1:] else said)
@@ -77,10 +78,12 @@ def _tally(found: Sequence[Point], checks: int) -> str:
 def _comparison(audit: Audited) -> list[str]:
     """Whether it is better, where a record was named; how to name one, where it has to be one."""
     if isinstance(audit, TargetAudit):
-        return [f"{sentence}." for sentence in remarks(audit)]
+        return [ended(sentence) for sentence in remarks(audit)]
     if audit.comparison:
         advice = "" if audit.comparison.clears else " `pgolf power` computes how many seeds would settle it."
-        return [f"Against {audit.comparison.old.label}: {audit.comparison.verdict}.{advice}"]
+        return [f"Against {audit.comparison.old.label}: {ended(audit.comparison.verdict)}{advice}"]
     if not audit.track.record:
         return []
-    return [f"Not compared with the record to beat: {audit.no_comparison}. To compare: --against auto, or its name."]
+    return [
+        f"Not compared with the record to beat: {ended(audit.no_comparison)} To compare: --against auto, or its name."
+    ]

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from pgolf.audit.differences import StageDifference
 from pgolf.evidence.lines import printable
 from pgolf.ledger import SeedScore, StandingRecord
+from pgolf.phrases import counted, signed
 from pgolf.stats.comparison import Comparison
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def loss_curves(new: Sequence[SeedScore], standing: StandingRecord | None, by: B
     figure, axes = blank("training loss, nats per token")
     curves = [(s, SEEDS[i % len(SEEDS)], f"seed {s.seed}", 1.5) for i, s in enumerate(new)]
     if standing:
-        name = plain(f"{standing.name} ({len(standing.seeds)} seeds)")
+        name = plain(f"{standing.name} ({counted(len(standing.seeds), 'seed')})")
         curves = [(s, STANDING, name if i == 0 else "", 1.1) for i, s in enumerate(standing.seeds)] + curves
     top = zoom(axes, [_points(seed, by) for seed, *_ in curves])
     for seed, color, label, width in curves:
@@ -93,7 +94,7 @@ def stage_waterfall(stages: Sequence[StageDifference], new_name: str, standing_n
     """bpb of each stage, the standing record beside the new one.
 
     A bar runs from the mean of the stage before to this one's, a line is the mean, every seed is a dot, and the number
-    above both is the difference of the means (negative: the new one is better).
+    above both is the gain (above zero: the new one is better).
     """
     figure, axes = blank("bits per byte (lower is better)")
     standing_name = standing_name if any(s.old for s in stages) else None  # it may be known by its final scores only
@@ -106,7 +107,7 @@ def stage_waterfall(stages: Sequence[StageDifference], new_name: str, standing_n
         axes.plot([], [], color=color, marker="o", lw=2, ms=5, label=plain(name))
     for x, stage in enumerate(stages):
         if stage.gain is not None:
-            note(axes, x, tops[x], 7, f"{-stage.gain:+.5f}".replace("-", "−"), INK, 9)
+            note(axes, x, tops[x], 7, _signed(stage.gain, 5), INK, 9)
     axes.set_xticks(range(len(stages)), [s.label for s in stages], color=INK)
     axes.set_xlim(-0.6, len(stages) - 0.4)
     axes.margins(y=0.16)
@@ -151,7 +152,7 @@ def gain_interval(comparison: Comparison) -> Figure:
         dotted(axes, points, dot, tips, 26)
     if ci:
         axes.hlines(1, *ci, color=color, lw=5, alpha=0.35, zorder=2)
-    dotted(axes, [(delta, 1.0)], color, [f"Δ {delta:+.8f} bpb"], 60)
+    dotted(axes, [(delta, 1.0)], color, [f"Δ {_signed(delta, 8)} bpb"], 60)
     axes.axvline(0, color=INK, lw=1)
     note(axes, 0, 2.75, 0, "no gain\u00a0", INK, 9, "right")
     if comparison.margin_bpb:
@@ -216,6 +217,11 @@ def dotted(
 def note(axes: Axes, x: float, y: float, above: float, text: str, color: str, size: float, at: str = "center") -> None:
     """Text over (or, if `above` is negative, under) a point."""
     axes.annotate(text, (x, y), (0, above), textcoords="offset points", ha=at, color=color, fontsize=size)
+
+
+def _signed(value: float, digits: int) -> str:
+    """A difference as the axes write numbers: with a true minus."""
+    return signed(value, digits).replace("-", "\N{MINUS SIGN}")
 
 
 def plain(name: str) -> str:

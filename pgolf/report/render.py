@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
+from pgolf.phrases import counted, ended
+from pgolf.phrases import signed as with_sign
 from pgolf.report.words import MAX_VALUE_CHARS, code, escape
 from pgolf.stats.comparison import format_p
 
@@ -28,14 +30,14 @@ def bpb(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.8f}"
 
 
-def signed(value: float | None) -> str:
-    """A difference with its sign and eight decimals."""
-    return UNKNOWN if value is None else f"{value:+.8f}"
+def signed(value: float | None, digits: int = 8) -> str:
+    """A difference with its sign."""
+    return UNKNOWN if value is None else with_sign(value, digits)
 
 
 def seconds(value: float | None) -> str:
     """Seconds to the millisecond."""
-    return UNKNOWN if value is None else f"{value:.3f}"
+    return UNKNOWN if value is None else f"{value:z.3f}"
 
 
 def count(value: int | None) -> str:
@@ -83,7 +85,7 @@ def _environment(html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters: list[Callable[..., str]] = [bpb, signed, seconds, count, ending]
+    filters: list[Callable[..., str]] = [bpb, signed, seconds, count, ending, counted, ended]
     filters += [] if html else [code, shell, evidence]
     environment.filters |= {f.__name__: f for f in filters} | {"p": format_p}
     return environment

@@ -9,6 +9,7 @@ from pgolf.audit.audit import Audit, Audited
 from pgolf.audit.checks import Check, Status
 from pgolf.evidence.run import Evidence, Run
 from pgolf.ledger import value
+from pgolf.phrases import ended
 from pgolf.report.words import code, inert
 
 SIGNS: dict[Status, str] = {"fail": "✗", "warn": "▲", "unknown": "·", "pass": "●", "does not apply": "–"}
@@ -25,7 +26,7 @@ def _lines(audit: Audit) -> Iterator[str]:
     yield from heading(audit)
     yield f"{tally(audit)}{_mean(audit)}."
     if audit.comparison:
-        yield f"Against {code(audit.comparison.old.label)}: {inert(audit.comparison.verdict)}."
+        yield f"Against {code(audit.comparison.old.label)}: {inert(ended(audit.comparison.verdict))}"
     if audit.runs:
         yield ""
         yield from _seeds(audit, audit.runs)

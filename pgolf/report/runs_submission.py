@@ -17,6 +17,7 @@ from pgolf.audit.checks.speedrun.review import VariantFigures
 from pgolf.audit.target import TargetAudit, audit_target
 from pgolf.errors import BadInput
 from pgolf.files import replaced_folder, sha256_file, write_atomic, write_json
+from pgolf.phrases import counted
 from pgolf.program import Program
 from pgolf.program.environment import published
 from pgolf.report.commands import to_run_again
@@ -162,7 +163,7 @@ def _reasons(inputs: RunsInputs, audit: TargetAudit | None) -> Iterator[str]:
         if there < len(inputs.finished(name)):
             left = len(inputs.finished(name)) - there
             do = "does" if left == 1 else "do"
-            yield f"{left} of {len(inputs.finished(name))} runs of {name} {do} not count"
+            yield f"{left} of {counted(len(inputs.finished(name)), 'run')} of {name} {do} not count"
     failed = [c for c in audit.checks if c.status == "fail"]
     yield from (f"{c.id}: {c.message}" for c in failed)
     if new and not any(c.id == "target-loss" for c in failed):

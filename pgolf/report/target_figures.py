@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from pgolf.phrases import counted
 from pgolf.report.figures import GOOD, INK, QUIET, SEEDS, STANDING, By, blank, dotted, empty, note, plain, styled, zoom
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _lines(axes: Axes, variant: Curves, color: str, dashes: str, by: By) -> None
     for _, points in variant.runs[:MOST_RUNS]:
         if line := _xy(points, by):
             axes.plot(*zip(*line, strict=True), color=color, lw=0.6, alpha=0.35)
-    label = plain(f"{variant.name} ({len(variant.runs)} run{'s' * (len(variant.runs) != 1)})")
+    label = plain(f"{variant.name} ({counted(len(variant.runs), 'run')})")
     if mean := _xy(variant.mean(), by):
         axes.plot(*zip(*mean, strict=True), color=color, ls=dashes, lw=1.8, label=label)
     else:

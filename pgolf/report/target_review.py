@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pgolf.audit.checks import Status
 from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
+from pgolf.phrases import ended
 from pgolf.report.review import heading, said, tally
 from pgolf.report.target_rows import VariantRow, columns, name_of, remarks, run_rows, target_of, variant_rows
 from pgolf.report.words import code, inert
@@ -56,7 +57,7 @@ def variants_markdown(audit: TargetAudit) -> Iterator[str]:
     sentences = [printable(sentence) for sentence in remarks(audit)]
     if sentences:
         yield ""
-        yield from (f"- {inert(sentence)}." for sentence in sentences)
+        yield from (f"- {inert(ended(sentence))}" for sentence in sentences)
 
 
 def runs_markdown(audit: TargetAudit) -> Iterator[str]:
@@ -81,5 +82,5 @@ def target_result(audit: TargetAudit) -> str:
 
 def _result(row: VariantRow, steps: bool) -> str:
     reached = f"{row.steps or 'unknown'} steps" if steps else f"{row.seconds} s" if row.seconds else "time unknown"
-    beside = row.step_difference if steps else row.seconds_difference
-    return f"{code(row.name)} {reached}{f' ({beside})' if beside else ''}, loss {row.loss or 'unknown'}"
+    beside = row.step_gain if steps else row.seconds_gain
+    return f"{code(row.name)} {reached}{f' (gain {beside})' if beside else ''}, loss {row.loss or 'unknown'}"

@@ -1,6 +1,6 @@
 """A speedrun's figures as words, the same in every format: a row a variant, a row a run, and what is to be said beside.
 
-Differences are those that reviewers write: new − reference, so that less than zero is better.
+A gain is the baseline − the variant, a gap is the target − the mean: above zero is better, as everywhere.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from pgolf.audit.checks.speedrun.review import VariantFigures
 from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
 from pgolf.evidence.variants import result_of
+from pgolf.phrases import counted, signed, signed_percent
 from pgolf.stats.comparison import format_p
 from pgolf.tracks import Target
 
@@ -26,11 +27,11 @@ class VariantRow:
     ----------
     runs : how many count, and of how many where some do not.
     steps : the last steps.
-    step_difference : steps − those of the baseline.
+    step_gain : those of the baseline − steps.
     seconds, seconds_std : mean and sample standard deviation of the training clock.
-    seconds_difference, share, seconds_p : mean − the baseline's, the same as a share, and p of the one-sided test.
+    seconds_gain, share, seconds_p : the baseline's mean − this one, the same as a share, and p of the one-sided test.
     loss, loss_std : mean and sample standard deviation of the last validation loss.
-    loss_difference, loss_p : mean − target, and p of the one-sided test.
+    loss_gap, loss_p : target − mean, and p of the one-sided test.
     p_range : the p that the printed digits allow.
     """
 
@@ -38,15 +39,15 @@ class VariantRow:
     baseline: bool
     runs: str
     steps: str
-    step_difference: str
+    step_gain: str
     seconds: str
     seconds_std: str
-    seconds_difference: str
+    seconds_gain: str
     share: str
     seconds_p: str
     loss: str
     loss_std: str
-    loss_difference: str
+    loss_gap: str
     loss_p: str
     p_range: str
 
@@ -88,15 +89,15 @@ def _row(figures: VariantFigures, audit: TargetAudit, target: Target) -> Variant
         baseline=is_baseline,
         runs=_counted(figures),
         steps=_steps(figures.steps),
-        step_difference="" if is_baseline else _step_difference(figures, baseline),
+        step_gain="" if is_baseline else _step_gain(figures, baseline),
         seconds="" if mean is None else f"{mean:.3f}",
         seconds_std="" if std is None else f"{std:.3f}",
-        seconds_difference=f"{-gain.difference:+.3f}" if gain else "",
-        share=f"{-gain.share:+.2%}" if gain and gain.share is not None else "",
+        seconds_gain=signed(gain.difference, 3) if gain else "",
+        share=signed_percent(gain.share) if gain and gain.share is not None else "",
         seconds_p=_p(gain.p) if gain else "",
         loss=f"{loss.mean:.{digits}f}" if loss else "",
         loss_std=f"{loss.std:.{digits}f}" if loss and loss.n > 1 else "",
-        loss_difference=f"{loss.mean - target.loss:+.{digits}f}" if loss else "",
+        loss_gap=signed(target.loss - loss.mean, digits) if loss else "",
         loss_p=_p(loss.p) if loss else "",
         p_range=_p_range(loss.p_range) if loss and loss.p_range else "",
     )
@@ -105,13 +106,13 @@ def _row(figures: VariantFigures, audit: TargetAudit, target: Target) -> Variant
 def columns(audit: TargetAudit) -> list[tuple[str, str]]:
     """(heading, field of a VariantRow) of each column after the name, where one table has them all."""
     target, beside = target_of(audit), audit.baseline is not None
-    losses = [("loss mean", "loss"), ("std", "loss_std"), (f"− {target.loss:g}", "loss_difference")]
+    losses = [("loss mean", "loss"), ("std", "loss_std"), (f"below {target.loss:g}", "loss_gap")]
     losses += [(f"p below {target.loss:g}", "loss_p")]
     seconds = [("time mean, s", "seconds"), ("std", "seconds_std")]
     if target.least == "steps":
-        difference = [("− baseline", "step_difference")] if beside else []
+        difference = [("gain", "step_gain")] if beside else []
         return [("runs", "runs"), ("steps", "steps"), *difference, *losses, *seconds]
-    gain = [("− baseline", "seconds_difference"), ("p faster", "seconds_p")] if beside else []
+    gain = [("gain", "seconds_gain"), ("p faster", "seconds_p")] if beside else []
     return [("runs", "runs"), ("steps", "steps"), *seconds, *gain, *losses]
 
 
@@ -131,10 +132,10 @@ def _steps(steps: Sequence[int]) -> str:
     return ", ".join(map(str, steps))
 
 
-def _step_difference(figures: VariantFigures, baseline: VariantFigures | None) -> str:
+def _step_gain(figures: VariantFigures, baseline: VariantFigures | None) -> str:
     if baseline is None or len(figures.steps) != 1 or len(baseline.steps) != 1:
         return ""
-    return f"{figures.steps[0] - baseline.steps[0]:+d}"
+    return signed(baseline.steps[0] - figures.steps[0], 0)
 
 
 def _p(p: float | None) -> str:
@@ -180,10 +181,10 @@ def remarks(audit: TargetAudit) -> Iterator[str]:
     for figures in audit.variants:
         name, gain = name_of(figures), figures.gain
         if gain and gain.ci95 and audit.baseline:
-            low, high = (f"{-x:+.3f}" for x in reversed(gain.ci95))
-            share = "" if gain.share is None else f" ({-gain.share:+.2%})"
+            low, high = (signed(x, 3) for x in gain.ci95)
+            share = "" if gain.share is None else f" ({signed_percent(gain.share)})"
             beside = name_of(audit.baseline)
-            yield f"{name}: {-gain.difference:+.3f} s{share} beside {beside}, 95 % interval {low} to {high} s"
+            yield f"{name}: gain over {beside} {signed(gain.difference, 3)} s{share}, 95 % interval {low} to {high} s"
     for figures in audit.variants:
         if sentence := _to_settle(figures, target):
             yield f"{name_of(figures)}: {sentence}"
@@ -194,8 +195,8 @@ def _to_settle(figures: VariantFigures, target: Target) -> str:
     if needed is None or loss is None or loss.p is None or loss.p < target.alpha:
         return ""
     return (
-        f"{needed} runs would show a mean below {target.loss:g} at p < {target.alpha:g} with a chance of {CHANCE:.0%}, "
-        f"if mean and spread stay; it has {loss.n}"
+        f"{counted(needed, 'run')} would show a mean below {target.loss:g} at p < {target.alpha:g} with a chance of "
+        f"{CHANCE:.0%}, if mean and spread stay; it has {loss.n}"
     )
 
 

@@ -63,27 +63,27 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 
 def _seconds(rows: Sequence[VariantRow], beside: bool) -> Table:
-    gain = ("- baseline", "p faster") if beside else ()
+    gain = ("gain", "p faster") if beside else ()
     table = _table("training time in seconds", ("runs", "steps", "mean", "std", *gain))
     for r in rows:
-        gained = (r.seconds_difference, r.seconds_p) if beside else ()
+        gained = (r.seconds_gain, r.seconds_p) if beside else ()
         table.add_row(*map(Text, (r.name, r.runs, r.steps, r.seconds, r.seconds_std, *gained)))
     return table
 
 
 def _steps(rows: Sequence[VariantRow], beside: bool) -> Table:
-    gain = ("- baseline",) if beside else ()
+    gain = ("gain",) if beside else ()
     table = _table("steps; time does not count on this track", ("runs", "steps", *gain, "mean s", "std s"))
     for r in rows:
-        gained = (r.step_difference,) if beside else ()
+        gained = (r.step_gain,) if beside else ()
         table.add_row(*map(Text, (r.name, r.runs, r.steps, *gained, r.seconds, r.seconds_std)))
     return table
 
 
 def _losses(rows: Sequence[VariantRow], target: str) -> Table:
-    table = _table("last validation loss in nats per token", ("mean", "std", f"- {target}", f"p below {target}"))
+    table = _table("last validation loss in nats per token", ("mean", "std", f"below {target}", f"p below {target}"))
     for r in rows:
-        table.add_row(*map(Text, (r.name, r.loss, r.loss_std, r.loss_difference, r.loss_p)))
+        table.add_row(*map(Text, (r.name, r.loss, r.loss_std, r.loss_gap, r.loss_p)))
     return table
 
 

@@ -20,6 +20,7 @@ from pgolf.evidence.entry import read_entry
 from pgolf.evidence.probes import Probed, read_probes
 from pgolf.evidence.run import Run
 from pgolf.ledger import SeedScore, from_runs, spreads, val_bytes, value
+from pgolf.phrases import counted
 from pgolf.report import compliance
 from pgolf.report.commands import to_reproduce
 from pgolf.report.compliance import Facts, Statement
@@ -220,7 +221,7 @@ def _against_the_plan(inputs: RecordInputs) -> list[str]:
     reasons += [f"seed {s} is in no plan" for s in finished if s not in plan.seeds]
     if len(finished) < inputs.track.policy.min_seeds:
         reasons.append(
-            f"{len(finished)} seeds are fewer than the {inputs.track.policy.min_seeds} that the track asks for"
+            f"{counted(len(finished), 'seed')}: fewer than the {inputs.track.policy.min_seeds} that the track asks for"
         )
     return reasons
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pgolf.errors import BadInput
+from pgolf.phrases import counted, signed
 from pgolf.stats.power import Power, power_of
 from pgolf.stats.sample import LN2, Sample, same_validation
 from pgolf.stats.student import t_cdf
@@ -136,15 +137,17 @@ class Comparison:
     def rows(self) -> list[tuple[str, str]]:
         """The report as (name, value) pairs, each value printed with the digits that it has."""
         digits = min(self.new.decimals, self.old.decimals)
-        nats = f" = {self.delta_nats:+.5f} nats per token{self._whose_tokens}" if self.delta_nats is not None else ""
+        nats = (
+            f" = {signed(self.delta_nats, 5)} nats per token{self._whose_tokens}" if self.delta_nats is not None else ""
+        )
         rows = [
             ("new", str(self.new)),
             ("previous", str(self.old)),
-            ("Δ (previous − new)", f"{self.delta_bpb:+.{digits}f} bpb{nats}"),
+            ("Δ (previous − new)", f"{signed(self.delta_bpb, digits)} bpb{nats}"),
         ]
         if self.ci95_bpb:
             low, high = self.ci95_bpb
-            rows.append(("95 % interval of Δ", f"{low:+.{digits}f} … {high:+.{digits}f} bpb"))
+            rows.append(("95 % interval of Δ", f"{signed(low, digits)} … {signed(high, digits)} bpb"))
         if self.margin_bpb is not None and self.bytes_per_token is not None:
             b = f"{self.bytes_per_token:.4f} bytes per token"
             rows.append(("bar", f"{self.margin_nats:g} nats = {self.margin_bpb:.7f} bpb at {b}"))
@@ -161,13 +164,13 @@ class Comparison:
 
 def _test_text(test: Welch) -> str:
     rounding = f"; rounding allows {test.p_range[0]:.1e} to {test.p_range[1]:.1e}" if test.p_range else ""
-    return f"{format_p(test.p)} (t = {test.t:.3f}, df = {test.df:.2f}{rounding})"
+    return f"{format_p(test.p)} (t = {test.t:z.3f}, df = {test.df:.2f}{rounding})"
 
 
 def _power_rows(power: Power, digits: int, outcome: Outcome) -> list[tuple[str, str]]:
     smallest = f"{power.smallest_delta_bpb:.{digits}f} bpb = {power.smallest_delta_nats:.5f} nats"
     level = f"(α {power.alpha:g}, power {power.power:g})"
-    rows = [(f"smallest Δ that {power.n_new} seeds can show", f"{smallest} {level}")]
+    rows = [(f"smallest Δ that {counted(power.n_new, 'seed')} can show", f"{smallest} {level}")]
     if outcome == "undecided":
         needed = f"{power.seeds_to_settle} new ones, named in a new plan, if the true Δ is the one seen"
         if power.seeds_to_settle is None:
@@ -178,7 +181,7 @@ def _power_rows(power: Power, digits: int, outcome: Outcome) -> list[tuple[str, 
 
 def _paired_text(paired: Paired, digits: int) -> str:
     seeds = ", ".join(map(str, paired.seeds))
-    text = f"{paired.delta_bpb:+.{digits}f} bpb, std {paired.std_bpb:.{digits}f}, over seeds {seeds}"
+    text = f"{signed(paired.delta_bpb, digits)} bpb, std {paired.std_bpb:.{digits}f}, over seeds {seeds}"
     return text if paired.p_one_sided is None else f"{text}; paired t-test {format_p(paired.p_one_sided)}"
 
 
@@ -275,7 +278,7 @@ def _notes(new: Sample, old: Sample) -> list[str]:
     if 0 < new.std < old.std / 3:
         notes.append(
             f"the new std is {new.std:.2g} and the previous one was {old.std:.2g}: "
-            f"over {new.n} seeds so small a std can be luck"
+            f"over {counted(new.n, 'seed')} so small a std can be luck"
         )
     return notes
 

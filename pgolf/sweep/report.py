@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pgolf.phrases import counted, signed
 from pgolf.stats.comparison import format_p
 from pgolf.sweep.attribution import Effect
 from pgolf.sweep.choice import Bounds, Choice, Luck
@@ -16,9 +17,10 @@ def sweep_markdown(choice: Choice, kept: Bounds, luck: Luck | None, confirmed: s
         "",
         f"## Chosen: `{winner.candidate.label}`",
         "",
-        f"The lowest val_bpb of {choice.tried} candidates, among those that take at most {kept.eval_seconds:g} s of "
-        f"evaluation and {kept.artifact_bytes:,} bytes: {winner.val_bpb:.8f} on seed {winner.seed}. It was chosen on "
-        "the validation split, so this figure is selected and no result: the best of many is low partly by luck.",
+        f"The lowest val_bpb of {counted(choice.tried, 'candidate')}, among those that take at most "
+        f"{kept.eval_seconds:g} s of evaluation and {kept.artifact_bytes:,} bytes: {winner.val_bpb:.8f} on seed "
+        f"{winner.seed}. It was chosen on the validation split, so this figure is selected and no result: the best of "
+        "many is low partly by luck.",
         "",
     ]
     if luck:
@@ -65,6 +67,6 @@ def ablation_markdown(old: str, new: str, seeds: Sequence[int], effects: Sequenc
         "|---|---|---|---|---|",
     ]
     for e in effects:
-        own, joint = (f"{low:+.6f} … {high:+.6f}" for low, high in (e.interval, e.joint))
-        lines.append(f"| `{e.label}` | {e.gain:+.6f} | {own} | {joint} | {'yes' if e.shown else 'no'} |")
+        own, joint = (f"{signed(low, 6)} … {signed(high, 6)}" for low, high in (e.interval, e.joint))
+        lines.append(f"| `{e.label}` | {signed(e.gain, 6)} | {own} | {joint} | {'yes' if e.shown else 'no'} |")
     return "\n".join(lines) + "\n"

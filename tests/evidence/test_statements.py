@@ -160,12 +160,13 @@ def test_a_table_with_a_row_a_variant():
     assert [s.variant for s in read_stated(text, "README.md", ALONE).loss_means] == [None]
 
 
-def test_a_deviation_is_that_of_the_mean_beside_it():
-    text = """\
-| variant | runs | time mean, s | std | − baseline | p faster | loss mean | std | − 3.28 |
+@pytest.mark.parametrize(("gain", "gap", "sign"), [("− baseline", "− 3.28", "-"), ("gain", "below 3.28", "+")])
+def test_a_deviation_is_that_of_the_mean_beside_it(gain, gap, sign):
+    text = f"""\
+| variant | runs | time mean, s | std | {gain} | p faster | loss mean | std | {gap} |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|
-| `baseline` | 5 | 80.728 | 0.060 | | | 3.27830 | 0.00093 | -0.00170 |
-| `this_pr` | 5 | 79.724 | 0.291 | -1.003 | 5.884e-04 | 3.27814 | 0.00103 | -0.00186 |
+| `baseline` | 5 | 80.728 | 0.060 | | | 3.27830 | 0.00093 | {sign}0.00170 |
+| `this_pr` | 5 | 79.724 | 0.291 | {sign}1.003 | 5.884e-04 | 3.27814 | 0.00103 | {sign}0.00186 |
 """
     found = read_stated(text, "README.md", TWO)
     assert figures(found.time_stds) == [(0.06, 3, "baseline", 3), (0.291, 3, "this_pr", 4)]

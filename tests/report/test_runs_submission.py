@@ -93,13 +93,18 @@ def test_audit_of_the_folder_agrees_with_its_readme(inputs, out):
     assert not audit.failed
     for row in variant_rows(audit):
         (line,) = [line for line in readme.splitlines() if line.startswith(f"| `{row.name}` | 5 |")]
-        figures = (row.seconds, row.seconds_std, row.seconds_difference, row.seconds_p, row.loss, row.loss_std)
-        assert all(figure in line for figure in (*figures, row.loss_difference, row.loss_p))
+        figures = (row.seconds, row.seconds_std, row.seconds_gain, row.seconds_p, row.loss, row.loss_std)
+        assert all(figure in line for figure in (*figures, row.loss_gap, row.loss_p))
     assert variant_rows(audit)[1].p_range in readme
     for check in audit.checks:
         listed = check.status != "does not apply" and not check.id.startswith("stated-")
         assert (f"| `{check.id}` | {check.status} |" in readme) == listed
     assert {c.status for c in audit.checks} <= {"pass", "unknown", "does not apply"}
+
+
+def test_readme_without_a_summary_begins_without_a_gap(inputs, out):
+    readme = (write_runs_submission(replace(inputs, summary=""), out) / "README.md").read_text()
+    assert readme.startswith(f"# {inputs.name}\n\n**79.") and "\n\n\n" not in readme
 
 
 def test_the_verdict_is_of_the_folder_that_was_written(inputs, out):

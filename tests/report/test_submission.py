@@ -113,6 +113,11 @@ def test_folder_holds_what_a_reviewer_needs_and_lists_it(inputs, tmp_path):
         assert f"| `{name}` | {(folder / name).stat().st_size:,} | `{sha256_file(folder / name)}` |" in readme
 
 
+def test_readme_without_a_summary_begins_without_a_gap(inputs, tmp_path):
+    readme = (written(replace(inputs, summary=" "), tmp_path / "out") / "README.md").read_text()
+    assert readme.startswith(f"# {inputs.name}\n\n**val_bpb ") and "\n\n\n" not in readme
+
+
 def test_submission_json_has_the_communitys_keys_and_the_logs_numbers(inputs, tmp_path):
     content = json.loads((written(inputs, tmp_path / "out") / "submission.json").read_text())
     assert content["seeds"] == list(SEEDS)

@@ -51,12 +51,12 @@ def test_figures_are_those_that_one_computes_by_hand(folder):
     losses, times, base = ([x for x, _ in NEW], [s for _, s in NEW], [s for _, s in BASELINE])
     assert (new.name, new.runs, new.steps) == ("this_pr", "5", "1400")
     assert new.loss == f"{statistics.mean(losses):.5f}" and new.loss_std == f"{statistics.stdev(losses):.5f}"
-    assert new.loss_difference == f"{statistics.mean(losses) - 3.28:+.5f}"
+    assert new.loss_gap == f"{3.28 - statistics.mean(losses):+.5f}"
     assert new.seconds == f"{statistics.mean(times):.3f}" and new.seconds_std == f"{statistics.stdev(times):.3f}"
-    assert new.seconds_difference == f"{statistics.mean(times) - statistics.mean(base):+.3f}"
+    assert new.seconds_gain == f"{statistics.mean(base) - statistics.mean(times):+.3f}"
     assert new.loss_p == format_p(scipy_stats.ttest_1samp(losses, 3.28, alternative="less").pvalue)
     assert new.seconds_p == format_p(scipy_stats.ttest_ind(times, base, equal_var=False, alternative="less").pvalue)
-    assert baseline.baseline and baseline.seconds_difference == baseline.seconds_p == ""
+    assert baseline.baseline and baseline.seconds_gain == baseline.seconds_p == ""
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -64,11 +64,9 @@ def test_figures_are_whole_at_every_width(folder, width):
     audit = audit_target(folder, SHORT)
     text, (_, new) = text_of(audit, width), variant_rows(audit)
     assert row_of(text, "this_pr", "training time") == [
-        *(new.name, new.runs, new.steps, new.seconds, new.seconds_std, new.seconds_difference, new.seconds_p)
+        *(new.name, new.runs, new.steps, new.seconds, new.seconds_std, new.seconds_gain, new.seconds_p)
     ]
-    assert row_of(text, "this_pr", "validation loss") == [
-        *(new.name, new.loss, new.loss_std, new.loss_difference, new.loss_p)
-    ]
+    assert row_of(text, "this_pr", "validation loss") == [*(new.name, new.loss, new.loss_std, new.loss_gap, new.loss_p)]
     for row in run_rows(audit, audit.variants[1]):
         line = next(line for line in text.splitlines() if line.startswith(row.log.removesuffix(".txt")))
         assert line.split()[1:] == [row.loss, row.step, row.seconds]
@@ -96,8 +94,8 @@ def test_track_of_steps_counts_no_time(tmp_path):
     write_speedrun(tmp_path / "one", {"baseline": BASELINE}, steps=1600)
     folder = write_speedrun(tmp_path / "one", {"this_pr": NEW}, steps=1400)
     audit = audit_target(folder, STEPS)
-    assert row_of(text_of(audit), "this_pr", "steps; time does not count")[:4] == ["this_pr", "5", "1400", "-200"]
-    assert "p faster" not in target_markdown(audit) and "| 5 | 1400 | -200 |" in target_markdown(audit)
+    assert row_of(text_of(audit), "this_pr", "steps; time does not count")[:4] == ["this_pr", "5", "1400", "+200"]
+    assert "p faster" not in target_markdown(audit) and "| 5 | 1400 | +200 |" in target_markdown(audit)
 
 
 def test_runs_that_do_not_count_are_shown_as_such(folder):
@@ -113,7 +111,7 @@ def test_without_a_baseline_no_column_is_empty(tmp_path):
     audit = audit_target(write_speedrun(tmp_path / "2026-07-17_Alone", {"": NEW}), SHORT)
     text = text_of(audit)
     tables = text.split("check")[0].partition("\n")[2]  # without the path
-    assert "baseline" not in tables and "− baseline" not in target_markdown(audit)
+    assert "baseline" not in tables and "| gain |" not in target_markdown(audit)
     assert re.search(r"^the record +5 +1400 +79\.724 +0\.291$", text.replace(" \n", "\n"), re.MULTILINE)
 
 
@@ -132,14 +130,14 @@ def test_baseline_from_elsewhere_is_named_by_its_folder(tmp_path):
     audit = audit_target(write_speedrun(tmp_path / "2026-07-17_Mine", {"": NEW}), SHORT, against=other)
     baseline, new = variant_rows(audit)
     assert (baseline.name, baseline.baseline, new.name) == ("2026-07-02_Last", True, "the record")
-    assert new.seconds_difference == "-1.003" and "| `2026-07-02_Last` (baseline) | 5 |" in target_markdown(audit)
+    assert new.seconds_gain == "+1.003" and "| `2026-07-02_Last` (baseline) | 5 |" in target_markdown(audit)
 
 
 def test_figures_of_a_real_record(records):
     """As its reviewers published them."""
     text = text_of(audit_target(records / "track_1_short/2026-07-17_FP8DownProjection", SHORT))
     assert row_of(text, "this_pr", "training time")[1:5] == ["13", "1390", "79.685", "0.183"]
-    assert row_of(text, "this_pr", "validation loss")[1:] == ["3.27837", "0.00142", "-0.00163", "6.691e-04"]
+    assert row_of(text, "this_pr", "validation loss")[1:] == ["3.27837", "0.00142", "+0.00163", "6.691e-04"]
 
 
 def test_checks_that_do_not_apply_take_one_line(folder):

@@ -35,9 +35,9 @@ def browser():
 def test_page_has_the_figures_the_runs_and_the_checks(audit):
     text = Reader(page([report_of(audit)])).words()
     for row in variant_rows(audit):
-        for figure in (row.name, row.seconds, row.seconds_std, row.seconds_difference, row.seconds_p):
+        for figure in (row.name, row.seconds, row.seconds_std, row.seconds_gain, row.seconds_p):
             assert figure in text
-        for figure in (row.loss, row.loss_std, row.loss_difference, row.loss_p, row.p_range):
+        for figure in (row.loss, row.loss_std, row.loss_gap, row.loss_p, row.p_range):
             assert figure in text
     logs = [log.name for v in ("baseline", "this_pr") for log in (audit.folder / v).iterdir()]
     assert all(name in text for name in logs)
