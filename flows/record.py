@@ -48,6 +48,7 @@ from pgolf.pods.ssh import Data
 from pgolf.pods.versions import versions_here
 from pgolf.presets import config_of
 from pgolf.record.board import Board
+from pgolf.record.earlier import earlier_course
 from pgolf.record.early_stop import SAME_KNOBS, Judge, incomparable
 from pgolf.record.folder import (
     Record,
@@ -266,6 +267,7 @@ def train(
         limits=limits,
         bytes_per_token=per_token,
         cost=lambda: spent(record.folder) or None,
+        earlier={"seed": course} if (course := earlier_course(record.folder)) else None,
     )
     judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing)}
     with place as opened, shown as board, pool:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean
 from types import TracebackType
 
@@ -20,13 +20,15 @@ from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.phrases import signed
 from pgolf.record.progress import Progress
-from pgolf.record.rows import Row, Used, used_of
+from pgolf.record.rows import Row, Used, kind_of, said_left, used_of
+from pgolf.record.time_left import Course, course_of, mean_course, time_left, whole_left
 from pgolf.stages import BY_NAME
 from pgolf.tracks import Limits
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False)  # stdout is for results
 LINE_EVERY_S = 20.0
+USED = "size", "train", "eval"  # the limits, in the order of `Progress.measures`
 PANEL, BAR = 39, 7  # columns of a run, and of a bar in it: three fit into 120, two into 80
 
 
@@ -48,7 +50,8 @@ class Board:
 
     `standing` and `limits` are what to compare with, where they are known, unless `bytes_per_token` of the text here
     say that a loss per token is something else there; `cost` tells the dollars spent so far, None where nothing is
-    paid for; `tell` is called with rows and notes at each change.
+    paid for; `tell` is called with rows and notes at each change; `earlier` has the course of a run by kind ('seed'),
+    as earlier records tell of it.
     """
 
     def __init__(
@@ -60,12 +63,13 @@ class Board:
         bytes_per_token: float | None = None,
         cost: Callable[[], float | None] = lambda: None,
         tell: Callable[[Sequence[Row], Sequence[str]], None] | None = None,
+        earlier: Mapping[str, Course] | None = None,
     ) -> None:
         self.runs: dict[str, Progress | None] = dict.fromkeys(labels)
         theirs = standing.bytes_per_token if standing else None
         other_tokens = bytes_per_token and theirs and abs(bytes_per_token / theirs - 1) > SAME_TOKENS
         self.standing, self.limits, self.cost = None if other_tokens else standing, limits, cost
-        self.tell = tell
+        self.tell, self.earlier = tell, earlier or {}
         self.said: dict[str, tuple[str, float]] = {}  # stage and time of a run's last line
         self.lock = threading.Lock()
         self.live = (
@@ -92,15 +96,16 @@ class Board:
             if self.tell:
                 self.tell(self.rows(), self.notes())
 
-    def finished(self, label: str) -> Progress | None:
-        """A run of the same kind that has come to its end: what `label`'s time left is told from."""
-        kind = label.rsplit(" ", 1)[0]
-        return next((p for k, p in list(self.runs.items()) if p and p.stage == "done" and k.startswith(kind)), None)
+    def course(self, label: str) -> Course | None:
+        """How a run of `label`'s kind goes: those that have ended here, else those of earlier records."""
+        kind = kind_of(label)
+        ended = [p for k, p in list(self.runs.items()) if p and p.stage == "done" and kind_of(k) == kind]
+        return mean_course([course for p in ended if (course := course_of(p))]) or self.earlier.get(kind)
 
     def share(self, label: str, progress: Progress) -> float:
         """How much of a run is behind it, in [0, 1], as far as can be told."""
-        left = progress.left(self.finished(label))
-        return progress.elapsed / (progress.elapsed + left) if left is not None and progress.elapsed else 0.0
+        left = time_left(progress, self.course(label), self.limits)
+        return progress.elapsed / (progress.elapsed + left.seconds) if left and progress.elapsed else 0.0
 
     def line(self, label: str, progress: Progress) -> str:
         """Where a run stands in a line of text."""
@@ -122,23 +127,24 @@ class Board:
 
     def row(self, label: str, p: Progress | None) -> Row:
         """One run as plain data."""
+        left = time_left(p or Progress(), self.course(label), self.limits)
         if p is None:
-            return Row(label)
-        names = ("size", "train", "eval")
-        reference = self.finished(label)
+            return Row(label, left=left.seconds, basis=left.basis) if left else Row(label)
         return Row(
             label=label,
             stage=p.stage,
             done=p.done,
             total=p.total,
+            share=p.fraction,
             loss=p.loss,
             gain=self.against(p),
             val_bpb=p.val_bpb,
             error=p.error,
             elapsed=p.elapsed,
-            left=p.left(reference),
-            basis="runs" if reference else "stage",
-            used=tuple(map(used_of, names, p.measures(self.limits))) if self.limits else (),
+            left=left.seconds if left else None,
+            basis=left.basis if left else "stage",
+            over=bool(left and left.over),
+            used=tuple(map(used_of, USED, p.measures(self.limits))) if self.limits else (),
         )
 
     def rows(self) -> list[Row]:
@@ -157,8 +163,11 @@ class Board:
 
 
 def draw(rows: Sequence[Row], notes: Sequence[str] = ()) -> RenderableType:
-    """Runs side by side, as many as the screen is wide for, and a line of notes below them."""
-    return Group(Columns(map(_panel, rows), padding=(0, 1, 0, 0)), Text("; ".join(notes), "dim"))
+    """Runs side by side, as many as the screen is wide for, and below them when all are done, and the notes."""
+    left = whole_left(rows) if len(rows) > 1 else None
+    words = said_left(left.seconds, left.basis, left.over) if left else ""
+    below = Text("; ".join([f"all runs: {words}"] * bool(words) + [*notes]), "dim")
+    return Group(Columns(map(_panel, rows), padding=(0, 1, 0, 0)), below)
 
 
 def _panel(row: Row) -> Panel:

@@ -19,6 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pgolf.evidence.lines import printable
 from pgolf.files import write_json
 from pgolf.record.rows import Row
+from pgolf.record.time_left import whole_left
 from pgolf.untrusted import Untrusted, read_json
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ class LiveFile:
         with self.lock:
             same = [row.stage for row in rows] == [row.stage for row in self.live.rows]
             if not same or time.monotonic() - self.written >= EVERY_S:
-                self._write(rows=tuple(rows), notes=tuple(notes), left=left_of_all(rows))
+                whole = whole_left(rows)
+                self._write(rows=tuple(rows), notes=tuple(notes), left=whole.seconds if whole else None)
 
     def end(self, state: State, verdict: str) -> None:
         """Say how the record has ended: its verdict, or why there is none."""
@@ -99,14 +101,6 @@ class LiveFile:
         except OSError as e:
             log.debug("%s: not written: %s", self.folder / LIVE, e.strerror)
         self.written = time.monotonic()
-
-
-def left_of_all(rows: Sequence[Row]) -> float | None:
-    """Seconds until the last of these runs ends; None if that cannot be told of each."""
-    still = [row for row in rows if row.state in ("waiting", "running")]
-    if any(row.left is None or row.basis == "stage" for row in still):
-        return None
-    return max((row.left or 0.0 for row in still), default=0.0)
 
 
 def now() -> str:

@@ -4,15 +4,15 @@ still take.
 Events are exact; a log's text says less. The log reader decides what each line states. No time is made of the moment at
 which a line was seen: the watcher may have been away.
 
-A finished seed of the same record tells how long each stage takes; until there is one, only the time left in the
-current stage is known.
+How long the whole run may still take is told in time_left.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from pgolf.audit.measures import Measure, artifact_bytes
 from pgolf.evidence import event_schema as said
@@ -29,6 +29,8 @@ STAGE_OF: dict[StageKind, str] = {"other": "evaluation", **{stage.kind: stage.na
 # what a log says between the last step and the first score, and what is then shown
 BETWEEN = {"stop": "trained", "calibration": "calibration", "size": "artifact"}
 CLOCK = "max_wallclock_seconds"  # the knob by which all public trainers call it
+MARKS_MOST = 256  # that are kept of a stage
+RESERVED = "gptq_reserve_seconds"  # of it, in pgolf's
 
 
 @dataclass
@@ -52,10 +54,12 @@ class Progress:
     elapsed: float = 0.0
     begun: dict[str, float] = field(default_factory=dict)  # stage to the time it was first heard of
     train_seconds: float | None = None  # of the training timer, calibration included once it is over
+    timed: float = 0.0  # when the training timer was last heard of
     passes: dict[str, float] = field(default_factory=dict)  # evaluation over the artifact to its seconds
     artifact_bytes: int | None = None  # code and model
     curve: list[tuple[int, float, float]] = field(default_factory=list)  # step, loss, seconds of training
     first: dict[str, tuple[float, int]] = field(default_factory=dict)  # stage to when it first told how much was done
+    marks: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # stage to (when, share of it done)
     clock: float | None = None  # seconds of training after which the program ends it by itself; 0: never
     by_events: bool = False
     _rest: str = ""  # an unfinished line of events
@@ -79,6 +83,8 @@ class Progress:
             self.by_events = True
         self.heard = event.t
         match event:
+            case said.Start():
+                self._own_clock(event.config or {})
             case said.Train():
                 self._step(event)
             case said.Doing():
@@ -96,6 +102,11 @@ class Progress:
                 self.error = event.message or "no message"
             case said.End():
                 self._enter("done", 1, 1)
+
+    def _own_clock(self, knobs: Mapping[str, Any]) -> None:
+        """Know how long pgolf's trainer trains: until its clock, less what it reserves for the calibration."""
+        clock = _seconds(knobs.get(CLOCK), self.clock)
+        self.clock = clock and max(0.0, clock - (_seconds(knobs.get(RESERVED), 0.0) or 0.0))
 
     def _doing(self, event: said.Doing) -> None:
         _, stage, done, total = event
@@ -120,7 +131,7 @@ class Progress:
         self.loss, self.step = loss, step
         if milliseconds is None:
             return
-        self.train_seconds = milliseconds / 1000
+        self.train_seconds, self.timed = milliseconds / 1000, self.heard
         while self.curve and self.curve[-1][0] >= step:  # a resumed run takes these steps again
             self.curve.pop()
         self.curve.append((step, loss, self.train_seconds))
@@ -128,6 +139,11 @@ class Progress:
     def _enter(self, stage: str, done: int, total: int) -> None:
         self.begun.setdefault(stage, self.heard)
         self.stage, self.done, self.total = stage, done, total
+        if self.by_events and total > 1:
+            marks = self.marks.setdefault(stage, [])
+            if len(marks) >= MARKS_MOST:
+                del marks[1::2]
+            marks.append((self.heard, self.fraction))
 
     def feed_log(self, text: str) -> None:
         """Take in more of what the program prints, cut anywhere; nothing where its events are known."""
@@ -181,7 +197,13 @@ class Progress:
         """Forget what belongs to a run that is over: another one begins."""
         self.stage, self.done, self.total = "starting", 0, 0
         self.loss = self.step = self.val_bpb = self.error = self.train_seconds = self.artifact_bytes = None
-        self.begun, self.first, self.passes, self.curve = {}, {}, {}, []  # anew: another thread may be reading the old
+        self.begun, self.first, self.marks, self.passes, self.curve = (
+            {},
+            {},
+            {},
+            {},
+            [],
+        )  # anew: another thread may be reading the old
         self._traceback = False
 
     def _log_step(self) -> None:
@@ -207,7 +229,7 @@ class Progress:
         clock = max((p for p in points if p[2] is not None), key=itemgetter(0, 3), default=None)  # of the last step
         timer = run.train_seconds.value if run.train_seconds else clock[2] if clock else None
         calibration = run.calibration_seconds.value if run.calibration_seconds else 0.0
-        self.train_seconds = None if timer is None else timer + calibration
+        self.train_seconds, self.timed = None if timer is None else timer + calibration, self.heard
         size, score = artifact_bytes(run), run.final or (run.stages[-1] if run.stages else None)
         self.artifact_bytes = size.value if size else None
         self.val_bpb = score.val_bpb if score else None
@@ -231,8 +253,12 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share of the current stage that is done."""
-        return self.done / self.total if self.total else 0.0
+        """Share of the current stage that is done: of its steps, or of the seconds that the program's own clock gives
+        them."""
+        done = self.done / self.total if self.total else 0.0
+        if self.stage == "train" and self.clock and self.train_seconds is not None:
+            done = max(done, (self.train_seconds + self.heard - self.timed) / self.clock)
+        return min(1.0, done)
 
     @property
     def eval_seconds(self) -> float | None:
@@ -252,25 +278,16 @@ class Progress:
     def _within_clock(self, ends: float) -> float | None:
         """When training ends that goes on to `ends` for all planned steps; None where nobody knows of its own clock."""
         if not self.clock:
-            return None if self.clock is None else ends
-        return None if self.train_seconds is None else min(ends, self.heard + self.clock - self.train_seconds)
+            return None if self.clock is None and not self.by_events else ends
+        return None if self.train_seconds is None else min(ends, self.timed + self.clock - self.train_seconds)
 
-    def left(self, finished: "Progress | None" = None) -> float | None:
-        """Seconds still to go: of the whole run if there is a finished one to compare with, else of the current
-        stage; None if not even that can be told."""
-        if self.stage == "done":
-            return 0.0
-        if finished and self.stage in finished.begun:
-            start = finished.begun[self.stage]
-            end = min((t for t in finished.begun.values() if t > start), default=finished.heard)
-            reached = start + self.fraction * (end - start)
-            ends = projected_end((0.0, 0.0), (self.heard, reached), finished.heard) if reached else finished.heard
-        else:
-            since = self.first.get(self.stage, (self.begun.get(self.stage, self.heard), 0))
-            ends = projected_end(since, (self.heard, self.done), self.total) if self.total else None
-            if ends is not None and self.stage == "train" and not self.by_events:
-                ends = self._within_clock(ends)
-        return None if ends is None else max(0.0, ends - self.elapsed)
+    def stage_left(self) -> float | None:
+        """Seconds that the current stage still takes at its own pace, negative where it is over; None: unknown."""
+        since = self.first.get(self.stage, (self.begun.get(self.stage, self.heard), 0))
+        ends = projected_end(since, (self.heard, self.done), self.total) if self.total else None
+        if ends is not None and self.stage == "train":
+            ends = self._within_clock(ends)
+        return None if ends is None else ends - self.elapsed
 
 
 def _rising(points: list[CurvePoint]) -> list[tuple[int, float, float]]:
@@ -301,8 +318,13 @@ def _passes(run: Run) -> dict[str, float]:
 def _clock(run: Run, known: float | None) -> float | None:
     """The cap of a run's own clock, as its knobs give it; `known` where they do not."""
     knob = run.hyperparameters.get(CLOCK)
+    return _seconds(knob.value, known) if knob else known
+
+
+def _seconds(told: object, known: float | None) -> float | None:
+    """A number of seconds that a knob gives; `known` where it gives none."""
     try:
-        seconds = float(knob.value) if knob else math.nan
+        seconds = float(str(told))
     except ValueError:
         return known
     return max(0.0, seconds) if math.isfinite(seconds) else known

@@ -33,6 +33,7 @@ class Row:
     label : its kind and its seed, as in 'seed 42'.
     stage : the trainer's name for what it is doing; 'waiting' before its start, 'done' after its end.
     done, total : of steps, windows or chunks in this stage; total 0 is unknown.
+    share : how much of this stage is done, in [0, 1]: of its steps, or of the seconds that it has for them.
     loss : the last training loss, nats per token.
     gain : of it over the standing record's at the same step (above zero: better).
     val_bpb : the last score.
@@ -48,6 +49,7 @@ class Row:
     stage: str = "waiting"
     done: int = 0
     total: int = 0
+    share: float = 0.0
     loss: float | None = None
     gain: float | None = None
     val_bpb: float | None = None
@@ -66,16 +68,16 @@ class Row:
         return "waiting" if self.stage == "waiting" else "done" if self.stage == "done" else "running"
 
     @property
-    def share(self) -> float:
-        """How much of its current stage is done, in [0, 1]."""
-        return min(1.0, self.done / self.total) if self.total else 0.0
-
-    @property
     def time(self) -> str:
         """The time that it has taken, and the time that it will still take, as people read it."""
         if self.state != "running":
             return clock(self.elapsed) if self.elapsed else ""
         return ", ".join(filter(None, [clock(self.elapsed), said_left(self.left, self.basis, self.over)]))
+
+
+def kind_of(label: str) -> str:
+    """What a run is one of: 'seed 42' is one of 'seed'."""
+    return label.rsplit(" ", 1)[0]
 
 
 def used_of(name: str, measure: Measure) -> Used:

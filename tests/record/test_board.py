@@ -117,9 +117,11 @@ def test_time_left_is_told_from_a_run_of_the_same_kind() -> None:
     board.update("baseline 1", finished(10.0))
     board.update("seed 2", training(20, 10.0))
     assert "≥ 0:40 left" in board.line("seed 2", training(20, 10.0))  # a baseline says nothing of a seed
-    board.update("seed 1", finished(100.0))
-    assert "about 1:20 left" in board.line("seed 2", training(20, 20.0))
-    assert "about 0:40 left" in board.line("seed 2", training(20, 10.0))  # twice as fast
+    board.update("seed 1", finished(100.0))  # it took its first 20 steps in 10 s
+    assert "about 1:30 left" in board.line("seed 2", training(20, 10.0))
+    slower = board.row("seed 2", training(20, 20.0)).left
+    assert slower and 150 < slower < 180  # twice as slow so far, which is not quite believed yet
+    assert board.row("seed 3", None).left == 100.0
 
 
 def test_clock_is_read_as_a_clock() -> None:

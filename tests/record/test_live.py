@@ -27,7 +27,7 @@ def test_a_reader_sees_what_the_board_shows(tmp_path: Path) -> None:
     first, second = read.rows
     assert (first.stage, first.done, first.total, first.loss, first.state) == ("train", 20, 100, 4.5, "running")
     assert [limit.value for limit in first.used] == [None, 9.0, None]
-    assert second == Row("seed 2")
+    assert second == Row("seed 2", left=1200.0, basis="limits")
     live.end("failed", "no seed finished")
     read = read_live(tmp_path)
     assert read and (read.state, read.verdict, len(read.rows)) == ("failed", "no seed finished", 2)

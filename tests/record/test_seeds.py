@@ -134,20 +134,6 @@ def test_several_ranks_are_started_by_torchrun(tmp_path: Path) -> None:
     ]
 
 
-def test_time_left_comes_from_a_finished_run() -> None:
-    done, half = Progress(), Progress()
-    done.feed('{"t": 10, "event": "progress", "stage": "train", "done": 1, "total": 10}\n')
-    done.feed(
-        '{"t": 50, "event": "progress", "stage": "quantized_ttt", "done": 1, "total": 2}\n{"t": 90, "event": "end"}\n'
-    )
-    half.feed('{"t": 10, "event": "progress", "stage": "train", "done": 1, "total": 10}\n{"t": 30, "event": "prog')
-    half.feed('ress", "stage": "train", "done": 5, "total": 10}\n')
-    half.elapsed = 30.0
-    assert half.left(done) == pytest.approx(60.0)  # half of training at the finished run's pace, 90 in all
-    assert half.left() == pytest.approx(25.0)  # of this stage alone, at the pace of 4 in 20 s
-    assert Progress().left(done) is None
-
-
 def test_run_that_ends_by_a_signal_without_a_name_is_described(tmp_path: Path) -> None:
     with pytest.raises(TakenDown, match="ended by signal 35"):
         run_seed(job(tmp_path, "import os; os.kill(os.getpid(), 35)"), 42, threading.Event())

@@ -19,6 +19,7 @@ from pgolf.evidence.run import Run
 from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge, training_end
 from pgolf.record.progress import Progress
+from pgolf.record.time_left import Left, time_left
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 LIMITS = tracks.load("10min_16mb").limits
@@ -164,7 +165,7 @@ def test_stages_come_as_the_log_tells_of_them() -> None:
     done = fed(APRIL)
     assert done.stage != "done"
     done.finish(succeeded=True)
-    assert (done.stage, done.left()) == ("done", 0.0)
+    assert (done.stage, time_left(done)) == ("done", Left(0.0, "runs"))
     assert (done.step, done.loss, done.val_bpb) == (1000, 3.1, 1.08079352)
     assert done.train_seconds == pytest.approx(588.047 + 12.7)
     assert done.artifact_bytes == 15991930
@@ -256,10 +257,10 @@ def test_time_left_is_that_of_the_steps_or_of_the_programs_clock() -> None:
     )
     progress.elapsed = 60.0
     progress.feed_log("step:101/1000 train_loss:5 train_time:21000ms\n")
-    assert progress.left() == pytest.approx(0.2 * 899)
+    assert progress.stage_left() == pytest.approx(0.2 * 899)
     progress.elapsed = 70.0
-    assert progress.left() == pytest.approx(0.2 * 899 - 10)
+    assert progress.stage_left() == pytest.approx(0.2 * 899 - 10)
     progress.feed_log("step:102/1000 train_loss:5 train_time:590000ms\n")
-    assert progress.left() == pytest.approx(10.0)
+    assert progress.stage_left() == pytest.approx(10.0)
     away = fed("Hyperparameters:\n  max_wallclock_seconds: 0\n" + upto(MARCH, "step:400"), at=900.0)
-    assert away.left() is None  # the lines came all at once: they show no pace
+    assert away.stage_left() is None  # the lines came all at once: they show no pace

@@ -1,0 +1,71 @@
+"""How runs went in earlier records of the same kind: what the time left of the first seeds is told from."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from pgolf.errors import BadInput
+from pgolf.evidence.manifest import read_versions
+from pgolf.evidence.plan import read_plans
+from pgolf.pods.local import LocalPod
+from pgolf.record.progress import Progress
+from pgolf.record.results import LOG
+from pgolf.record.seeds import EVENTS, attempt_folders
+from pgolf.record.time_left import Course, course_of, mean_course
+from pgolf.untrusted import Untrusted, list_folder, read_text
+
+LOOKED_AT, MOST_RECORDS = 20, 10_000  # records that are read, and folders that are listed
+MOST_BYTES = 1 << 24  # of a log or of events
+
+
+def earlier_course(record: Path) -> Course | None:
+    """How a seed goes, as the newest record beside the folder `record` tells of it that has the same track and preset
+    and was made in the same place: on this machine, or elsewhere. None if there is none."""
+    kind = _kind(record)
+    for folder in _newest(record)[:LOOKED_AT] if kind else ():
+        try:
+            courses = _courses(folder) if _kind(folder) == kind else []
+        except (BadInput, OSError):
+            continue
+        if courses:
+            return mean_course(courses)
+    return None
+
+
+def _kind(record: Path) -> tuple[str, str, bool] | None:
+    """Its track, its preset, and whether its seeds ran on this machine; None for a folder that is no record's."""
+    try:
+        plans = read_plans(record)
+        return (plans[0].track, plans[0].preset, bool(read_versions(record, "here"))) if plans else None
+    except BadInput:
+        return None
+
+
+def _newest(record: Path) -> list[Path]:
+    """The folders beside a record's, those that were worked in last first."""
+    found: list[tuple[float, Path]] = []
+    with suppress(Untrusted):
+        for entry in list_folder(record.parent, MOST_RECORDS):
+            with suppress(OSError):
+                if entry.name != record.name and entry.is_dir(follow_symlinks=False):
+                    found.append((os.stat(entry.path).st_mtime, Path(entry.path)))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _courses(record: Path) -> list[Course]:
+    """Of the seeds whose last attempt has ended well."""
+    found = []
+    for seed in read_plans(record)[-1].seeds:
+        folders = attempt_folders(record / "seeds" / str(seed))
+        status = LocalPod(folders[-1]).status() if folders else None
+        if not status or status.state != "ended" or status.exit_code or not (status.started and status.ended):
+            continue
+        progress = Progress()
+        progress.elapsed = status.ended - status.started
+        for name, feed in ((EVENTS, progress.feed), (LOG, progress.feed_log)):
+            if os.path.lexists(folders[-1] / name):
+                feed(read_text(folders[-1] / name, MOST_BYTES, record, errors="replace"))
+        progress.finish(succeeded=True)
+        if course := course_of(progress):
+            found.append(course)
+    return found
