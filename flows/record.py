@@ -70,7 +70,7 @@ from pgolf.record.programs import (
     modules_of,
     own_program,
 )
-from pgolf.record.request import check_request
+from pgolf.record.request import check_request, check_to_beat
 from pgolf.record.seeds import attempts, has_ended
 from pgolf.record.short import text_of
 from pgolf.record.trust import check_trusted
@@ -148,7 +148,7 @@ def record_3seed(
         env: Environment variables for the program, beside those of `knobs`, which it must read: {"NCCL_DEBUG": "WARN"}.
         pack_script: Pack the program's script into one small file first.
         evaluator: The program's evaluation for the legality probes, as FILE:make_evaluator.
-        against: The record to beat: a ledger entry, a record folder, or numbers. Default: the track's.
+        against: The record to beat: a ledger entry, a record folder, or numbers. Default: the track's standing one.
         trust_program: Run a program from a record's folder, which may be anybody's; a script and an ordinary folder are
             the user's own.
     """
@@ -168,6 +168,7 @@ def record_3seed(
         evaluator=evaluator,
         against=against,
     )
+    check_to_beat(request)
     if program and request.theirs:
         check_trusted(Path(program), request.theirs, trust_program)
     check_disk(request, Path(runs_dir))

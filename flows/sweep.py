@@ -24,8 +24,7 @@ from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.flows.record import record_3seed
 from pgolf.flows.show import Outcome, artifact_key, show
 from pgolf.flows.tasks import pack_trainer, prepare_data, was_taken_down
-from pgolf.ledger import names
-from pgolf.ledger.choosing import ledger_entry
+from pgolf.ledger.choosing import standing_record
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.job import share_cores
@@ -219,9 +218,7 @@ def set_up(
 
 def luck_of(choice: Choice, request: Request, base: Trial) -> Luck | None:
     """The winner against the standing record; None if that was not scored on the same text."""
-    if request.track.standing not in names() and not Path(request.track.standing).is_file():
-        return None
-    standing = ledger_entry(request.track, base.scored_sha256 or "")
+    standing = standing_record(request.track)
     if standing is None or standing.scored_sha256 != base.scored_sha256:
         return None
     return luck(choice, standing.sample())

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from pgolf import ledger, tracks
 from pgolf.data.dataset import how_to_get
 from pgolf.errors import BadInput
+from pgolf.ledger.choosing import check_standing, standing_record
 from pgolf.notify import VARIABLE as WEBHOOK
 from pgolf.phrases import signed
 from pgolf.pods.places import KEY as RUNPOD_KEY
@@ -57,6 +58,7 @@ def examine(track: str, data_dir: Path, runs_dir: Path) -> list[Finding]:
         _prefect,
         lambda: _disk(runs_dir),
         *([] if rules.target else [lambda: _data(rules, data_dir)]),
+        *([] if rules.target or not rules.record else [lambda: _to_beat(rules)]),
         _keys,
         _clock,
     ]
@@ -100,6 +102,22 @@ def _program(track: Track) -> Iterator[Finding]:
     """A speedrun's runs are of a program of the user's, with its own packages and dataset."""
     found = f"a record of track {track.name} runs yours: `pgolf program check` says what it lacks here"
     yield Finding("program", "ok", found)
+
+
+def _to_beat(track: Track) -> Iterator[Finding]:
+    """The record that stands for the track."""
+    try:
+        check_standing(track)
+        standing = standing_record(track)
+    except BadInput as e:
+        yield Finding("to beat", "missing", str(e), "pgolf ledger list")
+        return
+    if standing:
+        sample = standing.sample()
+        found = f"{standing.name}, {sample.mean:.8f} bpb over {sample.n} seeds; --against names another one"
+    else:
+        found = f"measured first, with preset {Path(str(track.baseline_preset)).stem}"
+    yield Finding("to beat", "ok", found)
 
 
 def _torch(track: Track) -> Iterator[Finding]:

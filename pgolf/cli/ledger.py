@@ -10,25 +10,40 @@ import typer
 from pgolf.cli.options import AsJson, LedgerOut, Track
 from pgolf.cli.output import show_table
 
-app = typer.Typer(no_args_is_help=True, help="List and make ledger entries: the standing records, as data.")
+app = typer.Typer(no_args_is_help=True, help="List and make ledger entries: the records to beat, as data.")
 
 
 @app.command("list")
 def list_records(
     as_json: AsJson = False,
 ) -> None:
-    """List the standing records, best first."""
+    """List the records to beat, best first.
+
+    The one that stands for a track is the one that the track names, else its best one that its rules admit: with as
+    many seeds as the track asks for, no size or time over its limits and their grace, and scored on its validation
+    text. The status says which one stands, and why one is not admitted. --against names another one.
+    """
     from pgolf import ledger
+    from pgolf.ledger.choosing import statuses
 
     entries = sorted((ledger.load(name) for name in ledger.names()), key=lambda s: (s.track, s.sample().mean))
+    status = statuses()
     if as_json:
-        typer.echo(json.dumps([asdict(s) for s in entries], indent=2))
+        typer.echo(json.dumps([asdict(s) | {"status": status.get(s.name, "")} for s in entries], indent=2))
         return
     rows = [
-        (f"{s.sample().mean:.8f}", s.date, s.track, s.name, f"{len(s.seeds)} seed{'s' * (len(s.seeds) != 1)}", s.author)
+        (
+            f"{s.sample().mean:.8f}",
+            s.date,
+            s.track,
+            s.name,
+            f"{len(s.seeds)} seed{'s' * (len(s.seeds) != 1)}",
+            s.author,
+            status.get(s.name, ""),
+        )
         for s in entries
     ]
-    show_table(rows, ("score", "date", "track", "name", "seeds", "author"))
+    show_table(rows, ("score", "date", "track", "name", "seeds", "author", "status"))
 
 
 @app.command("build")

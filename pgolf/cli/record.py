@@ -105,7 +105,7 @@ def record(
     against: Annotated[
         str | None,
         typer.Option(
-            help="The record to beat: a ledger entry, a record folder, or numbers; default: the track's.",
+            help="The record to beat: a ledger entry, a record folder, or numbers; default: the track's standing one.",
             autocompletion=ledger_entries,
         ),
     ] = None,
@@ -161,7 +161,7 @@ def record(
         return
     from pgolf.pods.places import check_wanted
     from pgolf.program.environment import parse_variables
-    from pgolf.record.request import check_request, parse_overrides, parse_seeds
+    from pgolf.record.request import check_request, check_to_beat, parse_overrides, parse_seeds
 
     named = list(parse_seeds(seeds)) if seeds is not None else None
     knobs = parse_variables(settings or []) if program else parse_overrides(settings or [])
@@ -173,6 +173,7 @@ def record(
     }
     about["probe"] = probe
     request = check_request(track, preset, named, knobs, packed=pack, **ran, **about)  # before anything is started
+    check_to_beat(request)
     wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file, no_bound)
     if plan:
         from pgolf.record.planned import plan_record

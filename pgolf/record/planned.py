@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from pgolf.evidence.plan import Rule
+from pgolf.ledger.choosing import to_beat
 from pgolf.pack.kept import packed
 from pgolf.pods.estimate import Estimate, check_bounds, estimate
 from pgolf.pods.money import OVERHEAD_S
@@ -50,13 +51,18 @@ class Planned:
         words = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
         return " ".join([*words, shlex.join(self.program.start(self.request.track.nproc))])
 
+    @property
+    def to_beat(self) -> str:
+        """The name of the record to beat."""
+        return self.request.against.name if self.request.against else to_beat(self.request.track)
+
     def as_json(self) -> dict[str, Any]:
         """All of it, for scripts."""
         request, program = self.request, self.program
         return {
             "track": request.track.name,
             "name": request.name,
-            "against": request.against.name if request.against else request.track.standing,
+            "against": self.to_beat,
             "seeds": list(request.seeds),
             "program": program.as_json() | {"bytes": {name: len(text) for name, text in program.files.items()}},
             "commands": {str(seed): self.command(seed) for seed in request.seeds},
@@ -76,7 +82,7 @@ class Planned:
         """(name, value) of each line for people."""
         request, program, limits = self.request, self.program, self.request.track.limits
         yield "track", f"{request.track.name}: {request.track.title}"
-        yield "to beat", request.against.name if request.against else Path(request.track.standing).stem
+        yield "to beat", self.to_beat
         yield "program", f"{program.name}, started as {program.script}" + (" (pgolf's trainer, packed)" * program.ours)
         for name, content in sorted(program.files.items()):
             counted = "code" if name in program.code else "not counted"

@@ -13,6 +13,7 @@ from pgolf.files import write_atomic
 from pgolf.knobs import RESERVED
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.against import standing_of
+from pgolf.ledger.choosing import check_standing
 from pgolf.pack import pack
 from pgolf.program import Program
 from pgolf.program.environment import parse_variables
@@ -119,6 +120,12 @@ def check_request(
         theirs=theirs and with_vocabulary(theirs, int(knobs["vocab_size"])),
         against=standing_of(against, rules) if against else None,
     )
+
+
+def check_to_beat(request: Request) -> None:
+    """BadInput if there is no record to beat: none is named, and the track has none and no baseline to measure one."""
+    if request.against is None:
+        check_standing(request.track)
 
 
 def check_name(name: str) -> None:

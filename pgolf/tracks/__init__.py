@@ -143,7 +143,7 @@ class Track:
     seeds: tuple[int, ...]
     preset: str
     corpus: str
-    standing: str  # the ledger entry to beat
+    standing: str | None  # the ledger entry to beat; None: the best that the rules admit, as `ledger.choosing` finds it
     baseline_preset: str | None  # what measures the standing record afresh where its validation text differs
     nproc: int  # ranks of one seed run
     early_stop: EarlyStop = EarlyStop()
@@ -180,7 +180,7 @@ def _known_as() -> tuple[tuple[str, str], ...]:
 def unknown(name: str) -> Track:
     """A track of which only the name is known: it limits nothing."""
     policy = Policy(margin_nats=0.0, alpha=0.01, min_seeds=0)
-    return Track(name, name, "any", NO_LIMITS, policy, (), "", "", "", None, 1, record=False, ruled=False)
+    return Track(name, name, "any", NO_LIMITS, policy, (), "", "", None, None, 1, record=False, ruled=False)
 
 
 def names() -> list[str]:
@@ -232,7 +232,7 @@ def _with_target(name: str, content: dict[str, Any]) -> Track:
         seeds=(),
         preset="",
         corpus="",
-        standing="",
+        standing=None,
         baseline_preset=None,
         nproc=run["nproc"],
         known_as=tuple(content.get("known_as", ())),
@@ -255,7 +255,7 @@ def _with_limits(path: Path, content: dict[str, Any]) -> Track:
         seeds=tuple(run["seeds"]),
         preset=_beside(path, run["preset"]),
         corpus=run["corpus"],
-        standing=_beside(path, run["standing"]),
+        standing=_beside(path, run["standing"]) if "standing" in run else None,
         baseline_preset=_beside(path, run["baseline_preset"]) if "baseline_preset" in run else None,
         nproc=run["nproc"],
         early_stop=_early_stop(content.get("early_stop", {})),

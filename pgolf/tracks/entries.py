@@ -147,6 +147,7 @@ MAY_BE_ABSENT = frozenset(
         "validation",
         "record",
         "limits.overhead_seconds",
+        "run.standing",
         "run.baseline_preset",
         "early_stop",
     ]
