@@ -41,7 +41,6 @@ from pgolf.flows.tasks import (
 )
 from pgolf.ledger import StandingRecord, seed_score, write_standing
 from pgolf.ledger.choosing import ledger_entry, measured_here
-from pgolf.notify import flush, notify
 from pgolf.pods.money import spent
 from pgolf.pods.places import Wanted, check_key, check_rented, check_wanted
 from pgolf.pods.ssh import Data
@@ -61,6 +60,8 @@ from pgolf.record.folder import (
     working_on,
 )
 from pgolf.record.job import Job, share_cores
+from pgolf.record.milestones import Milestones
+from pgolf.record.news import News
 from pgolf.record.planned import check_costs
 from pgolf.record.preflight import check_disk, check_here
 from pgolf.record.probing import can_probe, known_probes
@@ -186,14 +187,9 @@ def record_3seed(
     with working_on(record):
         log.info("record: %s", record.folder)
         claim(record.id)
-        notify(f"{record.id}: started, seeds {', '.join(map(str, record.request.seeds))}")
-        try:
-            return make(record, parallel, wanted)
-        except Exception as e:
-            notify(f"{record.id}: failed: {e}")
-            raise
-        finally:
-            flush()
+        with News(record.folder) as news:
+            news.begin(f"started, seeds {', '.join(map(str, record.request.seeds))}")
+            return make(record, parallel, wanted, news)
 
 
 def with_yardstick(record: Record, data_dir: Path, wanted: Wanted) -> Record:
@@ -214,7 +210,7 @@ def with_yardstick(record: Record, data_dir: Path, wanted: Wanted) -> Record:
     return replace(record, yardstick=prepare_data(replace(request, theirs=None, knobs=request.baseline), data_dir))
 
 
-def make(record: Record, parallel: int | None, wanted: Wanted) -> Outcome:
+def make(record: Record, parallel: int | None, wanted: Wanted, news: News) -> Outcome:
     """Do all that happens in a record's folder."""
     check_rented(record.folder, wanted)
     track, seeds = record.request.track, record.request.seeds
@@ -235,15 +231,15 @@ def make(record: Record, parallel: int | None, wanted: Wanted) -> Outcome:
         assert record.request.baseline is not None  # `ledger_entry` has refused a track without a baseline
         code = pack_trainer(record.request.baseline)
         jobs.insert(0, baseline_job(record, code, threads))
-    finished = train(record, jobs, at_once, standing, wanted)
+    finished = train(record, jobs, at_once, standing, wanted, news)
     if standing is None:
         standing = measured_here(track, list(finished["baseline"].values()), read_plans(record.folder)[0].created[:10])
         write_standing(record.folder / "baseline" / "standing.json", standing)
-    return conclude(record, finished["seed"], standing)
+    return conclude(record, finished["seed"], standing, news)
 
 
 def train(
-    record: Record, jobs: Sequence[Job], at_once: int, standing: StandingRecord | None, wanted: Wanted
+    record: Record, jobs: Sequence[Job], at_once: int, standing: StandingRecord | None, wanted: Wanted, news: News
 ) -> dict[str, dict[int, Path]]:
     """Run every seed of every job on pods, `at_once` at the same time; return the finished attempts by job and seed.
 
@@ -258,7 +254,8 @@ def train(
     data = Data(dataset.data_dir, dataset.files, packages, needs, read_source(dataset) if wanted.remote else None)
     if not wanted.remote:
         list_machines(record.folder, {"here": {"versions": versions_here(modules_of(record.program))}})
-    track, left = record.request.track, sum(not has_ended(*run) for run in runs)
+    track, over = record.request.track, {label for label, run in zip(labels, runs, strict=True) if has_ended(*run)}
+    left = len(runs) - len(over)
     place = pods_of(record.folder, wanted, data, stop, ranks=track.nproc, runs=left, hours=hours_of(track.limits))
     per_token = dataset.val_bytes / dataset.val_tokens
     limits = track.limits
@@ -271,13 +268,14 @@ def train(
         earlier={"seed": course} if (course := earlier_course(record.folder)) else None,
     )
     judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing)}
+    milestones = Milestones(news, labels, over, judges["seed"], standing, shown.rows)
     with place as opened, shown as board, pool:
         try:
             futures: list[PrefectFuture[str]] = []
             for job, seed in runs:
                 this = persisted(train_seed, record, f"{job.name}-{seed}", job.program.sha256, str(seed))
-                given = {"record": record, "job": job, "seed": seed, "board": board, "stop": stop}
-                given |= {"place": opened.place, "judge": judges[job.name]}
+                given = {"record": record, "job": job, "seed": seed, "board": board, "milestones": milestones}
+                given |= {"stop": stop, "place": opened.place, "judge": judges[job.name]}
                 futures.append(pool.submit(this, parameters=given))
             probes = None
             for future in as_completed(futures):
@@ -356,7 +354,7 @@ def collect(
     return finished
 
 
-def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRecord) -> Outcome:
+def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRecord, news: News) -> Outcome:
     """From finished seeds to the verdict and its folder."""
     probes = probed(record, *next(iter(finished.items()))) if record.request.probe else None
     inputs = replace(gather(record, finished, standing), probes=probes)
@@ -371,5 +369,5 @@ def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRec
         log.info("%s: reused, written before", path.name)
     scores = tuple(replace(seed_score(read_run(run.log)), seed=run.seed) for run in inputs.runs)
     outcome = Outcome(record.id, record.folder, scores, verdict, path)
-    publish(outcome)
+    publish(outcome, news)
     return outcome

@@ -28,7 +28,6 @@ from pgolf.files import hash_folder
 from pgolf.flows.pods import api_key, claim, end_pods, needs_of, pods_of
 from pgolf.flows.show import artifact_key, show
 from pgolf.flows.tasks import persisted, was_taken_down
-from pgolf.notify import flush, notify
 from pgolf.pods import Place
 from pgolf.pods.failures import ATTEMPTS_MOST
 from pgolf.pods.money import spent
@@ -37,6 +36,8 @@ from pgolf.pods.places import Opened, Wanted, check_key, check_rented, check_wan
 from pgolf.pods.ssh import Data
 from pgolf.pods.versions import versions_here
 from pgolf.record.board import Board
+from pgolf.record.milestones import Milestones
+from pgolf.record.news import News
 from pgolf.record.programs import modules_of
 from pgolf.record.run_results import log_of
 from pgolf.record.runs_data import find_data
@@ -154,17 +155,12 @@ def record_runs(
     with working_on_runs(record):
         log.info("record: %s", record.folder)
         claim(record.id)
-        notify(f"{record.id}: started, {request.runs} runs of each variant")
-        try:
-            return make(record, wanted)
-        except Exception as e:
-            notify(f"{record.id}: failed: {e}")
-            raise
-        finally:
-            flush()
+        with News(record.folder) as news:
+            news.begin(f"started, {request.runs} runs of each variant")
+            return make(record, wanted, news)
 
 
-def make(record: RunsRecord, wanted: Wanted) -> RunsOutcome:
+def make(record: RunsRecord, wanted: Wanted, news: News) -> RunsOutcome:
     """Do all that happens in a record's folder."""
     check_rented(record.folder, wanted)
     if wanted.remote:
@@ -173,19 +169,22 @@ def make(record: RunsRecord, wanted: Wanted) -> RunsOutcome:
         for variant in record.request.programs:
             tried = persisted(try_program, record, f"preflight-{variant}")(record, variant, return_state=True)
             log.info("preflight: %s%s", tried.result(), " (reused)" if tried.name == "Cached" else "")
-    finished = run_all(record, wanted)
-    return conclude(record, finished)
+    finished = run_all(record, wanted, news)
+    return conclude(record, finished, news)
 
 
-def run_all(record: RunsRecord, wanted: Wanted) -> dict[int, Path]:
+def run_all(record: RunsRecord, wanted: Wanted, news: News) -> dict[int, Path]:
     """Make the runs of the plan one after another; return the attempts of those that have a result, by their number.
 
     Where the first run of a variant fails by itself, no other is started: no record can come of it.
     """
     stop = threading.Event()
     jobs = {variant: run_job(record, variant) for variant in record.request.programs}
-    left = sum(not has_ended(jobs[variant], number) for number, variant in record.runs)
-    board = Board([f"{variant} {number}" for number, variant in record.runs], cost=lambda: spent(record.folder) or None)
+    over = {f"{variant} {number}" for number, variant in record.runs if has_ended(jobs[variant], number)}
+    left = len(record.runs) - len(over)
+    labels = [f"{variant} {number}" for number, variant in record.runs]
+    board = Board(labels, cost=lambda: spent(record.folder) or None)
+    milestones = Milestones(news, labels, over, rows=board.rows)
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(1)
     finished: dict[int, Path] = {}
     with machine_of_all(record, wanted, stop, left) as opened, board, pool:
@@ -193,6 +192,7 @@ def run_all(record: RunsRecord, wanted: Wanted) -> dict[int, Path]:
             for number, variant in record.runs:
                 this = persisted(make_run, record, f"{variant}-{number}")
                 given = {"record": record, "variant": variant, "number": number, "board": board, "stop": stop}
+                given |= {"milestones": milestones}
                 future = pool.submit(this, parameters=given | {"place": opened.place})
                 try:
                     folder = record.folder / future.result()
@@ -254,20 +254,29 @@ def try_program(record: RunsRecord, variant: str) -> str:
 
 
 @task(name="make run", task_run_name="{variant} {number}", retries=ATTEMPTS_MOST - 1, retry_condition_fn=was_taken_down)
-def make_run(record: RunsRecord, variant: str, number: int, board: Board, stop: threading.Event, place: Place) -> str:
+def make_run(
+    record: RunsRecord,
+    variant: str,
+    number: int,
+    board: Board,
+    milestones: Milestones,
+    stop: threading.Event,
+    place: Place,
+) -> str:
     """Bring one run to its end on a pod; return the folder of the attempt, relative to the record's."""
-    finished = run_seed(run_job(record, variant), number, stop, show(board, f"{variant} {number}"), place)
+    label = f"{variant} {number}"
+    finished = run_seed(run_job(record, variant), number, stop, show(board, label, milestones), place)
     list_files(record.folder, finished.folder, finished.files)
     result = result_of(read_run(finished.folder / str(log_of(finished.folder)), finished.folder))
     if result:
         clock = "" if result.seconds is None else f" after {result.seconds:g} s"
-        said = f"{variant} {number} is done: val_loss {result.loss:.{result.decimals}f} at step {result.step}{clock}"
+        said = f"{label} is done: val_loss {result.loss:.{result.decimals}f} at step {result.step}{clock}"
         log.info("%s", said)
-        notify(f"{record.id}: {said}")
+        milestones.news.tell(f"{label} is done", said)
     return finished.folder.relative_to(record.folder).as_posix()
 
 
-def conclude(record: RunsRecord, finished: dict[int, Path]) -> RunsOutcome:
+def conclude(record: RunsRecord, finished: dict[int, Path], news: News) -> RunsOutcome:
     """From the finished runs to the verdict and its folder."""
     inputs = gather_runs(record, finished)
     verdict = reach_runs_verdict(inputs)
@@ -285,7 +294,7 @@ def conclude(record: RunsRecord, finished: dict[int, Path]) -> RunsOutcome:
     said = "\n".join([word, *(f"- {r}" for r in verdict.reasons), *(f"- warning: {w}" for w in verdict.warnings)])
     page = f"{said}\n\n{target_markdown(verdict.audit)}" if verdict.audit else said
     create_markdown_artifact(page, key=f"{artifact_key(record.id)}-verdict", description="The verdict")
-    notify(f"{record.id}: {said}")
+    news.verdict(said)
     return outcome
 
 

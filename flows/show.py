@@ -17,9 +17,10 @@ from prefect.artifacts import (
 from pgolf.audit.measures import measures_of
 from pgolf.evidence.logs import read_run
 from pgolf.ledger import SeedScore, seed_score
-from pgolf.notify import notify
 from pgolf.record.board import Board
 from pgolf.record.folder import Record
+from pgolf.record.milestones import Milestones
+from pgolf.record.news import News
 from pgolf.record.progress import Progress
 from pgolf.record.results import LOG, read_result
 from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
@@ -54,32 +55,34 @@ class Outcome:
         }
 
 
-def publish(outcome: Outcome) -> None:
+def publish(outcome: Outcome, news: News) -> None:
     """Put the seeds and the verdict into Prefect's UI, and tell the webhook."""
     scores, verdict = outcome.scores, outcome.verdict
     key = artifact_key(outcome.record_id)
     create_table_artifact(seed_rows(scores), key=f"{key}-seeds", description="Bits per byte of each seed by stage")
     page = verdict_markdown(verdict, scores, outcome.path)
     create_markdown_artifact(page, key=f"{key}-verdict", description="The verdict")
-    notify(f"{outcome.record_id}: {verdict_news(verdict, scores)}")
+    news.verdict(verdict_news(verdict, scores))
 
 
-def tell_seed(record: Record, attempt: Path) -> None:
+def tell_seed(record: Record, label: str, attempt: Path, news: News) -> None:
     """Tell the webhook of a finished seed, and of the limits that it misses or crosses inside the grace."""
     result = read_result(attempt)
     run = read_run(attempt / (result.log if result else LOG))
     if run.final:
-        notify(f"{record.id}: {seed_news(seed_score(run), measures_of(run, record.request.track.limits))}")
+        news.tell(f"{label} is done", seed_news(seed_score(run), measures_of(run, record.request.track.limits)))
 
 
-def show(board: Board, label: str) -> Callable[[Progress], None]:
-    """Return a function that shows a run's progress: on the board at once, in Prefect's UI now and then."""
+def show(board: Board, label: str, milestones: Milestones) -> Callable[[Progress], None]:
+    """Return a function that shows a run's progress: on the board at once, in Prefect's UI now and then, its milestones
+    in a chat."""
     artifact: Any = None
     shown = 0.0
 
     def watch(progress: Progress) -> None:
         nonlocal artifact, shown
         board.update(label, progress)
+        milestones.update(label, progress)
         if time.monotonic() - shown < UI_EVERY_S:
             return
         shown = time.monotonic()

@@ -25,7 +25,6 @@ from pgolf.evidence.manifest import list_files
 from pgolf.files import hash_folder, sha256_file
 from pgolf.flows.pods import hours_of, needs_of, pods_of
 from pgolf.flows.show import show, tell_seed
-from pgolf.notify import notify
 from pgolf.pace import projected_end
 from pgolf.pack.kept import packed
 from pgolf.pods import Place
@@ -37,12 +36,13 @@ from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge
 from pgolf.record.folder import Record
 from pgolf.record.job import Job
+from pgolf.record.milestones import Milestones
 from pgolf.record.preflight import findings_of, longer_trial, trial_of, untried, wants_gpu
 from pgolf.record.probing import probe_program, run_probes
 from pgolf.record.programs import PACKED, dataset_config
 from pgolf.record.request import Request
 from pgolf.record.results import ARTIFACT, read_result
-from pgolf.record.seeds import EndedEarly, TakenDown, run_seed
+from pgolf.record.seeds import Stopped, TakenDown, run_seed
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.submission import judge, write
 from pgolf.report.verdict import Verdict
@@ -137,17 +137,27 @@ def was_taken_down(_task: Any, _run: Any, state: State[Any]) -> bool:
     name="train seed", task_run_name="{job.name} {seed}", retries=ATTEMPTS_MOST - 1, retry_condition_fn=was_taken_down
 )
 def train_seed(
-    record: Record, job: Job, seed: int, board: Board, stop: threading.Event, place: Place, judge: Judge
+    record: Record,
+    job: Job,
+    seed: int,
+    board: Board,
+    milestones: Milestones,
+    stop: threading.Event,
+    place: Place,
+    judge: Judge,
 ) -> str:
     """Run one seed to its end on a pod; return the folder of the attempt, relative to the record's."""
+    label = f"{job.name} {seed}"
     try:
-        finished = run_seed(job, seed, stop, show(board, f"{job.name} {seed}"), place, judge)
-    except EndedEarly as e:
-        notify(f"{record.id}: {e}")
+        finished = run_seed(job, seed, stop, show(board, label, milestones), place, judge)
+    except (Stopped, TakenDown):  # it goes on later, or is started again
+        raise
+    except RunFailed as e:
+        milestones.failed(label, str(e))
         raise
     list_files(record.folder, finished.folder, finished.files)
     if job.name == "seed":
-        tell_seed(record, finished.folder)
+        tell_seed(record, label, finished.folder, milestones.news)
     return finished.folder.relative_to(record.folder).as_posix()
 
 

@@ -73,7 +73,7 @@ HOUSE = {
     "legality": Room({"evidence", "artifact", *TRAINING - {"pods"}}, {"torch", "numpy", "sentencepiece", "rich"}),
     # what puts both together
     "record": Room(
-        {"audit", "report", "program", "artifact", "describe", "legality", *FACTS, *TRAINING},
+        {"audit", "report", "program", "artifact", "describe", "legality", "notify", *FACTS, *TRAINING},
         {"numpy", "torch", "filelock", "rich", "pydantic"},
     ),
     "sweep": Room({"record", "program", "audit", "report", "artifact", *FACTS, *TRAINING}, {"numpy", "pydantic"}),

@@ -59,9 +59,14 @@ class Judge:
         return None
 
     def _limits(self, p: Progress) -> Iterator[str]:
+        for _, reason in self.limits_missed(p):
+            yield reason
+
+    def limits_missed(self, p: Progress) -> Iterator[tuple[str, str]]:
+        """Each hard limit that a seed misses, or is bound to, and how; whatever `rules` say."""
         size, training, evaluation = p.measures(self.limits)
         if size.status == "fail":
-            yield f"code and model are {size.value:,} bytes, over the limit of {size.limit:,}"
+            yield size.what, f"code and model are {size.value:,} bytes, over the limit of {size.limit:,}"
         for measure, end in (
             (training, None if self.capped else training_end(p, self.policy)),
             (evaluation, evaluation_end(p, self.policy)),
@@ -69,11 +74,13 @@ class Judge:
             # a projection has to be further over: it errs
             to_come = replace(measure, value=end, limit=measure.limit * (1 + self.policy.over_share))
             if measure.status == "fail":
-                yield f"{measure.what} has taken {measure.value:,.1f} s, over the limit of {measure.limit:g} s"
+                said = f"has taken {measure.value:,.1f} s, over the limit of {measure.limit:g} s"
+                yield measure.what, f"{measure.what} {said}"
             elif to_come.status == "fail":
                 yield (
+                    measure.what,
                     f"{measure.what} is going to take about {end:,.0f} s, over the limit of {measure.limit:g} s "
-                    f"({p.stage} {p.done:,} of {p.total:,} after {measure.value or 0.0:,.1f} s)"
+                    f"({p.stage} {p.done:,} of {p.total:,} after {measure.value or 0.0:,.1f} s)",
                 )
 
     def _losses(self, p: Progress) -> Iterator[str]:

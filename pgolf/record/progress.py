@@ -28,6 +28,7 @@ from pgolf.tracks import Limits
 STAGE_OF: dict[StageKind, str] = {"other": "evaluation", **{stage.kind: stage.name for stage in reversed(STAGES)}}
 # what a log says between the last step and the first score, and what is then shown
 BETWEEN = {"stop": "trained", "calibration": "calibration", "size": "artifact"}
+MOST_SCORES = 32  # stages of a run whose scores are kept
 CLOCK = "max_wallclock_seconds"  # the knob by which all public trainers call it
 MARKS_MOST = 256  # that are kept of a stage
 RESERVED = "gptq_reserve_seconds"  # of it, in pgolf's
@@ -56,6 +57,7 @@ class Progress:
     train_seconds: float | None = None  # of the training timer, calibration included once it is over
     timed: float = 0.0  # when the training timer was last heard of
     passes: dict[str, float] = field(default_factory=dict)  # evaluation over the artifact to its seconds
+    scores: dict[str, float] = field(default_factory=dict)  # stage to bpb, in the order in which they came
     artifact_bytes: int | None = None  # code and model
     curve: list[tuple[int, float, float]] = field(default_factory=list)  # step, loss, seconds of training
     first: dict[str, tuple[float, int]] = field(default_factory=dict)  # stage to when it first told how much was done
@@ -120,6 +122,8 @@ class Progress:
             return
         self._enter(event.stage, 1, 1)
         self.val_bpb = event.val_bpb
+        if event.val_bpb is not None and math.isfinite(event.val_bpb) and len(self.scores) < MOST_SCORES:
+            self.scores = {**self.scores, event.stage: event.val_bpb}
         if stage_kind(event.stage) != "pre-quant" and event.eval_ms is not None:
             self.passes[event.stage] = event.eval_ms / 1000
 
@@ -197,13 +201,9 @@ class Progress:
         """Forget what belongs to a run that is over: another one begins."""
         self.stage, self.done, self.total = "starting", 0, 0
         self.loss = self.step = self.val_bpb = self.error = self.train_seconds = self.artifact_bytes = None
-        self.begun, self.first, self.marks, self.passes, self.curve = (
-            {},
-            {},
-            {},
-            {},
-            [],
-        )  # anew: another thread may be reading the old
+        # anew: another thread may be reading the old
+        self.begun, self.first, self.marks, self.passes, self.scores = {}, {}, {}, {}, {}
+        self.curve = []
         self._traceback = False
 
     def _log_step(self) -> None:
@@ -233,6 +233,7 @@ class Progress:
         size, score = artifact_bytes(run), run.final or (run.stages[-1] if run.stages else None)
         self.artifact_bytes = size.value if size else None
         self.val_bpb = score.val_bpb if score else None
+        self.scores = {STAGE_OF[s.kind]: s.val_bpb for s in run.stages[-MOST_SCORES:]}
         self.passes = _passes(run)
         self.clock = _clock(run, self.clock)
 

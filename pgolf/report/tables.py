@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pgolf.audit.measures import Measure
 from pgolf.ledger import SeedScore
-from pgolf.phrases import counted
+from pgolf.phrases import counted, signed
 from pgolf.report.verdict import Verdict
 from pgolf.report.words import code, escape
 from pgolf.stages import TITLES
@@ -102,7 +102,12 @@ def seed_news(score: SeedScore, limits: Sequence[Measure]) -> str:
 def verdict_news(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
     """The verdict in a line or two."""
     mean = sum(s.val_bpb for s in scores) / len(scores)
-    said = verdict.comparison.verdict if verdict.comparison else "not compared"
+    said = _compared(verdict.comparison) if verdict.comparison else "not compared"
     seeds = counted(len(scores), "seed")
     text = f"{'A RECORD' if verdict.positive else 'no record'}: val_bpb {mean:.5f} over {seeds}, {said}"
     return "\n".join([text, *(f"- {r}" for r in verdict.reasons), *(f"- warning: {w}" for w in verdict.warnings)])
+
+
+def _compared(comparison: Comparison) -> str:
+    """The gain over the standing record, and the claim that the figures allow, with its p."""
+    return f"gain over {comparison.old.label} {signed(comparison.delta_bpb, 5)} bpb, {comparison.verdict}"

@@ -156,13 +156,11 @@ def test_reaper_is_scheduled(deployed: Deployed) -> None:
 
 def test_webhook_is_told_from_start_to_verdict(deployed: Deployed) -> None:
     assert deployed.told[0] == "first: started, seeds 42, 314, 999"
-    assert sorted(t.split(" is done")[0] for t in deployed.told[1:4]) == [
-        "first: seed 314",
-        "first: seed 42",
-        "first: seed 999",
-    ]
-    assert deployed.told[4].startswith("first: A RECORD: val_bpb ")
-    assert len(deployed.told) == 5
+    lines = "\n".join(deployed.told).replace("first: ", "").splitlines()
+    done = sorted(line.split(" is done: val_bpb")[0] for line in lines if " is done: " in line)
+    assert done == ["seed 314", "seed 42", "seed 999"]
+    assert "A RECORD: val_bpb " in deployed.told[-1]
+    assert len(deployed.told) <= 5  # what happens within half a minute is one message
 
 
 def test_person_sees_the_run_its_table_and_its_verdict_in_the_browser(deployed: Deployed) -> None:

@@ -61,7 +61,9 @@ def test_news_of_a_seed_names_the_limits_that_it_misses() -> None:
 
 
 def test_news_of_the_verdict_says_why_not() -> None:
-    assert verdict_news(verdict(), load("pr1736").seeds).startswith("A RECORD: val_bpb 1.06549 over 3 seeds, clears")
+    assert verdict_news(verdict(), load("pr1736").seeds).startswith(
+        "A RECORD: val_bpb 1.06549 over 3 seeds, gain over pr1493 +0.01552 bpb, clears"
+    )
     assert verdict_news(verdict("too late"), load("pr1736").seeds).endswith("\n- too late")
 
 

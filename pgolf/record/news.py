@@ -1,0 +1,120 @@
+"""What the chat is told of a record: each thing once, also by the process that takes up a killed one's work.
+
+What was told is marked in the record's folder, before it is sent. Lines that come within half a minute go out together:
+somebody reads them on a phone.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from pgolf.errors import BadInput
+from pgolf.evidence.lines import printable
+from pgolf.files import write_json
+from pgolf.notify import address, flush, notify
+from pgolf.untrusted import read_json
+
+log = logging.getLogger(__name__)
+TOLD = "told.json"  # in a record's folder
+MOST_BYTES = 1 << 20  # of that file
+QUIET_S = 30.0  # between two messages, unless the later one cannot wait
+LINE_CHARS, MOST_LINES = 300, 12  # of a message
+ENDED = "ended"  # the mark of a record that has failed or was stopped; it goes when the record goes on
+
+
+class News:
+    """The news of the record in a folder, whose name is said first. Where there is no webhook nothing is kept.
+
+    Called by several threads. Nothing is raised and nobody waits: no record fails because it cannot be told of. At the
+    end of a `with` it tells of an error, sends what is left and waits until that is gone, no longer than a request may
+    take.
+    """
+
+    def __init__(self, folder: Path, quiet_s: float = QUIET_S) -> None:
+        self.folder, self.quiet_s = folder, quiet_s
+        self.on = bool(address())
+        self.waiting: dict[str, str] = {}  # lines by their marks
+        self.sent = -quiet_s  # when the last message was
+        self.timer: threading.Timer | None = None
+        self.lock = threading.RLock()
+        self.told = _read(folder / TOLD) if self.on else {}
+
+    def __enter__(self) -> "News":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, Exception):
+            self.tell(ENDED, f"failed: {error}", now=True)
+        self.send()
+        flush()
+
+    def begin(self, line: str) -> None:
+        """Tell that the record has started; that it goes on, if the last thing told was that it had ended."""
+        with self.lock:
+            if "started" not in self.told:
+                self.tell("started", line, now=True)
+            elif self.told.pop(ENDED, False):
+                self.tell("", "goes on", now=True)
+
+    def verdict(self, line: str) -> None:
+        """Tell the verdict; another one is told, too, the same only once."""
+        self.tell(f"verdict {hashlib.sha256(line.encode()).hexdigest()[:16]}", line, now=True)
+
+    def tell(self, mark: str, line: str, now: bool = False) -> None:
+        """Tell something once; under the mark '' each time. `now`: with all that waits, else when it is time again."""
+        if not self.on:
+            return
+        with self.lock:
+            if mark and (mark in self.told or mark in self.waiting):
+                return
+            self.waiting[mark] = line
+            due = self.sent + self.quiet_s - time.monotonic()
+            if now or due <= 0:
+                self.send()
+            elif self.timer is None:
+                self.timer = threading.Timer(due, self.send)
+                self.timer.daemon = True
+                self.timer.start()
+
+    def pass_over(self, *marks: str) -> None:
+        """Take things as told that are told no more: later news say more."""
+        with self.lock:
+            self.told |= dict.fromkeys(marks, True)
+
+    def send(self) -> None:
+        """Send all that waits in one message."""
+        with self.lock:
+            if self.timer:
+                self.timer.cancel()
+                self.timer = None
+            if not self.waiting:
+                return
+            lines, self.waiting = self.waiting, {}
+            self.told |= {mark: True for mark in lines if mark}
+            self.sent = time.monotonic()
+            try:
+                write_json(self.folder / TOLD, sorted(self.told))
+            except OSError as e:
+                log.warning("%s: cannot be written, so the next process may tell things again: %s", TOLD, e.strerror)
+            notify(message(self.folder.name, lines))
+
+
+def message(name: str, lines: Mapping[str, str]) -> str:
+    """The text that is sent: the record's name, and a line or a few."""
+    texts = ["\n".join(printable(part, LINE_CHARS) for part in line.split("\n")) for line in lines.values()]
+    more = [f"and {len(texts) - MOST_LINES} more"] if len(texts) > MOST_LINES else []
+    texts = [*texts[:MOST_LINES], *more]
+    return f"{name}: {texts[0]}" if len(texts) == 1 else "\n".join([f"{name}:", *texts])
+
+
+def _read(path: Path) -> dict[str, bool]:
+    """The marks that an earlier process left; none where the file is missing or is not what we write."""
+    try:
+        marks = read_json(path, MOST_BYTES)
+    except BadInput:
+        return {}
+    return {mark: True for mark in marks if isinstance(mark, str)} if isinstance(marks, list) else {}
