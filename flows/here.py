@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from pgolf.flows.server import prefect_api, uncollected
+from pgolf.record.disk import blaming_a_full_disk
 
 
 def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:
@@ -24,7 +25,7 @@ def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, leave)
     home = os.environ.get("PREFECT_HOME") or Path(parameters["runs_dir"], ".prefect")
-    with prefect_api(Path(home)) as wait:
+    with blaming_a_full_disk(Path(parameters["runs_dir"])), prefect_api(Path(home)) as wait:
         with uncollected():
             run = getattr(importlib.import_module(module), flow)  # takes seconds, and so does the server
         wait()

@@ -63,7 +63,6 @@ from pgolf.record.job import Job, share_cores
 from pgolf.record.milestones import Milestones
 from pgolf.record.news import News
 from pgolf.record.planned import check_costs
-from pgolf.record.preflight import check_disk, check_here
 from pgolf.record.probing import can_probe, known_probes
 from pgolf.record.programs import (
     dataset_config,
@@ -71,6 +70,7 @@ from pgolf.record.programs import (
     modules_of,
     own_program,
 )
+from pgolf.record.refusals import check_start
 from pgolf.record.request import check_request, check_to_beat
 from pgolf.record.seeds import attempts, has_ended
 from pgolf.record.short import text_of
@@ -172,16 +172,15 @@ def record_3seed(
     check_to_beat(request)
     if program and request.theirs:
         check_trusted(Path(program), request.theirs, trust_program)
-    check_disk(request, Path(runs_dir))
     file = Path(pods_file) if pods_file else None
     wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, file, no_bound)
     check_costs(request, wanted)
     if wanted.kind == "runpod":
         check_key(api_key())
-    check_here(request, wanted)
+    check_start(request, wanted, Path(runs_dir), Path(data_dir), record_id)
     dataset = prepare_data(request, Path(data_dir))
     runs = request.theirs or own_program(pack_trainer(request.knobs), Path(request.preset).stem, request.knobs)
-    record = describe_record(Path(runs_dir), request, dataset, runs, record_id)
+    record = describe_record(Path(runs_dir), request, dataset, runs, record_id, (stop_early, stop_hopeless))
     record = with_yardstick(record, Path(data_dir), wanted)
     record = with_rules(record, stop_early, stop_hopeless, rented=wanted.kind == "runpod")
     with working_on(record):

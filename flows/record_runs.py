@@ -39,6 +39,7 @@ from pgolf.record.board import Board
 from pgolf.record.milestones import Milestones
 from pgolf.record.news import News
 from pgolf.record.programs import modules_of
+from pgolf.record.refusals import check_runs_start
 from pgolf.record.run_results import log_of
 from pgolf.record.runs_data import find_data
 from pgolf.record.runs_folder import (
@@ -149,6 +150,7 @@ def record_runs(
     check_runs_costs(request, wanted)
     if wanted.kind == "runpod":
         check_key(api_key())
+    check_runs_start(request, wanted, Path(runs_dir), record_id)
     check_programs(request, wanted)
     data = find_data(request, Path(data_dir))
     record = describe_runs(Path(runs_dir), request, data, record_id)

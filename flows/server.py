@@ -21,6 +21,7 @@ import httpx
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from pgolf.errors import BadInput, RunFailed
+from pgolf.record.disk import full_disk
 
 log = logging.getLogger("pgolf.server")
 SHUTDOWN_TIMEOUT_S = 30
@@ -46,7 +47,8 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
         try:  # it is connected to at once, and answers when it is up
             httpx.get(f"{url}/health", timeout=STARTUP_TIMEOUT_S).raise_for_status()
         except httpx.HTTPError as e:
-            raise RunFailed(f"Prefect's server does not start ({e!r}); see {home / 'server.log'}") from e
+            why = full_disk(home, home / "server.log")
+            raise RunFailed(why or f"Prefect's server does not start ({e!r}); see {home / 'server.log'}") from e
 
     try:
         with temporary_settings({PREFECT_API_URL: url}):

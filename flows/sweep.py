@@ -29,6 +29,7 @@ from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.job import share_cores
 from pgolf.record.programs import own_program
+from pgolf.record.refusals import check_sweep_start
 from pgolf.record.request import Request
 from pgolf.sweep.attribution import Effect, attribute
 from pgolf.sweep.candidates import Candidate, Needs
@@ -188,6 +189,7 @@ def prepare(
     request: Request, name: str, own_id: str | None, runs_dir: str, data_dir: str, given: Mapping[Needs, Path]
 ) -> Record:
     """Prepare data and program, and describe the record; `name` has a place for the name made of the inputs."""
+    check_sweep_start(request, Path(runs_dir), Path(data_dir), own_id)
     dataset = prepare_data(request, Path(data_dir))
     program = own_program(pack_trainer(request.knobs), Path(request.preset).stem, request.knobs)
     record = describe_record(Path(runs_dir), request, dataset, program, own_id)

@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
 from pgolf.data.dataset import Dataset, check_case, check_documents, check_shares, open_dataset
+from pgolf.data.present import find_dataset
 from pgolf.data.pydocs import build
 from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import list_files
@@ -69,7 +70,8 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
                 log.info("data: %s: about %d minutes more", what, round((end - now) / 60))
 
     made = request.track.corpus == "pydocs"
-    dataset = (build if made else open_dataset)(data_dir, vocab_size=cfg.vocab_size, progress=tell)
+    place = data_dir if made else find_dataset(data_dir, cfg.vocab_size)
+    dataset = (build if made else open_dataset)(place, vocab_size=cfg.vocab_size, progress=tell)
     log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
     log.info(
         "data: %s of %s validation documents are in the training text, exactly or nearly; of %s training documents %s "

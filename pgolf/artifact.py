@@ -21,6 +21,7 @@ from torch import Tensor
 from pgolf import presets
 from pgolf.data.dataset import bytes_counter, check_starts, needs_documents
 from pgolf.data.opening import check_validation, count_bytes, open_tokens
+from pgolf.data.present import find_dataset
 from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import sha256_file
 from pgolf.knobs import EVALUATION, KNOBS, PLACES
@@ -227,12 +228,7 @@ def in_folder(artifact: Artifact, data_dir: Path) -> Artifact:
     own = Config(data_dir=cfg.data_dir, vocab_size=cfg.vocab_size)
     if (cfg.datasets_dir, cfg.tokenizer_path) != (own.datasets_dir, own.tokenizer_path):
         return artifact
-    wanted = f"datasets/fineweb10B_sp{cfg.vocab_size}"
-    found = [f for f in (data_dir, *sorted(data_dir.glob("*"))) if (f / wanted).is_dir()]
-    if len(found) != 1:
-        what = f"several: {', '.join(map(str, found))}" if found else f"none has {wanted}"
-        raise BadInput(f"--data-dir {data_dir}: {what}; name the folder with datasets/ and tokenizers/")
-    placed = replace(cfg, data_dir=str(found[0]), datasets_dir="", tokenizer_path="")
+    placed = replace(cfg, data_dir=str(find_dataset(data_dir, cfg.vocab_size)), datasets_dir="", tokenizer_path="")
     return replace(artifact, cfg=placed)
 
 

@@ -18,17 +18,19 @@ import httpx
 from packaging.requirements import Requirement
 
 from pgolf import ledger, tracks
-from pgolf.data.dataset import how_to_get
 from pgolf.errors import BadInput
 from pgolf.ledger.choosing import check_standing, standing_record
 from pgolf.notify import VARIABLE as WEBHOOK
 from pgolf.phrases import signed
 from pgolf.pods.places import KEY as RUNPOD_KEY
 from pgolf.pods.settings import read_settings
-from pgolf.presets import config_of, load
+from pgolf.presets import load
+from pgolf.record.disk import check_room, existing
+from pgolf.record.preflight import check_disk
+from pgolf.record.refusals import SPARE_BYTES, check_data, check_folder
+from pgolf.record.request import check_request
 from pgolf.requirements import packages_of
 from pgolf.tracks import Track
-from pgolf.trainer.data import DataError, shards
 
 SKEW_S = 60.0  # between this clock and a server's, from which times in logs mislead
 FREE_BYTES = 5e9
@@ -56,8 +58,8 @@ def examine(track: str, data_dir: Path, runs_dir: Path) -> list[Finding]:
         (lambda: _program(rules)) if rules.target else (lambda: _trainer(rules)),
         lambda: _torch(rules),
         _prefect,
-        lambda: _disk(runs_dir),
-        *([] if rules.target else [lambda: _data(rules, data_dir)]),
+        lambda: _disk(track, rules, runs_dir),
+        *([] if rules.target else [lambda: _data(track, rules, data_dir)]),
         *([] if rules.target or not rules.record else [lambda: _to_beat(rules)]),
         _keys,
         _clock,
@@ -152,50 +154,44 @@ def _prefect() -> Iterator[Finding]:
         yield Finding("Prefect", "missing", f"no server at {url} ({type(e).__name__})", fix)
 
 
-def _disk(runs_dir: Path) -> Iterator[Finding]:
-    existing = _existing(runs_dir)
-    if why := _unusable(existing):
-        yield Finding("disk", "missing", why, "name another folder with --runs-dir")
+def _disk(track: str, rules: Track, runs_dir: Path) -> Iterator[Finding]:
+    """Whether a record of the track can be written there, as `pgolf record` says before it starts, with some to spare.
+
+    No program says how much a speedrun's runs leave.
+    """
+    try:
+        check_folder(runs_dir)
+        if rules.target:
+            check_room(runs_dir, SPARE_BYTES, "its runs need")
+        else:
+            check_disk(check_request(track), runs_dir)
+    except BadInput as e:
+        yield _refused("disk", e)
         return
-    free = shutil.disk_usage(existing).free
-    found = f"{free / 1e9:.1f} GB free at {existing}"
+    free = shutil.disk_usage(existing(runs_dir)).free
+    found = f"{free / 1e9:.1f} GB free at {existing(runs_dir)}"
     if free < FREE_BYTES:
         yield Finding("disk", "optional", found, "free some: three seeds with checkpoints take gigabytes")
     else:
         yield Finding("disk", "ok", found)
 
 
-def _existing(folder: Path) -> Path:
-    """The folder itself, or the nearest above it that is there."""
-    return next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
-
-
-def _unusable(existing: Path) -> str:
-    """Why nothing can be made in a folder, or ''."""
-    if not existing.is_dir():
-        return f"{existing} is no folder"
-    return "" if os.access(existing, os.W_OK | os.X_OK) else f"{existing} cannot be written"
-
-
-def _data(track: Track, data_dir: Path) -> Iterator[Finding]:
-    """Whether tokenizer and shards are there; `pgolf record` checks what is in them."""
-    if track.corpus == "pydocs":
-        if why := _unusable(_existing(data_dir)):
-            yield Finding("dataset", "missing", why, "name another folder with --data-dir")
-        else:
-            yield Finding("dataset", "ok", f"track {track.name} makes its own, in {data_dir}")
+def _data(track: str, rules: Track, data_dir: Path) -> Iterator[Finding]:
+    """Whether the dataset is there, as `pgolf record` says before it starts; it then checks what is in the files."""
+    try:
+        check_data(check_request(track), data_dir)
+    except BadInput as e:
+        yield _refused("dataset", e)
         return
-    config = config_of({**load(track.preset), "data_dir": str(data_dir)})
-    tokenizer = Path(config.tokenizer_path)
-    lacking = [] if tokenizer.is_file() else [f"no {tokenizer}"]
-    for split in ("train", "val"):
-        try:
-            shards(config, split)
-        except DataError as e:
-            lacking.append(str(e).partition(":")[0])
-    fix = how_to_get(data_dir, config.vocab_size) if lacking else ""
-    found = "; ".join(lacking) or f"tokenizer and shards in {data_dir}"
-    yield Finding("dataset", "missing" if lacking else "ok", found, fix)
+    made = rules.corpus == "pydocs"
+    found = f"track {rules.name} makes its own, in {data_dir}" if made else f"tokenizer and shards in {data_dir}"
+    yield Finding("dataset", "ok", found)
+
+
+def _refused(what: str, error: BadInput) -> Finding:
+    """What a record would be refused for: its message says what is wrong, and after a semicolon what to do."""
+    found, _, fix = str(error).partition("; ")
+    return Finding(what, "missing", found, fix)
 
 
 def _keys() -> Iterator[Finding]:

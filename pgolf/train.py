@@ -16,6 +16,7 @@ import torch
 from pgolf import presets
 from pgolf.data.dataset import check_case, check_documents, check_named, check_shares, open_dataset
 from pgolf.data.leak import KEPT_FROM
+from pgolf.data.present import find_dataset
 from pgolf.data.pydocs import build
 from pgolf.describe import describe
 from pgolf.errors import BadInput
@@ -48,7 +49,8 @@ def exec_trainer(
     long = _check_pace(own, _config(os.environ | presets.as_env(knobs)), preset)
     if "datasets_dir" not in knobs:
         size = cfg.vocab_size
-        made = open_dataset(data_dir, size, _tell) if data_dir else build(Path("data"), vocab_size=size)
+        found = find_dataset(data_dir, size, cfg.caseops_enabled) if data_dir else None
+        made = open_dataset(found, size, _tell) if found else build(Path("data"), vocab_size=size)
         knobs["data_dir"] = str(check_documents(check_case(made, cfg.caseops_enabled), cfg).data_dir)
     else:
         check_named(cfg)

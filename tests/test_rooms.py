@@ -79,7 +79,7 @@ HOUSE = {
     "sweep": Room({"record", "program", "audit", "report", "artifact", *FACTS, *TRAINING}, {"numpy", "pydantic"}),
     "train": Room({"record", "presets", "data", "trainer", "pack", "describe", "unpacked"}, {"torch"}),
     "unpacked": Room({"trainer"}),
-    "doctor": Room({"ledger", "notify", "data", "pods", "presets", "trainer"}, {"torch", "httpx", "packaging"}),
+    "doctor": Room({"ledger", "notify", "pods", "presets", "record"}, {"torch", "httpx", "packaging"}),
 }
 HOUSE["flows"] = Room(set(HOUSE), {"prefect", "torch", "httpx", "uvicorn"})
 HOUSE["cli"] = Room(set(HOUSE), {"typer", "rich"})

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pgolf.cli.options import AsJson, DatasetNear, Settings, examples, presets
 from pgolf.cli.output import stderr
+from pgolf.errors import BadInput, did_you_mean
 from pgolf.stages import BY_MODE
 
 app = typer.Typer()
@@ -46,6 +47,11 @@ def evaluate(
     """
     from rich.progress import Progress
 
+    from pgolf.untrusted import open_regular
+
+    if mode not in BY_MODE:
+        raise BadInput(f"no mode '{mode}'{did_you_mean(mode, BY_MODE)}; there are: {', '.join(BY_MODE)}")
+    open_regular(artifact).close()  # says so at once where there is none; the rest imports torch
     from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
     from pgolf.record.request import parse_overrides
 

@@ -161,8 +161,10 @@ def record(
         return
     from pgolf.pods.places import check_wanted
     from pgolf.program.environment import parse_variables
+    from pgolf.record.refusals import check_id, check_start
     from pgolf.record.request import check_request, check_to_beat, parse_overrides, parse_seeds
 
+    check_id(record_id)
     named = list(parse_seeds(seeds)) if seeds is not None else None
     knobs = parse_variables(settings or []) if program else parse_overrides(settings or [])
     ran: dict[str, Any] = {
@@ -188,6 +190,7 @@ def record(
         from pgolf.record.planned import check_costs
 
         check_costs(request, wanted)
+    check_start(request, wanted, runs_dir, data_dir, record_id)
     trusted = bool(program and request.theirs and agreed(Path(program), request.theirs, yes, IN_A_RECORD))
     outcome: Outcome = run_flow(
         "pgolf.flows.record",

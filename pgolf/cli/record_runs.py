@@ -65,19 +65,23 @@ def record_speedrun(
     """
     from pgolf.pods.places import check_wanted
     from pgolf.program.environment import parse_variables
+    from pgolf.record.refusals import check_id, check_runs_start
     from pgolf.record.runs_data import find_data
-    from pgolf.record.runs_folder import check_plan_of_runs
-    from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, plan_runs
     from pgolf.record.runs_request import check_runs
-    from pgolf.record.runs_trial import check_programs
 
+    check_id(folders["record_id"])
     variables, more = parse_variables(settings), parse_variables(env, "--env")
     request = check_runs(rules, program, baseline, runs, variables, more, **about)  # type: ignore[arg-type]
     file = pods["pods_file"]
-    wanted = one_at_a_time(
-        check_wanted(pods["pods"], None, False, pods["max_cost"], pods["max_hours"], file, pods["no_bound"])
-    )
+    asked = check_wanted(pods["pods"], None, False, pods["max_cost"], pods["max_hours"], file, pods["no_bound"])
     data = find_data(request, folders["data_dir"])
+    if not plan:
+        check_runs_start(request, asked, folders["runs_dir"], folders["record_id"])
+    from pgolf.record.runs_folder import check_plan_of_runs  # these import torch
+    from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, plan_runs
+    from pgolf.record.runs_trial import check_programs
+
+    wanted = one_at_a_time(asked)
     if plan:
         check_plan_of_runs(Path(folders["runs_dir"]), request, data, folders["record_id"])
         planned = plan_runs(request, wanted, data)

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from pgolf.cli.agreement import Yes, agreed
-from pgolf.cli.options import DatasetDir, examples
+from pgolf.cli.options import DatasetNear, examples
 from pgolf.cli.output import stderr
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def reproduce(
             help="Score this artifact of the seed instead of training one; a program not of pgolf needs `eval_only`."
         ),
     ] = None,
-    data_dir: DatasetDir = Path("data"),
+    data_dir: DatasetNear = Path("data"),
     out: Annotated[Path | None, typer.Option(help="Folder to run in; default: runs/reproduce-<folder>.")] = None,
     yes: Yes = False,
     seal: Annotated[
@@ -51,7 +51,12 @@ def reproduce(
     from rich.progress import Progress
 
     from pgolf.evidence.lines import printable
-    from pgolf.record.reproduce import prepare, run_again
+    from pgolf.record.disk import check_writable
+    from pgolf.record.logged_seed import check_again
+
+    check_again(folder, seed, data_dir, artifact)
+    check_writable(out or Path("runs"), "--out")
+    from pgolf.record.reproduce import prepare, run_again  # import torch
     from pgolf.record.sealed_job import check_sealable
 
     name = folder.resolve().name

@@ -67,13 +67,15 @@ def sweep(
     Exit 0: one is chosen (with --confirm: and its record is positive); 1: none fits, a run failed, or the record is
     negative; 2: bad input.
     """
+    from pgolf.record.refusals import check_sweep_start
     from pgolf.record.request import parse_overrides, parse_seeds
     from pgolf.sweep.plan import plan_sweep
 
     space_file, artifact_file, checkpoint_file = (str(path) if path else None for path in (space, artifact, checkpoint))
     knobs, seeds = parse_overrides(settings or []), parse_seeds(confirm_seeds) if confirm_seeds else None
     given = (grid or [], candidate or [], space_file, artifact_file, checkpoint_file)
-    plan_sweep(track, preset, seed, knobs, *given, seeds)  # before anything is started
+    plan = plan_sweep(track, preset, seed, knobs, *given, seeds)  # before anything is started
+    check_sweep_start(plan.request, runs_dir, data_dir, sweep_id)
     swept = run_flow(
         "pgolf.flows.sweep",
         "sweep",
@@ -121,11 +123,13 @@ def ablate(
     Runs the preset before as it is, then with each knob in which the two differ changed alone, then with all of them
     changed. Needs two seeds or more. Stopped or killed, the same command goes on and repeats nothing.
     """
+    from pgolf.record.refusals import check_sweep_start
     from pgolf.record.request import parse_seeds
     from pgolf.sweep.plan import plan_ablation
 
     named = list(parse_seeds(seeds)) if seeds else None
-    plan_ablation(old, new, track, named)  # before anything is started
+    request, _ = plan_ablation(old, new, track, named)  # before anything is started
+    check_sweep_start(request, runs_dir, data_dir, ablation_id)
     ablated = run_flow(
         "pgolf.flows.sweep",
         "ablation",

@@ -6,7 +6,6 @@ DATA_DIR/tokenizers/fineweb_<V>_bpe.model
 
 import hashlib
 import re
-import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pgolf.data.caseops import is_caseops
 from pgolf.data.documents import check_boundaries
 from pgolf.data.leak import Overlap, Progress, overlap
 from pgolf.data.opening import check_validation, count_bytes, open_tokenizer, open_tokens
+from pgolf.data.present import MANIFEST, MOST_MANIFEST, how_to_get
 from pgolf.data.windows import Letters
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file
@@ -28,9 +28,6 @@ from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.data import DataError, open_shard, shards, tokens_sha256
 from pgolf.trainer.token_bytes import TokenBytes
 from pgolf.untrusted import Untrusted, read_json
-
-MANIFEST = "manifest.json"
-MOST_MANIFEST = 8 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -273,13 +270,6 @@ def _input_hash(manifest: Path, files: dict[str, str]) -> str:
                 f"{manifest.parent / name}: SHA-256 is {found}, in the manifest {wanted}; {_remedy(manifest.parent)}"
             )
     return input_hash
-
-
-def how_to_get(data_dir: Path, vocab_size: int) -> str:
-    """How to get a dataset of this vocabulary, where `data_dir` has none."""
-    out = data_dir / "fineweb" if data_dir.exists() else data_dir
-    command = f"pgolf data fineweb --variant sp{vocab_size} --repo OWNER/NAME --out {shlex.quote(str(out))}"
-    return f"fetch one (`{command}`), make one (docs/data.md), or name the folder of one with --data-dir"
 
 
 def _remedy(data_dir: Path) -> str:

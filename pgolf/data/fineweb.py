@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
+from pgolf.data.dataset import Dataset, open_dataset
+from pgolf.data.present import MANIFEST
 from pgolf.data.tokenize import exclusively
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_json

@@ -21,7 +21,8 @@ import numpy as np
 import sentencepiece
 from filelock import FileLock
 
-from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
+from pgolf.data.dataset import Dataset, open_dataset
+from pgolf.data.present import MANIFEST
 from pgolf.data.shards import write_shard
 from pgolf.data.tokenizer import train_tokenizer
 from pgolf.errors import BadInput, RunFailed

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pgolf.data.dataset import MANIFEST, Dataset, open_dataset
+from pgolf.data.dataset import Dataset, open_dataset
 from pgolf.data.fineweb import Progress, Remote, list_files
+from pgolf.data.present import MANIFEST
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_json
 from pgolf.sources import REPOSITORY, WEB_ADDRESS, Source, parse_source

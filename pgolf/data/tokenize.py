@@ -26,9 +26,10 @@ from filelock import FileLock
 from pgolf.cores import usable_cores
 from pgolf.data import corpus
 from pgolf.data.caseops import OPERATORS, is_caseops
-from pgolf.data.dataset import MANIFEST, MOST_MANIFEST, Dataset, open_dataset
+from pgolf.data.dataset import Dataset, open_dataset
 from pgolf.data.encode import Encoding, encode_piece, measure_piece, start_worker
 from pgolf.data.opening import open_tokenizer
+from pgolf.data.present import MANIFEST, MOST_MANIFEST
 from pgolf.data.shards import ShardWriter
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json

@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgolf.data.dataset import MANIFEST, Dataset
+from pgolf.data.dataset import Dataset
 from pgolf.data.fineweb import Progress, Remote, list_files, model_of, short, vocabulary_of
+from pgolf.data.present import MANIFEST
 from pgolf.data.source import keep_source, open_only
 from pgolf.errors import BadInput, RunFailed
 from pgolf.sources import Source

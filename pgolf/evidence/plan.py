@@ -164,7 +164,9 @@ def _path(folder: Path, index: int) -> Path:
 def _difference(folder: Path, old: Plan, new: Plan) -> str:
     names = [k for k in ("track", "preset", "seeds", "early_stop", "order") if getattr(old, k) != getattr(new, k)]
     names += [k for k in sorted({*old.inputs, *new.inputs}) if old.inputs.get(k) != new.inputs.get(k)]
-    advice = "a plan is never rewritten: use another record id, or finish that one as planned"
+    advice = (
+        "a plan is never rewritten: finish that record as planned, or give this one another --id (record_id in Prefect)"
+    )
     if old.order or new.order:
         advice = (
             "a plan is made before the first run and does not change: finish that record as planned. A new record has "

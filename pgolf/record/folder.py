@@ -31,6 +31,7 @@ from pgolf.record.programs import (
     settings_on,
     write_files,
 )
+from pgolf.record.refusals import check_id
 from pgolf.record.request import Request
 from pgolf.record.results import ARTIFACT, LOG, read_result
 from pgolf.record.seeds import EVENTS, attempts
@@ -62,23 +63,33 @@ class Record:
 
 
 def describe_record(
-    runs_dir: Path, request: Request, dataset: Dataset, program: Program, record_id: str | None = None
+    runs_dir: Path,
+    request: Request,
+    dataset: Dataset,
+    program: Program,
+    record_id: str | None = None,
+    rules: Sequence[bool | None] = (),
 ) -> Record:
-    """Name a record by what it depends on, unless it has a name. Writes nothing; BadInput for an id that is no name."""
+    """Name a record by all that it depends on, unless it has a name: its inputs, its seeds, and the `rules` that were
+    asked for or refused, by which seeds are ended early.
+
+    Writes nothing; BadInput for an id that is no name.
+    """
     inputs = {
         **(program.hashes | {"knobs": hash_of(dict(request.knobs))} if program.ours else {"program": program.sha256}),
         "dataset": hash_of(dataset.files),
         "track": hash_of(asdict(request.track)),
     }
     label = request.preset if request.theirs else Path(request.preset).stem
-    name = name_of_record(record_id, request.track.name, label, inputs)
+    asked = {"rules": hash_of(list(rules))} if any(rule is not None for rule in rules) else {}
+    named = {**inputs, "seeds": hash_of(list(request.seeds)), **asked}
+    name = name_of_record(record_id, request.track.name, label, named)
     return Record(name, runs_dir.resolve() / name, request, dataset, program, inputs)
 
 
 def name_of_record(given: str | None, track: str, label: str, inputs: Mapping[str, str]) -> str:
     """The name that a record is given, else one of its track, a label and its inputs; BadInput for one that is none."""
-    if given is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", given):
-        raise BadInput(f"--id {given!r}: give letters, digits, '.', '_' and '-', up to 100 of them")
+    check_id(given)
     label = re.sub(r"[^A-Za-z0-9._-]+", "_", label)[:60]
     return given or f"{track}-{label}-{hash_of(dict(inputs))[:8]}"
 

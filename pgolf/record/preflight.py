@@ -1,7 +1,6 @@
 """Before a record spends hours: will it fit its limits and this disk, and does the packed file work end to end?"""
 
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +14,16 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.pods.places import Wanted
 from pgolf.presets import as_env, config_of
 from pgolf.program.check import missing_here
+from pgolf.record.disk import check_room
 from pgolf.record.folder import Record
 from pgolf.record.job import Job
 from pgolf.record.programs import dataset_config, environment_of
+from pgolf.record.refusals import LOG_BYTES, SPARE_BYTES
 from pgolf.record.request import Request
 from pgolf.record.results import read_result, report_of_trial
 from pgolf.record.seeds import NoResult, Stopped, TakenDown
 from pgolf.record.short import less_shortened, shortened, tokens_to_score
 from pgolf.trainer.config import Knob
-
-LOG_BYTES = 20_000_000  # logs and events of a seed, generously
-SPARE_BYTES = 200_000_000  # left free for everything else on this disk
 
 
 def trial_of(record: Record, environment: Mapping[str, str], ranks: int) -> Job:
@@ -110,18 +108,12 @@ def check_disk(request: Request, folder: Path) -> None:
     The weights of a program of the user's are not known; they are taken to be as many as fit into the artifact with 4
     bits each.
     """
-    existing = next(p for p in (folder.resolve(), *folder.resolve().parents) if p.exists())
     seeds = len(request.seeds)
     parameters = 2 * request.track.limits.artifact_bytes if request.theirs else describe(request.knobs).parameters
     weights, kept = 4 * parameters, not request.theirs and request.knobs.get("checkpoint_every")
     checkpoints = 10 * weights if kept else 0  # weights, average, momenta; old and new
     needed = seeds * (2 * weights + checkpoints + LOG_BYTES) + SPARE_BYTES
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise BadInput(
-            f"{existing}: {free / 1e9:.2f} GB free, {seeds} seeds need {needed / 1e9:.2f} GB; free some, or name a "
-            "folder on another disk with --runs-dir"
-        )
+    check_room(folder, needed, f"{seeds} seeds need")
 
 
 def trial_environment(

@@ -25,6 +25,7 @@ from pgolf.program.environment import log_problem, value_problem
 from pgolf.program.find import open_program
 from pgolf.program.source import read_source
 from pgolf.record.job import Job
+from pgolf.record.logged_seed import dataset_of, logged_seed
 from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.request import check_ranks_of, with_vocabulary
@@ -106,7 +107,7 @@ def prepare(folder: Path, out: Path, data_dir: Path, seed: int | None = None, ar
     ----------
     folder : the record.
     out : where it is to run; a run that is there already will be taken up or, if it has ended, read.
-    data_dir : the dataset and tokenizer, as DATA_DIR.
+    data_dir : the folder of the dataset and tokenizer, or one above it.
     seed : one of the record's; default: its first.
     artifact : a compressed model whose SHA-256 submission.json gives for that seed; it is scored, nothing is trained.
 
@@ -116,9 +117,8 @@ def prepare(folder: Path, out: Path, data_dir: Path, seed: int | None = None, ar
         says how to score an artifact with, or an artifact with another hash.
     """
     entry = read_entry(folder)
-    number, score, logged = _logged(entry, seed)
-    if not data_dir.is_dir():
-        raise BadInput(f"no data in {data_dir}: give --data-dir, the folder with datasets/ and tokenizers/")
+    number, score, logged = logged_seed(entry, seed)
+    data_dir = dataset_of(entry, logged, data_dir)
     if artifact:
         _check_artifact(entry, number, artifact)
     world, out, data_dir = _ranks(logged), out.resolve(), data_dir.resolve()
@@ -284,18 +284,6 @@ def spread(sample: Sample) -> tuple[float, float] | tuple[None, None]:
         return None, None
     half = float(t_quantile((1 + LEVEL) / 2, sample.n - 1)) * sample.std * math.sqrt(1 + 1 / sample.n)
     return sample.mean - half, sample.mean + half
-
-
-def _logged(entry: Entry, seed: int | None) -> tuple[int, float, Run]:
-    """(seed, its logged score, its run)."""
-    runs = {r.seed.value: (r.seed.value, r.final.val_bpb, r) for r in entry.runs if r.seed and r.final}
-    if not runs:
-        raise BadInput(f"{entry.path}: no log there gives a seed and a final score")
-    if seed is None:
-        return next(iter(runs.values()))
-    if seed not in runs:
-        raise BadInput(f"{entry.path} has no seed {seed}; it has {', '.join(map(str, runs))}")
-    return runs[seed]
 
 
 def _sample(entry: Entry) -> Sample:

@@ -19,7 +19,6 @@ from pgolf.program import Program
 from pgolf.program.environment import parse_variables
 from pgolf.program.find import open_program
 from pgolf.program.source import read_source
-from pgolf.record.probing import check_evaluator
 from pgolf.record.short import shortened
 from pgolf.report.inputs import check_names, submission_name
 from pgolf.tracks import Track
@@ -170,6 +169,8 @@ def read_program(
     if preset:
         raise BadInput("a preset is of pgolf's own trainer; with --program, --set names the program's variables")
     if evaluator:
+        from pgolf.record.probing import check_evaluator  # imports torch, which few requests need
+
         check_evaluator(evaluator)
     program = open_program(Path(path), settings, env, evaluator)
     check_names(program)

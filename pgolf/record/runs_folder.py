@@ -73,7 +73,8 @@ def describe_runs(
         "data": hash_of(files),
         "track": hash_of(asdict(request.track)),
     }
-    name = name_of_record(record_id, request.track.name, request.program.name, inputs)
+    named = {**inputs, "runs": hash_of(request.runs)}
+    name = name_of_record(record_id, request.track.name, request.program.name, named)
     return RunsRecord(name, runs_dir.resolve() / name, request, data, files, inputs)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgolf import presets, tracks
-from pgolf.artifact import open_artifact
 from pgolf.errors import BadInput
 from pgolf.record.request import Request, check_request
 from pgolf.sweep.candidates import Candidate, Needs, singles, space
@@ -67,6 +66,8 @@ def _check_given(tried: Sequence[Candidate], artifact: str | None, checkpoint: s
         if candidate.needs == "checkpoint" and artifact:
             raise BadInput(f"{candidate.label}: changes quantisation, which takes --checkpoint and not an artifact")
     if artifact:
+        from pgolf.artifact import open_artifact  # imports torch, which other sweeps do not need yet
+
         open_artifact(given["artifact"])  # refuses a file that is not an artifact
     if checkpoint and not zipfile.is_zipfile(checkpoint):
         raise BadInput(f"{checkpoint}: not a checkpoint of the trainer, which torch saves as a zip archive")

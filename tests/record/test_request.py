@@ -12,6 +12,7 @@ from seconds import TINY, record_here
 from pgolf import cli
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.plan import read_plans
 from pgolf.files import write_atomic
 from pgolf.flows.tasks import pack_trainer
 from pgolf.record.folder import Record, describe_record, working_on
@@ -20,6 +21,7 @@ from pgolf.record.programs import own_program, write_files
 from pgolf.record.request import check_request
 
 TRACK = str(TINY / "tiny_track.toml")
+ASKED = ((None, None), (True, None), (False, None), (None, True))  # of a seed's early end: by limits, by its loss
 
 
 @pytest.mark.parametrize(
@@ -80,8 +82,14 @@ def test_missing_dataset_is_exit_2_and_no_record(tiny_data: Dataset, tmp_path: P
     assert not (tmp_path / "runs").exists()
 
 
-def described(data: Dataset, runs_dir: Path, record_id: str | None = None, **overrides: str) -> Record:
-    request = check_request(TRACK, overrides=overrides)
+def described(
+    data: Dataset,
+    runs_dir: Path,
+    record_id: str | None = None,
+    seeds: tuple[int, ...] = (42, 314, 999),
+    **overrides: str,
+) -> Record:
+    request = check_request(TRACK, seeds=seeds, overrides=overrides)
     return describe_record(runs_dir, request, data, own_program(b"program", "tiny", {}), record_id)
 
 
@@ -90,6 +98,15 @@ def test_record_is_named_after_its_inputs(tiny_data: Dataset, tmp_path: Path) ->
     assert one.id.startswith("tiny_track-tiny-")
     assert one.id == described(tiny_data, tmp_path).id
     assert one.id != other.id
+
+
+def test_other_seeds_or_rules_make_a_record_of_their_own(tiny_data: Dataset, tmp_path: Path) -> None:
+    one, other = described(tiny_data, tmp_path), described(tiny_data, tmp_path, seeds=(1, 2, 3))
+    with working_on(one), working_on(other):  # an equal record is there
+        assert read_plans(other.folder)[0].seeds == (1, 2, 3)
+    request, program = check_request(TRACK), own_program(b"program", "tiny", {})
+    names = {describe_record(tmp_path, request, tiny_data, program, None, rules).id for rules in ASKED}
+    assert len(names) == len(ASKED) and one.id in names
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "x" * 101])
