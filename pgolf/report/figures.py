@@ -42,52 +42,86 @@ VARIABLES = {  # of the page's style sheet, each with the colour that it stands 
     **{color: f"seed-{i}" for i, color in enumerate(SEEDS)},
 }
 WIDTH = 0.36  # of one side of a stage
+MOST_DRAWN = 1e9  # a loss, step or time beyond it is an error, and would leave no other one visible
+MOST_BEYOND = 3  # times the length of a run that a standing record is shown for
+MOST_CENTERED = 3  # stages whose bars are wider than the numbers under them
+NAMES = 8.5  # points: the size of a legend
 SVG = "http://www.w3.org/2000/svg"
 ET.register_namespace("", SVG)
 ET.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 TIPS, BETWEEN = "tips:", " \N{SYMBOL FOR RECORD SEPARATOR} "  # how an artist's id carries what its points say
 
 By = Literal["step", "seconds"]
+Side = Literal["left", "center", "right"]
 
 
 def loss_curves(new: Sequence[SeedScore], standing: StandingRecord | None, by: By = "step") -> Figure:
-    """Training loss of every seed (nats per token) over steps or seconds, the standing record's seeds behind."""
+    """Training loss of every seed (nats per token) over steps or seconds, the standing record's seeds behind.
+
+    A loss that is not finite is left out, and its seed marked. Where the standing record trains much longer, its end is
+    out of the frame.
+    """
     figure, axes = blank("training loss, nats per token")
-    curves = [(s, SEEDS[i % len(SEEDS)], f"seed {s.seed}", 1.5) for i, s in enumerate(new)]
-    if standing:
-        name = plain(f"{standing.name} ({counted(len(standing.seeds), 'seed')})")
-        curves = [(s, STANDING, name if i == 0 else "", 1.1) for i, s in enumerate(standing.seeds)] + curves
-    top = zoom(axes, [_points(seed, by) for seed, *_ in curves])
-    for seed, color, label, width in curves:
-        points = _points(seed, by)
-        if not points:
-            continue
-        axes.plot(*zip(*points, strict=True), color=color, lw=width, label=label or None)
-        who = f"{standing.name} seed {seed.seed}" if standing and color == STANDING else f"seed {seed.seed}"
-        seen = [(x, y) for x, y in points if y <= top]
-        dotted(axes, seen, color, [f"{who} · {by} {x:g} · loss {y:.4f}" for x, y in seen], 9)
-    axes.set_xlabel("step" if by == "step" else "seconds of training", color=QUIET)
-    if axes.lines:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=8.5)
+    old = standing.seeds if standing else ()
+    ours, theirs = [_points(s, by) for s in new], [_points(s, by) for s in old]
+    right, top = zoom(axes, ours, theirs)
+    said = f"{plain(standing.name, 28)} ({counted(len(old), 'seed')})" if standing else ""
+    marked = [f"{name} (not all finite)" * _diverges(s) or name for name, s in zip(names(new), new, strict=True)]
+    sides = [(theirs, names(old), STANDING, 1.1, [said] + [""] * len(old)), (ours, names(new), "", 1.5, marked)]
+    for curves, whose, color, width, labels in sides:
+        behind = f"{standing.name} " if standing and color else ""
+        for i, points in enumerate(curves):
+            shade = color or SEEDS[i % len(SEEDS)]
+            axes.plot([x for x, _ in points], [y for _, y in points], color=shade, lw=width, label=labels[i] or None)
+            seen = [(x, y) for x, y in points if x <= right and y <= top]
+            tips = [f"{behind}{whose[i]} · {by} {x:g} · loss {y:.4f}" for x, y in seen]
+            dotted(axes, seen, shade, tips, 9 if points[1:] else 30)  # one alone has no line to be seen by
+    end = max((points[-1][0] for points in theirs if points), default=0.0)
+    further = f" (the standing record goes on to {end:,.0f})" if end > right else ""
+    axes.set_xlabel(("step" if by == "step" else "seconds of training") + further, color=QUIET)
+    if not any(ours + theirs):
+        axes.text(0.5, 0.5, f"no loss by {by}", transform=axes.transAxes, ha="center", color=QUIET, fontsize=9)
+    legend(axes)
     return figure
 
 
+def names(scores: Sequence[SeedScore]) -> list[str]:
+    """What each seed is called: runs of one seed are told apart, and a run of no stated seed is counted."""
+    seeds = [s.seed for s in scores]
+    return [
+        f"run {i + 1}" if s is None else f"seed {s}" + (f", run {i + 1}" if seeds.count(s) > 1 else "")
+        for i, s in enumerate(seeds)
+    ]
+
+
+def _diverges(seed: SeedScore) -> bool:
+    return any(not abs(loss) < MOST_DRAWN for _, loss in seed.curve)
+
+
 def _points(seed: SeedScore, by: By) -> list[tuple[float, float]]:
-    if by == "step":
-        return [(float(step), loss) for step, loss in seed.curve]
-    return [(s, loss) for s, (_, loss) in zip(seed.curve_seconds, seed.curve, strict=False)]
+    xs = [float(step) for step, _ in seed.curve] if by == "step" else seed.curve_seconds
+    points = [(x, loss) for x, (_, loss) in zip(xs, seed.curve, strict=False)]
+    return [(x, loss) for x, loss in points if abs(x) < MOST_DRAWN and abs(loss) < MOST_DRAWN]
 
 
-def zoom(axes: Axes, curves: Sequence[list[tuple[float, float]]]) -> float:
-    """Leave the first tenth out of the vertical range, since it would flatten all the rest; the range's upper end."""
-    last = max((points[-1][0] for points in curves if points), default=0.0)
-    losses = [loss for points in curves for x, loss in points if x >= last / 10]
-    if not losses or max(losses) == min(losses):
-        return math.inf
-    room = 0.06 * (max(losses) - min(losses))
+def zoom(
+    axes: Axes, curves: Sequence[list[tuple[float, float]]], behind: Sequence[list[tuple[float, float]]] = ()
+) -> tuple[float, float]:
+    """Show these curves to their end, and what of those behind them fits the frame; its right and its upper end.
+
+    The first tenth of a curve is left out of the vertical range, since it would flatten all the rest.
+    """
+    own, last = (max((points[-1][0] for points in group if points), default=0.0) for group in (curves, behind))
+    right = max(own, min(last, MOST_BEYOND * own)) if own > 0 else last
+    losses = [loss for points in curves for x, loss in points if x >= points[-1][0] / 10]
+    losses += [loss for points in behind for x, loss in points if right / 10 <= x <= right]
+    if not losses:
+        return math.inf, math.inf
+    room = 0.06 * (max(losses) - min(losses)) or 0.01 * abs(losses[0]) or 0.01
     axes.set_ylim(min(losses) - room, max(losses) + room)
-    axes.set_xlim(0, last * 1.02)
-    return max(losses) + room
+    if right > 0:
+        axes.set_xlim(0, right * 1.02)
+    return right if right > 0 else math.inf, max(losses) + room
 
 
 def stage_waterfall(stages: Sequence[StageDifference], new_name: str, standing_name: str | None) -> Figure:
@@ -104,17 +138,16 @@ def stage_waterfall(stages: Sequence[StageDifference], new_name: str, standing_n
     for shift, values, color, name in sides:
         for x, top in _side(axes, shift, values, color, name):
             tops[x] = max(top, tops.get(x, top))
-        axes.plot([], [], color=color, marker="o", lw=2, ms=5, label=plain(name))
+        axes.plot([], [], color=color, marker="o", lw=2, ms=5, label=plain(name, 40))
     for x, stage in enumerate(stages):
         if stage.gain is not None:
             note(axes, x, tops[x], 7, _signed(stage.gain, 5), INK, 9)
-    axes.set_xticks(range(len(stages)), [s.label for s in stages], color=INK)
+    axes.set_xticks(range(len(stages)), [s.label.replace(" ", "\n") for s in stages], color=INK)
     axes.set_xlim(-0.6, len(stages) - 0.4)
+    axes.use_sticky_edges = False  # or a bar at the top would leave no room for what is above it
     axes.margins(y=0.16)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.2 * (high - low))  # the legend's room
     axes.grid(axis="x", visible=False)
-    axes.legend(frameon=False, labelcolor=INK, fontsize=8.5, loc="upper left", ncols=2 if standing_name else 1)
+    legend(axes)
     return figure
 
 
@@ -123,6 +156,7 @@ def _side(
 ) -> Iterator[tuple[int, float]]:
     """Draw one record; the upper end of what it drew at each stage."""
     before = None
+    outward: Side = "right" if shift < 0 else "left"
     for x, values in enumerate(stages):
         if not values:
             continue
@@ -132,7 +166,9 @@ def _side(
         axes.hlines(mean, left, left + width, color=color, lw=2, zorder=2)
         places = [x + shift + 0.07 * (i - (len(values) - 1) / 2) for i in range(len(values))]
         dotted(axes, list(zip(places, values, strict=True)), color, [f"{name}: {v:.8f} bpb" for v in values])
-        note(axes, x + shift, min(values), -14, f"{mean:.4f}", INK, 8)
+        inner = x + 0.01 * (1 if shift > 0 else -1)  # where bars are narrow, numbers side by side would touch
+        at, side = (inner, outward) if len(stages) > MOST_CENTERED and shift else (x + shift, "center")
+        note(axes, at, min(values), -14, f"{mean:.4f}", INK, 8, side)
         yield x, max(*values, mean, before or 0.0)
         before = mean
 
@@ -143,7 +179,7 @@ def gain_interval(comparison: Comparison) -> Figure:
     A seed's dot is its distance from the previous mean, so the previous record's own seeds lie around zero.
     """
     new, old, delta, ci = comparison.new, comparison.old, comparison.delta_bpb, comparison.ci95_bpb
-    figure, axes = blank("", height=2.1)
+    figure, axes = blank("", height=2.2)
     color = GOOD if comparison.clears else SEEDS[0]
     for y, sample, dot in ((2.0, new, SEEDS[0]), (0.0, old, STANDING)):
         points = [(old.mean - v, y) for v in sample.values]
@@ -153,19 +189,28 @@ def gain_interval(comparison: Comparison) -> Figure:
     if ci:
         axes.hlines(1, *ci, color=color, lw=5, alpha=0.35, zorder=2)
     dotted(axes, [(delta, 1.0)], color, [f"Δ {_signed(delta, 8)} bpb"], 60)
-    axes.axvline(0, color=INK, lw=1)
-    note(axes, 0, 2.75, 0, "no gain\u00a0", INK, 9, "right")
-    if comparison.margin_bpb:
-        axes.axvline(comparison.margin_bpb, color=QUIET, lw=1.2, ls=(0, (4, 3)))
-        note(axes, comparison.margin_bpb, 2.75, 0, f"\u00a0the bar, {comparison.margin_nats:g} nats", INK, 9, "left")
-    axes.set_yticks([2, 1, 0], ["new seeds", "Δ, 95 % interval" if ci else "Δ", "previous seeds"], color=INK)
-    axes.set_ylim(-0.5, 3.3)
     axes.margins(x=0.08)
+    _line(axes, 0, 2.7, "no gain\u00a0", "right", INK, "-")
+    if bar := comparison.margin_bpb:
+        text, room = f"the bar, {comparison.margin_nats:g} nats", sum(axes.get_xlim()) / 2 - bar
+        said: tuple[str, Side] = (f"\u00a0{text}", "left") if room > 0 else (f"{text}\u00a0", "right")
+        _line(axes, bar, 3.4, *said, QUIET, (0, (4, 3)))
+    axes.set_yticks([2, 1, 0], ["new seeds", "Δ, 95 % interval" if ci else "Δ", "previous seeds"], color=INK)
+    axes.set_ylim(-0.5, 4)
+    axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("gain in bits per byte (further right is better)", color=QUIET)
     return figure
+
+
+def _line(
+    axes: Axes, x: float, y: float, text: str, side: Side, color: str, dashes: str | tuple[int, tuple[int, int]]
+) -> None:
+    """A vertical line up to its name, which is on one side of it."""
+    axes.vlines(x, -0.5, y + 0.4, color=color, lw=1.2, ls=dashes)
+    note(axes, x, y, 0, text, INK, 9, side)
 
 
 @dataclass(frozen=True)
@@ -214,9 +259,36 @@ def dotted(
     return dots
 
 
-def note(axes: Axes, x: float, y: float, above: float, text: str, color: str, size: float, at: str = "center") -> None:
-    """Text over (or, if `above` is negative, under) a point."""
-    axes.annotate(text, (x, y), (0, above), textcoords="offset points", ha=at, color=color, fontsize=size)
+def note(axes: Axes, x: float, y: float, above: float, text: str, color: str, size: float, at: Side = "center") -> None:
+    """Text over (or, if `above` is negative, under) a point; the axes do not shrink to make room for it."""
+    said = axes.annotate(text, (x, y), (0, above), textcoords="offset points", ha=at, color=color, fontsize=size)
+    said.set_in_layout(False)
+
+
+def legend(axes: Axes) -> None:
+    """The names of what is drawn, above the plot, where they hide nothing; side by side as far as there is room."""
+    labels = axes.get_legend_handles_labels()[1]
+    if not labels:
+        return
+    widths = [0.6 * NAMES * len(label) + 4 * NAMES for label in labels]  # points
+    room = 72 * axes.figure.bbox.width / axes.figure.dpi - 60
+    columns = next(n for n in range(len(labels), 0, -1) if n == 1 or _width(widths, n) <= room)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        borderaxespad=0.3,
+        ncols=columns,
+        columnspacing=1.2,
+        frameon=False,
+        labelcolor=INK,
+        fontsize=NAMES,
+    )
+
+
+def _width(widths: Sequence[float], columns: int) -> float:
+    """Of names in so many columns, filled one after the other."""
+    rows = math.ceil(len(widths) / columns)
+    return sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows))
 
 
 def _signed(value: float, digits: int) -> str:
@@ -224,13 +296,13 @@ def _signed(value: float, digits: int) -> str:
     return signed(value, digits).replace("-", "\N{MINUS SIGN}")
 
 
-def plain(name: str) -> str:
+def plain(name: str, most: int = 34) -> str:
     """A name without the meaning that '$' has for matplotlib, cut to what a legend holds."""
-    name = printable(name, 34)
+    name = printable(name, most)
     return ("\u200b" + name if name.startswith("_") else name).replace("$", r"\$")  # a leading '_' hides a label
 
 
-def blank(unit: str, width: float = 5.4, height: float = 3.4) -> tuple[Figure, Axes]:
+def blank(unit: str, width: float = 4.8, height: float = 3.3) -> tuple[Figure, Axes]:
     """A figure of so many inches with one pair of axes, whose vertical one has this unit."""
     figure = empty(width, height)
     axes = figure.add_subplot()
@@ -258,7 +330,7 @@ def styled(axes: Axes, unit: str) -> None:
 
 def save_png(figure: Figure, path: Path, title: str) -> Path:
     """Write a figure under its title; the same bytes wherever it is drawn again."""
-    figure.axes[0].set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold")
+    figure.suptitle(title, x=0.012, ha="left", color=INK, fontsize=11, fontweight="bold")
     figure.savefig(path, format="png", metadata={"Software": None})
     return path
 

@@ -27,7 +27,7 @@ from pgolf.evidence.probes import PROBES, Probed, read_probes
 from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.files import write_atomic
 from pgolf.ledger import SeedScore, StandingRecord, bytes_per_token, seed_score, value
-from pgolf.report import figures
+from pgolf.report import alt, figures
 from pgolf.report.compliance import Statement
 from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.render import render
@@ -37,6 +37,7 @@ from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 from pgolf.untrusted import Untrusted, hash_file
 
+BELOW = "; the table below has the figures"
 MOST_HASHED = 1 << 30  # bytes of a file of a record's folder
 
 
@@ -157,8 +158,10 @@ class Report:
     @property
     def curves(self) -> list[tuple[str, dict[int, str]]]:
         """The name of each seed, and its losses by step as they are printed; the standing record's seeds last."""
-        sides = [(f"seed {s.seed}", s) for s in self.scores]
-        sides += [(f"{self.standing.name} seed {s.seed}", s) for s in self.standing.seeds] if self.standing else []
+        sides = list(zip(figures.names(self.scores), self.scores, strict=True))
+        if self.standing:
+            theirs = figures.names(self.standing.seeds)
+            sides += [(f"{self.standing.name} {n}", s) for n, s in zip(theirs, self.standing.seeds, strict=True)]
         return [(name, _losses(score)) for name, score in sides if score.curve]
 
     @property
@@ -187,23 +190,19 @@ class Report:
 
     def loss_chart(self, by: figures.By) -> Markup:
         """Training loss over steps, or over seconds."""
-        return figures.as_svg(
-            figures.loss_curves(self.scores, self.standing, by),
-            f"Training loss of each seed over {by}{f', {self.standing.name} behind' if self.standing else ''}; "
-            "the table below has the figures",
-        )
+        figure = figures.loss_curves(self.scores, self.standing, by)
+        return figures.as_svg(figure, alt.of_loss_curves(self.scores, self.standing, by) + BELOW)
 
     def stage_chart(self) -> Markup:
         """bpb by stage, beside the standing record."""
         figure = figures.stage_waterfall(self.stages, self.title, self.standing.name if self.standing else None)
-        return figures.as_svg(figure, "Bits per byte after each stage; the table below has the figures")
+        return figures.as_svg(figure, alt.of_stages(self.stages, self.standing) + BELOW)
 
     def gain_chart(self) -> Markup:
         """Δ with its interval, against zero and the bar."""
         if self.comparison is None:
             return Markup()
-        label = f"The gain over {self.comparison.old.label} with its 95 % interval, against zero and the bar; "
-        return figures.as_svg(figures.gain_interval(self.comparison), label + "the table below has the figures")
+        return figures.as_svg(figures.gain_interval(self.comparison), alt.of_gain(self.comparison) + BELOW)
 
 
 def _losses(score: SeedScore) -> dict[int, str]:

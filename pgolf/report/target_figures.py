@@ -12,7 +12,21 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from pgolf.phrases import counted
-from pgolf.report.figures import GOOD, INK, QUIET, SEEDS, STANDING, By, blank, dotted, empty, note, plain, styled, zoom
+from pgolf.report.figures import (
+    GOOD,
+    MOST_DRAWN,
+    QUIET,
+    SEEDS,
+    STANDING,
+    By,
+    blank,
+    dotted,
+    empty,
+    legend,
+    plain,
+    styled,
+    zoom,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +35,6 @@ if TYPE_CHECKING:
 MOST_POINTS = 200  # of a run's curve that are drawn
 MOST_RUNS = 60  # of a variant that are drawn as lines
 MOST_DOTS = 500  # of a variant
-MOST_DRAWN = 1e9  # a loss, step or time beyond it is an error, and would leave no other one visible
 UNIT = "validation loss, nats per token"
 
 
@@ -88,20 +101,18 @@ def ends(variants: Sequence[Curves], by: By, target: float) -> Figure:
 
 
 def both(variants: Sequence[Curves], by: By, target: float) -> Figure:
-    """`whole` and `ends` side by side, for a file."""
-    figure = empty(10.4, 3.8)
-    left, right = figure.subplots(1, 2)
-    for axes in (left, right):
+    """`whole`, and `ends` below it, for a file that is read on a phone, too."""
+    figure = empty(4.8, 6.6)
+    above, below = figure.subplots(2, 1)
+    for axes in (above, below):
         styled(axes, UNIT)
-    _whole(left, variants, by)
-    _ends(right, variants, by, target)
-    right.set_ylabel("")
-    right.set_title("the end, beside the target", loc="left", color=QUIET, fontsize=10)
+    _whole(above, variants, by)
+    _ends(below, variants, by, target)
     return figure
 
 
 def _whole(axes: Axes, variants: Sequence[Curves], by: By) -> None:
-    top = zoom(axes, [_xy(points, by) for v in variants for _, points in v.runs])
+    _, top = zoom(axes, [_xy(points, by) for v in variants for _, points in v.runs])
     for variant, color, dashes in _colored(variants):
         _lines(axes, variant, color, dashes, by)
         mean = [(p.x(by), p) for p in variant.mean() if p.loss <= top]
@@ -124,12 +135,11 @@ def _ends(axes: Axes, variants: Sequence[Curves], by: By, target: float) -> None
             x, loss = (math.fsum(values) / len(shown) for values in list(zip(*shown, strict=True))[:2])
             tip = f"{variant.name}, mean of {len(shown)} · {by} {x:g} · loss {loss:.5f}"
             dotted(axes, [(x, loss)], color, [tip], 80)
-    axes.axhline(target, color=GOOD, lw=1.4, ls=(0, (5, 3)), zorder=1)
+    axes.axhline(target, color=GOOD, lw=1.4, ls=(0, (5, 3)), zorder=1, label=f"target {target:g}")
     if window:
         (left, right), (low, high) = window
         axes.set_xlim(left, right)
         axes.set_ylim(low, high)
-        note(axes, right, target, 4, f"target {target:g}", GOOD, 9, "right")
     _named(axes, by)
 
 
@@ -150,7 +160,7 @@ def _lines(axes: Axes, variant: Curves, color: str, dashes: str, by: By) -> None
     for _, points in variant.runs[:MOST_RUNS]:
         if line := _xy(points, by):
             axes.plot(*zip(*line, strict=True), color=color, lw=0.6, alpha=0.35)
-    label = plain(f"{variant.name} ({counted(len(variant.runs), 'run')})")
+    label = f"{plain(variant.name)} ({counted(len(variant.runs), 'run')})"
     if mean := _xy(variant.mean(), by):
         axes.plot(*zip(*mean, strict=True), color=color, ls=dashes, lw=1.8, label=label)
     else:
@@ -169,5 +179,5 @@ def _xy(points: Sequence[Point], by: By) -> list[tuple[float, float]]:
 
 
 def _named(axes: Axes, by: By) -> None:
-    axes.set_xlabel("step" if by == "step" else "seconds of training", color=QUIET)
-    axes.legend(frameon=False, labelcolor=INK, fontsize=8.5)
+    axes.set_xlabel({"step": "step", "seconds": "seconds of training"}[by], color=QUIET)
+    legend(axes)

@@ -21,7 +21,7 @@ from pgolf.evidence.probes import Probed, read_probes
 from pgolf.evidence.run import Run
 from pgolf.ledger import SeedScore, from_runs, spreads, val_bytes, value
 from pgolf.phrases import counted
-from pgolf.report import compliance
+from pgolf.report import alt, compliance
 from pgolf.report.commands import to_reproduce
 from pgolf.report.compliance import Facts, Statement
 from pgolf.report.inputs import RecordInputs
@@ -116,6 +116,16 @@ class Draft:
     def scored_sha256(self) -> str | None:
         """SHA-256 of the validation tokens."""
         return value(self.runs[0].scored_sha256)
+
+    @property
+    def loss_alt(self) -> str:
+        """What the plot of the training losses shows."""
+        return alt.of_loss_curves(self.scores, self.inputs.standing)
+
+    @property
+    def stages_alt(self) -> str:
+        """What the plot of the stages shows."""
+        return alt.of_stages(self.stages, self.inputs.standing)
 
     @cached_property  # the template asks often, and the whole ledger is read
     def spreads(self) -> list[float]:
