@@ -11,12 +11,12 @@ import typer
 from rich.markup import escape
 
 from pgolf import __version__
-from pgolf.cli import data, doctor, evaluate, evidence, ledger, pods, program, record, reproduce, sweep, train
+from pgolf.cli import data, doctor, evaluate, evidence, ledger, pods, program, record, reproduce, sweep, train, upstream
 from pgolf.cli.output import stderr
 from pgolf.errors import BadInput, RunFailed
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)  # help as plain text
-for commands in (record.app, reproduce.app, doctor.app, train.app, sweep.app, evidence.app, evaluate.app):
+for commands in (record.app, reproduce.app, doctor.app, train.app, sweep.app, evidence.app, evaluate.app, upstream.app):
     app.add_typer(commands)
 GROUPS = {"data": data.app, "ledger": ledger.app, "pods": pods.app, "program": program.app}
 for name, commands in GROUPS.items():

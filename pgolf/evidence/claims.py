@@ -255,7 +255,7 @@ class _Reader:
         if not c.seeds and one is not None:
             c.seeds = (one,)
         counts = [_integer(content.get(key)) for key in (*SEED_COUNTS, *SEED_LISTS)]
-        c.n = next((n for n in counts if n and n > 0), None) or len(c.seeds) or None
+        c.n = next((n for n in counts if n and n > 0), None) or len(listed) or len(c.seeds) or None
 
     def _seed(self, seed: int, key: str, values: Mapping[str, Any], name: str | None) -> SeedClaim:
         line = self._line(key if key != "seed" else str(seed), values=key == "seed")

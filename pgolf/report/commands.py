@@ -21,8 +21,14 @@ def to_reproduce(inputs: RecordInputs, run: Run) -> list[str]:
     return [
         *_installing(inputs, run),
         *([inputs.prepare] if inputs.prepare else []),
-        _run(inputs, {str(inputs.program.seed): str(inputs.plans[-1].seeds[0])}),
+        _run(inputs, _first_seed(inputs)),
     ]
+
+
+def _first_seed(inputs: RecordInputs) -> dict[str, str]:
+    """The variable of the first seed; none where the program is not known to read one, or no log tells of a seed."""
+    seeds = inputs.plans[-1].seeds if inputs.plans else [run.seed for run in inputs.runs if run.seed is not None]
+    return {inputs.program.seed: str(seeds[0])} if inputs.program.seed and seeds else {}
 
 
 def to_run_again(inputs: RunsInputs, run: Run) -> list[str]:

@@ -49,7 +49,7 @@ class Facts:
 
     track: Track
     runs: Sequence[Run]
-    standing: StandingRecord
+    standing: StandingRecord | None
     comparison: Comparison | None
     plans: Sequence[Plan]
     attempts: Sequence[Attempt]
@@ -79,7 +79,7 @@ def sections(facts: Facts) -> list[tuple[str, list[Statement]]]:
         (f"{facts.track.limits.artifact_bytes:,} bytes, self-contained artifact", list(_artifact(facts))),
         ("Time", list(_time(facts))),
         ("Reproducibility", list(_reproducibility(facts))),
-        (f"Full stack delta against {facts.standing.name}", list(_delta(facts))),
+        (f"Full stack delta{f' against {facts.standing.name}' if facts.standing else ''}", list(_delta(facts))),
         ("Thresholds, and what is not claimed", list(_limits_of_this(facts))),
     ]
 
@@ -195,18 +195,7 @@ def _shows_nothing(facts: Facts) -> str:
 
 
 def _tokenizer(facts: Facts) -> Iterator[Statement]:
-    shas = {r.scored_sha256.value if r.scored_sha256 else None for r in facts.runs}
-    at = tuple(r.scored_sha256.at for r in facts.runs if r.scored_sha256)
-    same = facts.standing.scored_sha256 is not None and shas == {facts.standing.scored_sha256}
-    name = facts.standing.name
-    if same:
-        text = f"Tokenizer and validation text are those of {name}: the validation tokens have the same SHA-256."
-    else:
-        note = facts.comparison.notes[0] if facts.comparison else "nothing to compare them by"
-        whose = "the logs here give" if facts.standing.scored_sha256 else "its logs give"
-        whose = whose if facts.standing.has_logs else "they come with"
-        text = f"Tokenizer and validation text are those of {name}: {whose} no hash of them; {note}."
-    yield Statement(text, True if same else None, at)
+    yield _same_text(facts)
     yield _apart(facts)
     yield _bytes_counted(facts)
     if not facts.program.ours:
@@ -215,6 +204,21 @@ def _tokenizer(facts: Facts) -> Iterator[Statement]:
     counted = f"counted again, document by document, by {_whose(facts)}"
     documents = counted if facts.probed and answer.evidence else _tried(facts, answer)
     yield Statement(f"A document's bytes are the UTF-8 length of its text: {documents}.", answer.holds, answer.evidence)
+
+
+def _same_text(facts: Facts) -> Statement:
+    """Whether the tokens that were scored are those of the record to beat."""
+    standing = facts.standing
+    if standing is None:
+        return Statement("Tokenizer and validation text are those of the record to beat: none was named.", None)
+    shas = {r.scored_sha256.value if r.scored_sha256 else None for r in facts.runs}
+    at = tuple(r.scored_sha256.at for r in facts.runs if r.scored_sha256)
+    text = f"Tokenizer and validation text are those of {standing.name}"
+    if standing.scored_sha256 is not None and shas == {standing.scored_sha256}:
+        return Statement(f"{text}: the validation tokens have the same SHA-256.", True, at)
+    note = facts.comparison.notes[0] if facts.comparison else "nothing to compare them by"
+    whose = "the logs here give" if standing.scored_sha256 else "its logs give"
+    return Statement(f"{text}: {whose if standing.has_logs else 'they come with'} no hash of them; {note}.", None, at)
 
 
 def _apart(facts: Facts) -> Statement:
@@ -267,7 +271,8 @@ def _artifact(facts: Facts) -> Iterator[Statement]:
     if facts.counted:
         logged, counted = (f"{m.value:,.0f}" if m.value is not None else "unknown" for m in facts.sizes)
         text += f": at most {counted} as pgolf counts the files, {logged} by the logs; the larger one decides"
-    yield Statement(f"{text}.", _kept(facts.size), at)
+    by_logs = "" if facts.counted or facts.program.ours else ", by the logs' own count"
+    yield Statement(f"{text}{by_logs}.", _kept(facts.size), at)
     yield _code_counted(facts)
     answer = _probes(facts, "sealed")
     ran = facts.program.script if facts.program.ours or facts.program.eval_only is not None else "the evaluator"
@@ -322,6 +327,22 @@ def _time(facts: Facts) -> Iterator[Statement]:
 
 
 def _reproducibility(facts: Facts) -> Iterator[Statement]:
+    if facts.plans:
+        yield from _planned(facts)
+    else:
+        yield Statement(
+            "Seeds were named before the first run, and all runs are in the result: no plan is known.", None
+        )
+    prints = [r.weights_fingerprint for r in facts.runs if r.weights_fingerprint]
+    silent = ": the logs give no fingerprint of them" if not prints and not facts.program.ours else ""
+    yield Statement(
+        f"The seeds are different runs: each began with other weights{silent}.",
+        len({p.value for p in prints}) == len(prints) if len(prints) == len(facts.runs) else None,
+        tuple(p.at for p in prints),
+    )
+
+
+def _planned(facts: Facts) -> Iterator[Statement]:
     plan = facts.plans[-1]
     first = min((a.started for a in facts.attempts if a.started), default=None)
     in_time = datetime.fromisoformat(facts.plans[0].created) <= datetime.fromisoformat(first) if first else None
@@ -335,16 +356,12 @@ def _reproducibility(facts: Facts) -> Iterator[Statement]:
         f"Every planned seed is in the result, and all attempts ({len(facts.attempts)}) are listed below.",
         finished == set(plan.seeds) and {a.seed for a in facts.attempts} >= finished,
     )
-    prints = [r.weights_fingerprint for r in facts.runs if r.weights_fingerprint]
-    silent = ": the logs give no fingerprint of them" if not prints and not facts.program.ours else ""
-    yield Statement(
-        f"The seeds are different runs: each began with other weights{silent}.",
-        len({p.value for p in prints}) == len(prints) if len(prints) == len(facts.runs) else None,
-        tuple(p.at for p in prints),
-    )
 
 
 def _delta(facts: Facts) -> Iterator[Statement]:
+    if facts.standing is None:
+        yield Statement("All that differs from the record to beat is listed: none was named.", None)
+        return
     known = bool(facts.standing.hyperparameters) and all(r.hyperparameters for r in facts.runs)
     if facts.knobs.beside == "default":
         text = "The variables above are all knobs that differ: without a dump of them on both sides, nobody knows."
@@ -383,5 +400,5 @@ def _limits_of_this(facts: Facts) -> Iterator[Statement]:
     yield Statement(
         f"The claim is the track's bar ({policy.margin_nats:g} nats at p < {policy.alpha:g}) by Welch's one-sided "
         "test; the paired difference is information only.",
-        facts.comparison.clears if facts.comparison else False,
+        facts.comparison.clears if facts.comparison else False if facts.standing else None,
     )

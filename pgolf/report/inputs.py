@@ -24,14 +24,21 @@ class SeedRun:
     """One finished seed: its files, and every attempt that was made at it.
 
     `log` is the file of the attempt that has its score, `events` its JSON lines, if its program writes them, and
-    `artifact` the compressed model.
+    `artifact` the compressed model. `name` is that of the log in the submission, where it is not train_seed<seed>.log.
+    Of a log that pgolf did not run, seed and artifact may be unknown.
     """
 
-    seed: int
+    seed: int | None
     log: Path
     events: Path | None
-    artifact: Path
+    artifact: Path | None
     attempts: tuple[Attempt, ...] = ()
+    name: str = ""
+
+    @property
+    def log_name(self) -> str:
+        """The name of its log in the submission."""
+        return self.name or f"train_seed{self.seed}.log"
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,11 @@ class RecordInputs:
     ----------
     record_id, name, author, github_id, date : of the submission; `date` is YYYY-MM-DD.
     track, preset : what was run, and against which rules.
-    plans : the plans of the record, in order; the last one is in force.
+    plans : the plans of the record, in order; the last one is in force. Empty for logs that pgolf did not run.
     runs : the finished seeds, in the plan's order.
     program : what all seeds ran.
     source : the folder that the program's files lie in, by their names.
-    standing : the record to beat.
+    standing : the record to beat; None: none is known, or was named.
     summary : what is new, in a sentence.
     nproc : ranks of one seed run.
     environment : name to value of what the reader has to set, beside the seed, to run it again: where the data is, and
@@ -68,7 +75,7 @@ class RecordInputs:
     runs: tuple[SeedRun, ...]
     program: Program
     source: Path
-    standing: StandingRecord
+    standing: StandingRecord | None
     summary: str = ""
     nproc: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -87,9 +94,9 @@ class RecordInputs:
         """All attempts at all seeds."""
         return [*(a for r in self.runs for a in r.attempts), *self.unfinished]
 
-    def counted_bytes(self, run: SeedRun) -> int:
-        """Bytes of a seed's artifact and of all of the program's files that count as code."""
-        return run.artifact.stat().st_size + self.program.code_bytes
+    def counted_bytes(self) -> dict[int | None, int]:
+        """Bytes of each seed's artifact, where it is known, and of all of the program's files that count as code."""
+        return {run.seed: run.artifact.stat().st_size + self.program.code_bytes for run in self.runs if run.artifact}
 
     def depends(self) -> dict[str, Any]:
         """All that a submission depends on, for JSON (paths as text); of the program's files their hashes."""

@@ -31,16 +31,20 @@ class KnobTable:
         return "not in the dump" if self.beside == "previous" else "none known"
 
 
-def knob_table(dump: Mapping[str, str], standing: StandingRecord, program: Program | None = None) -> KnobTable:
+def knob_table(dump: Mapping[str, str], standing: StandingRecord | None, program: Program | None = None) -> KnobTable:
     """Compare a record's knobs with the standing record's.
 
     Parameters
     ----------
     dump : the hyperparameters that the record's logs print; empty if they print none.
-    standing : the record to beat.
+    standing : the record to beat; None: none was named.
     program : what was run, where it is known: without a dump, the variables that were set for it are all there is.
     """
-    name, theirs = standing.name, program if program and not program.ours else None
+    theirs = program if program and not program.ours else None
+    if standing is None:
+        said = "No record to beat was named, so knobs have nothing to be compared with"
+        return _variables(theirs, said) if theirs else KnobTable([], f"{said}.", "previous")
+    name = standing.name
     if theirs and not dump:
         return _variables(
             theirs,

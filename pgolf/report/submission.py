@@ -25,7 +25,7 @@ from pgolf.report.verdict import Draft, Verdict, describe, verdict_of
 from pgolf.untrusted import Untrusted, read_bytes
 
 MOST_BYTES = 1 << 30  # of a file of a submission
-DATASET = "dataset.json"
+DATASET, SUBMISSION = "dataset.json", "submission.json"
 CURVES, WATERFALL = "loss_curves.png", "stages.png"
 
 
@@ -58,6 +58,12 @@ def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:
     return target
 
 
+def write_draft(inputs: RecordInputs, folder: Path) -> Draft:
+    """Fill a new folder with the submission of logs that pgolf did not run, without a verdict: README.md and
+    submission.json say what the logs show, and that all else is unknown. BadInput as `judge` raises it."""
+    return _put_together(inputs, folder)
+
+
 def write_unfinished(record_id: str, name: str, plans: Sequence[Plan], attempts: Sequence[Attempt], out: Path) -> Path:
     """Write `out`/report/ for a record of which no seed ran to its end; returns the folder."""
     text = render("unfinished.md.j2", record_id=record_id, name=name, plans=plans, attempts=attempts)
@@ -72,18 +78,24 @@ def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = 
         evidence = Path(temporary) / folder.name if negative else folder
         _copy(inputs, evidence)
         draft = describe(inputs, evidence, verdict)
-    if verdict:
-        if draft.has_curves:
-            save_png(loss_curves(draft.scores, inputs.standing), folder / CURVES, "Training loss")
-        stages = stage_waterfall(draft.stages, inputs.name, inputs.standing.name)
-        save_png(stages, folder / WATERFALL, "Score by stage")
+    if verdict or not inputs.plans:
+        _save_figures(draft, folder)
     if not negative:
-        write_json(folder / "submission.json", as_json(draft))
+        write_json(folder / SUBMISSION, as_json(draft))
     if verdict:
         write_atomic(folder / REPORT, page([_report(draft, verdict, () if negative else _files(folder))]))
-    files = [] if negative else _files(folder)
+    edited = () if inputs.plans else (SUBMISSION,)  # a draft's, which its author completes: a hash would not stay true
+    files = [] if negative else [file for file in _files(folder) if file[0] not in edited]
     write_atomic(folder / "README.md", render("README.md.j2", d=draft, files=files))
     return draft
+
+
+def _save_figures(draft: Draft, folder: Path) -> None:
+    standing = draft.inputs.standing
+    if draft.has_curves:
+        save_png(loss_curves(draft.scores, standing), folder / CURVES, "Training loss")
+    stages = stage_waterfall(draft.stages, draft.inputs.name, standing.name if standing else None)
+    save_png(stages, folder / WATERFALL, "Score by stage")
 
 
 def _report(draft: Draft, verdict: Verdict, files: Sequence[tuple[str, int, str]]) -> Report:
@@ -119,7 +131,7 @@ def _copy(inputs: RecordInputs, folder: Path) -> None:
     check_names(inputs.program)
     copies = {name: inputs.source / name for name in inputs.program.files}
     for run in inputs.runs:
-        copies[f"train_seed{run.seed}.log"] = run.log
+        copies[run.log_name] = run.log
         if run.events:
             copies[f"train_seed{run.seed}.events.jsonl"] = run.events
     if inputs.probes:
@@ -146,7 +158,7 @@ def _files(folder: Path) -> list[tuple[str, int, str]]:
 
 def as_json(draft: Draft) -> dict[str, Any]:
     """submission.json, in the community's keys; null is unknown."""
-    inputs, run = draft.inputs, draft.runs[0]
+    inputs, run, seeds = draft.inputs, draft.runs[0], [s.seed for s in draft.scores]
     return {
         "author": inputs.author,
         "github_id": inputs.github_id,
@@ -154,19 +166,20 @@ def as_json(draft: Draft) -> dict[str, Any]:
         "date": inputs.date,
         "track": inputs.track.name,
         "val_bpb": round(draft.mean, 8),
-        "val_bpb_std": round(draft.std, 8),
-        "seeds": [s.seed for s in draft.scores],
-        "seed_results": {str(s.seed): _seed_json(s, draft) for s in draft.scores},
+        "val_bpb_std": None if draft.std is None else round(draft.std, 8),
+        "seeds": seeds,
+        "seed_results": {str(s.seed): _seed_json(s, draft) for s in draft.scores if seeds.count(s.seed) == 1},
         "hardware": draft.hardware,
         "pytorch_version": value(run.torch_version),
         "technique_summary": inputs.summary,
-        "previous_record": inputs.standing.name,
+        "previous_record": inputs.standing.name if inputs.standing else None,
         "significance": draft.comparison.as_json() if draft.comparison else None,
         "knob_delta": {k.knob: {draft.knobs.beside: k.old, "here": k.new} for k in draft.knobs.rows},
         **_program_json(inputs.program),
         "compliance": draft.flags,
-        "plans": [p.sha256 for p in inputs.plans],
-        "attempts": [asdict(a) for a in inputs.attempts],
+        "plans": [p.sha256 for p in inputs.plans] or None,
+        "attempts": [asdict(a) for a in inputs.attempts] or None,
+        **({} if inputs.plans else {"drafted_from_logs": True}),
     }
 
 

@@ -29,6 +29,7 @@ from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.page import hardware_of
 from pgolf.stages import LABELS
 from pgolf.stats.comparison import Comparison, compare
+from pgolf.stats.sample import Sample
 from pgolf.untrusted import hash_file
 
 MOST_HASHED = 8 << 30  # bytes of an artifact
@@ -57,7 +58,7 @@ class Draft:
     runs: list[Run]
     scores: list[SeedScore]
     mean: float
-    std: float
+    std: float | None  # None for one seed
     comparison: Comparison | None
     no_comparison: str
     knobs: KnobTable
@@ -78,7 +79,12 @@ class Draft:
     @property
     def counted_bytes(self) -> dict[int | None, int]:
         """Code and model of each seed as pgolf counts the files; empty for pgolf's own trainer."""
-        return {run.seed: self.inputs.counted_bytes(run) for run in self.inputs.runs if self.counted}
+        return self.inputs.counted_bytes() if self.counted else {}
+
+    @property
+    def repeated(self) -> bool:
+        """Whether two runs are of one seed, or of one that is unknown."""
+        return len({s.seed for s in self.scores}) < len(self.scores)
 
     @property
     def has_curves(self) -> bool:
@@ -135,9 +141,9 @@ class Draft:
 
 def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
     """Read the logs in `folder` and work out all that is to be said of them; BadInput if a final score is missing."""
-    seeds = {folder / f"train_seed{run.seed}.log": run.seed for run in inputs.runs}
-    found = [r for r in read_entry(folder).runs if r.log in seeds]  # a program may bring logs of its own
-    runs = sorted(found, key=lambda r: seeds[r.log])
+    order = {folder / run.log_name: place for place, run in enumerate(inputs.runs)}
+    found = [r for r in read_entry(folder).runs if r.log in order]  # a program may bring logs of its own
+    runs = sorted(found, key=lambda r: order[r.log])
     sample_of = from_runs(
         runs,
         name=inputs.name,
@@ -149,20 +155,16 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
     )
     # a log that states no seed is still of the seed that its run was given
     scores = [
-        replace(s, seed=seeds[r.log]) if s.seed is None else s for s, r in zip(sample_of.seeds, runs, strict=True)
+        replace(s, seed=inputs.runs[order[r.log]].seed) if s.seed is None else s
+        for s, r in zip(sample_of.seeds, runs, strict=True)
     ]
-    sample = replace(sample_of.sample(), added_seeds=inputs.plans[-1].added_seeds)
+    sample = replace(sample_of.sample(), added_seeds=inputs.plans[-1].added_seeds if inputs.plans else ())
     if sample.bytes_per_token is None:
         sample = replace(sample, bytes_per_token=compliance.dataset_bytes_per_token(inputs.dataset))
-    comparison, no_comparison = None, ""
-    try:
-        policy = inputs.track.policy
-        comparison = compare(sample, inputs.standing.sample(), policy.margin_nats, policy.alpha)
-    except BadInput as e:
-        no_comparison = str(e)
+    comparison, no_comparison = _compared(inputs, sample)
     program = inputs.program
     knobs = knob_table(sample_of.hyperparameters, inputs.standing, program)
-    stages = stage_differences(scores, inputs.standing.seeds)
+    stages = stage_differences(scores, inputs.standing.seeds if inputs.standing else ())
     probed = read_probes(inputs.probes) if inputs.probes else None
     facts = Facts(
         track=inputs.track,
@@ -183,7 +185,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         runs=runs,
         scores=scores,
         mean=sample.mean,
-        std=sample.std,
+        std=sample.std if sample.n > 1 else None,
         comparison=comparison,
         no_comparison=no_comparison,
         knobs=knobs,
@@ -192,20 +194,35 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         counted=facts.counted,
         sections=compliance.sections(facts),
         flags=compliance.flags(facts),
-        artifacts={r.seed: hash_file(r.artifact, MOST_HASHED, r.artifact.parent) for r in inputs.runs},
+        artifacts={
+            r.seed: hash_file(r.artifact, MOST_HASHED, r.artifact.parent)
+            for r in inputs.runs
+            if r.artifact and r.seed is not None
+        },
         verdict=verdict,
         probed=probed,
     )
 
 
+def _compared(inputs: RecordInputs, sample: Sample) -> tuple[Comparison | None, str]:
+    """The test against the record to beat, or why there is none."""
+    if inputs.standing is None:
+        return None, "no record to beat was named"
+    policy = inputs.track.policy
+    try:
+        return compare(sample, inputs.standing.sample(), policy.margin_nats, policy.alpha), ""
+    except BadInput as e:
+        return None, str(e)
+
+
 def counted_size(inputs: RecordInputs) -> Measure | None:
     """The largest sum of a seed's artifact and the program's code, from the files themselves.
 
-    None for pgolf's own trainer, whose log gives the same sum.
+    None for pgolf's own trainer, whose log gives the same sum, and where the artifacts are not there.
     """
-    if inputs.program.ours:
+    sizes = {} if inputs.program.ours else inputs.counted_bytes()
+    if not sizes:
         return None
-    sizes = {run.seed: inputs.counted_bytes(run) for run in inputs.runs}
     seed = max(sizes, key=lambda s: sizes[s])
     return Measure(
         "code and model, as pgolf counts the files", "bytes", inputs.track.limits.artifact_bytes, sizes[seed], seed=seed

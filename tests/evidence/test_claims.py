@@ -108,3 +108,8 @@ def test_a_claim_is_compared_in_the_digits_that_both_have(tmp_path):
 )
 def test_who_says_that_it_is_no_record(tmp_path, content, none):
     assert claims_of(tmp_path, content).no_record == none
+
+
+def test_a_list_that_names_a_seed_twice_claims_as_many_runs_as_it_has(tmp_path):
+    found = claims_of(tmp_path, {"seeds": [42, 42, 314]})
+    assert (found.seeds, found.n) == ((42, 314), 3)

@@ -1,0 +1,131 @@
+"""`pgolf draft`: from logs to the folder that is submitted."""
+
+import json
+import re
+from datetime import date as Day
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from pgolf.cli.options import AsJson, examples, ledger_entries
+from pgolf.cli.options import tracks as known_tracks
+from pgolf.cli.output import show_table, stderr
+from pgolf.errors import BadInput
+
+if TYPE_CHECKING:
+    from pgolf.ledger import StandingRecord
+    from pgolf.tracks import Track
+
+app = typer.Typer()
+DATED = re.compile(r"(\d{4}-\d\d-\d\d)[_-](.+)")  # a record's folder: its day, and its name
+
+
+@app.command(
+    epilog=examples(
+        "pgolf draft seed*.txt --program train_gpt.py -o records/track_10min_16mb/2026-04-30_Mine",
+        "pgolf draft a.log b.log c.log --program mine/ --name Mine --against pr1493 --summary 'Wider MLP.'",
+    )
+)
+def draft(
+    logs: Annotated[list[Path], typer.Argument(help="Logs of the runs, one a seed, in any dialect.")],
+    program: Annotated[Path, typer.Option(help="The script that ran, or its folder; it is copied, not run.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write; default: records/TRACK/DATE_NAME."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the submission; default: that of --output.")] = None,
+    date: Annotated[
+        str | None, typer.Option(help="Day of the submission, as YYYY-MM-DD; default: that of --output, or today.")
+    ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(
+            help="The rules: a track's name, or a TOML file; default: the track that --output lies in, or 10min_16mb.",
+            autocompletion=known_tracks,
+        ),
+    ] = None,
+    author: Annotated[str, typer.Option(envvar="PGOLF_AUTHOR", help="Author of the submission.")] = "unknown",
+    github_id: Annotated[str, typer.Option(envvar="PGOLF_GITHUB_ID", help="The author's GitHub name.")] = "",
+    summary: Annotated[str, typer.Option(help="What is new, in a sentence.")] = "",
+    artifact: Annotated[
+        list[Path] | None,
+        typer.Option(help="The compressed model of a log, to weigh and hash; repeat it for each log, in their order."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="The record to beat: a ledger entry, a record folder, or auto: the ledger's best of the track before "
+            "the submission's day; default: none.",
+            autocompletion=ledger_entries,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a draft that is there and differs.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a submission's folder from logs that pgolf did not run.
+
+    README.md and submission.json say what the logs say; all else is unknown. The logs are copied under their usual
+    names, with the program beside them. Then `pgolf audit --draft` says what is missing. Exit 0: the folder is written,
+    whatever it says; 2: a log has no final score or cannot be read, or another folder is in the way.
+    """
+    from pgolf.report.from_logs import About, draft_from_logs
+    from pgolf.report.inputs import submission_name
+
+    rules = _track(track, output)
+    dated = DATED.fullmatch(output.resolve().name) if output else None
+    day = date or (dated[1] if dated else Day.today().isoformat())
+    called = name or (dated[2] if dated else output.resolve().name if output else None)
+    if not called:
+        raise BadInput("name the submission: give --name, or -o FOLDER")
+    folder_name = submission_name(day, called)
+    about = About(called, author, github_id, day, rules, summary, _standing(against, rules, day))
+    target = output or Path("records") / rules.name / folder_name
+    found = draft_from_logs(logs, program, about, target, artifact or (), force)
+    if as_json:
+        content = {
+            "folder": str(found.folder),
+            "new": found.new,
+            "mean_val_bpb": found.mean,
+            "std_val_bpb": found.std,
+            "seeds": [{"seed": seed, "val_bpb": bpb} for seed, bpb in found.scores],
+            "remarks": list(found.remarks),
+        }
+        typer.echo(json.dumps(content, indent=2))
+        return
+    for remark in found.remarks:
+        stderr.print(f"· {escape(remark)}", soft_wrap=True)
+    std = "unknown" if found.std is None else f"{found.std:.8f}"
+    rows = [(f"{bpb:.8f}", f"seed {'unknown' if seed is None else seed}") for seed, bpb in found.scores]
+    show_table([*rows, (f"{found.mean:.8f}", f"mean; sample std {std}")], ("val_bpb", ""), {0})
+    typer.echo(f"{'draft' if found.new else 'there already, the same'}: {found.folder}")
+    typer.echo(f"next: pgolf audit --draft {found.folder}")
+
+
+def _track(track: str | None, output: Path | None) -> "Track":
+    """The track that is named, or the one that the folder lies in, or the main one."""
+    from pgolf import tracks
+    from pgolf.audit.belonging import DEFAULT_TRACK
+
+    if track:
+        return tracks.load(tracks.recognised(track) or track)
+    above = [part.lower() for part in output.resolve().parts[-4:-1]] if output else []
+    found = (tracks.recognised(name) for name in reversed(above) if name != "records")
+    return tracks.load(next((name for name in found if name), DEFAULT_TRACK))
+
+
+def _standing(against: str | None, track: "Track", day: str) -> "StandingRecord | None":
+    """The record to beat, as the user names it."""
+    if against is None:
+        return None
+    if against != "auto":
+        from pgolf.ledger.against import standing_of
+
+        return standing_of(against, track)
+    from pgolf.ledger.choosing import best_before
+
+    best = best_before(track, Day.fromisoformat(day))
+    if best is None:
+        raise BadInput(f"the ledger has no record of track {track.name} from before {day}; leave --against out")
+    return best
