@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from pgolf.cli.options import AsJson, DataDir, RunsDir, Track, examples
+from pgolf.cli.output import show_table
 
 app = typer.Typer()
 
@@ -33,9 +33,11 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([f.as_json() for f in findings], indent=2))
     else:
-        light = {"ok": "[green]●[/green]", "optional": "[yellow]▲[/yellow]", "missing": "[red]✗[/red]"}
-        stdout, width = Console(highlight=False), max(len(f.what) for f in findings)
-        for f in findings:
-            fix = f" → {escape(f.fix)}" if f.fix else ""
-            stdout.print(f"{light[f.state]} {escape(f.what):{width}}  {escape(f.found)}{fix}", soft_wrap=True)
+        light = {"ok": ("●", "green"), "optional": ("▲", "yellow"), "missing": ("✗", "red")}
+        show_table(
+            [
+                (Text.assemble(light[f.state], f" {f.what}"), f.found + (f"\n→ {f.fix}" if f.fix else ""))
+                for f in findings
+            ]
+        )
     raise typer.Exit(any(f.state == "missing" for f in findings))

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pgolf.cli.options import Against, Alpha, AsJson, FailOn, Format, Jobs, NamedTrack, Output, RecordFolders, examples
 from pgolf.cli.options import tracks as known_tracks
-from pgolf.cli.output import counted, show_rows
+from pgolf.cli.output import counted, show_rows, show_tables
 from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def audit(
         raise BadInput(f"--draft has no format {chosen}: choose text or markdown")
     rules = tracks.load(track) if track else None
     screen = Console()
-    terminal = Terminal(screen.width, screen.color_system if screen.is_terminal else None)
+    terminal = Terminal(screen.width, screen.color_system) if screen.is_terminal else Terminal(None)
     results = audit_each(
         folders, partial(show, chosen, terminal, html is not None, draft), rules, against, strict, jobs
     )
@@ -108,6 +108,7 @@ def archive(
     from pgolf.audit.many import Unreadable, audit_each
     from pgolf.report.formats import Writer, show_row
     from pgolf.report.speedrun_board import archive_tables
+    from pgolf.report.tally import reached, tally
 
     folders = record_folders(folder)
     writer = Writer("json" if as_json else "text", sys.stdout.write)
@@ -128,7 +129,7 @@ def archive(
 
         write_leaderboard(f"Leaderboard of {folder.resolve().name}", rows, html)
     if not as_json:
-        Console(soft_wrap=False).print(*archive_tables(rows))
+        show_tables(*archive_tables(rows), last=tally(map(reached, rows), len(writer.unreadable)))
     _end(writer.unreadable, writer.failed())
 
 

@@ -5,9 +5,9 @@ A table on a terminal fits its width: cells are folded, nothing is cut. In a pip
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby, zip_longest
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,13 +15,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
+from rich.theme import Theme
 
 from pgolf.pace import Point, projected_end
+from pgolf.report.columns import Columns
 
 T = TypeVar("T")
-GAP = "  "  # between two columns
-LEAST = 24  # characters that a column is folded to
-stderr = Console(stderr=True, highlight=False)
+# without colours of its own a bar that runs would be of a red that reads as an error
+BARS = Theme({"bar.complete": "cyan", "bar.finished": "green", "bar.pulse": "cyan"})
+stderr = Console(stderr=True, highlight=False, theme=BARS)
 CELLS = re.compile(r"(?<!\\)\|")
 NUMBER = re.compile(r"[-+]?[\d,.]*%?")  # a cell of a report that is a number, or empty
 EVERY = 5.0  # seconds between two lines on progress, where there is no terminal
@@ -77,74 +79,35 @@ def counted(items: Iterable[T], text: str, total: int, shown: bool = True) -> It
         yield from bar.track(items, total=total, description=text)
 
 
-def show_rows(rows: list[tuple[str, str]]) -> None:
+def show_rows(rows: Sequence[tuple[str, str]]) -> None:
     """Print (name, value) pairs in two columns."""
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        typer.echo(f"{name:{width}}  {value}")
+    show_table(rows)
 
 
-def show_table(rows: Sequence[Sequence[str | Text]], headings: Sequence[str] = (), numbers: Iterable[int] = ()) -> None:
-    """Print a table; text is shown as it is, without markup.
-
-    On a terminal the last column is folded where it does not fit; where that would leave it few characters, the cells
-    of a row follow one another on as many lines as they take. In a pipe the headings are left out.
-
-    Parameters
-    ----------
-    rows : the cells of each row, the most important first.
-    headings : one a column.
-    numbers : columns of numbers, which end below one another.
-    """
-    screen, right = Console(highlight=False), set(numbers)
-    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
-    if screen.is_terminal and headings:
-        cells.insert(0, [Text(heading, "bold") for heading in headings])
-    widths = [max(cell.cell_len for cell in column) for column in zip_longest(*cells, fillvalue=Text())]
-    room = screen.width - sum(widths[:-1]) - len(GAP) * (len(widths) - 1)
-    fits = room >= min([LEAST, *widths[-1:]])
-    for row in cells:
-        if not screen.is_terminal:
-            typer.echo(_padded(row, widths, right).plain.rstrip())
-            continue
-        for line in _folded(row, widths, right, screen, room) if fits else _filled(row, screen):
-            line.rstrip()
-            screen.print(line, soft_wrap=True)
+def show_table(
+    rows: Sequence[Sequence[str | Text]],
+    headings: Sequence[str] = (),
+    numbers: Iterable[int] = (),
+    headed: bool = False,
+) -> None:
+    """Print a table; see `Columns`."""
+    show_tables(Columns(rows, headings, set(numbers), headed=headed))
 
 
-def _padded(row: Sequence[Text], widths: Sequence[int], right: Collection[int]) -> Text:
-    padded = []
-    for i, cell in enumerate(row):
-        space = " " * (widths[i] - cell.cell_len)
-        padded.append(Text.assemble(space, cell) if i in right else Text.assemble(cell, space))
-    return Text(GAP).join(padded)
-
-
-def _folded(
-    row: Sequence[Text], widths: Sequence[int], right: Collection[int], screen: Console, room: int
-) -> Iterator[Text]:
-    """A row whose last cell is folded into `room` columns."""
-    *first, last = row
-    for i, part in enumerate(last.wrap(screen, room, overflow="fold") or [Text()]):
-        beside = first if i == 0 else [Text()] * len(first)
-        part.rstrip()
-        yield _padded([*beside, part], [*widths[:-1], min(widths[-1], room)], right)
-
-
-def _filled(row: Sequence[Text], screen: Console) -> Iterator[Text]:
-    """The cells of a row one after the other, on lines of the screen's width; all but the first line are indented."""
-    line = Text()
-    for cell in filter(None, row):
-        if line.plain and line.cell_len + len(GAP) + cell.cell_len <= screen.width:
-            line = Text(GAP).join([line, cell])
-            continue
-        if line.plain:
-            yield line
-        indent = "    " if line.plain else ""
-        *full, line = cell.wrap(screen, screen.width - len(indent), overflow="fold") or [Text()]
-        yield from (Text.assemble(indent, part) for part in full)
-        line = Text.assemble(indent, line)
-    yield line
+def show_tables(*tables: Columns, last: Sequence[str] = ()) -> None:
+    """Print tables with an empty line between them, as wide as the terminal, and `last` below them; in a pipe a row is
+    one line, and nothing else is printed."""
+    screen = Console(highlight=False)
+    for number, table in enumerate(tables):
+        if number and screen.is_terminal:
+            screen.print()
+        for line in table.lines(screen.width if screen.is_terminal else None):
+            if screen.is_terminal:
+                screen.print(line, soft_wrap=True)
+            else:
+                typer.echo(line.plain)
+    if last and screen.is_terminal:
+        screen.print(Text("\n".join(["", *last])))
 
 
 def show_report(text: str) -> None:
@@ -153,7 +116,7 @@ def show_report(text: str) -> None:
         if is_table:
             headings, _, *rows = ([_cell(part) for part in CELLS.split(line)[1:-1]] for line in group)
             numbers = {i for i, _ in enumerate(headings) if all(NUMBER.fullmatch(row[i]) for row in rows)}
-            show_table(rows if Console().is_terminal else [headings, *rows], headings, numbers)
+            show_table(rows, headings, numbers, headed=True)
             continue
         for line in group:
             typer.secho(line.lstrip("# ").replace("`", ""), bold=line.startswith("#") or None)

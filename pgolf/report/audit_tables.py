@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from pgolf.audit.audit import Audit
@@ -12,6 +10,7 @@ from pgolf.audit.checks import Check, Status
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Run
 from pgolf.ledger import value
+from pgolf.report.columns import Columns
 from pgolf.report.row import Row
 from pgolf.report.speedrun_row import SpeedrunRow
 
@@ -23,6 +22,7 @@ LIGHTS: dict[Status, tuple[str, str]] = {
     "does not apply": ("– does not apply", "dim"),
 }
 MAX_MESSAGE_CHARS = 2000  # characters of a message
+MESSAGE_LEAST = 44  # columns that a message is folded to beside its check
 PLACES = 4  # lines of evidence that a table names
 
 
@@ -42,43 +42,41 @@ def _parts(audit: Audit) -> Iterator[RenderableType]:
     for name, text in audit.comparison.rows() if audit.comparison else ():
         yield Text(f"{name}: {text}")
     if audit.other_runs:
-        yield Text("\nother runs in the folder, which the record does not claim")
+        yield Text()
+        yield Text("other runs in the folder, which the record does not claim")
         yield _seeds(audit, audit.other_runs)
+    yield Text()
     yield check_table(audit.checks)
 
 
-def check_table(checks: Sequence[Check]) -> Table:
-    """A row a check: its name, how it came out, what the logs show and where."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("check", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("what the logs show", overflow="fold")
+def check_table(checks: Sequence[Check]) -> Columns:
+    """A row a check: how it came out, its name, what the logs show and where."""
+    rows = []
     for check in checks:
         message = Text(printable(check.message, MAX_MESSAGE_CHARS))
         if check.status != "pass" and check.evidence:
             message.append(f"\n{where(check)}", "dim")
-        table.add_row(check.id, _light(check), message)
-    return table
+        rows.append((_light(check), check.id, message))
+    return Columns(rows, ("", "check", "what the logs show"), least=MESSAGE_LEAST)
 
 
-def _seeds(audit: Audit, runs: Sequence[Run]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("log", overflow="fold", min_width=16)
-    for title in ("seed", "val_bpb", "bytes", "train + calib. s", "eval s"):
-        table.add_column(title, justify="right", no_wrap=True)
+def _seeds(audit: Audit, runs: Sequence[Run]) -> Columns:
+    rows = []
     for run in runs:
         final, size = run.final, value(run.artifact_bytes)
         calibration = f" + {run.calibration_seconds.value:g}" if run.calibration_seconds else ""
-        cells = (
-            audit.entry.name_of(run),
-            str(run.seed.value) if run.seed else "",
-            f"{final.val_bpb:.{final.decimals}f}" if final else "",
-            f"{size:,}" if size else "",
-            _seconds(value(run.train_seconds)) + calibration,
-            _seconds(run.eval_seconds),
+        rows.append(
+            (
+                f"{final.val_bpb:.{final.decimals}f}" if final else "no score",
+                str(run.seed.value) if run.seed else "",
+                f"{size:,}" if size else "",
+                _seconds(value(run.train_seconds)) + calibration,
+                _seconds(run.eval_seconds),
+                audit.entry.name_of(run),
+            )
         )
-        table.add_row(*map(Text, cells))
-    return table
+    train = "train + calib. s" if any(run.calibration_seconds for run in runs) else "train s"
+    return Columns(rows, ("val_bpb", "seed", "bytes", train, "eval s", "log"), range(5), headed=True)
 
 
 def _seconds(seconds: float | None) -> str:
@@ -98,17 +96,13 @@ def where(check: Check) -> str:
     return "  ".join(f"{file}:{','.join(numbers)}" for file, numbers in lines.items()) + more
 
 
-def archive_table(rows: Sequence[Row]) -> Table:
+def archive_table(rows: Sequence[Row]) -> Columns:
     """One row a record: its score, and the checks that are not green."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("record", overflow="fold", ratio=2)
-    table.add_column("n", justify="right")
-    table.add_column("mean bpb", no_wrap=True)
-    table.add_column("checks", overflow="fold", ratio=3)
-    for row in rows:
-        mean = "" if row.mean is None else f"{row.mean:.5f}"
-        table.add_row(Text(printable(row.name)), str(row.seeds), mean, lights(row))
-    return table
+    cells = [
+        ("no score" if row.mean is None else f"{row.mean:.5f}", str(row.seeds), printable(row.name), lights(row))
+        for row in rows
+    ]
+    return Columns(cells, ("mean bpb", "n", "record", "checks"), {0, 1}, least=MESSAGE_LEAST)
 
 
 def lights(row: Row | SpeedrunRow) -> Text:

@@ -17,10 +17,12 @@ from pgolf.audit.many import Unreadable
 from pgolf.audit.target import TargetAudit
 from pgolf.report.annotations import annotations, command
 from pgolf.report.audit_tables import audit_tables
+from pgolf.report.columns import ENDLESS
 from pgolf.report.draft import draft_markdown, draft_text
 from pgolf.report.review import markdown
 from pgolf.report.row import Row, row_of
 from pgolf.report.speedrun_row import SpeedrunRow, speedrun_row_of
+from pgolf.report.tally import Reached, reached, tally
 from pgolf.report.target_review import target_markdown, target_result
 from pgolf.report.target_tables import target_tables
 from pgolf.report.words import code, inert
@@ -34,9 +36,9 @@ SPEEDRUN_HEAD = "| speedrun | result | fail | warn | unknown | pass |\n|---|---|
 
 @dataclass(frozen=True)
 class Terminal:
-    """What a text is drawn for: `colors` as rich names it, None without."""
+    """What a text is drawn for: `colors` as rich names it, None without; no `width` in a pipe: a row is a line."""
 
-    width: int = 80
+    width: int | None = 80
     colors: str | None = None
 
 
@@ -50,6 +52,7 @@ class Shown:
     text : in the format.
     row, section, head : of a GitHub job's summary, in Markdown; `head` is of the table that the row is in.
     audit : itself, where a page is to be made of it.
+    reached : what its record reached, for the line below many; None of an archive's, whose rows have it.
     """
 
     worst: Status
@@ -58,6 +61,7 @@ class Shown:
     section: str = ""
     head: str = ""
     audit: Audited | None = None
+    reached: Reached | None = None
 
 
 def show(format: str, terminal: Terminal, keep: bool, draft: bool, audit: Audited) -> Shown:
@@ -68,7 +72,8 @@ def show(format: str, terminal: Terminal, keep: bool, draft: bool, audit: Audite
         root = Path(os.environ.get("GITHUB_WORKSPACE") or ".")
         return Shown(worst, annotations(audit, root), row_of_summary(audit), _in_markdown(audit), head_of(audit), kept)
     if format == "text":
-        return Shown(worst, _drawn(draft_text(audit) if draft else _tables(audit), terminal), audit=kept)
+        drawn = _drawn(draft_text(audit) if draft else _tables(audit), terminal)
+        return Shown(worst, drawn, audit=kept, reached=reached(_row(audit)))
     if format == "json":
         return Shown(worst, as_json(audit), audit=kept)
     return Shown(worst, draft_markdown(audit) if draft else _in_markdown(audit), audit=kept)
@@ -89,8 +94,11 @@ def _worst(audit: Audited) -> Status:
 
 def show_row(format: str, keep: bool, audit: Audited) -> tuple[Row | SpeedrunRow | None, Shown]:
     """An audit in a format and, with `keep`, as a line of an archive."""
-    row = (speedrun_row_of(audit) if isinstance(audit, TargetAudit) else row_of(audit)) if keep else None
-    return row, Shown(_worst(audit), as_json(audit) if format == "json" else "")
+    return _row(audit) if keep else None, Shown(_worst(audit), as_json(audit) if format == "json" else "")
+
+
+def _row(audit: Audited) -> Row | SpeedrunRow:
+    return speedrun_row_of(audit) if isinstance(audit, TargetAudit) else row_of(audit)
 
 
 def as_json(audit: Audited) -> str:
@@ -103,9 +111,9 @@ def _drawn(what: RenderableType, terminal: Terminal) -> str:
     drawn = io.StringIO()
     console = Console(
         file=drawn,
-        width=terminal.width,
+        width=terminal.width or ENDLESS,
         color_system=colors,
-        force_terminal=colors is not None,
+        force_terminal=terminal.width is not None,
     )
     console.print(what, end="\n\n", crop=False)
     return drawn.getvalue()
@@ -120,6 +128,7 @@ class Writer:
         self.unreadable: list[Unreadable] = []
         self.summary = Summary()
         self.audits: list[Audited] = []
+        self.reached: list[Reached] = []
         if format == "json":
             out('{\n  "records": [')
 
@@ -137,6 +146,8 @@ class Writer:
         self.worst[result.worst] += 1
         if self.format == "github":
             self.summary.add(result)
+        if result.reached:
+            self.reached.append(result.reached)
         if result.audit:
             self.audits.append(result.audit)
 
@@ -149,6 +160,8 @@ class Writer:
             self.out("\n" * bool(self.worst) + not_read(self.unreadable))
         elif self.format == "github":
             self.out(f"pgolf: {self.said()}\n")
+        elif len(self.reached) > 1:
+            self.out("\n".join([*tally(self.reached, len(self.unreadable)), ""]))
 
     def said(self) -> str:
         """How the audits ended, in numbers."""

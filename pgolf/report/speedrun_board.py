@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from pgolf.evidence.lines import printable
 from pgolf.report import figures
-from pgolf.report.audit_tables import archive_table, lights
+from pgolf.report.audit_tables import MESSAGE_LEAST, archive_table, lights
+from pgolf.report.columns import Columns
 from pgolf.report.row import Row
 from pgolf.report.speedrun_row import SpeedrunRow
 from pgolf.tracks import Target, Track
@@ -121,33 +120,31 @@ def _number(y: float, steps: bool) -> str:
     return f"{y:,.0f}" if steps else f"{y:.3f}"
 
 
-def archive_tables(rows: Sequence[Row | SpeedrunRow]) -> Iterator[Table]:
+def archive_tables(rows: Sequence[Row | SpeedrunRow]) -> list[Columns]:
     """A table of the records with a score, and one a track of the speedruns."""
     scored = [r for r in rows if isinstance(r, Row)]
-    if scored or not rows:
-        yield archive_table(scored)
-    for board in boards(r for r in rows if isinstance(r, SpeedrunRow)):
-        yield speedrun_table(board)
+    speedruns = map(speedrun_table, boards(r for r in rows if isinstance(r, SpeedrunRow)))
+    return [*([archive_table(scored)] if scored else []), *speedruns]
 
 
-def speedrun_table(board: SpeedrunBoard) -> Table:
-    """One row a record: its runs, its loss against the target, its time, and the checks that are not green."""
-    title = Text(f"{board.track.name}: target {board.target.loss:g}", style="bold")
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+def speedrun_table(board: SpeedrunBoard) -> Columns:
+    """One row a record: its time or steps, its loss against the target, and the checks that are not green."""
     timed = board.target.least == "train_seconds"
-    table.add_column("record", overflow="fold", ratio=4)
-    for name in ("n", "steps", *(["mean s"] if timed else []), "mean loss", "p"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("checks", overflow="fold", ratio=3)
+    rows: list[tuple[str | Text, ...]] = []
     for row in board.rows:
         loss, p = row.loss, row.loss.p if row.loss else None
-        cells = (
-            printable(f"{row.name}/{row.variant}" if row.variant else row.name),
-            str(row.runs),
-            "" if row.steps is None else str(row.steps),
-            *(["" if row.seconds is None else f"{row.seconds:.3f}"] if timed else []),
-            f"{loss.mean:.5f}" if loss else "",
-            "" if p is None else f"{p:.2g}",
+        seconds = "no time" if row.seconds is None else f"{row.seconds:.3f}"
+        rows.append(
+            (
+                *([seconds] if timed else []),
+                "" if row.steps is None else str(row.steps),
+                str(row.runs),
+                f"{loss.mean:.5f}" if loss else "",
+                "" if p is None else f"{p:.2g}",
+                printable(f"{row.name}/{row.variant}" if row.variant else row.name),
+                lights(row),
+            )
         )
-        table.add_row(*map(Text, cells), lights(row))
-    return table
+    headings = (*(["mean s"] if timed else []), "steps", "n", "mean loss", "p", "record", "checks")
+    title = f"{board.track.name}: target {board.target.loss:g}"
+    return Columns(rows, headings, range(len(headings) - 2), least=MESSAGE_LEAST, title=title)

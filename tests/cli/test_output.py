@@ -50,7 +50,7 @@ def test_a_wide_terminal_shows_columns(terminal):
 def test_no_width_cuts_a_cell_and_none_is_exceeded(terminal, columns):
     lines = terminal(columns)(ROWS, ("score", "date", "name", "n"))
     assert all(len(line) <= columns and line == line.rstrip() for line in lines)
-    assert lines[1].startswith("1.06107587") and "".join("".join(lines).split()).count("a" * 50) == 1
+    assert any(line.startswith("1.06107587") for line in lines) and "".join("".join(lines).split()).count("a" * 50) == 1
     assert not any("…" in line for line in lines)
 
 

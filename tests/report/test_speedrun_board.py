@@ -20,6 +20,7 @@ from pgolf.report.speedrun_board import boards, frontier
 from pgolf.report.speedrun_row import SpeedrunRow, speedrun_row_of
 
 GOOD = ((3.2775, 79.5), (3.2779, 79.7), (3.2773, 80.2), (3.2771, 79.58), (3.2769, 79.62))
+TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}
 SLOW = tuple((loss, seconds * 2) for loss, seconds in GOOD)
 ABOVE = tuple((loss + 0.003, seconds / 2) for loss, seconds in GOOD)
 
@@ -127,8 +128,10 @@ def test_words_of_folders_cannot_write_into_the_page(tmp_path):
 def test_both_contests_on_one_page_and_in_one_output(archive, tmp_path):
     Folder(archive / "track_10min_16mb/2026-04-25_Low").write()
     out = tmp_path / "all.html"
-    done = CliRunner().invoke(app, ["archive", str(archive), "--html", str(out)])
+    done = CliRunner().invoke(app, ["archive", str(archive), "--html", str(out)], env=TERMINAL)
     assert "mean bpb" in done.output and "nanogpt_short: target 3.28" in done.output
+    piped = CliRunner().invoke(app, ["archive", str(archive)]).stdout.splitlines()
+    assert len(piped) == 7 and piped[0].startswith("1.07905")  # a line a record, its score first
     words = Reader(out.read_text()).words()
     assert "10min_16mb: 10 minutes" in words and "nanogpt_short: NanoGPT" in words
     done = CliRunner().invoke(app, ["archive", str(archive), "--json"])
@@ -137,5 +140,5 @@ def test_both_contests_on_one_page_and_in_one_output(archive, tmp_path):
 
 
 def test_speedruns_alone_have_no_empty_table_of_scores(archive):
-    done = CliRunner().invoke(app, ["archive", str(archive)])
+    done = CliRunner().invoke(app, ["archive", str(archive)], env=TERMINAL)
     assert "mean bpb" not in done.output and "target 3.28" in done.output

@@ -1,0 +1,102 @@
+"""Rows in columns, at any width: nothing is cut. In a pipe a row is one line, however long."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+ENDLESS = 1_000_000  # columns of a pipe
+GAP, INDENT = "  ", "    "  # between two columns; before all but the first line of a row that takes several
+LEAST = 24  # characters that a column is folded to
+NARROW = 16  # characters of a column that keeps its width where a row takes several lines
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table whose cells are shown as they are, without markup.
+
+    On a terminal the last column is folded where it does not fit; where that would leave it few characters, a row takes
+    several lines, each with as many cells as fit.
+
+    Attributes
+    ----------
+    rows : the cells of each row, the most important first.
+    title, headings : of the table, and one a column; left out in a pipe, but for the headings of one that is `headed`.
+    numbers : columns of numbers, which end below one another.
+    least : characters that the last column is folded to at least.
+    """
+
+    rows: Sequence[Sequence[str | Text]]
+    headings: Sequence[str] = ()
+    numbers: Collection[int] = ()
+    least: int = LEAST
+    headed: bool = False
+    title: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self.lines(options.max_width if console.is_terminal else None)
+
+    def lines(self, width: int | None) -> Iterator[Text]:
+        """The lines for a terminal of so many columns; None: for a pipe."""
+        cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in self.rows]
+        if self.headings and (width is not None or self.headed):
+            cells.insert(0, [Text(heading, "bold") for heading in self.headings])
+        if not cells:
+            return
+        if self.title and width is not None:
+            yield Text(self.title, "bold")
+        widths = [max(row[i].cell_len for row in cells if i < len(row)) for i in range(max(map(len, cells)))]
+        for row in cells:
+            for line in self._row(row, widths, width):
+                line.rstrip()
+                line.no_wrap, line.overflow = True, "ignore"
+                yield line
+
+    def _row(self, row: Sequence[Text], widths: Sequence[int], width: int | None) -> Iterator[Text]:
+        if width is None:
+            yield Text(GAP).join(self._padded(i, Text(GAP).join(cell.split()), widths) for i, cell in enumerate(row))
+            return
+        *first, last = widths
+        room = width - sum(first) - len(GAP) * len(first)
+        if room >= min(self.least, last):
+            yield from self._folded(row, [*first, min(last, room)])
+        else:
+            yield from self._filled(row, widths, width)
+
+    def _folded(self, row: Sequence[Text], widths: Sequence[int]) -> Iterator[Text]:
+        """The cells side by side, the last one folded into its column."""
+        *first, last = row
+        for i, part in enumerate(_wrapped(last, widths[len(first)])):
+            beside = first if i == 0 else [Text()] * len(first)
+            yield Text(GAP).join(self._padded(n, cell, widths) for n, cell in enumerate([*beside, part]))
+
+    def _filled(self, row: Sequence[Text], widths: Sequence[int], width: int) -> Iterator[Text]:
+        """The cells one after the other, narrow ones in columns of their own; all lines but the first are indented."""
+        line = Text()
+        for i, cell in enumerate(row):
+            narrow = widths[i] <= min(NARROW, width - len(INDENT))
+            text = self._padded(i, cell, widths) if narrow else cell
+            if not text:
+                continue
+            if line.plain and line.cell_len + len(GAP) + text.cell_len <= width:
+                line = Text(GAP).join([line, text])
+                continue
+            if line.plain:
+                yield line
+            indent = INDENT if line.plain else ""
+            *full, line = [text] if narrow else _wrapped(text, width - len(indent))
+            yield from (Text.assemble(indent, part) for part in full)
+            line = Text.assemble(indent, line)
+        yield line
+
+    def _padded(self, i: int, cell: Text, widths: Sequence[int]) -> Text:
+        space = " " * (widths[i] - cell.cell_len)
+        return Text.assemble(space, cell) if i in self.numbers else Text.assemble(cell, space)
+
+
+def _wrapped(cell: Text, width: int) -> list[Text]:
+    parts = list(cell.wrap(Console(), width, overflow="fold")) or [Text()]
+    for part in parts:
+        part.rstrip()
+    return parts

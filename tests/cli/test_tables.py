@@ -1,0 +1,82 @@
+"""Tables of audits at several widths and in pipes: scores first, nothing cut, a row a line."""
+
+import re
+from pathlib import Path
+
+import pytest
+from good_entry import Folder
+from speedruns import write_speedrun
+from typer.testing import CliRunner
+
+from pgolf.cli import app
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    """A good record, and one with the same logs that claims another score."""
+    Folder(tmp_path / "2026-04-25_Good").write()
+    other = Folder(tmp_path / "2026-04-26_A_Name_That_Is_Longer_Than_A_Narrow_Terminal_Has_Columns")
+    other.write()
+    other.claim(val_bpb=1.0)
+    return tmp_path
+
+
+def output(*arguments: object, columns: int | None = None) -> list[str]:
+    """What a command prints in a pipe, or on a terminal of so many columns, without colours."""
+    env = {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": str(columns)} if columns else {}
+    done = CliRunner().invoke(app, list(map(str, arguments)), env=env)
+    return [line.rstrip() for line in re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", done.stdout).splitlines()]
+
+
+def folders(records: Path) -> list[Path]:
+    return sorted(p for p in records.iterdir() if p.is_dir())
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_audit_shows_scores_first_and_cuts_nothing(records, columns):
+    lines = output("audit", *folders(records)[:1], columns=columns)
+    assert all(len(line) <= columns for line in lines[1:])  # but for the path
+    heading = next(i for i, line in enumerate(lines) if "val_bpb" in line)
+    assert lines[heading].split()[0] == "val_bpb"
+    scores = [line for line in lines[heading + 1 :] if re.match(r" *1\.0\d{7}", line)]
+    assert len(scores) == 3 and not any("…" in line.split()[0] for line in scores)
+    words = " ".join(" ".join(lines).split())
+    assert "train_seed42.log" in words and "log-complete" in words
+
+
+def test_audit_in_a_pipe_is_a_line_a_seed_and_a_line_a_check(records):
+    lines = output("audit", folders(records)[1])
+    checks = [line for line in lines if re.match(r"[✗▲·●–] ", line)]
+    assert len({line.split()[2] for line in checks}) == len(checks) > 20
+    (claimed,) = (line for line in checks if " claimed-mean " in line)
+    assert claimed.startswith("✗ fail") and "  submission.json:7  train_seed42.log:35" in claimed
+    assert sum(line.startswith("1.0") for line in lines) == 3
+
+
+@pytest.mark.parametrize("columns", [None, 60, 120])
+def test_audit_of_many_ends_with_their_number_and_mean(records, columns):
+    last = " ".join(output("audit", *folders(records), columns=columns)[-3:])
+    assert "2 records, 1 fail, 0 warn; mean val_bpb 1.07905, std 0.00000, over the 2 with a score" in last
+    assert "(track 10min_16mb)" in last
+    assert "mean val_bpb" not in output("audit", folders(records)[0])[-1]
+
+
+def test_tracks_have_a_mean_each(records):
+    write_speedrun(records / "track_1_short/2026-07-01_Slow", {"": ((3.2775, 80.0),)})
+    last = output("audit", *folders(records)[:2], records / "track_1_short/2026-07-01_Slow")[-3:]
+    assert last[0].startswith("track 10min_16mb: 2 records, 1 fail")
+    assert "mean training seconds 80.000, over the 1 with a result" in last[1]
+    assert last[2].startswith("3 records, 1 fail")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_archive_shows_scores_first_and_cuts_nothing(records, columns):
+    lines = output("archive", records, columns=columns)
+    assert all(len(line) <= columns for line in lines)
+    assert sum(line.split()[:2] == ["1.07905", "3"] for line in lines if line) == 2
+    assert "".join("".join(lines).split()).count(folders(records)[1].name) == 1
+
+
+def test_archive_in_a_pipe_is_a_line_a_record(records):
+    lines = output("archive", records)
+    assert [line.split()[:3] for line in lines] == [["1.07905", "3", folder.name] for folder in folders(records)]
