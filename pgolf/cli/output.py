@@ -105,7 +105,7 @@ def show_tables(*tables: Columns, last: Sequence[str] = ()) -> None:
             if screen.is_terminal:
                 screen.print(line, soft_wrap=True)
             else:
-                typer.echo(line.plain)
+                print(line.plain)  # not by click, which writes UTF-8 where the output is ASCII
     if last and screen.is_terminal:
         screen.print(Text("\n".join(["", *last])))
 
