@@ -19,8 +19,9 @@ from rich.text import Text
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.phrases import signed
+from pgolf.record.heading import Heading, heading_of, scored
 from pgolf.record.progress import Progress
-from pgolf.record.rows import Row, Used, kind_of, said_left, used_of
+from pgolf.record.rows import Row, Used, kind_of, said_left, thinned, used_of
 from pgolf.record.time_left import Course, course_of, mean_course, time_left, whole_left
 from pgolf.stages import BY_NAME
 from pgolf.tracks import Limits
@@ -51,7 +52,7 @@ class Board:
     `standing` and `limits` are what to compare with, where they are known, unless `bytes_per_token` of the text here
     say that a loss per token is something else there; `cost` tells the dollars spent so far, None where nothing is
     paid for; `tell` is called with rows and notes at each change; `earlier` has the course of a run by kind ('seed'),
-    as earlier records tell of it.
+    as earlier records tell of it; `losses_compare` whether training losses show what a run is heading for.
     """
 
     def __init__(
@@ -64,12 +65,15 @@ class Board:
         cost: Callable[[], float | None] = lambda: None,
         tell: Callable[[Sequence[Row], Sequence[str]], None] | None = None,
         earlier: Mapping[str, Course] | None = None,
+        losses_compare: bool = False,
     ) -> None:
         self.runs: dict[str, Progress | None] = dict.fromkeys(labels)
         theirs = standing.bytes_per_token if standing else None
         other_tokens = bytes_per_token and theirs and abs(bytes_per_token / theirs - 1) > SAME_TOKENS
         self.standing, self.limits, self.cost = None if other_tokens else standing, limits, cost
         self.tell, self.earlier = tell, earlier or {}
+        self.to_beat, self.losses_compare = standing, losses_compare
+        self.headings: dict[str, tuple[tuple[int, int, str], Heading | None]] = {}  # and what each was made of
         self.said: dict[str, tuple[str, float]] = {}  # stage and time of a run's last line
         self.lock = threading.Lock()
         self.live = (
@@ -130,6 +134,7 @@ class Board:
         left = time_left(p or Progress(), self.course(label), self.limits)
         if p is None:
             return Row(label, left=left.seconds, basis=left.basis) if left else Row(label)
+        heading = self.heading(label, p)
         return Row(
             label=label,
             stage=p.stage,
@@ -145,7 +150,18 @@ class Board:
             basis=left.basis if left else "stage",
             over=bool(left and left.over),
             used=tuple(map(used_of, USED, p.measures(self.limits))) if self.limits else (),
+            scores=tuple(scored(stage, bpb, self.to_beat) for stage, bpb in p.scores.items()),
+            heading=heading.val_bpb if heading else None,
+            rests_on=heading.basis if heading else None,
+            curve=thinned(p.curve),
         )
+
+    def heading(self, label: str, p: Progress) -> Heading | None:
+        """What a run is heading for, computed anew when it has logged more."""
+        state = len(p.curve), len(p.scores), p.stage
+        if self.headings.get(label, (None, None))[0] != state:
+            self.headings[label] = state, heading_of(p, self.to_beat, self.losses_compare)
+        return self.headings[label][1]
 
     def rows(self) -> list[Row]:
         """All runs as plain data, in their order."""

@@ -8,6 +8,7 @@ from pgolf.evidence.run import stage_kind
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import losses_at
 from pgolf.record.progress import Progress
+from pgolf.record.rows import Scored
 from pgolf.stages import LABELS
 from pgolf.stats.sample import LN2
 
@@ -22,15 +23,6 @@ class Heading:
 
     val_bpb: float
     basis: str
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A seed's score of a stage, and its gain over the standing record's mean of the same kind, in bpb."""
-
-    stage: str
-    val_bpb: float
-    gain: float | None
 
 
 def heading_of(p: Progress, standing: StandingRecord | None, losses_compare: bool) -> Heading | None:

@@ -12,24 +12,35 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from pgolf.evidence.lines import printable
-from pgolf.files import write_json
-from pgolf.record.rows import Row
+from pgolf.files import write_atomic, write_json
+from pgolf.ledger import StandingRecord
+from pgolf.ledger.choosing import losses_at
+from pgolf.record.rows import Curve, Row, thinned
 from pgolf.record.time_left import whole_left
 from pgolf.untrusted import Untrusted, read_json
 
 log = logging.getLogger(__name__)
 LIVE = "live.json"
 EVERY_S = 2.0  # between two writes
-MOST_BYTES, MOST_ROWS, MOST_TEXT = 1 << 20, 1000, 2000
+MOST_BYTES, MOST_ROWS, MOST_TEXT, MOST_NEWS = 1 << 20, 1000, 2000, 20
 
 State = Literal["running", "finished", "failed", "stopped", "left"]
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
 Seconds = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line of news, and when it was told, as ISO 8601 in UTC."""
+
+    at: Text
+    text: Text
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,8 @@ class Live:
     rows : its runs, in the plan's order; empty before they begin.
     left : seconds until the last of these runs ends; None: unknown.
     notes : what is told below the rows: what a loss is compared with, the cost of rented pods.
+    standing, standing_curve : the record that losses are compared with, and its seeds' mean (step, loss).
+    news : what a chat is told of it, the last MOST_NEWS lines.
     verdict : the line of the verdict, or why there is none; None while it is not known.
     """
 
@@ -58,6 +71,9 @@ class Live:
     rows: Annotated[tuple[Row, ...], Field(max_length=MOST_ROWS)] = ()
     left: Seconds | None = None
     notes: tuple[Text, ...] = ()
+    standing: Text | None = None
+    standing_curve: Curve = ()
+    news: Annotated[tuple[Said, ...], Field(max_length=MOST_NEWS)] = ()
     verdict: Text | None = None
 
 
@@ -65,7 +81,8 @@ READER = TypeAdapter(Live)
 
 
 class LiveFile:
-    """Keeps a record's live.json: rewritten every EVERY_S while its runs go on, and at once when something begins.
+    """Keeps a record's live.json and its page: rewritten every EVERY_S while its runs go on, and at once when
+    something begins.
 
     Several threads may use it. A file that cannot be written harms no run.
     """
@@ -89,6 +106,19 @@ class LiveFile:
                 whole = whole_left(rows)
                 self._write(rows=tuple(rows), notes=tuple(notes), left=whole.seconds if whole else None)
 
+    def beside(self, standing: StandingRecord | None) -> None:
+        """Show the training losses of the record that others are compared with; the next write has them."""
+        steps = sorted({step for seed in standing.seeds for step, _ in seed.curve}) if standing else []
+        curve = [(step, mean(losses)) for step in steps if standing and (losses := losses_at(standing, step))]
+        with self.lock:
+            self.live = replace(self.live, standing=standing.name if standing else None, standing_curve=thinned(curve))
+
+    def say(self, text: str) -> None:
+        """Add lines of news; the next write has them."""
+        with self.lock:
+            lines = [Said(now(), line) for line in text.splitlines()]
+            self.live = replace(self.live, news=(*self.live.news, *lines)[-MOST_NEWS:])
+
     def end(self, state: State, verdict: str) -> None:
         """Say how the record has ended: its verdict, or why there is none."""
         with self.lock:
@@ -109,8 +139,17 @@ def now() -> str:
 
 
 def write_live(folder: Path, live: Live) -> None:
-    """Replace a record's live.json by this. Numbers that are not finite become unknown, and long texts are cut."""
+    """Replace a record's live.json by this, and its page. Numbers that are not finite become unknown, and long texts
+    are cut."""
+    from pgolf.record.live_page import PAGE, live_page  # it is made of what is defined here
+
     write_json(folder / LIVE, _plain(asdict(live)))
+    try:
+        page = live_page(live, folder)
+    except Exception as e:  # whatever a program has written into its log: its run does not fail for a page
+        log.warning("%s: cannot be drawn: %r", PAGE, e)
+        return
+    write_atomic(folder / PAGE, page)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -27,15 +27,19 @@ ENDED = "ended"  # the mark of a record that has failed or was stopped; it goes 
 
 
 class News:
-    """The news of the record in a folder, whose name is said first. Where there is no webhook nothing is kept.
+    """The news of the record in a folder, whose name is said first. Where there is no webhook no mark is kept.
+
+    `also` is called with the lines that are told, whether there is a webhook or not.
 
     Called by several threads. Nothing is raised and nobody waits: no record fails because it cannot be told of. At the
     end of a `with` it tells of an error, sends what is left and waits until that is gone, no longer than a request may
     take.
     """
 
-    def __init__(self, folder: Path, quiet_s: float = QUIET_S) -> None:
-        self.folder, self.quiet_s = folder, quiet_s
+    def __init__(
+        self, folder: Path, also: Callable[[str], None] = lambda lines: None, quiet_s: float = QUIET_S
+    ) -> None:
+        self.folder, self.also, self.quiet_s = folder, also, quiet_s
         self.on = bool(address())
         self.waiting: dict[str, str] = {}  # lines by their marks
         self.sent = -quiet_s  # when the last message was
@@ -66,8 +70,6 @@ class News:
 
     def tell(self, mark: str, line: str, now: bool = False) -> None:
         """Tell something once; under the mark '' each time. `now`: with all that waits, else when it is time again."""
-        if not self.on:
-            return
         with self.lock:
             if mark and (mark in self.told or mark in self.waiting):
                 return
@@ -96,6 +98,9 @@ class News:
             lines, self.waiting = self.waiting, {}
             self.told |= {mark: True for mark in lines if mark}
             self.sent = time.monotonic()
+            self.also("\n".join(lines.values()))
+            if not self.on:
+                return
             try:
                 write_json(self.folder / TOLD, sorted(self.told))
             except OSError as e:

@@ -1,5 +1,7 @@
 """A running record's rows: what a view shows of each run, as plain data that any process can keep, read and draw."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +11,8 @@ State = Literal["waiting", "running", "done", "failed"]
 # what a time left is told from: runs of the same kind, the track's limits (it is the most), the current stage alone
 # (it is the least)
 Basis = Literal["runs", "limits", "stage"]
+Curve = tuple[tuple[int, float], ...]  # step, loss
+CURVE_MOST = 64  # points of a curve that are shown
 HEDGES: dict[Basis, str] = {"runs": "about ", "limits": "up to ", "stage": "≥ "}
 
 
@@ -22,6 +26,15 @@ class Used:
     limit: float | None
     value: float | None
     status: Status
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The score of a stage, in words, and its gain over the standing record's mean of the same kind, in bpb."""
+
+    stage: str
+    val_bpb: float
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,9 @@ class Row:
     basis : what `left` is told from.
     over : whether the current stage has taken longer than was expected of it.
     used : the hard limits, where they are known.
+    scores : of each stage so far.
+    heading, rests_on : an estimate of the final score, and what it rests on; None where nothing supports one.
+    curve : (step, training loss) of some steps.
     """
 
     label: str
@@ -59,6 +75,10 @@ class Row:
     basis: Basis = "stage"
     over: bool = False
     used: tuple[Used, ...] = ()
+    scores: tuple[Scored, ...] = ()
+    heading: float | None = None
+    rests_on: str | None = None
+    curve: Curve = ()
 
     @property
     def state(self) -> State:
@@ -78,6 +98,18 @@ class Row:
 def kind_of(label: str) -> str:
     """What a run is one of: 'seed 42' is one of 'seed'."""
     return label.rsplit(" ", 1)[0]
+
+
+def thinned(curve: Sequence[tuple[int, float, *tuple[float, ...]]]) -> Curve:
+    """Some of the points of a curve, the last among them; those that are not finite are left out.
+
+    Examples
+    --------
+    >>> thinned([(step, 1.0, 0.1) for step in range(1000)])[::30]
+    ((7, 1.0), (487, 1.0), (967, 1.0))
+    """
+    every = -(-len(curve) // CURVE_MOST) or 1
+    return tuple((step, loss) for step, loss, *_ in curve[(len(curve) - 1) % every :: every] if math.isfinite(loss))
 
 
 def used_of(name: str, measure: Measure) -> Used:

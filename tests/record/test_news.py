@@ -168,10 +168,12 @@ def test_without_a_webhook_nothing_is_kept_so_that_one_set_later_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
-    news = News(tmp_path)
+    heard: list[str] = []
+    news = News(tmp_path, heard.append, quiet_s=0.0)
     news.begin("started")
     milestones(news, "seed 1").update("seed 1", said(Progress(), *steps(*logged(2500))))
     assert not (tmp_path / TOLD).exists()
+    assert heard[0] == "started" and heard[1].startswith("50 % of the training is done")  # on the page it is told
 
 
 @pytest.mark.parametrize("content", ["{", "7", "[1, null]", '{"a": 1}', "[" * 10_000])
