@@ -148,8 +148,8 @@ def report(
     """Write a page about a record: curves, stages, limits, evidence.
 
     The page also has the comparison, the knobs and the hashes; it is one file that loads nothing. Several folders make
-    one page with a part each. Exit 0: the page is written, whatever it says; 2: a folder cannot be read, and no page is
-    written (pgolf audit --html goes on past it).
+    one page: a leaderboard, and a part each. Exit 0: the page is written, whatever it says; 2: a folder cannot be
+    read, and no page is written (pgolf audit --html goes on past it).
     """
     from pgolf import tracks
     from pgolf.audit.audit import audit_folders

@@ -9,10 +9,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
 from io import StringIO
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -213,48 +210,19 @@ def _line(
     note(axes, x, y, 0, text, INK, 9, side)
 
 
-@dataclass(frozen=True)
-class Dated:
-    """A record of an archive: its day, mean final score, half its 95 % interval (None: one seed), and its name."""
-
-    day: date
-    mean_bpb: float
-    half_interval: float | None
-    name: str
-
-
-def frontier(records: Sequence[Dated]) -> Figure:
-    """Scores of an archive's records by day, with 95 % intervals, and the best of each day's past as a line."""
-    figure, axes = blank("bits per byte (lower is better)", width=8.4, height=3.8)
-    records = sorted(records, key=lambda r: (r.day, -r.mean_bpb))
-    days, best = [r.day.toordinal() for r in records], list(accumulate((r.mean_bpb for r in records), min))
-    axes.step(days, best, where="post", color=SEEDS[0], lw=1.6, label="best so far")
-    for day, r in zip(days, records, strict=True):
-        if r.half_interval is not None:
-            axes.vlines(day, r.mean_bpb - r.half_interval, r.mean_bpb + r.half_interval, color=QUIET, lw=1)
-    many, one = [r for r in records if r.half_interval is not None], [r for r in records if r.half_interval is None]
-    for group, color, label in (
-        (many, SEEDS[0], "mean of several seeds, 95 % interval"),
-        (one, STANDING, "one seed: spread unknown"),
-    ):
-        tips = [f"{r.day} · {r.mean_bpb:.5f} bpb · {r.name}" for r in group]
-        dots = dotted(axes, [(float(r.day.toordinal()), r.mean_bpb) for r in group], color, tips, 34)
-        if dots:
-            dots.set_label(label)
-    ticks = range(days[0], days[-1] + 1, max(1, math.ceil((days[-1] - days[0]) / 7)))
-    axes.set_xticks(ticks, [date.fromordinal(t).isoformat() for t in ticks])
-    axes.legend(frameon=False, labelcolor=INK, fontsize=8.5)
-    return figure
-
-
 def dotted(
-    axes: Axes, points: Sequence[tuple[float, float]], color: str, tips: Sequence[str], size: float = 20
+    axes: Axes,
+    points: Sequence[tuple[float, float]],
+    color: str,
+    tips: Sequence[str],
+    size: float = 20,
+    marker: str = "o",
 ) -> Artist | None:
-    """A dot a point; what it is shows on hovering, in an SVG."""
+    """A dot a point, or another marker; what it is shows on hovering, in an SVG."""
     if not points:
         return None
     xs, ys = zip(*points, strict=True)
-    dots = axes.scatter(xs, ys, s=size, color=color, edgecolor=PAPER, linewidth=0.6, zorder=3)
+    dots = axes.scatter(xs, ys, s=size, color=color, marker=marker, edgecolor=PAPER, linewidth=0.6, zorder=3)
     dots.set_gid(TIPS + BETWEEN.join(printable(tip) for tip in tips))
     return dots
 
@@ -340,7 +308,7 @@ def as_svg(figure: Figure, label: str) -> Markup:
     import matplotlib
 
     out = StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "pgolf"}):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": f"pgolf {figure.get_figwidth():g}"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", out.getvalue(), count=1))
     for useless in (*root.findall(f"{{{SVG}}}metadata"), *root.findall(f"{{{SVG}}}defs")[:1]):

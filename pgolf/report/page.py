@@ -27,7 +27,7 @@ from pgolf.evidence.probes import PROBES, Probed, read_probes
 from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.files import write_atomic
 from pgolf.ledger import SeedScore, StandingRecord, bytes_per_token, seed_score, value
-from pgolf.report import alt, figures
+from pgolf.report import alt, figures, leaderboard
 from pgolf.report.compliance import Statement
 from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.render import render
@@ -268,25 +268,35 @@ def _hash_of(folder: Path, name: str) -> str:
         return f"none: {printable(e.without(folder / name))}"
 
 
-def page(reports: Sequence[Report | TargetReport]) -> str:
-    """One or several records as a page."""
-    return render("report.html.j2", reports=reports, version=__version__)
+def page(report: Report | TargetReport) -> str:
+    """A record as a page."""
+    return render("report.html.j2", r=report, version=__version__)
 
 
 def write_report(audits: Sequence[Audited], path: Path) -> Path:
-    """Write the page of these record folders."""
-    write_atomic(path, page([report_of(a) for a in audits]))
+    """Write the page of these record folders; BadInput as `report_of_audit` raises it."""
+    _write([(audit, report_of(audit)) for audit in audits], path)
     return path
 
 
 def write_report_of_all(audits: Sequence[Audited], path: Path) -> list[Unreadable]:
     """Write the page of the record folders that it can be made of, if there is one; the others, and why."""
-    reports, others = [], []
+    made, others = [], []
     for audit in audits:
         try:
-            reports.append(report_of(audit))
+            made.append((audit, report_of(audit)))
         except BadInput as e:
             others.append(Unreadable(audit.folder, str(e)))
-    if reports:
-        write_atomic(path, page(reports))
+    if made:
+        _write(made, path)
     return others
+
+
+def _write(made: Sequence[tuple[Audited, Report | TargetReport]], path: Path) -> None:
+    """One record has the page to itself; several have a leaderboard, and each its part below."""
+    audits, reports = zip(*made, strict=True)
+    if len(made) == 1:
+        text = page(reports[0])
+    else:
+        text = leaderboard.page(f"{len(made)} records", audits, path.resolve().parent, reports)
+    write_atomic(path, text)

@@ -14,6 +14,16 @@ from pgolf.stats.student import t_quantile
 from pgolf.tracks import Track
 
 REPORT = "report.html"  # in a record's folder: the page about it
+PAPERS = {  # checks of what a folder says and holds beside its logs: the score is the logs' all the same
+    "required-files",
+    "claimed-mean",
+    "claimed-std",
+    "claimed-seed-values",
+    "claimed-significance",
+    "units",
+    "delta-disclosed",
+    "attribution",
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,7 @@ class Row:
     limits : code and model, training, with calibration, evaluation: the seed that decides.
     findings : every check, without the lines that it rests on.
     report : the record's own page, if its folder has one.
+    anchor : its part of the page that the line is on, if it has one.
     """
 
     name: str
@@ -42,6 +53,26 @@ class Row:
     limits: tuple[Measure, ...]
     findings: tuple[Check, ...]
     report: Path | None
+    anchor: str = ""
+
+    @property
+    def measure(self) -> float | None:
+        """What is to be least: the mean, if it is a number."""
+        return self.mean if self.mean is not None and math.isfinite(self.mean) else None
+
+    @property
+    def failed(self) -> list[str]:
+        """The checks of its runs that fail; that a single seed is too few is told as such."""
+        apart = PAPERS | {"seed-count"} if self.seeds < 2 else PAPERS
+        return [c.id for c in self.checks("fail") if c.id not in apart]
+
+    @property
+    def doubt(self) -> str:
+        """Why this is no point of the frontier, in a few words; '' if it is one."""
+        if self.measure is None:
+            return "no score"
+        why = ["one seed"] if self.seeds < 2 else []
+        return ", ".join(why + [f"fails {', '.join(self.failed)}"] * bool(self.failed))
 
     @property
     def half_interval(self) -> float | None:
@@ -61,6 +92,8 @@ class Row:
 
     def link(self, beside: Path) -> str | None:
         """Where the record's own report is, as seen from a page in the folder `beside`, if it has one."""
+        if self.anchor:
+            return f"#{self.anchor}"
         return quote(os.path.relpath(self.report, beside)) if self.report else None
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
-from itertools import accumulate
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -16,16 +15,15 @@ from pgolf.evidence.lines import printable
 from pgolf.report import figures
 from pgolf.report.audit_tables import MESSAGE_LEAST, archive_table, lights
 from pgolf.report.columns import Columns
+from pgolf.report.frontier import Axis, Dated, Kind, charts, draw, leaders
 from pgolf.report.row import Row
 from pgolf.report.speedrun_row import SpeedrunRow
 from pgolf.tracks import Target, Track
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-WIDE = 4.0  # the greatest value over the least, from which the axis is logarithmic
-NICE = (1, 1.5, 2, 3, 4, 5, 6, 8)  # ticks of a decade
+FAILS = Kind("a check fails: never the best", figures.SEEDS[4], "X")
+DOUBTFUL = Kind("too few runs, or target not shown: never the best", figures.STANDING, "o", hollow=True)
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,13 @@ class SpeedrunBoard:
 
     def chart(self) -> Markup | None:
         """The frontier over time; None where fewer than two records have a day and a measure."""
-        dated = [r for r in self.rows if r.day and r.measure is not None]
-        label = (
-            f"{self.measure} of track {self.track.name} by day, and the least so far; the table below has the figures"
-        )
-        return figures.as_svg(frontier(dated, self.target), label) if len(dated) > 1 else None
+        label = f"{self.measure} of track {self.track.name} by day, and the least so far"
+        return charts(_dated(self.rows, self.target), self.leaders, _axis(self.target), label)
+
+    @cached_property
+    def leaders(self) -> list[SpeedrunRow]:
+        """The records that made the frontier."""
+        return leaders(self.rows)
 
 
 def boards(rows: Iterable[SpeedrunRow]) -> list[SpeedrunBoard]:
@@ -63,61 +63,30 @@ def _order(row: SpeedrunRow) -> tuple[float, str]:
     return math.inf if row.measure is None else row.measure, row.name
 
 
-def frontier(records: Sequence[SpeedrunRow], target: Target) -> Figure:
+def frontier(records: Sequence[SpeedrunRow], target: Target, narrow: bool = False) -> Figure:
     """Times or steps by day, with 95 % intervals of the times, and the least of each day's past as a line.
 
-    The line is of the records that reach the target and fail no check; the others are hollow, and no part of it.
+    The line is of the records that reach the target and fail no check.
     """
-    steps = target.least == "steps"
-    figure, axes = figures.blank("steps (fewer is better)" if steps else "training seconds (less is better)", 8.4, 3.8)
-    records = sorted((r for r in records if r.day), key=lambda r: (r.day or date.min, -(r.measure or 0)))
-    days = [r.day.toordinal() for r in records if r.day]
-    points = [(float(day), float(r.measure or 0), r) for day, r in zip(days, records, strict=True)]
-    counted = [p for p in points if not p[2].doubt]
-    _scale(axes, [y for _, y, _ in points])
-    if counted:
-        best = list(accumulate((y for _, y, _ in counted), min))
-        end = max(days[-1], days[0] + 1)
-        xs, ys = [*(x for x, _, _ in counted), end], [*best, best[-1]]
-        axes.step(xs, ys, where="post", color=figures.SEEDS[0], lw=1.6, label="best so far")
-    for x, y, r in points:
-        if r.half_interval:
-            axes.vlines(x, y - r.half_interval, y + r.half_interval, color=figures.QUIET, lw=1)
-    unit = "steps" if steps else "s"
-    for group, color, label in (
-        (counted, figures.SEEDS[0], f"reaches {target.loss:g} at p < {target.alpha:g}, and fails no check"),
-        ([p for p in points if p[2].doubt], figures.STANDING, "too few runs, target not shown, or a check fails"),
-    ):
-        tips = [f"{r.day} · {_number(y, steps)} {unit} · {r.name}{r.doubt and f' · {r.doubt}'}" for _, y, r in group]
-        dots = figures.dotted(axes, [(x, y) for x, y, _ in group], color, tips, 34)
-        if dots:
-            dots.set_label(label)
-            if group is not counted:  # hollow, so that they are told apart without colours
-                dots.set(facecolor=figures.PAPER, edgecolor=color, linewidth=1.3)
-    _dates(axes, days)
-    axes.legend(frameon=False, labelcolor=figures.INK, fontsize=8.5)
-    return figure
+    return draw(_dated(records, target), leaders(records), _axis(target), narrow)
 
 
-def _scale(axes: Axes, values: Sequence[float]) -> None:
-    """A logarithmic axis where the values differ by much, with ticks that are numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    if min(values) > 0 and max(values) / min(values) > WIDE:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=NICE))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.minorticks_off()
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}" if y >= 10 else f"{y:g}"))
-
-
-def _dates(axes: Axes, days: Sequence[int]) -> None:
-    ticks = range(days[0], days[-1] + 1, max(1, math.ceil((days[-1] - days[0]) / 7)))
-    axes.set_xticks(ticks, [date.fromordinal(t).isoformat() for t in ticks])
+def _dated(records: Sequence[SpeedrunRow], target: Target) -> list[Dated]:
+    counts = Kind(f"reaches {target.loss:g} at p < {target.alpha:g}, and fails no check", figures.SEEDS[0], "o")
+    axis, unit = _axis(target), "steps" if target.least == "steps" else "s"
+    points = []
+    for r in records:
+        if r.day and r.measure is not None and math.isfinite(r.measure):
+            tip = f"{r.day} · {axis.number(r.measure)} {unit} · {r.name}{r.doubt and f' · {r.doubt}'}"
+            kind = counts if not r.doubt else FAILS if r.checks("fail") else DOUBTFUL
+            points.append(Dated(r.day, float(r.measure), r.half_interval, kind, tip))
+    return points
 
 
-def _number(y: float, steps: bool) -> str:
-    return f"{y:,.0f}" if steps else f"{y:.3f}"
+def _axis(target: Target) -> Axis:
+    if target.least == "steps":
+        return Axis("steps (fewer is better)", "{:,.0f}".format, log=True)
+    return Axis("training seconds (less is better)", "{:.3f}".format, log=True)
 
 
 def archive_tables(rows: Sequence[Row | SpeedrunRow]) -> list[Columns]:

@@ -34,6 +34,7 @@ class SpeedrunRow:
     gain : seconds against the baseline's.
     findings : every check that applies, without the lines that it rests on.
     report : the record's own page, if its folder has one.
+    anchor : its part of the page that the line is on, if it has one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class SpeedrunRow:
     gain: TimeGain | None
     findings: tuple[Check, ...]
     report: Path | None
+    anchor: str = ""
 
     @property
     def title(self) -> str:
@@ -96,6 +98,8 @@ class SpeedrunRow:
 
     def link(self, beside: Path) -> str | None:
         """Where the record's own report is, as seen from a page in the folder `beside`, if it has one."""
+        if self.anchor:
+            return f"#{self.anchor}"
         return quote(os.path.relpath(self.report, beside)) if self.report else None
 
 

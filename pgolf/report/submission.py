@@ -83,7 +83,7 @@ def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = 
     if not negative:
         write_json(folder / SUBMISSION, as_json(draft))
     if verdict:
-        write_atomic(folder / REPORT, page([_report(draft, verdict, () if negative else _files(folder))]))
+        write_atomic(folder / REPORT, page(_report(draft, verdict, () if negative else _files(folder))))
     edited = () if inputs.plans else (SUBMISSION,)  # a draft's, which its author completes: a hash would not stay true
     files = [] if negative else [file for file in _files(folder) if file[0] not in edited]
     write_atomic(folder / "README.md", render("README.md.j2", d=draft, files=files))

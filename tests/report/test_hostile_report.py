@@ -27,7 +27,7 @@ def test_files_of_the_page(folder, tmp_path):
         f.truncate(200 << 30)
     report = report_of_audit(audit(folder))
     files = {name: sha256 for name, _, sha256 in report.files}
-    assert hashlib.sha256(secret.read_bytes()).hexdigest() not in page([report])
+    assert hashlib.sha256(secret.read_bytes()).hexdigest() not in page(report)
     assert (
         files["inside.bin"]
         == files["train_gpt.py"]
@@ -40,6 +40,6 @@ def test_names_of_files_that_are_no_text(folder):
     for name in (b"\xff.bin", b"a\x1b[2Jb.bin", b"<b>.bin"):
         (folder / os.fsdecode(name)).write_bytes(b"x")
     os.mkfifo(folder / os.fsdecode(b"\xfe.log"))
-    shown = page([report_of_audit(audit(folder))])
+    shown = page(report_of_audit(audit(folder)))
     assert "\x1b" not in shown and "<b>" not in shown
     shown.encode()

@@ -1,16 +1,43 @@
-"""The pages in a real Chromium: nothing is fetched, nothing overflows, no script complains, and the sorting sorts."""
+"""The pages in a real Chromium: nothing is fetched, nothing overflows, no script complains, and the sorting sorts; on a
+phone as on a desk no column is a letter wide, and every table and plot says what it is."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from browser import chromium
 from good_entry import BPB, Folder, log_text
 from playwright.sync_api import Browser, Page
+from seconds import Made
 from speedruns import BASELINE, NEW, write_speedrun
 
 from pgolf.audit.audit import audit_folders
+from pgolf.evidence.probes import ProbeResult
 from pgolf.report.leaderboard import write_leaderboard
-from pgolf.report.page import write_report
+from pgolf.report.page import write_report, write_report_of_all
+
+PUBLIC = Path(__file__).parents[3] / "shared" / "public-records"
+WIDTHS = (390, 768, 1280)
+LONG = "NoSpaceAtAll" * 17  # 204 characters
+SEEN = """() => {
+  const room = (e) => e.clientWidth - parseFloat(getComputedStyle(e).paddingLeft) -
+    parseFloat(getComputedStyle(e).paddingRight);
+  const shown = (e) => e.getClientRects().length > 0;
+  const all = (what) => [...document.querySelectorAll(what)].filter(shown);
+  const size = (e) => parseFloat(getComputedStyle(e).fontSize);
+  return {
+    over: document.documentElement.scrollWidth - innerWidth,
+    narrow: all("th, td").filter((e) => e.innerText.trim().length > 6 && room(e) < 3 * size(e))
+      .map((e) => [room(e), e.innerText.slice(0, 40)]),
+    height: document.documentElement.scrollHeight, text: document.body.innerText.length,
+    figures: all("svg").reduce((sum, e) => sum + e.clientHeight, 0),
+    boxes: all(".wide").filter((e) => e.getBoundingClientRect().right > innerWidth + 1).length,
+    nameless: all("table").filter((e) => !e.caption?.textContent || !e.tHead?.rows.length).length,
+    silent: all("svg").filter((e) => e.getAttribute("role") !== "img" || !e.getAttribute("aria-label")).length,
+    plots: all("svg").length,
+  };
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +137,93 @@ def test_speedruns_sort_by_every_column(browser, tmp_path):
     page.get_by_role("button", name="gain, s").click()
     assert order()[0] == "G"  # the others have no baseline, and so no gain: unknown comes last
     assert trouble == []
+
+
+def check_layout(browser: Browser, path: Path, widths: tuple[int, ...] = WIDTHS) -> None:
+    """The page as it must be on every screen; its height in pixels is bounded by its characters and its figures."""
+    for width in widths:
+        page, trouble = opened(browser, path, width, "light")
+        seen = page.evaluate(SEEN)
+        assert trouble == [] and seen["over"] <= 0, (width, seen)
+        assert seen["narrow"] == [], (width, "about six characters have to fit a cell")
+        assert seen["height"] <= 2000 + seen["figures"] + 1.2 * seen["text"], (width, seen)
+        assert seen["boxes"] == seen["nameless"] == seen["silent"] == 0, (width, seen)
+        page.close()
+
+
+def with_probes(folder: Folder) -> Path:
+    """Long texts in the last of four columns, which a phone once showed as columns of three letters."""
+    folder.write()
+    power = "Streams of 2187 positions were changed from 6 positions on, 2 of them at borders, by random tokens. " * 8
+    probe = ProbeResult("causal", "sliding of final_model.int6.ptz", True, True, power).as_json()
+    head = {"seed": 42, "artifact": "ab" * 32, "program": "cd" * 32}
+    (folder.path / "probes.jsonl").write_text("\n".join(map(json.dumps, [head, *[probe] * 12])))
+    return folder.path
+
+
+def with_long_words(folder: Folder) -> Path:
+    """Names and values of two hundred characters without a space, wherever a folder may have them."""
+    folder.write()
+    folder.claim(name=LONG, author=LONG)
+    folder.edit_logs("ttt_epochs: 3", f"ttt_epochs: 3\n  {LONG}: {LONG}")
+    folder.log(42).rename(folder.path / f"{LONG}.log")
+    (folder.path / f"{LONG}2.log").write_text(log_text(42, 1.2))
+    return folder.path
+
+
+def with_many_seeds(folder: Folder) -> Path:
+    """Twelve seeds."""
+    folder.write()
+    for seed in range(1000, 1009):
+        folder.log(seed).write_text(log_text(seed, 1.079 + seed / 1e6, (12.1, 11.1, 9.4, 8.3 + seed / 1e4)))
+    return folder.path
+
+
+def without_logs(folder: Folder) -> Path:
+    folder.write()
+    for seed in BPB:
+        folder.log(seed).unlink()
+    return folder.path
+
+
+ODD: dict[str, Callable[[Folder], Path]] = {
+    "probes": with_probes,
+    "long words": with_long_words,
+    "many seeds": with_many_seeds,
+    "no logs": without_logs,
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_reports_are_readable_at_every_width(browser, tmp_path, case):
+    (audit,) = audit_folders([ODD[case](Folder(tmp_path / "2026-04-20_It"))], against="pr1493")
+    check_layout(browser, write_report([audit], tmp_path / "report.html"))
+
+
+def test_leaderboard_and_the_page_of_many_are_readable_at_every_width(browser, tmp_path):
+    odd = [make(Folder(tmp_path / f"2026-04-2{n}_{name}")) for n, (name, make) in enumerate(ODD.items())]
+    audits = [*audit_folders(odd), *audit_folders(speedruns(tmp_path))]
+    assert write_report_of_all(audits, tmp_path / "all.html") == []
+    check_layout(browser, tmp_path / "all.html", (390, 1280))
+
+
+def test_many_records_on_one_page_are_reached_from_its_table(browser, folders, tmp_path):
+    path = write_report(audit_folders(folders), tmp_path / "all.html")
+    page, trouble = opened(browser, path, 390, "dark")
+    assert page.locator("article h1").count() == page.locator("tbody th a").count() == 3
+    page.locator("tr", has_text="2026-04-25_Worse").first.get_by_role("link").click()
+    (shown,) = [a for a in page.locator("article").all() if a.bounding_box()["y"] == pytest.approx(0, abs=2)]
+    assert f"{sum(BPB.values()) / 3 + 0.01:.8f}" in shown.inner_text()
+    page.get_by_role("button", name="day").click()
+    assert trouble == []
+
+
+@pytest.mark.skipif(not PUBLIC.is_dir(), reason="the public records are not beside this repository")
+def test_public_records_are_readable_at_every_width(browser, tmp_path):
+    audits = audit_folders(sorted(PUBLIC.glob("2026-04-*")))
+    check_layout(browser, write_report(audits[-1:], tmp_path / "report.html"))
+    check_layout(browser, write_leaderboard("Public", audits, tmp_path / "board.html"))
+
+
+def test_report_of_a_record_of_pgolf_is_readable_at_every_width(browser, made: Made):
+    check_layout(browser, Path(made.outcome["path"]) / "report.html")

@@ -33,7 +33,7 @@ def browser():
 
 
 def test_page_has_the_figures_the_runs_and_the_checks(audit):
-    text = Reader(page([report_of(audit)])).words()
+    text = Reader(page(report_of(audit))).words()
     for row in variant_rows(audit):
         for figure in (row.name, row.seconds, row.seconds_std, row.seconds_gain, row.seconds_p):
             assert figure in text
@@ -67,7 +67,7 @@ def test_logs_without_a_clock_have_no_chart_by_seconds(tmp_path):
     for log in folder.iterdir():
         log.write_text(re.sub(r" train_time:\S+ step_avg:\S+", "", log.read_text()))
     report = report_of(audit_target(folder, SHORT))
-    assert len(report.charts) == 2 and "no baseline to compare with" in Reader(page([report])).words()
+    assert len(report.charts) == 2 and "no baseline to compare with" in Reader(page(report)).words()
 
 
 def test_mean_curve_is_at_the_steps_of_all_runs():
@@ -115,14 +115,14 @@ def test_page_fits_the_screen_and_its_tables_scroll(browser, tmp_path, track, wi
 def test_many_variants_are_not_all_drawn(tmp_path):
     variants = {f"v{n:02}": [(3.27 + n / 1e4, 79 + n / 10), (3.275 + n / 1e4, 79.5 + n / 10)] for n in range(15)}
     report = report_of(audit_target(write_speedrun(tmp_path / "2026-07-17_Many", variants), SHORT))
-    text = Reader(page([report])).words()
+    text = Reader(page(report)).words()
     assert len(report.curves) == 12 and "3 more variants are not drawn" in text and text.count("v14") >= 2
 
 
 def test_page_shows_the_plan_of_a_record_of_pgolf(audit):
     plan = make_plan_of_runs("mine", "nanogpt_short", "mine", ["this_pr", "baseline"], (), {})
     write_plan(audit.folder, plan)
-    text = Reader(page([report_of(audit)])).words()
+    text = Reader(page(report_of(audit))).words()
     assert f"Plan of {plan.created}: 2 runs, in this order: this_pr, baseline" in text and plan.sha256 in text
 
 
@@ -131,6 +131,6 @@ def test_hostile_names(tmp_path):
     folder = write_speedrun(
         tmp_path / f"2026-07-17{evil}", {"baseline": BASELINE, evil: NEW, "_": ((3.2766, 79.1), (3.2781, 79.3))}
     )
-    shown = page([report_of(audit_target(folder, SHORT))])
+    shown = page(report_of(audit_target(folder, SHORT)))
     assert "\x1b" not in shown and "<script>" not in shown
     Reader(shown)
