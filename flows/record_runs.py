@@ -274,7 +274,7 @@ def make_run(
         clock = "" if result.seconds is None else f" after {result.seconds:g} s"
         said = f"{label} is done: val_loss {result.loss:.{result.decimals}f} at step {result.step}{clock}"
         log.info("%s", said)
-        milestones.news.tell(f"{label} is done", said)
+        milestones.news.tell(f"{label} is done", said, "soon" if number <= 2 else "later")  # the first of each variant
     return finished.folder.relative_to(record.folder).as_posix()
 
 

@@ -52,7 +52,7 @@ class Chart:
 def live_page(live: Live, folder: Path) -> str:
     """The page of a record; `folder` is where the page will lie, whose report it links to."""
     script, digest = _script()
-    running = [row for row in live.rows if row.state != "waiting"]
+    running = [row for row in live.rows if row.state == "running" and live.state == "running"]
     return render(
         "live.html.j2",
         live=live,
@@ -61,7 +61,7 @@ def live_page(live: Live, folder: Path) -> str:
         updated=clock_time(live.updated),
         left=said_left(live.left) if live.left else "",
         done=sum(row.state == "done" for row in live.rows),
-        scores=[row.val_bpb for row in running if row.state == "done" and row.val_bpb is not None],
+        scores=[row.val_bpb for row in live.rows if row.state == "done" and row.val_bpb is not None],
         headings=[row.heading for row in running if row.heading is not None],
         chart=chart_of(live),
         colors=colors_of(live.rows),

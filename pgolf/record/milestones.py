@@ -59,7 +59,7 @@ class Milestones:
         """Tell that a run has failed or was ended early; its training counts as done."""
         with self.lock:
             self.over.add(label)
-            self.news.tell(f"{label} has failed", why, now=True)
+            self.news.tell(f"{label} has failed", why, when="now")
 
     def _stage(self, label: str, p: Progress) -> None:
         """The score of a stage, of the first seed that reaches it; the others' are told when they are done."""
@@ -81,7 +81,7 @@ class Milestones:
         if self.judge is None or "limits" in self.judge.rules:
             return
         for what, reason in self.judge.limits_missed(p):
-            self.news.tell(f"{label} over {what}", f"{label}: LIMIT: {reason}", now=True)
+            self.news.tell(f"{label} over {what}", f"{label}: LIMIT: {reason}", when="now")
 
     def _quarters(self) -> None:
         """The latest quarter of all training that has been reached."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from pgolf.errors import BadInput
 from pgolf.evidence.lines import printable
@@ -23,6 +24,7 @@ TOLD = "told.json"  # in a record's folder
 MOST_BYTES = 1 << 20  # of that file
 QUIET_S = 30.0  # between two messages, unless the later one cannot wait
 LINE_CHARS, MOST_LINES = 300, 12  # of a message
+When = Literal["now", "soon", "later"]
 ENDED = "ended"  # the mark of a record that has failed or was stopped; it goes when the record goes on
 
 
@@ -52,7 +54,7 @@ class News:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if isinstance(error, Exception):
-            self.tell(ENDED, f"failed: {error}", now=True)
+            self.tell(ENDED, f"failed: {error}", when="now")
         self.send()
         flush()
 
@@ -60,24 +62,27 @@ class News:
         """Tell that the record has started; that it goes on, if the last thing told was that it had ended."""
         with self.lock:
             if "started" not in self.told:
-                self.tell("started", line, now=True)
+                self.tell("started", line, when="now")
             elif self.told.pop(ENDED, False):
-                self.tell("", "goes on", now=True)
+                self.tell("", "goes on", when="now")
 
     def verdict(self, line: str) -> None:
         """Tell the verdict; another one is told, too, the same only once."""
-        self.tell(f"verdict {hashlib.sha256(line.encode()).hexdigest()[:16]}", line, now=True)
+        self.tell(f"verdict {hashlib.sha256(line.encode()).hexdigest()[:16]}", line, when="now")
 
-    def tell(self, mark: str, line: str, now: bool = False) -> None:
-        """Tell something once; under the mark '' each time. `now`: with all that waits, else when it is time again."""
+    def tell(self, mark: str, line: str, when: When = "soon") -> None:
+        """Tell something once; under the mark '' each time.
+
+        `now`: at once, with all that waits. `soon`: when it is time for a message again. `later`: with the next one.
+        """
         with self.lock:
             if mark and (mark in self.told or mark in self.waiting):
                 return
             self.waiting[mark] = line
             due = self.sent + self.quiet_s - time.monotonic()
-            if now or due <= 0:
+            if when == "now" or (when == "soon" and due <= 0):
                 self.send()
-            elif self.timer is None:
+            elif when == "soon" and self.timer is None:
                 self.timer = threading.Timer(due, self.send)
                 self.timer.daemon = True
                 self.timer.start()

@@ -172,7 +172,7 @@ def test_page_follows_the_record_and_greys_when_nobody_writes_it(
     write_live(folder, live(ago_s=200.0))
     page.evaluate("again()")
     page.get_by_text("No word for 3 min").wait_for()
-    assert page.evaluate("getComputedStyle(document.querySelector('main')).opacity") != "1"
+    assert page.evaluate("getComputedStyle(document.querySelector('.runs').parentElement).opacity") != "1"
     write_live(folder, live("failed", ago_s=200.0))  # it has ended, and says so: nothing is missing
     page.evaluate("again()")
     page.get_by_text("failed", exact=True).first.wait_for()

@@ -129,8 +129,13 @@ def test_lines_that_come_together_are_one_message(chat: Chat, tmp_path: Path) ->
     assert told(chat)[1].splitlines()[:2] == ["r1:", "line 1"]
     assert told(chat)[1].endswith("and 7 more")
     news.tell("soon", "soon")
-    news.tell("now", "now", now=True)
+    news.tell("now", "now", when="now")
     assert told(chat)[2:] == ["r1:\nsoon\nnow"]
+    news.tell("later", "later", when="later")
+    time.sleep(0.4)
+    assert len(told(chat)) == 3
+    news.verdict("no record")
+    assert told(chat)[3:] == ["r1:\nlater\nno record"]
 
 
 def test_seeds_in_threads_tell_a_quarter_once(chat: Chat, tmp_path: Path) -> None:
