@@ -61,6 +61,8 @@ HOUSE = {
     # what a seed runs, read and never run: no torch
     "program": Room({"evidence", "decompress"}, {"packaging", "pydantic"}),
     "report": Room(FACTS | {"audit", "program"}, {"jinja2", "markupsafe", "matplotlib", "rich"}),
+    # a folder, its audit and its pull request, in a clone of the archive
+    "upstream": Room(FACTS | {"audit", "report"}),
     # what trains a model: the trainer imports nothing of pgolf, since it is packed into one file
     "trainer": Room(set(), {"torch", "numpy", "sentencepiece", "brotli", "constriction", "flash_attn_interface"}),
     "presets": Room({"trainer"}),

@@ -81,6 +81,7 @@ Against = Annotated[
 ]
 
 # Folders and files
+RecordFolder = Annotated[Path, typer.Argument(help="The record's folder.")]
 RecordFolders = Annotated[list[Path], typer.Argument(help="Record folders, anyone's.")]
 RunsDir = Annotated[Path, typer.Option(help="Folder that holds all runs.")]
 DataDir = Annotated[

@@ -1,4 +1,4 @@
-"""`pgolf draft`: from logs to the folder that is submitted."""
+"""`pgolf draft`: from logs to the folder that is submitted. `pgolf submit`: from the folder to the pull request."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from pgolf.cli.options import AsJson, examples, ledger_entries
+from pgolf.cli.options import Against, AsJson, NamedTrack, RecordFolder, examples, ledger_entries
 from pgolf.cli.options import tracks as known_tracks
-from pgolf.cli.output import show_table, stderr
+from pgolf.cli.output import show_rows, show_table, stderr
 from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
@@ -129,3 +129,79 @@ def _standing(against: str | None, track: "Track", day: str) -> "StandingRecord 
     if best is None:
         raise BadInput(f"the ledger has no record of track {track.name} from before {day}; leave --against out")
     return best
+
+
+@app.command(
+    epilog=examples(
+        "pgolf submit records/track_10min_16mb/2026-04-30_Mine --repo ../parameter-golf --against auto",
+        "pgolf submit records/track_10min_16mb/2026-04-30_Mine --repo ../parameter-golf -o body.md",
+    )
+)
+def submit(
+    folder: RecordFolder,
+    repo: Annotated[Path, typer.Option(help="A clone of the archive, or of your fork of it.")],
+    against: Against = None,
+    track: NamedTrack = None,
+    branch: Annotated[
+        str | None, typer.Option(help="Branch to commit to; default: record/ and the folder's name.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Commit that the branch starts from; default: main of upstream, or origin, as last fetched."),
+    ] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Commit though a check fails; the body says which.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File for the body; default: it is printed.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Commit a record's folder to a clone of the archive, and print its pull request.
+
+    The folder is audited, and committed to a branch of its own; title and body of the pull request, and the commands
+    that push it, are printed. Nothing is pushed. Your branch, index and files in the clone stay as they are, and no
+    hook of the clone runs. A second run says that the commit is there, or adds one with what has changed.
+
+    Exit 0: committed; 1: a check fails, and nothing is committed; 2: the folder or the clone cannot be used.
+    """
+    from pgolf import tracks
+    from pgolf.files import write_atomic
+    from pgolf.upstream.submit import submit as commit
+
+    done = commit(folder, repo, tracks.load(track) if track else None, against, branch, base, anyway)
+    committed, commands = done.committed, done.commands(output)
+    if output:
+        write_atomic(output, done.body)
+    if as_json:
+        content = {
+            "branch": committed.branch,
+            "commit": committed.commit,
+            "parent": committed.parent,
+            "new": committed.new,
+            "base": done.base,
+            "path": done.path,
+            "files": [{"name": name, "bytes": size} for name, size in done.files],
+            "left_out": list(done.left_out),
+            "title": done.title,
+            "body": done.body,
+            "remarks": list(done.remarks),
+            "commands": commands,
+        }
+        typer.echo(json.dumps(content, indent=2))
+        return
+    for remark in done.remarks:
+        stderr.print(f"[yellow]▲[/yellow] {escape(remark)}", soft_wrap=True)
+    size = sum(size for _, size in done.files)
+    show_rows(
+        [
+            ("branch", f"{committed.branch}, from {done.base} of {done.base_day}"),
+            ("commit", f"{committed.commit[:12]}{'' if committed.new else ', there already'}"),
+            ("folder", f"{done.path}: {len(done.files)} files, {size:,} bytes"),
+            ("title", done.title),
+            ("body", str(output) if output else "below"),
+        ]
+    )
+    if not output:
+        typer.echo(f"\n{done.body}")
+    typer.echo(f"{'' if not output else chr(10)}Nothing is pushed. To push it, and open the pull request:\n")
+    for command in commands:
+        typer.echo(f"    {command}")

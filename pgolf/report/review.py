@@ -29,10 +29,10 @@ def _lines(audit: Audit) -> Iterator[str]:
         yield f"Against {code(audit.comparison.old.label)}: {inert(ended(audit.comparison.verdict))}"
     if audit.runs:
         yield ""
-        yield from _seeds(audit, audit.runs)
+        yield from seeds_table(audit, audit.runs)
     if audit.other_runs:
         yield from ("", "Other runs in the folder, which the record does not claim:", "")
-        yield from _seeds(audit, audit.other_runs)
+        yield from seeds_table(audit, audit.other_runs)
     listed = [c for status in ("fail", "warn") for c in audit.checks if c.status == status]
     if listed:
         yield ""
@@ -64,7 +64,8 @@ def _mean(audit: Audit) -> str:
     return f"; mean val_bpb {audit.mean_val_bpb:.8f} (n {len(audit.runs)}{spread})"
 
 
-def _seeds(audit: Audit, runs: Sequence[Run]) -> Iterator[str]:
+def seeds_table(audit: Audit, runs: Sequence[Run]) -> Iterator[str]:
+    """The table of runs, a row each."""
     yield "| log | seed | val_bpb | bytes | training s | evaluation s |"
     yield "|---|---:|---:|---:|---:|---:|"
     for run in runs[:MOST_SEEDS]:
