@@ -40,13 +40,15 @@ def api_key() -> str | None:
         return None
 
 
-def claim(record_id: str) -> None:
-    """Tag this flow run with the record that it makes, for the reaper."""
+def claim(record_id: str, runs: str) -> None:
+    """Name this flow run after the record that it makes and the preset or program that it runs, and tag it with the
+    record, for the reaper."""
     run_id = runtime.flow_run.id
     if run_id:
+        name = record_id if runs in record_id else f"{record_id}: {runs}"
         with get_client(sync_client=True) as client:
             tags = set(client.read_flow_run(run_id).tags) | {TAG + record_id}
-            client.update_flow_run(run_id, tags=sorted(tags))
+            client.update_flow_run(run_id, name=name, tags=sorted(tags))
 
 
 @contextmanager

@@ -185,7 +185,7 @@ def record_3seed(
     record = with_rules(record, stop_early, stop_hopeless, rented=wanted.kind == "runpod")
     with working_on(record):
         log.info("record: %s", record.folder)
-        claim(record.id)
+        claim(record.id, request.preset if request.theirs else Path(request.preset).stem)
         with News(record.folder) as news:
             news.begin(f"started, seeds {', '.join(map(str, record.request.seeds))}")
             return make(record, parallel, wanted, news)

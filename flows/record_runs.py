@@ -156,7 +156,7 @@ def record_runs(
     record = describe_runs(Path(runs_dir), request, data, record_id)
     with working_on_runs(record):
         log.info("record: %s", record.folder)
-        claim(record.id)
+        claim(record.id, request.program.name)
         with News(record.folder) as news:
             news.begin(f"started, {request.runs} runs of each variant")
             return make(record, wanted, news)
@@ -267,7 +267,7 @@ def make_run(
 ) -> str:
     """Bring one run to its end on a pod; return the folder of the attempt, relative to the record's."""
     label = f"{variant} {number}"
-    finished = run_seed(run_job(record, variant), number, stop, show(board, label, milestones), place)
+    finished = run_seed(run_job(record, variant), number, stop, show(board, label, record.id, milestones), place)
     list_files(record.folder, finished.folder, finished.files)
     result = result_of(read_run(finished.folder / str(log_of(finished.folder)), finished.folder))
     if result:

@@ -73,25 +73,29 @@ def tell_seed(record: Record, label: str, attempt: Path, news: News) -> None:
         news.tell(f"{label} is done", seed_news(seed_score(run), measures_of(run, record.request.track.limits)))
 
 
-def show(board: Board, label: str, milestones: Milestones) -> Callable[[Progress], None]:
-    """Return a function that shows a run's progress: on the board at once, in Prefect's UI now and then, its milestones
-    in a chat."""
+def show(board: Board, label: str, within: str, milestones: Milestones | None = None) -> Callable[[Progress], None]:
+    """Return a function that shows the progress of a run of the record, or sweep, `within`: on the board at once, in
+    Prefect's UI now and then and at its end, its milestones in a chat."""
     artifact: Any = None
-    shown = 0.0
+    shown, reached = -UI_EVERY_S, 0.0
 
     def watch(progress: Progress) -> None:
-        nonlocal artifact, shown
+        nonlocal artifact, shown, reached
         board.update(label, progress)
-        milestones.update(label, progress)
-        if time.monotonic() - shown < UI_EVERY_S:
+        if milestones:
+            milestones.update(label, progress)
+        ended = progress.stage == "done" and reached < 100
+        if time.monotonic() - shown < UI_EVERY_S and not ended:
             return
         shown = time.monotonic()
-        share, text = 100 * board.share(label, progress), f"{label}: {board.line(label, progress)}"
+        reached = max(reached, 100 * board.share(label, progress))  # an estimate may go back, a bar does not
+        text = f"{label}: {board.line(label, progress)}"
         try:
             if artifact is None:
-                artifact = create_progress_artifact(share, key=artifact_key(label), description=text)
+                key = artifact_key(f"{within}-{label}")
+                artifact = create_progress_artifact(reached, key=key, description=text)
             else:
-                update_progress_artifact(artifact, share, description=text)
+                update_progress_artifact(artifact, reached, description=text)
         except Exception as e:  # a UI that can't be told harms no run
             log.debug("%s: no progress to Prefect: %r", label, e)
 
@@ -100,4 +104,4 @@ def show(board: Board, label: str, milestones: Milestones) -> Callable[[Progress
 
 def artifact_key(text: str) -> str:
     """Turn text into a key of Prefect's artifacts: lower-case letters, digits and dashes."""
-    return "".join(c if c.isalnum() else "-" for c in text.lower())
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in text.lower())

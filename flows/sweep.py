@@ -94,7 +94,7 @@ def try_candidate(bench: Bench, candidate: Candidate, seed: int, board: Board) -
     if known := bench.known(candidate, seed):
         log.info("%s %s: reused, tried before", candidate.label, seed)
         return known
-    return bench.run(candidate, seed, show(board, f"{candidate.label} {seed}"))
+    return bench.run(candidate, seed, show(board, f"{candidate.label} {seed}", bench.folder.name))
 
 
 def try_all(bench: Bench, runs: Sequence[tuple[Candidate, int]], at_once: int) -> list[Trial]:

@@ -151,7 +151,7 @@ def train_seed(
     """Run one seed to its end on a pod; return the folder of the attempt, relative to the record's."""
     label = f"{job.name} {seed}"
     try:
-        finished = run_seed(job, seed, stop, show(board, label, milestones), place, judge)
+        finished = run_seed(job, seed, stop, show(board, label, record.id, milestones), place, judge)
     except (Stopped, TakenDown):  # it goes on later, or is started again
         raise
     except RunFailed as e:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pgolf.cli.options import AsJson, DatasetNear, Settings, examples, presets
-from pgolf.cli.output import stderr
+from pgolf.cli.output import show_table, stderr
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.stages import BY_MODE
 
@@ -161,5 +160,5 @@ def probe(
     if as_json:
         typer.echo(json.dumps([r.as_json() for r in results], indent=2, allow_nan=False))
     else:
-        Console(width=None if sys.stdout.isatty() else 120).print(legality.table(results))
+        show_table(legality.table(results), legality.HEADINGS)
     raise typer.Exit(any(r.passed is False for r in results))

@@ -1,7 +1,6 @@
 """`pgolf record`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +22,7 @@ from pgolf.cli.options import (
     examples,
     ledger_entries,
 )
-from pgolf.cli.output import run_flow, show_rows, show_verdict
+from pgolf.cli.output import run_flow, show_rows, show_tables, show_verdict
 from pgolf.cli.record_runs import check_options, record_speedrun
 
 if TYPE_CHECKING:
@@ -228,8 +227,5 @@ def _show_outcome(outcome: "Outcome") -> None:
     from pgolf.report.tables import comparison_table, seed_table
 
     verdict = outcome.verdict
-    stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    stdout.print(seed_table(outcome.scores))
-    if verdict.comparison:
-        stdout.print(comparison_table(verdict.comparison))
-    show_verdict(stdout, verdict.positive, verdict.reasons, verdict.warnings, outcome.path)
+    show_tables(seed_table(outcome.scores), *([comparison_table(verdict.comparison)] if verdict.comparison else []))
+    show_verdict(Console(highlight=False), verdict.positive, verdict.reasons, verdict.warnings, outcome.path)

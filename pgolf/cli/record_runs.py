@@ -116,10 +116,11 @@ def record_speedrun(
 
 
 def _show(outcome: "RunsOutcome") -> None:
+    from pgolf.report.columns import ENDLESS
     from pgolf.report.target_tables import target_tables
 
     verdict = outcome.verdict
-    stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    stdout = Console(highlight=False, width=None if sys.stdout.isatty() else ENDLESS)
     if verdict.audit:
         stdout.print(target_tables(verdict.audit))
     show_verdict(stdout, verdict.positive, verdict.reasons, verdict.warnings, outcome.path)

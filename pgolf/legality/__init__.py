@@ -8,12 +8,13 @@ probe(subject_of("mine", make_evaluator))             the five that need no proc
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.legality.artifact import probe_artifact
 from pgolf.legality.probes import probe
-from pgolf.legality.results import table
+from pgolf.legality.results import HEADINGS, table
 from pgolf.legality.subject import Subject, subject_of
 from pgolf.legality.target import probe_file, probe_target
 from pgolf.legality.watch import Evaluator, load_factory
 
 __all__ = [
+    "HEADINGS",
     "CounterExample",
     "Evaluator",
     "ProbeResult",

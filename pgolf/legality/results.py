@@ -2,22 +2,23 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
 from rich.text import Text
 
 from pgolf.evidence.probes import ProbeResult
 
+HEADINGS = "", "probe", "probed", "evidence"
+VERDICTS = {True: ("passes", "green"), False: ("fails", "red"), None: ("not run", "dim")}
 
-def table(results: Sequence[ProbeResult]) -> Table:
-    """The results for people: the counter-example of what fails, else what was tried."""
-    rows = Table("probe", "probed", "", "evidence")
+
+def table(results: Sequence[ProbeResult]) -> list[tuple[str | Text, ...]]:
+    """A row a result, for people: the counter-example of what fails, else what was tried."""
+    rows: list[tuple[str | Text, ...]] = []
     for r in results:
-        verdict = {True: "[green]passes[/green]", False: "[red]fails[/red]", None: "not run"}[r.passed]
         example = r.counter_example
         tried = r.power
         if example:
             tried = example.what
             tried += f"; changed from {example.changed}: {example.replacement}" if example.changed else ""
             tried += "" if r.deterministic is not False else " (the evaluator does not repeat itself)"
-        rows.add_row(r.probe, Text(r.subject), verdict, Text(tried))
+        rows.append((Text(*VERDICTS[r.passed]), r.probe, r.subject, tried))
     return rows

@@ -88,7 +88,8 @@ class Columns:
             *full, line = [text] if narrow else _wrapped(text, width - len(indent))
             yield from (Text.assemble(indent, part) for part in full)
             line = Text.assemble(indent, line)
-        yield line
+        if line.plain.strip() or not line.plain:  # no line of empty cells
+            yield line
 
     def _padded(self, i: int, cell: Text, widths: Sequence[int]) -> Text:
         space = " " * (widths[i] - cell.cell_len)

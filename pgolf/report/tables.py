@@ -3,20 +3,15 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.box import SIMPLE
-from rich.table import Table
 
 from pgolf.audit.measures import Measure
 from pgolf.ledger import SeedScore
 from pgolf.phrases import counted, signed
+from pgolf.report.columns import Columns
 from pgolf.report.verdict import Verdict
 from pgolf.report.words import code, escape
 from pgolf.stages import TITLES
 from pgolf.stats.comparison import Comparison
-
-STYLE: dict[str, Any] = {"box": SIMPLE, "pad_edge": False, "title_justify": "left", "title_style": "bold"}
 
 
 def seed_rows(scores: Sequence[SeedScore]) -> list[dict[str, str]]:
@@ -39,35 +34,30 @@ def _bpb(score: SeedScore, kind: str) -> str:
     return next((f"{s.val_bpb:.5f}" for s in reversed(score.stages) if s.kind == kind), "")
 
 
-def seed_table(scores: Sequence[SeedScore]) -> Table:
-    """`seed_rows` for a terminal."""
-    table = Table(title="bits per byte by stage", **STYLE)
-    rows = seed_rows(scores)
-    for column in rows[0]:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*row.values())
+def seed_table(scores: Sequence[SeedScore]) -> Columns:
+    """`seed_rows` for a terminal, the final score first, without columns that nobody fills; last their means."""
+    rows = [{"seed": row["seed"], "val_bpb": row["val_bpb"], **row} for row in seed_rows(scores)]
     if len(scores) > 1:
-        table.add_section()
-        table.add_row("mean", *_means(scores))
-    return table
+        rows.append(dict.fromkeys(rows[0], "") | {"seed": "mean"} | _means(scores))
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    cells = [[row[name] for name in names] for row in rows]
+    return Columns(cells, names, range(len(names)), headed=True, title="bits per byte by stage")
 
 
-def _means(scores: Sequence[SeedScore]) -> list[str]:
+def _means(scores: Sequence[SeedScore]) -> dict[str, str]:
     """Of each stage that every seed has, and of the final scores."""
     kinds = [{s.kind: s.val_bpb for s in score.stages} for score in scores]
-    stages = [
-        f"{sum(k[kind] for k in kinds) / len(kinds):.5f}" if all(kind in k for k in kinds) else "" for kind in TITLES
-    ]
-    return [*stages, f"{sum(score.val_bpb for score in scores) / len(scores):.5f}"]
+    stages = {
+        title: f"{sum(k[kind] for k in kinds) / len(kinds):.5f}"
+        for kind, title in TITLES.items()
+        if all(kind in k for k in kinds)
+    }
+    return {**stages, "val_bpb": f"{sum(score.val_bpb for score in scores) / len(scores):.5f}"}
 
 
-def comparison_table(comparison: Comparison) -> Table:
+def comparison_table(comparison: Comparison) -> Columns:
     """The comparison with the standing record for a terminal."""
-    table = Table(title=f"against {comparison.old.label}", show_header=False, **STYLE)
-    for name, text in comparison.rows():
-        table.add_row(name, text)
-    return table
+    return Columns(comparison.rows(), title=f"against {comparison.old.label}")
 
 
 def verdict_markdown(verdict: Verdict, scores: Sequence[SeedScore], where: Path) -> str:
@@ -78,10 +68,11 @@ def verdict_markdown(verdict: Verdict, scores: Sequence[SeedScore], where: Path)
     rows = seed_rows(scores)
     lines += ["", *_markdown([list(row) for row in rows[:1]] + [list(row.values()) for row in rows])]
     if verdict.comparison:
-        lines += ["", *_markdown([["", ""], *map(list, verdict.comparison.rows())])]
+        heading = ["comparison", f"against {verdict.comparison.old.label}"]
+        lines += ["", *_markdown([heading, *map(list, verdict.comparison.rows())])]
     counts = Counter(check.status for check in verdict.checks)
     lines += ["", "Checks: " + ", ".join(f"{n} {status}" for status, n in counts.items()), "", f"In {code(where)}:", ""]
-    lines += [f"- [{code(p.name)}]({p.resolve().as_uri()})" for p in sorted(where.iterdir()) if p.is_file()]
+    lines += [f"- {code(p.name)}" for p in sorted(where.iterdir()) if p.is_file()]  # a page links to no local file
     return "\n".join(lines)
 
 

@@ -133,13 +133,18 @@ def run_to_end(line: str, shell: dict[str, str]) -> None:
 def test_run_is_kept_with_its_tasks_artifacts_and_lines(deployed: Deployed) -> None:
     (flow_run,) = deployed.all("flow_runs")
     assert (flow_run["state"]["type"], flow_run["parameters"]["record_id"]) == ("COMPLETED", "first")
+    assert flow_run["name"] == "first: tiny"  # the record and its preset
     task_names = {t["name"] for t in deployed.all("task_runs")}
     assert {"prepare tiny", "preflight", "seed 42", "seed 314", "seed 999", "verdict"} <= task_names
     artifacts = {a["key"]: a for a in deployed.all("artifacts")}
     rows = json.loads(artifacts["first-seeds"]["data"])
     assert [row["seed"] for row in rows] == ["42", "314", "999"]
-    assert artifacts["first-verdict"]["data"].startswith("# A record")
-    assert artifacts["seed-42"]["type"] == "progress"
+    verdict = artifacts["first-verdict"]["data"]
+    assert verdict.startswith("# A record") and "file:" not in verdict and "](" not in verdict  # no dead links
+    for seed in (42, 314, 999):
+        shown = artifacts[f"first-seed-{seed}"]
+        assert (shown["type"], float(shown["data"])) == ("progress", 100.0), shown
+        assert shown["description"].startswith(f"seed {seed}: done")
     messages = {line["message"] for line in deployed.all("logs")}
     assert any(message.startswith("seed 314: started") for message in messages)
     (submission,) = (deployed.folder / "runs/first/records/tiny_track").iterdir()
