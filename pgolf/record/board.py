@@ -74,6 +74,7 @@ class Board:
         self.tell, self.earlier = tell, earlier or {}
         self.to_beat, self.losses_compare = standing, losses_compare
         self.headings: dict[str, tuple[tuple[int, int, str], Heading | None]] = {}  # and what each was made of
+        self.ended: dict[str, Course] = {}
         self.said: dict[str, tuple[str, float]] = {}  # stage and time of a run's last line
         self.lock = threading.Lock()
         self.live = (
@@ -93,6 +94,8 @@ class Board:
         """Show where a run stands, and say so in the log where its stage is new or it is time again."""
         with self.lock:
             self.runs[label] = progress
+            if course := course_of(progress):
+                self.ended[label] = course
             stage, when = self.said.setdefault(label, ("starting", time.monotonic()))
             if progress.stage != stage or time.monotonic() - when > LINE_EVERY_S:
                 self.said[label] = (progress.stage, time.monotonic())
@@ -103,8 +106,8 @@ class Board:
     def course(self, label: str) -> Course | None:
         """How a run of `label`'s kind goes: those that have ended here, else those of earlier records."""
         kind = kind_of(label)
-        ended = [p for k, p in list(self.runs.items()) if p and p.stage == "done" and kind_of(k) == kind]
-        return mean_course([course for p in ended if (course := course_of(p))]) or self.earlier.get(kind)
+        ended = [course for other, course in list(self.ended.items()) if kind_of(other) == kind]
+        return mean_course(ended) or self.earlier.get(kind)
 
     def share(self, label: str, progress: Progress) -> float:
         """How much of a run is behind it, in [0, 1], as far as can be told."""
