@@ -116,6 +116,7 @@ def record_3seed(
     pack_script: bool = False,
     evaluator: str | None = None,
     against: str | None = None,
+    non_record: bool = False,
     trust_program: bool = False,
 ) -> Outcome:
     """Train the seeds of a record, test them against the standing record, and write the submission.
@@ -150,6 +151,7 @@ def record_3seed(
         pack_script: Pack the program's script into one small file first.
         evaluator: The program's evaluation for the legality probes, as FILE:make_evaluator.
         against: The record to beat: a ledger entry, a record folder, or numbers. Default: the track's standing one.
+        non_record: Write the submission also if it is no record, as a non-record one; fewer seeds are allowed.
         trust_program: Run a program from a record's folder, which may be anybody's; a script and an ordinary folder are
             the user's own.
     """
@@ -168,6 +170,7 @@ def record_3seed(
         packed=pack_script,
         evaluator=evaluator,
         against=against,
+        non_record=non_record,
     )
     check_to_beat(request)
     if program and request.theirs:

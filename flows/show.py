@@ -46,6 +46,8 @@ class Outcome:
         return {
             "record_id": self.record_id,
             "positive": self.verdict.positive,
+            "non_record": self.verdict.non_record,
+            "unfit": list(self.verdict.unfit or ()),
             "reasons": list(self.verdict.reasons),
             "warnings": self.verdict.warnings,
             "path": str(self.path),

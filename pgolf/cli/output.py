@@ -141,11 +141,19 @@ def run_flow(module: str, flow: str, /, **parameters: Any) -> Any:
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
 
 
-def show_verdict(stdout: Console, positive: bool, reasons: Iterable[str], warnings: Iterable[str], path: Path) -> None:
-    """Print whether it is a record, why not, what to know, and the folder that was written."""
+def show_verdict(
+    stdout: Console,
+    positive: bool,
+    reasons: Iterable[str],
+    warnings: Iterable[str],
+    path: Path,
+    non_record: bool = False,
+) -> None:
+    """Print whether it is a record, why not, what to know, and the folder that was written, as a non-record or not."""
     for reason in reasons:
         stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
     for warning in warnings:
         stdout.print(f"[yellow]▲[/yellow] {escape(warning)}", soft_wrap=True)
-    word = "[green]record[/green]" if positive else "[red]no record[/red]"
+    otherwise = "[yellow]non-record submission[/yellow]" if non_record else "[red]no record[/red]"
+    word = "[green]record[/green]" if positive else otherwise
     stdout.print(f"{word}: {escape(str(path))}", soft_wrap=True)

@@ -108,6 +108,10 @@ def record(
             autocompletion=ledger_entries,
         ),
     ] = None,
+    non_record: Annotated[
+        bool,
+        typer.Option("--non-record", help="Write the submission also if it is no record, as one that claims none."),
+    ] = False,
     runs: Annotated[
         int | None, typer.Option(min=1, help="Of a speedrun, runs of each program; default: the track's.")
     ] = None,
@@ -127,12 +131,16 @@ def record(
     On a track with a target (a speedrun), runs --program and --baseline in turns on one machine, and tests losses
     against the target and times against the baseline's.
 
-    Exit 0: a record; 1: no record (the report says why), or a run failed; 2: bad input, and nothing was started.
+    With --non-record, writes a submission to track non_record_16mb also of what is no record: its README and
+    submission.json say so, and claim no significance. Given to the command of a finished record, it only writes.
+
+    Exit 0: a record, or the submission that --non-record asks for; 1: neither (the report says why), or a run failed;
+    2: bad input, and nothing was started.
     """
     rules = tracks.load(track)
     of_seeds = {"--preset": preset, "--seeds": seeds, "--parallel": parallel, "--pods-at-once": pods_at_once}
     of_seeds |= {"--rehearse": rehearse, "--stop-early": stop_early, "--stop-hopeless": stop_hopeless, "--pack": pack}
-    of_seeds |= {"--evaluator": evaluator, "--no-probe": not probe, "--against": against}
+    of_seeds |= {"--evaluator": evaluator, "--no-probe": not probe, "--against": against, "--non-record": non_record}
     check_options(rules, of_seeds, {"--runs": runs, "--baseline": baseline})
     about: dict[str, Any] = {"name": name, "author": author, "github_id": github_id, "summary": summary}
     if rules.target:
@@ -171,6 +179,7 @@ def record(
         "env": parse_variables(env or [], "--env"),
         "evaluator": evaluator,
         "against": against,
+        "non_record": non_record,
     }
     about["probe"] = probe
     request = check_request(track, preset, named, knobs, packed=pack, **ran, **about)  # before anything is started
@@ -220,7 +229,7 @@ def record(
         typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
     else:
         _show_outcome(outcome)
-    raise typer.Exit(0 if outcome.verdict.positive else 1)
+    raise typer.Exit(0 if outcome.verdict.submitted else 1)
 
 
 def _show_outcome(outcome: "Outcome") -> None:
@@ -228,4 +237,5 @@ def _show_outcome(outcome: "Outcome") -> None:
 
     verdict = outcome.verdict
     show_tables(seed_table(outcome.scores), *([comparison_table(verdict.comparison)] if verdict.comparison else []))
-    show_verdict(Console(highlight=False), verdict.positive, verdict.reasons, verdict.warnings, outcome.path)
+    stdout = Console(highlight=False)
+    show_verdict(stdout, verdict.positive, verdict.against, verdict.warnings, outcome.path, verdict.non_record)

@@ -28,6 +28,7 @@ INSTEAD = {  # options that belong to seeds, and what there is in their place
     "--pack": "the size of its code does not count",
     "--evaluator": "nothing is probed of it",
     "--no-probe": "nothing is probed of it",
+    "--non-record": "the contest has no track for runs that are no record",
     "--against": "--baseline names the program to beat, which runs beside it",
 }
 

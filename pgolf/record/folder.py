@@ -214,4 +214,5 @@ def gather(record: Record, finished: Mapping[int, Path], standing: StandingRecor
         prepare="pgolf data pydocs" if made else None,
         unfinished=attempts(record.folder, [s for s in request.seeds if s not in finished]),
         dataset=record.dataset.facts(),
+        non_record=request.non_record,
     )

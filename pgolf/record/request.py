@@ -46,6 +46,7 @@ class Request:
     probe: bool = True  # whether the evaluation of the first finished seed is to be probed
     theirs: Program | None = None  # the user's program; None: pgolf's trainer with these knobs
     against: StandingRecord | None = None  # the record to beat; None: the track's
+    non_record: bool = False  # if it is no record, it is to be submitted as a non-record one
 
 
 def check_request(
@@ -64,11 +65,12 @@ def check_request(
     packed: bool = False,
     evaluator: str | None = None,
     against: str | None = None,
+    non_record: bool = False,
 ) -> Request:
     """The record that is asked for; what is None comes from the track, the name from the preset or the program.
 
     With a `program`, the path of a user's, `overrides` are of variables that it reads and `env` of any others; `packed`
-    packs its script first.
+    packs its script first. A `non_record` may have fewer seeds than the track asks for.
 
     Raises
     ------
@@ -98,10 +100,11 @@ def check_request(
     if baseline is not None and not against:
         presets.check_ranks(presets.config_of(baseline), rules.nproc, str(rules.baseline_preset))
     named = check_seeds(rules.seeds if seeds is None else seeds)
-    if len(named) < rules.policy.min_seeds:
+    non_record = non_record or not rules.record
+    if len(named) < rules.policy.min_seeds and not non_record:
         raise BadInput(
             f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
-            f"track {rules.name} asks for at least {rules.policy.min_seeds}"
+            f"track {rules.name} asks for at least {rules.policy.min_seeds} (a --non-record submission does not)"
         )
     check_name(name or Path(preset).stem)
     return Request(
@@ -118,6 +121,7 @@ def check_request(
         probe=probe,
         theirs=theirs and with_vocabulary(theirs, int(knobs["vocab_size"])),
         against=standing_of(against, rules) if against else None,
+        non_record=non_record,
     )
 
 

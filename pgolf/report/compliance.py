@@ -59,6 +59,7 @@ class Facts:
     counted: Measure | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
     probed: Probed | None = None
+    claimed: bool = True  # whether a record is claimed
 
     @property
     def sizes(self) -> list[Measure]:
@@ -102,6 +103,7 @@ def flags(facts: Facts) -> dict[str, bool | None]:
         "no_pre_quant_ttt": _by_absence(facts, _adapts_artifact_only(runs)),
         **{f"no_{word}": _no_knob(facts, word) for word in ("slot", "etlb", "ngram")},
         "score_first_ttt": _score_first(facts).holds,
+        **({} if facts.claimed else {"record_claim": False}),
     }
 
 
@@ -396,6 +398,9 @@ def _limits_of_this(facts: Facts) -> Iterator[Statement]:
         answer.holds,
         answer.evidence,
     )
+    if not facts.claimed:
+        yield Statement("No record is claimed, and no significance.", True)
+        return
     policy = facts.track.policy
     yield Statement(
         f"The claim is the track's bar ({policy.margin_nats:g} nats at p < {policy.alpha:g}) by Welch's one-sided "

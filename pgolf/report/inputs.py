@@ -62,6 +62,7 @@ class RecordInputs:
     unfinished : the attempts at planned seeds that never finished.
     dataset : what was trained and scored on, as its manifest has it; empty where it is not known.
     probes : what the legality probes found, as `probing.run_probes` leaves it.
+    non_record : what is no record is to be submitted as a non-record one, if it is fit for that.
     """
 
     record_id: str
@@ -83,6 +84,7 @@ class RecordInputs:
     unfinished: tuple[Attempt, ...] = ()
     dataset: Mapping[str, Any] = field(default_factory=dict)
     probes: Path | None = None
+    non_record: bool = False
 
     @property
     def folder_name(self) -> str:

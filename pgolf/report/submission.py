@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pgolf.audit.audit import audit
+from pgolf.audit.belonging import NO_RECORD
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt, Plan, write_plan
 from pgolf.evidence.probes import PROBES
@@ -21,11 +22,12 @@ from pgolf.report.inputs import RecordInputs, check_names
 from pgolf.report.page import Report, page
 from pgolf.report.render import render
 from pgolf.report.row import REPORT
-from pgolf.report.verdict import Draft, Verdict, describe, verdict_of
+from pgolf.report.verdict import Draft, Verdict, describe, verdict_of, verdict_of_non_record
 from pgolf.untrusted import Untrusted, read_bytes
 
 MOST_BYTES = 1 << 30  # of a file of a submission
 DATASET, SUBMISSION = "dataset.json", "submission.json"
+NO_CLAIM = "Non-record submission: no record and no significance is claimed."
 CURVES, WATERFALL = "loss_curves.png", "stages.png"
 
 
@@ -40,21 +42,33 @@ def judge(inputs: RecordInputs) -> Verdict:
         folder = Path(temporary) / inputs.folder_name
         draft = _put_together(inputs, folder)
         checks = audit(folder, inputs.track, inputs.standing).checks
-    return verdict_of(draft, checks)
+    verdict = verdict_of(draft, checks)
+    return verdict if verdict.positive or not inputs.non_record else _as_non_record(inputs, verdict)
+
+
+def _as_non_record(inputs: RecordInputs, verdict: Verdict) -> Verdict:
+    """The verdict on what is no record, with whether it can be submitted as a non-record one."""
+    with tempfile.TemporaryDirectory(prefix="pgolf-") as temporary:
+        folder = Path(temporary) / inputs.folder_name
+        draft = _put_together(inputs, folder, no_record=verdict.reasons)
+        checks = audit(folder, draft.track, inputs.standing).checks
+    return verdict_of_non_record(verdict, draft, checks)
 
 
 def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:
-    """Write the submission `out`/records/<track>/<date>_<name>/, or, if the verdict is negative, `out`/report/.
+    """Write the submission `out`/records/<track>/<date>_<name>/, or, if there is none, `out`/report/.
 
-    The folder appears whole or not at all; one that is there already is replaced.
+    The track of a submission that is no record is non_record_16mb, and its README says first that it is none. The
+    folder appears whole or not at all; one that is there already is replaced.
 
     Returns
     -------
     Path : the folder.
     """
-    target = out / "records" / inputs.track.name / inputs.folder_name if verdict.positive else out / "report"
+    track = NO_RECORD if verdict.non_record else inputs.track.name
+    target = out / "records" / track / inputs.folder_name if verdict.submitted else out / "report"
     with replaced_folder(target) as new:
-        _put_together(inputs, new, verdict)
+        _put_together(inputs, new, verdict, verdict.reasons if verdict.non_record else ())
     return target
 
 
@@ -71,13 +85,16 @@ def write_unfinished(record_id: str, name: str, plans: Sequence[Plan], attempts:
     return out / "report"
 
 
-def _put_together(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
-    """Fill `folder`; without a verdict it is a draft to be audited, with a negative one a report."""
-    negative = verdict is not None and not verdict.positive
+def _put_together(
+    inputs: RecordInputs, folder: Path, verdict: Verdict | None = None, no_record: Sequence[str] = ()
+) -> Draft:
+    """Fill `folder`; without a verdict it is a draft to be audited, with one that allows no submission a report.
+    `no_record` as in `Draft`."""
+    negative = verdict is not None and not verdict.submitted
     with tempfile.TemporaryDirectory(prefix="pgolf-") as temporary:
         evidence = Path(temporary) / folder.name if negative else folder
         _copy(inputs, evidence)
-        draft = describe(inputs, evidence, verdict)
+        draft = describe(inputs, evidence, verdict, no_record)
     if verdict or not inputs.plans:
         _save_figures(draft, folder)
     if not negative:
@@ -159,12 +176,14 @@ def _files(folder: Path) -> list[tuple[str, int, str]]:
 def as_json(draft: Draft) -> dict[str, Any]:
     """submission.json, in the community's keys; null is unknown."""
     inputs, run, seeds = draft.inputs, draft.runs[0], [s.seed for s in draft.scores]
+    claimed = draft.comparison if not draft.no_record else None  # a non-record claims no significance
     return {
         "author": inputs.author,
         "github_id": inputs.github_id,
         "name": inputs.name,
         "date": inputs.date,
-        "track": inputs.track.name,
+        "track": draft.track.name,
+        **({"non_record": True, "notes": NO_CLAIM} if draft.no_record else {}),
         "val_bpb": round(draft.mean, 8),
         "val_bpb_std": None if draft.std is None else round(draft.std, 8),
         "seeds": seeds,
@@ -173,7 +192,7 @@ def as_json(draft: Draft) -> dict[str, Any]:
         "pytorch_version": value(run.torch_version),
         "technique_summary": inputs.summary,
         "previous_record": inputs.standing.name if inputs.standing else None,
-        "significance": draft.comparison.as_json() if draft.comparison else None,
+        "significance": claimed.as_json() if claimed else None,
         "knob_delta": {k.knob: {draft.knobs.beside: k.old, "here": k.new} for k in draft.knobs.rows},
         **_program_json(inputs.program),
         "compliance": draft.flags,

@@ -62,8 +62,11 @@ def comparison_table(comparison: Comparison) -> Columns:
 
 def verdict_markdown(verdict: Verdict, scores: Sequence[SeedScore], where: Path) -> str:
     """The verdict for a page: what speaks against it, the seeds, the comparison, the checks by outcome, the files."""
-    lines = [f"# {'A record' if verdict.positive else 'No record'}", ""]
-    lines += [f"- {escape(reason)}" for reason in verdict.reasons]
+    lines = [
+        f"# {'A record' if verdict.positive else 'A non-record submission' if verdict.non_record else 'No record'}",
+        "",
+    ]
+    lines += [f"- {escape(reason)}" for reason in verdict.against]
     lines += [f"- warning: {escape(warning)}" for warning in verdict.warnings]
     rows = seed_rows(scores)
     lines += ["", *_markdown([list(row) for row in rows[:1]] + [list(row.values()) for row in rows])]
@@ -95,8 +98,9 @@ def verdict_news(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
     mean = sum(s.val_bpb for s in scores) / len(scores)
     said = _compared(verdict.comparison) if verdict.comparison else "not compared"
     seeds = counted(len(scores), "seed")
-    text = f"{'A RECORD' if verdict.positive else 'no record'}: val_bpb {mean:.5f} over {seeds}, {said}"
-    return "\n".join([text, *(f"- {r}" for r in verdict.reasons), *(f"- warning: {w}" for w in verdict.warnings)])
+    kind = "A RECORD" if verdict.positive else "a non-record submission" if verdict.non_record else "no record"
+    text = f"{kind}: val_bpb {mean:.5f} over {seeds}, {said}"
+    return "\n".join([text, *(f"- {r}" for r in verdict.against), *(f"- warning: {w}" for w in verdict.warnings)])
 
 
 def _compared(comparison: Comparison) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from pgolf import tracks
+from pgolf.audit.belonging import NO_RECORD
 from pgolf.audit.checks import Check
 from pgolf.audit.differences import (
     StageDifference,
@@ -30,6 +32,7 @@ from pgolf.report.page import hardware_of
 from pgolf.stages import LABELS
 from pgolf.stats.comparison import Comparison, compare
 from pgolf.stats.sample import Sample
+from pgolf.tracks import Track
 from pgolf.untrusted import hash_file
 
 MOST_HASHED = 8 << 30  # bytes of an artifact
@@ -37,12 +40,32 @@ MOST_HASHED = 8 << 30  # bytes of an artifact
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether it is a record. `reasons` says why not, a sentence each; empty exactly when `positive`."""
+    """Whether it is a record. `reasons` says why not, a sentence each; empty exactly when `positive`.
+
+    `unfit` says why it is not to be submitted as a non-record either, empty if it is; None where nobody asked for that.
+    `checks` are by the rules of the track that it is submitted to.
+    """
 
     positive: bool
     comparison: Comparison | None
     checks: tuple[Check, ...]
     reasons: tuple[str, ...]
+    unfit: tuple[str, ...] | None = None
+
+    @property
+    def non_record(self) -> bool:
+        """Whether it is submitted as a non-record."""
+        return not self.positive and self.unfit == ()
+
+    @property
+    def submitted(self) -> bool:
+        """Whether there is a folder to submit, and not only a report."""
+        return self.positive or self.non_record
+
+    @property
+    def against(self) -> list[str]:
+        """Why it is no record and, where that was asked for, no non-record submission either."""
+        return [*self.reasons, *(f"not fit as a non-record: {reason}" for reason in self.unfit or ())]
 
     @property
     def warnings(self) -> list[str]:
@@ -52,7 +75,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Draft:
-    """All that the templates print. `no_comparison` says why there is none."""
+    """All that the templates print. `no_comparison` says why there is none.
+
+    `no_record` says why it is no record, if it is to be submitted as none; empty: a record is claimed.
+    """
 
     inputs: RecordInputs
     runs: list[Run]
@@ -70,6 +96,12 @@ class Draft:
     artifacts: dict[int, str]  # SHA-256 by seed
     verdict: Verdict | None
     probed: Probed | None
+    no_record: tuple[str, ...] = ()
+
+    @property
+    def track(self) -> Track:
+        """The track that it is submitted to."""
+        return tracks.load(NO_RECORD) if self.no_record else self.inputs.track
 
     @property
     def commands(self) -> list[str]:
@@ -139,8 +171,11 @@ class Draft:
         return spreads(self.inputs.track.name)
 
 
-def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None) -> Draft:
-    """Read the logs in `folder` and work out all that is to be said of them; BadInput if a final score is missing."""
+def describe(
+    inputs: RecordInputs, folder: Path, verdict: Verdict | None = None, no_record: Sequence[str] = ()
+) -> Draft:
+    """Read the logs in `folder` and work out all that is to be said of them; `no_record` as in `Draft`. BadInput if a
+    final score is missing."""
     order = {folder / run.log_name: place for place, run in enumerate(inputs.runs)}
     found = [r for r in read_entry(folder).runs if r.log in order]  # a program may bring logs of its own
     runs = sorted(found, key=lambda r: order[r.log])
@@ -179,6 +214,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         counted=counted_size(inputs),
         dataset=inputs.dataset,
         probed=probed,
+        claimed=not no_record,
     )
     return Draft(
         inputs=inputs,
@@ -201,6 +237,7 @@ def describe(inputs: RecordInputs, folder: Path, verdict: Verdict | None = None)
         },
         verdict=verdict,
         probed=probed,
+        no_record=tuple(no_record),
     )
 
 
@@ -232,13 +269,25 @@ def counted_size(inputs: RecordInputs) -> Measure | None:
 def verdict_of(draft: Draft, checks: Sequence[Check]) -> Verdict:
     """Whether what a draft tells of is a record. `checks` are those of the folder that it was made from."""
     inputs, comparison = draft.inputs, draft.comparison
-    reasons = _against_the_plan(inputs) + _foreign_artifacts(draft) + _against_the_rules(draft)
+    reasons = [] if inputs.track.record else [f"track {inputs.track.name} is not for records"]
+    reasons += _against_the_plan(inputs) + _foreign_artifacts(draft) + _against_the_rules(draft)
     if not (comparison and comparison.clears):
         reasons.append(comparison.verdict if comparison else draft.no_comparison)
     reasons += [f"{c.id}: {c.message}" for c in checks if c.status == "fail"]
     if draft.counted and draft.counted.status == "fail" and not any(r.startswith("artifact-bytes") for r in reasons):
         reasons.append(f"{draft.counted.what} of seed {draft.counted.seed}: {draft.counted.said}")
     return Verdict(not reasons, comparison, tuple(checks), tuple(reasons))
+
+
+def verdict_of_non_record(verdict: Verdict, draft: Draft, checks: Sequence[Check]) -> Verdict:
+    """The verdict on what is no record, with what stands against submitting it as a non-record one: a file that is not
+    the seeds' own, evaluation that is not legal, a check of the non-record folder that fails."""
+    unfit = _foreign_artifacts(draft) + _against_the_rules(draft)
+    unfit += [f"{c.id}: {c.message}" for c in checks if c.status == "fail"]
+    size, limit = draft.counted, draft.track.limits.artifact_bytes
+    if size and size.value and size.value > limit and not any(r.startswith("artifact-bytes") for r in unfit):
+        unfit.append(f"{size.what} of seed {size.seed}: {size.value:,.0f} bytes, over {limit:,}")
+    return replace(verdict, checks=verdict.checks if unfit else tuple(checks), unfit=tuple(unfit))
 
 
 def _against_the_plan(inputs: RecordInputs) -> list[str]:

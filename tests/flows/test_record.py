@@ -116,6 +116,13 @@ def test_no_better_is_a_report_and_exit_1(
     assert Path(worse.outcome["path"]) == worse.folder / "report"
     assert "README.md" in {p.name for p in (worse.folder / "report").iterdir()}
     assert not (worse.folder / "records").exists()
+    before = pods(worse.folder)
+    code, again, stderr = record_here(tiny_track, tiny_data, tmp_path, "--no-probe", *same, "--non-record")
+    assert code == 0 and again, stderr
+    assert (again.outcome["positive"], again.outcome["non_record"]) == (False, True)
+    assert pods(worse.folder) == before, "the seeds have run; only the folder is written"
+    (audited,) = audit_folders([Path(again.outcome["path"])])
+    assert audited.track.name == "non_record_16mb" and not audited.failed
 
 
 @pytest.mark.usefixtures("replayed")

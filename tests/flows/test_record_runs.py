@@ -182,6 +182,7 @@ def wait_for(come, process: subprocess.Popen[bytes], said: Path) -> None:
         (("--stop-hopeless",), "--stop-hopeless does not apply"),
         (("--pack",), "--pack does not apply"),
         (("--rehearse",), "--rehearse does not apply"),
+        (("--non-record",), "--non-record does not apply"),
         (("--pods-at-once", "2"), "--pods-at-once does not apply"),
         (("--no-probe",), "--no-probe does not apply"),
         (("--runs", "2"), "--runs 2"),

@@ -460,3 +460,67 @@ def test_spread_of_the_ledgers_records_is_told_by_their_number(spreads, said, in
     monkeypatch.setattr("pgolf.report.verdict.spreads", lambda track: spreads)
     readme = (written(inputs, tmp_path / "out") / "README.md").read_text()
     assert said in readme if said else "in the ledger" not in readme
+
+
+def no_record(inputs, tmp_path, **changes):
+    """Seeds that do not beat the standing record, asked to be submitted all the same."""
+    runs = tuple(seed_run(tmp_path, s, "old") for s in SEEDS)
+    return replace(inputs, standing=standing("new"), runs=runs, non_record=True, **changes)
+
+
+def test_what_is_no_record_can_be_submitted_as_none(inputs, tmp_path):
+    inputs = no_record(inputs, tmp_path)
+    verdict = judge(inputs)
+    assert not verdict.positive and verdict.non_record
+    folder = write(inputs, verdict, tmp_path / "out")
+    assert folder == tmp_path / "out" / "records" / "non_record_16mb" / "2026-05-02_A_name"
+    audited = audit(folder)
+    assert audited.track.name == "non_record_16mb" and not audited.failed
+    readme, content = (folder / "README.md").read_text(), json.loads((folder / "submission.json").read_text())
+    assert readme.startswith("# Non-record submission: A name\n")
+    assert "- no improvement: the new mean is not lower\n" in readme.split("## Results")[0]
+    assert "## Significance" not in readme and "p(any" not in readme
+    assert "- **yes** — No record is claimed, and no significance." in readme
+    assert (content["track"], content["non_record"], content["significance"]) == ("non_record_16mb", True, None)
+    assert content["compliance"]["record_claim"] is False and content["compliance"]["train_under_600s"] is True
+
+
+def test_a_record_is_written_as_one_whatever_was_asked(inputs, tmp_path):
+    asked = replace(inputs, non_record=True)
+    assert judge(asked) == judge(inputs)
+    assert written(asked, tmp_path / "out").parent.name == "cpu_smoke"
+
+
+def test_a_non_record_may_miss_a_limit_of_the_record_s_track_and_says_so(inputs, tmp_path):
+    limits = replace(inputs.track.limits, eval_seconds=0.01, grace_seconds=0.0)
+    inputs = no_record(inputs, tmp_path, track=replace(inputs.track, limits=limits))
+    folder = written(inputs, tmp_path / "out")
+    readme = (folder / "README.md").read_text()
+    assert "- eval-seconds: " in readme.split("## Results")[0] and "| over |" in readme
+    assert json.loads((folder / "submission.json").read_text())["compliance"]["eval_under_0.01s"] is False
+    assert not audit(folder).failed
+
+
+def test_one_seed_is_a_non_record_without_a_spread(inputs, tmp_path):
+    plan = make_plan("r1", "cpu_smoke", "smoke", SEEDS[:1], {}, "2026-05-02T10:00:00+00:00")
+    inputs = no_record(inputs, tmp_path, plans=(plan,))
+    folder = written(replace(inputs, runs=inputs.runs[:1]), tmp_path / "out")
+    readme = (folder / "README.md").read_text()
+    assert "(one seed, sample std unknown), track `non_record_16mb`" in readme
+    assert json.loads((folder / "submission.json").read_text())["val_bpb_std"] is None
+    assert not audit(folder).failed
+
+
+@pytest.mark.parametrize("what", ["train_gpt.py", "artifact"])
+def test_what_is_not_the_seeds_own_is_no_non_record_either(inputs, tmp_path, what):
+    inputs = tampered(no_record(inputs, tmp_path), tmp_path, what)
+    verdict = judge(inputs)
+    assert verdict.unfit and not verdict.submitted
+    folder = write(inputs, verdict, tmp_path / "out")
+    assert folder == tmp_path / "out" / "report"
+    assert "Nor can it be submitted as a non-record:" in (folder / "README.md").read_text()
+    assert f"- not fit as a non-record: {verdict.unfit[0]}" in verdict_news(verdict, scores_of(inputs))
+
+
+def scores_of(inputs):
+    return [seed_score(read_run(run.log)) for run in inputs.runs]
