@@ -77,7 +77,7 @@ def blaming_a_full_disk(folder: Path) -> Iterator[None]:
     except Exception as e:
         full = isinstance(e, OSError) and e.errno in FULL
         why = full_disk(folder) or (f"the disk of {existing(folder)} is full" if full else None)
-        if why is None or why in str(e):
+        if why is None or str(e).startswith("the disk of "):  # it says so itself
             raise
         first = printable(str(e).partition("\n")[0])
         raise RunFailed(
