@@ -39,7 +39,11 @@ def draft_text(audit: Audited) -> RenderableType:
         said = Text(printable(point.check.message, MAX_MESSAGE_CHARS))
         if point.check.evidence:
             said.append(f"  {where(point.check)}", "dim")
-        parts += [head, Padding(said, (0, 0, 0, 3)), Padding(Text(f"→ {point.remedy}"), (0, 0, 0, 3))]
+        parts += [
+            head,
+            Padding(said, (0, 0, 0, 3), expand=False),
+            Padding(Text(f"→ {point.remedy}"), (0, 0, 0, 3), expand=False),
+        ]
     return Group(*parts)
 
 

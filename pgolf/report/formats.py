@@ -116,7 +116,8 @@ def _drawn(what: RenderableType, terminal: Terminal) -> str:
         force_terminal=terminal.width is not None,
     )
     console.print(what, end="\n\n", crop=False)
-    return drawn.getvalue()
+    text = drawn.getvalue()
+    return text if terminal.width else "\n".join(line.rstrip() for line in text.split("\n"))
 
 
 class Writer:

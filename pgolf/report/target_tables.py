@@ -49,6 +49,7 @@ def _parts(audit: TargetAudit) -> Iterator[RenderableType]:
     sentences = [Text(sentence) for sentence in remarks(audit)]
     yield from [*sentences, Text()] if sentences else []
     yield _runs(audit)
+    yield Text()
     yield check_table([c for c in audit.checks if c.status != "does not apply"])
     if said := not_applying(audit):
         yield Text(said)

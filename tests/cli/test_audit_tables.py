@@ -80,3 +80,8 @@ def test_archive_shows_scores_first_and_cuts_nothing(records, columns):
 def test_archive_in_a_pipe_is_a_line_a_record(records):
     lines = output("archive", records)
     assert [line.split()[:3] for line in lines] == [["1.07905", "3", folder.name] for folder in folders(records)]
+
+
+def test_draft_in_a_pipe_is_as_wide_as_its_words(records):
+    lines = CliRunner().invoke(app, ["audit", "--draft", str(folders(records)[1])]).stdout.splitlines()
+    assert max(map(len, lines)) < 1000 and all(line == line.rstrip() for line in lines)
