@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pgolf import ledger, tracks
-from pgolf.audit.belonging import DEFAULT_TRACK
+from pgolf.audit.belonging import DEFAULT_TRACK, speedrun_track, track_of
 from pgolf.audit.checks import Review
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.entry import read_entry
 from pgolf.evidence.plan import read_plans
+from pgolf.ledger.choosing import standing_record
 from pgolf.stats.sample import Sample, parse_numbers, pool
 
 
@@ -40,6 +41,21 @@ def read_operand(text: str, label: str, bytes_per_token: float | None = None) ->
         f"'{text}' is no folder and no ledger entry{near}; give a record folder, an entry of `pgolf ledger list`, "
         "1.0793,1.0802,1.0800 or mean=1.0810,std=0.0002,n=3"
     )
+
+
+def standing_beside(text: str) -> str:
+    """The name of the record that stands for the track of what `text` names: of a folder its track, of a ledger entry
+    the entry's, of numbers the main one. BadInput if there is none."""
+    if Path(text).is_dir():
+        track = speedrun_track(Path(text)) or track_of(read_entry(Path(text)))
+    else:
+        of = ledger.load(text).track if text.endswith(".json") or text in ledger.names() else DEFAULT_TRACK
+        known = tracks.recognised(of)
+        track = tracks.load(known) if known else tracks.unknown(of)
+    standing = None if track.target else standing_record(track)
+    if standing is None:
+        raise BadInput(f"no record of the ledger stands for track {track.name}: name the previous record, too")
+    return track.standing or standing.name
 
 
 def _is_number(text: str) -> bool:

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pgolf.cli.options import Against, Alpha, AsJson, FailOn, Format, Jobs, NamedTrack, Output, RecordFolders, examples
+from pgolf.cli.options import (
+    Against,
+    Alpha,
+    AsJson,
+    FailOn,
+    Format,
+    Jobs,
+    NamedTrack,
+    Output,
+    RecordFolders,
+    examples,
+    ledger_entries,
+)
 from pgolf.cli.options import tracks as known_tracks
 from pgolf.cli.output import counted, show_rows, show_tables
 from pgolf.errors import BadInput
@@ -170,13 +182,16 @@ def _end(unreadable: "Sequence[Unreadable]", failed: bool) -> None:
 
 @app.command(
     epilog=examples(
+        "pgolf compare records/2026-04-09_mine",
         "pgolf compare records/2026-04-09_mine pr1493",
         "pgolf compare 1.0780,1.0779,1.0783 mean=1.0810,std=0.0002,n=3",
     )
 )
 def compare(
     new: Annotated[str, typer.Argument(help="The new record.")],
-    old: Annotated[str, typer.Argument(help="The previous record.")],
+    old: Annotated[
+        str | None, typer.Argument(help="The previous record; default: the one that stands for the new one's track.")
+    ] = None,
     margin_nats: Annotated[float, typer.Option(help="The bar: nats per token that the new mean must gain.")] = 0.005,
     alpha: Alpha = 0.01,
     bytes_per_token: Annotated[
@@ -192,10 +207,11 @@ def compare(
     pooled), final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3). Of two
     folders of speedruns the losses and times of their runs are compared.
     """
-    from pgolf.audit.operand import read_operand
+    from pgolf.audit.operand import read_operand, standing_beside
     from pgolf.audit.two_variants import compare_variants, of_speedruns
     from pgolf.stats import comparison as stats
 
+    old = old or standing_beside(new)
     if of_speedruns(new, old):
         both = compare_variants(Path(new), Path(old))
         _show_comparison(both.as_json(), both.rows(), both.doubts, as_json)
@@ -218,6 +234,7 @@ def _show_comparison(content: dict[str, Any], rows: list[tuple[str, str]], notes
 @app.command(
     epilog=examples(
         "pgolf power --std 0.0002 --delta 0.0021",
+        "pgolf power --track 10min_16mb --std 0.0006 --delta 0.0065",
         "pgolf power --track nanogpt_short --mean 3.2787 --std 0.0016",
         "pgolf power --target 3.28 --mean 3.2787 --std 0.0016 --runs 14",
         "pgolf power --track nanogpt_short --delta 0.4 --std 0.2 --runs 5",
@@ -235,11 +252,19 @@ def power(
     track: Annotated[
         str | None,
         typer.Option(
-            help="A track with a target: it gives --target, --runs and --alpha. A name, or a TOML file.",
+            help="Rules for what is not given: of a speedrun --target, --runs and --alpha; else --margin, --seeds, "
+            "--old-seeds and --alpha, for scores in bpb. A track's name, or a TOML file.",
             autocompletion=known_tracks,
         ),
     ] = None,
-    margin: Annotated[float | None, typer.Option(help="The bar that --delta must clear; default: 0.")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="The record to beat on --track, as pgolf record has it; default: the track's standing one.",
+            autocompletion=ledger_entries,
+        ),
+    ] = None,
+    margin: Annotated[float | None, typer.Option(help="The bar for --delta; default: the track's, or 0.")] = None,
     seeds: Annotated[
         int | None,
         typer.Option("--seeds", "--runs", help="Number of new ones; default: the track's, or 3 seeds, or 10 runs."),
@@ -249,7 +274,7 @@ def power(
         typer.Option(
             "--old-seeds",
             "--baseline-runs",
-            help="Number of the previous record's; default: 3 seeds, or as many runs as new ones.",
+            help="Number of the previous record's; default: that record's, or 3 seeds, or as many runs as new ones.",
         ),
     ] = None,
     alpha: Annotated[
@@ -264,8 +289,9 @@ def power(
     times, seconds. With --mean, how many runs are needed to show a mean loss below a target, for the one-sample test.
     """
     from pgolf.cli import power as questions
+    from pgolf.tracks import Target
 
-    rules = questions.target_of(track)
+    rules = questions.rules_of(track, against)
     answer: SeedPlan | RunPlan
     if mean is None and delta is not None:
         if target is not None:
@@ -280,4 +306,5 @@ def power(
     if as_json:
         typer.echo(json.dumps(asdict(answer), indent=2))
     else:
-        show_rows(answer.rows(of_runs=rules is not None))
+        beat = [rules.row] if isinstance(rules, questions.Bar) else []
+        show_rows([*beat, *answer.rows(of_runs=isinstance(rules, Target))])

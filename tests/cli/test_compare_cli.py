@@ -74,3 +74,16 @@ def test_power_says_how_many_seeds(pgolf):
     _, out, _ = pgolf("power", "--std", "0.0002", "--delta", "0.003", "--margin", "0.0019357", "--json")
     content = json.loads(out)
     assert content["seeds_needed"] == 4 and 0.8 < content["chance"] < 0.9
+
+
+def test_without_a_previous_record_the_one_that_stands_is_compared_with(pgolf):
+    _, out, _ = pgolf("compare", "1.0580,1.0581,1.0583", "--json")
+    assert json.loads(out) == json.loads(pgolf("compare", "1.0580,1.0581,1.0583", "pr1855", "--json")[1])
+    _, out, _ = pgolf("compare", "cpu_smoke-base")
+    assert "previous  " in out and out.count("cpu_smoke-base: mean") == 2, "the standing record of its own track"
+
+
+def test_where_no_record_stands_the_previous_one_has_to_be_named(pgolf, tmp_path):
+    (tmp_path / "submission.json").write_text('{"track": "non_record_16mb"}')
+    code, _, err = pgolf("compare", str(tmp_path))
+    assert code == 2 and "no record of the ledger stands for track non_record_16mb" in err

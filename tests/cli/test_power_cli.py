@@ -1,6 +1,7 @@
 """`pgolf power`: each question it answers, and the combinations of options that are no question."""
 
 import json
+import math
 from collections.abc import Callable
 
 import pytest
@@ -52,6 +53,21 @@ def test_a_track_gives_target_level_and_runs_where_no_option_does(pgolf, tmp_pat
     assert json.loads(out)["alpha"] == 0.03
 
 
+def test_a_track_with_limits_gives_the_bar_over_the_record_that_stands(pgolf):
+    gain = ("--track", "10min_16mb", "--std", "0.0006", "--delta", "0.0065")
+    _, out, _ = pgolf("power", *gain, "--json")
+    content = json.loads(out)
+    assert (content["n_new"], content["n_old"], content["alpha"]) == (3, 3, 0.01)
+    assert content["margin"] == pytest.approx(0.005 / math.log(2) / 3.157151518)
+    _, out, _ = pgolf("power", *gain)
+    assert out.startswith("to beat ") and "pr1855, 3 seeds; the bar is 0.0022848 bpb" in out
+    _, out, _ = pgolf("power", *gain, "--against", "pr1394", "--json")
+    content = json.loads(out)
+    assert content["n_old"] == 5 and content["margin"] == pytest.approx(0.0019357, abs=1e-7)
+    _, out, _ = pgolf("power", *gain, "--margin", "0", "--old-seeds", "4", "--json")
+    assert (json.loads(out)["margin"], json.loads(out)["n_old"]) == (0, 4)
+
+
 def test_times_are_compared_with_as_many_runs_of_the_baseline(pgolf):
     _, out, _ = pgolf("power", "--track", "nanogpt_short", *TIMES, "--runs", "5", "--json")
     content = json.loads(out)
@@ -82,6 +98,10 @@ def test_a_mean_above_the_target_is_never_shown(pgolf):
         (("--target", "3.28", *TARGET, "--margin", "0"), "--margin"),
         (("--target", "3.28", *TARGET, "--old-seeds", "3"), "--old-seeds"),
         (("--track", "10min_16mb", *TARGET), "no target loss"),
+        (("--against", "pr1493", *TIMES), "name it with --track"),
+        (("--track", "nanogpt_short", "--against", "pr1493", *TIMES), "does not apply to the speedrun"),
+        (("--track", "10min_16mb", "--against", "1.08,1.09", *TIMES), "has no bytes per token"),
+        (("--track", "non_record_16mb", *TIMES), "no record of track non_record_16mb"),
         (("--track", "nanogpt_optimization", *TIMES), "fewest steps"),
         (("--track", "nanogpt_shrt", *TIMES), "did you mean nanogpt_short"),
         (("--target", "nan", *TARGET), "gap"),
