@@ -41,10 +41,12 @@ fuzz: $(STAMP)
 bench: $(STAMP)
 	@for script in $(filter-out bench/faults.py,$(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+# RECORD=<a submission's folder> draws another record, ARCHIVE=<a folder of record folders> the leaderboard
+ARCHIVE ?= $(wildcard ../shared/public-records)
+
 pictures: $(STAMP)
-	@test -n "$(RECORD)" || { echo "make pictures RECORD=<folder of a submission> [ARCHIVE=<folder of record folders>]"; exit 2; }
 	$(BIN)/python docs/pictures.py $(RECORD) $(if $(ARCHIVE),--archive $(ARCHIVE))
-	PGOLF_PICTURES=docs/images $(BIN)/python -m pytest tests/flows/test_deployment.py
+	PGOLF_PICTURES=docs/images $(BIN)/python -m pytest -q tests/flows/test_deployment.py -k browser
 
 docs: $(STAMP)
 	$(BIN)/python docs/cli_reference.py
