@@ -41,12 +41,13 @@ fuzz: $(STAMP)
 bench: $(STAMP)
 	@for script in $(filter-out bench/faults.py,$(wildcard bench/[a-z]*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-# RECORD=<a submission's folder> draws another record, ARCHIVE=<a folder of record folders> the leaderboard
+# RECORD=<a submission's folder> draws another record, ARCHIVE=<a folder of record folders> the leaderboard, PREFECT= not
+# the pictures of its UI
 ARCHIVE ?= $(wildcard ../shared/public-records)
+PREFECT ?= --prefect
 
 pictures: $(STAMP)
-	$(BIN)/python docs/pictures.py $(RECORD) $(if $(ARCHIVE),--archive $(ARCHIVE))
-	PGOLF_PICTURES=docs/images $(BIN)/python -m pytest -q tests/flows/test_deployment.py -k browser
+	$(BIN)/python docs/pictures.py $(RECORD) $(if $(ARCHIVE),--archive $(ARCHIVE)) $(PREFECT)
 
 docs: $(STAMP)
 	$(BIN)/python docs/cli_reference.py

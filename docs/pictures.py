@@ -3,13 +3,16 @@
 They show the record of the smoke preset that lies in tests/recorded/smoke, so that tests/docs/test_pictures.py can tell
 in a moment whether they would say something else today. `make pictures RECORD=<a submission's folder>` puts another one
 there first. The picture of an archive's leaderboard needs the archive: `ARCHIVE=<a folder of record folders>`.
-tests/flows/test_deployment.py takes those of Prefect's UI.
+tests/flows/test_deployment.py takes those of Prefect's UI, which is a matter of minutes; `PREFECT=` leaves them.
 """
 
 import argparse
 import io
+import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,13 +27,16 @@ from pgolf.record.board import Board
 from pgolf.record.progress import Progress
 from pgolf.report import figures, leaderboard
 from pgolf.report import page as pages
+from pgolf.report.tables import seed_rows, verdict_markdown
+from pgolf.report.verdict import Verdict
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
+FLOWS = ROOT / "flows"
 RECORD = ROOT / "tests" / "recorded" / "smoke"
 KEPT = ("submission.json", "plan.json", "probes.jsonl", "dataset.json", "README.md", "train_gpt.py", "train_seed*")
 SHARES = (0.3, 0.62, 0.86)  # of each seed's events: how far the live view has come
-ARCHIVE = "archive.png"
+ARCHIVE, OF_PREFECT = "archive.png", ("prefect-run.png", "prefect-verdict.png")
 ALONG_AXES = re.compile(r"[\d.,−]+")  # numbers of which the width of a font decides how many there are
 SHOWN = 'id="r1-training"'  # where a page goes on below its picture
 
@@ -38,6 +44,7 @@ SHOWN = 'id="r1-training"'  # where a page goes on below its picture
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("record", type=Path, nargs="?", help="a submission's folder, to take the place of the one kept")
+    parser.add_argument("--prefect", action="store_true", help="take the pictures of Prefect's UI, too")
     parser.add_argument("--archive", type=Path, help="a folder of record folders, for the picture of its leaderboard")
     arguments = parser.parse_args()
     if arguments.record:
@@ -48,6 +55,11 @@ def main() -> None:
         figures.save_png(figure, IMAGES / name, title)
     (IMAGES / "live.svg").write_text(live_view(found)[0])
     told = words(found)
+    if arguments.prefect:
+        taken = [sys.executable, "-m", "pytest", "-q", "tests/flows/test_deployment.py", "-k", "browser"]
+        subprocess.run(taken, cwd=ROOT, env=os.environ | {"PGOLF_PICTURES": str(IMAGES)}, check=True)
+    else:
+        told = {name: text for name, text in told.items() if name not in OF_PREFECT}
     if arguments.archive:
         audits = audit_folders(record_folders(arguments.archive))
         board = leaderboard.page(f"Leaderboard of {arguments.archive.resolve().name}", audits, arguments.archive)
@@ -55,7 +67,7 @@ def main() -> None:
     else:
         del told[ARCHIVE]
         print(f"{ARCHIVE} is left as it is: its archive was not named with ARCHIVE=<a folder of record folders>")
-    page = pages.page([pages.report_of_audit(found)])
+    page = pages.page(pages.report_of_audit(found))
     photograph({"report.png": (page, "light", 1080), "report-dark.png": (page, "dark", 1080)})
     for name, text in told.items():
         path_of(name).write_text(text)
@@ -68,7 +80,7 @@ def path_of(name: str) -> Path:
 
 def words(found: Audit) -> dict[str, str]:
     """The words of each picture that is drawn from the record, by its file's name."""
-    page = pages.page([pages.report_of_audit(found)])
+    page = pages.page(pages.report_of_audit(found))
     assert SHOWN in page, "the page has no section of training any more: say in SHOWN where its picture ends"
     report = seen(page[: page.index(SHOWN)])
     board = leaderboard.page("Leaderboard", [found], RECORD.parent)
@@ -76,9 +88,21 @@ def words(found: Audit) -> dict[str, str]:
         **{name: "\n".join([title, *texts(figure)]) + "\n" for name, (title, figure) in plots(found).items()},
         "live.svg": live_view(found)[1],
         "report.png": report,
+        **dict(zip(OF_PREFECT, words_of_prefect(found), strict=True)),
         # what stands around the rows, whichever records they are
         ARCHIVE: masked(seen(re.sub(r"<tbody>.*?</tbody>|<svg.*?</svg>", "", board, flags=re.DOTALL))),
     }
+
+
+def words_of_prefect(found: Audit) -> tuple[str, str]:
+    """What pgolf gives Prefect to show: the names of runs and artifacts with the table's columns, and the verdict."""
+    scores = pages.report_of_audit(found).scores
+    given = r"\b(flow_run_name|task_run_name|key|description)=(f?\"[^\"]+\")"
+    named = {m for name in ("record", "tasks", "show") for m in re.findall(given, (FLOWS / f"{name}.py").read_text())}
+    lines = [f"{kind}: {text}" for kind, text in sorted(named)] + [f"column: {name}" for name in seed_rows(scores)[0]]
+    verdict = Verdict(True, found.comparison, tuple(found.checks), ())
+    page = verdict_markdown(verdict, scores, RECORD).replace(ROOT.as_uri(), "…").replace(str(ROOT), "…")
+    return "\n".join(lines) + "\n", page.rstrip() + "\n"
 
 
 def plots(found: Audit) -> dict[str, tuple[str, Figure]]:

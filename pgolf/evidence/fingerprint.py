@@ -33,7 +33,7 @@ def same_run_again(a: Run, b: Run) -> tuple[str, list[Evidence]] | None:
     if any(abs(ours[s][0] / theirs[s][0] - 1) > SAME_LOSS for s in shared):
         return None
     where = [e for s in shared[:FEWEST_LOSSES] for e in (ours[s][1], theirs[s][1])]
-    return f"the same {len(losses)} first losses to {SAME_LOSS:.0e}", where
+    return f"the same {len(losses)} first losses to {SAME_LOSS:g}", where
 
 
 def _one_score(x: Stage, y: Stage) -> bool:

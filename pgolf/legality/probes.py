@@ -13,6 +13,7 @@ from pgolf.legality.state import Heap
 from pgolf.legality.stream_probe import Progress, StreamProbe
 from pgolf.legality.streams import TAILS
 from pgolf.legality.subject import Subject
+from pgolf.phrases import counted
 
 SHORT = 501  # positions of the last stream: a choice made on a whole stream is nearest to another one in a short one
 
@@ -129,15 +130,19 @@ def _choices(streams: list[StreamProbe]) -> str:
         return ""
     return (
         f" A choice made on the whole stream, as by a dry run, is seen if it becomes another one by any of "
-        f"{len(large)} changes of nearly all the stream: {', '.join(dict.fromkeys(large))}."
+        f"{counted(len(large), 'change')} of nearly all the stream: {', '.join(dict.fromkeys(large))}."
     )
 
 
 def _learns(streams: list[StreamProbe]) -> str:
     changes = [sum(a != b for a, b in pairwise(s.base.states)) for s in streams]
     pieces = [len(s.base.pieces) for s in streams]
-    seen = f"the state was seen to change {sum(changes)} times" if sum(changes) else "no state was seen to change"
-    return f"of {sum(pieces)} pieces, between which {seen}"
+    seen = (
+        f"the state was seen to change {counted(sum(changes), 'time')}"
+        if sum(changes)
+        else "no state was seen to change"
+    )
+    return f"of {counted(sum(pieces), 'piece')}, between which {seen}"
 
 
 def _causal(streams: list[StreamProbe]) -> ProbeResult:
@@ -145,9 +150,9 @@ def _causal(streams: list[StreamProbe]) -> ProbeResult:
     example = _unsteady(streams) or next((s.causal for s in streams if s.causal), None)
     compared = sum(sum(s.tried) for s in streams)
     power = (
-        f"Streams of {_lengths(streams)} positions were changed from {tried} positions on, {at_borders} of them at "
-        f"borders ({_learns(streams)}), by {', '.join(TAILS)}; {compared} scores and {tried} distributions that lie "
-        f"before a change were compared bit for bit. {rule}."
+        f"Streams of {_lengths(streams)} positions were changed from {counted(tried, 'position')} on, {at_borders} of "
+        f"them at borders ({_learns(streams)}), by {', '.join(TAILS)}; {counted(compared, 'score')} and "
+        f"{counted(tried, 'distribution')} that lie before a change were compared bit for bit. {rule}."
         f"{_within(streams)}{_choices(streams)}"
     )
     return _result("causal", streams, example, power, positions=tried, borders=at_borders)
@@ -157,8 +162,8 @@ def _before_update(streams: list[StreamProbe]) -> ProbeResult:
     tried, at_borders, rule = _tried(streams)
     example = _unsteady(streams) or next((s.update for s in streams if s.update), None)
     power = (
-        f"One token was changed at {tried} positions, {at_borders} of them at borders: the distribution there and the "
-        f"states before it ({_learns(streams)}) were compared bit for bit. {rule}."
+        f"One token was changed at {counted(tried, 'position')}, {at_borders} of them at borders: the "
+        f"distribution there and the states before it ({_learns(streams)}) were compared bit for bit. {rule}."
         f"{_within(streams)}"
     )
     return _result("score before update", streams, example, power, positions=tried, borders=at_borders)
@@ -169,9 +174,9 @@ def _normalised(streams: list[StreamProbe]) -> ProbeResult:
     checked = sum(c.checked for c in checks)
     off, apart = max(c.worst_sum for c in checks), max(c.worst_loss for c in checks)
     power = (
-        f"All {checked} distributions of {len(streams)} streams were summed: at most {off:.1e} from 1 (allowed "
-        f"{SUM_TOLERANCE:g}). All losses were compared with −log p(target), and with those given where no "
-        f"distributions are asked for: at most {apart:.1e} nats apart (allowed {LOSS_TOLERANCE:g}). Nothing of these "
+        f"All distributions ({checked}) of {counted(len(streams), 'stream')} were summed: at most {off:.2g} from 1 "
+        f"(allowed {SUM_TOLERANCE:g}). All losses were compared with −log p(target), and with those given where no "
+        f"distributions are asked for: at most {apart:.2g} nats apart (allowed {LOSS_TOLERANCE:g}). Nothing of these "
         "streams was left out; other streams were not summed."
     )
     example = next((c.example for c in checks if c.example), None)

@@ -103,7 +103,7 @@ def check_request(
     non_record = non_record or not rules.record
     if len(named) < rules.policy.min_seeds and not non_record:
         raise BadInput(
-            f"{len(named)} seeds ({', '.join(map(str, named))}) are too few: "
+            f"too few seeds ({', '.join(map(str, named))}): "
             f"track {rules.name} asks for at least {rules.policy.min_seeds} (a --non-record submission does not)"
         )
     check_name(name or Path(preset).stem)

@@ -163,7 +163,7 @@ class Comparison:
 
 
 def _test_text(test: Welch) -> str:
-    rounding = f"; rounding allows {test.p_range[0]:.1e} to {test.p_range[1]:.1e}" if test.p_range else ""
+    rounding = f"; rounding allows {test.p_range[0]:.2g} to {test.p_range[1]:.2g}" if test.p_range else ""
     return f"{format_p(test.p)} (t = {test.t:z.3f}, df = {test.df:.2f}{rounding})"
 
 
@@ -273,7 +273,7 @@ def _notes(new: Sample, old: Sample) -> list[str]:
     notes = []
     for s in (new, old):
         if s.rounded:
-            digits = f"mean to ±{s.mean_rounding:.0e}, std to ±{s.std_rounding:.0e}"
+            digits = f"mean to ±{s.mean_rounding:g}, std to ±{s.std_rounding:g}"
             notes.append(f"{s.label} is a published summary, rounded: {digits}")
     if 0 < new.std < old.std / 3:
         notes.append(

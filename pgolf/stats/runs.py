@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pgolf.errors import BadInput
+from pgolf.phrases import counted
 from pgolf.stats.power import POWER, PRECISION
 from pgolf.stats.target import MOST_RUNS, chance_of, runs_needed
 
@@ -69,8 +70,8 @@ class RunPlan:
         highest = f"{self.target - self.smallest_gap:.5f} = {self.target:g} − {self.smallest_gap:.3g}"
         return [
             ("runs needed", f"{needed} (target {self.target:g}, α {self.alpha:g}, power {self.asked:g})"),
-            (f"chance of {self.runs} runs", f"{self.chance:.3f}"),
-            (f"highest mean that {self.runs} runs can show", highest),
+            (f"chance of {counted(self.runs, 'run')}", f"{self.chance:.3f}"),
+            (f"highest mean that {counted(self.runs, 'run')} can show", highest),
         ]
 
 

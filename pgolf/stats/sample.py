@@ -313,11 +313,11 @@ def same_validation(new: Sample, old: Sample) -> str:
     if difference > SAME_TEXT and (known or abs(new.val_bytes - old.val_bytes) > SEQUENCE_BYTES):
         raise BadInput(
             f"{new.label} and {old.label} were scored on different validation text: {new.val_bytes:,} and "
-            f"{old.val_bytes:,} bytes differ by {difference:.1e}, more than {SAME_TEXT:.0e}; "
+            f"{old.val_bytes:,} bytes differ by {difference:.2g}, more than {SAME_TEXT:g}; "
             "score both on one split"
         )
     if difference == 0:
         return "same number of validation bytes"
     worth = max(new.mean, old.mean) * difference
-    cut = f"validation bytes differ by {difference:.1e}: the same text, cut differently"
+    cut = f"validation bytes differ by {difference:.2g}: the same text, cut differently"
     return f"{cut}; worth up to {worth:.7f} bpb"

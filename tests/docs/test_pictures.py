@@ -14,7 +14,6 @@ from pgolf.audit.audit import Audit, audit
 
 DOCS = Path(__file__).parents[2] / "docs"
 IMAGES = DOCS / "images"
-OF_PREFECT = {"prefect-run.txt", "prefect-verdict.txt"}  # tests/flows/test_deployment.py compares them
 AGAIN = "the pictures are old: run `make pictures`, and look at them"
 
 
@@ -36,14 +35,25 @@ def today(pictures: dict[str, Any], found: Audit) -> dict[str, str]:
     return {pictures["path_of"](name).name: text for name, text in pictures["words"](found).items()}
 
 
-@pytest.mark.parametrize("name", ["live.txt", "loss_curves.txt", "stages.txt", "report.txt", "archive.txt"])
+NAMES = [
+    "archive.txt",
+    "live.txt",
+    "loss_curves.txt",
+    "prefect-run.txt",
+    "prefect-verdict.txt",
+    "report.txt",
+    "stages.txt",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_words_are_todays(today: dict[str, str], name: str) -> None:
     assert today[name].splitlines() == (IMAGES / name).read_text().splitlines(), AGAIN
 
 
 def test_every_picture_has_its_words_and_its_place(today: dict[str, str]) -> None:
     texts = {path.name for path in IMAGES.glob("*.txt")}
-    assert texts == today.keys() | OF_PREFECT
+    assert texts == today.keys()
     named = {path.with_suffix(".txt").name.replace("report-dark", "report") for path in IMAGES.glob("*.*[gG]")}
     assert named == texts
     pages = "".join(path.read_text() for path in (DOCS.parent / "README.md", *DOCS.glob("*.md")))

@@ -14,6 +14,7 @@ from pgolf.audit.measures import Status
 from pgolf.errors import BadInput
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Problem, Run, Sourced, Stage
+from pgolf.phrases import counted
 from pgolf.stages import LEARNING, STAGES
 from pgolf.stats.sample import SAME_TEXT, same_validation
 
@@ -82,7 +83,7 @@ def log_complete(review: Review, findings: Findings) -> str:
             text = f"{name}: the score is from {run.final.at.file}, which nothing ties to this run but its seed"
             findings.warn(text, run.final)
     findings.show(*(s for _, s in review.scored))
-    return f"{len(review.runs)} logs run to their final score"
+    return f"{counted(len(review.runs), 'log')}, run to the final score"
 
 
 def _claims_validation(review: Review, run: Run) -> bool:
@@ -142,7 +143,7 @@ def same_config(review: Review, findings: Findings) -> str:
             findings.add(status if what == "parameters" else "warn", f"{what} differs: {listed}", *sourced)
     if len(review.runs) > 1 and len(dumps) < len(review.runs):
         findings.unknown("not every log gives its knobs")
-    return f"{len(names)} knobs are equal over {len(dumps)} logs"
+    return f"all knobs ({len(names)}) are equal over {counted(len(dumps), 'log')}"
 
 
 def _batch(dump: dict[str, Sourced[str]]) -> float | None:

@@ -7,6 +7,7 @@ from pgolf.audit.measures import Status
 from pgolf.evidence.entry import counts
 from pgolf.evidence.fingerprint import first_losses, same_run_again
 from pgolf.evidence.run import Evidence
+from pgolf.phrases import counted
 
 
 def seed_count(review: Review, findings: Findings) -> str:
@@ -18,7 +19,7 @@ def seed_count(review: Review, findings: Findings) -> str:
         findings.fail(f"logs of {count} seed{'s' * (count != 1)}, the track asks for {least}")
     if claims.n and claims.n > count:
         status: Status = "fail" if review.track.record else "warn"  # elsewhere nobody asks for each seed's log
-        findings.add(status, f"claims {claims.n} seeds, there are logs of {count}")
+        findings.add(status, f"claims {counted(claims.n, 'seed')}, there are logs of {count}")
     if not review.runs:
         findings.unknown("there is no log of a run")
     for run in review.entry.extras:
@@ -26,7 +27,7 @@ def seed_count(review: Review, findings: Findings) -> str:
         score = f", val_bpb {run.final.val_bpb:.{run.final.decimals}f}" if run.final else ""
         findings.warn(f"{review.name_of(run)} is a run{seed} that is not among the claimed ones{score}", run.seed)
     findings.show(*(r.seed for r in review.runs))
-    return f"logs of {count} seeds ({', '.join(map(str, sorted(seeds)))})"
+    return f"logs of {counted(count, 'seed')} ({', '.join(map(str, sorted(seeds)))})"
 
 
 def seed_matches_name(review: Review, findings: Findings) -> str:
@@ -69,5 +70,5 @@ def seeds_distinct(review: Review, findings: Findings) -> str:
         findings.unknown("the logs give neither seeds nor first losses")
     findings.show(*(r.seed for r in runs))
     if len(numbers) < len(runs) and numbers:
-        return f"{len(runs)} logs of {len(numbers)} seed{'s' * (len(numbers) != 1)}, and no more seeds are claimed"
+        return f"{counted(len(runs), 'log')} of {counted(len(numbers), 'seed')}, and no more seeds are claimed"
     return "seeds, first losses and scores all differ"

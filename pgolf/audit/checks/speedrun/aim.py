@@ -6,6 +6,7 @@ from pgolf.audit.checks.review import Findings
 from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures
 from pgolf.audit.checks.speedrun.same import machine, torch_version, unlike
 from pgolf.audit.measures import Status
+from pgolf.phrases import counted
 from pgolf.stats.comparison import format_p
 from pgolf.stats.target import TargetTest, TimeGain
 
@@ -62,12 +63,14 @@ def _judged(review: Speedrun, figures: VariantFigures, loss: TargetTest) -> tupl
     if held == "perhaps":
         return "warn", f"{text}: {review.target.alpha:g} lies between what the printed digits allow"
     if loss.n < review.target.min_runs:
-        return "warn", f"{text}: {loss.n} runs are too few"
+        return "warn", f"{text}: too few, {counted(loss.n, 'run')}"
     if OF_SYSTEMS.search(review.found.readme):
         return "warn", f"{text}; README.md claims a speed-up of the systems kind, which needs no p"
     if not review.found.readme and loss.p is not None and loss.p < 1 - review.target.alpha:
         return "warn", f"{text}; there is no README.md that says whether the mathematics is new"
-    more = f"; {figures.runs_to_settle} runs would show it, if mean and spread stay" * bool(figures.runs_to_settle)
+    more = f"; {counted(figures.runs_to_settle or 0, 'run')} would show it, if mean and spread stay" * bool(
+        figures.runs_to_settle
+    )
     return "fail", f"{text}, the track asks for p < {review.target.alpha:g}{more}"
 
 

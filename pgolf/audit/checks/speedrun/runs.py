@@ -18,6 +18,7 @@ from pgolf.evidence.run import CurvePoint, Evidence, Run
 from pgolf.evidence.same_run import Repeat, Seen, clocked
 from pgolf.evidence.unseeded import NUMBERED
 from pgolf.evidence.variants import Result, result_of
+from pgolf.phrases import counted
 
 FIRST_STEPS = 0.05  # of a run, in which its clock may begin anew: after the first steps, which compile
 TELLING_S, FEWEST, APART_S = 10.0, 5, 0.002  # from when clocks tell runs apart, at how many steps, and by how much
@@ -96,7 +97,7 @@ def _as_planned(review: Speedrun, findings: Findings) -> None:
     for name, count in Counter(plans[-1].order if plans else ()).items():
         there = sum(len(v.variant.runs) for v in review.variants if v.variant.name == name)
         if there != count:
-            text = f"plan.json names {count} runs of {printable(name)}, and there are logs of {there}"
+            text = f"plan.json names {counted(count, 'run')} of {printable(name)}, and there are logs of {there}"
             findings.add("fail" if there < count else "warn", text, Evidence("plan.json", 1))
 
 
@@ -226,7 +227,8 @@ def runs_left_out(review: Speedrun, findings: Findings) -> str:
     for inner, outer in ((a, b) for a in review.new for b in review.new if a is not b):
         name, around = inner.variant.name, outer.variant.name
         if name.startswith(f"{around}/" if around else ""):
-            text = f"{len(inner.variant.runs)} runs in {name}/ count apart from those of {outer.name}"
+            count = len(inner.variant.runs)
+            text = f"{counted(count, 'run')} in {name}/ count{'s' * (count == 1)} apart from those of {outer.name}"
             findings.warn(f"{text}, in whose folder they lie", *(r.at for r in inner.results))
     return "every log of a run counts"
 

@@ -10,6 +10,7 @@ from pgolf.audit.checks.limits import is_of
 from pgolf.audit.checks.review import Findings
 from pgolf.audit.checks.speedrun.review import Speedrun, VariantFigures, listed
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced
+from pgolf.phrases import counted
 from pgolf.untrusted import Untrusted, read_beginning
 
 MOST_SOURCE = 1 << 20  # bytes of a log that are looked through for its source
@@ -79,7 +80,9 @@ def hardware(review: Speedrun, findings: Findings) -> str:
     wanted = re.match(r"(\d+)\s*[x×]\s*(\w+)", review.track.hardware)
     silent = [review.found.name_of(r) for r in _runs(review) if r.hardware is None]
     if silent:
-        findings.unknown(f"{len(silent)} logs do not name it: {listed(silent[:3])}{', …' if silent[3:] else ''}")
+        findings.unknown(
+            f"not named by {counted(len(silent), 'log')}: {listed(silent[:3])}{', …' if silent[3:] else ''}"
+        )
     for figures in review.variants:
         for name, run in _first_of_each(figures.variant.runs, machine):
             kind = run.hardware.value if run.hardware else ""
