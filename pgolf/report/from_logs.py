@@ -17,6 +17,7 @@ from pgolf.evidence.logs import read_seeds
 from pgolf.evidence.run import Run
 from pgolf.files import hash_folder, replaced_folder, write_atomic
 from pgolf.ledger import StandingRecord, value
+from pgolf.phrases import counted
 from pgolf.program import Program
 from pgolf.program.find import SCRIPT, open_program
 from pgolf.program.folder import Folder
@@ -116,7 +117,9 @@ def _check_given(logs: Sequence[Path], artifacts: Sequence[Path], track: Track) 
     if len(logs) > MOST_LOGS:
         raise BadInput(f"{len(logs):,} logs; a draft has at most {MOST_LOGS}, one a seed")
     if artifacts and len(artifacts) != len(logs):
-        raise BadInput(f"{len(artifacts)} --artifact for {len(logs)} logs: give one for each log, in the same order")
+        raise BadInput(
+            f"{len(artifacts)} --artifact for {counted(len(logs), 'log')}: give one for each log, in the same order"
+        )
     for path in artifacts:
         open_regular(path, path.parent).close()
 

@@ -27,6 +27,7 @@ from pgolf.evidence.probes import PROBES, Probed, read_probes
 from pgolf.evidence.run import OF_THE_RUN, Run
 from pgolf.files import write_atomic
 from pgolf.ledger import SeedScore, StandingRecord, bytes_per_token, seed_score, value
+from pgolf.phrases import counted
 from pgolf.report import alt, figures, leaderboard
 from pgolf.report.compliance import Statement
 from pgolf.report.knobs import KnobTable, knob_table
@@ -298,5 +299,5 @@ def _write(made: Sequence[tuple[Audited, Report | TargetReport]], path: Path) ->
     if len(made) == 1:
         text = page(reports[0])
     else:
-        text = leaderboard.page(f"{len(made)} records", audits, path.resolve().parent, reports)
+        text = leaderboard.page(counted(len(made), "record"), audits, path.resolve().parent, reports)
     write_atomic(path, text)
