@@ -119,23 +119,28 @@ def test_a_failed_record_that_goes_on_says_so_and_may_fail_again(chat: Chat, tmp
 
 
 def test_lines_that_come_together_are_one_message(chat: Chat, tmp_path: Path) -> None:
-    news = News(tmp_path / "r1", quiet_s=0.3)
+    news = News(tmp_path / "r1", quiet_s=3600.0)
     for number in range(20):
         news.tell(f"line {number}", f"line {number}")
     assert told(chat) == ["r1: line 0"]
-    deadline = time.monotonic() + 5
-    while len(told(chat)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    news.send()
     assert told(chat)[1].splitlines()[:2] == ["r1:", "line 1"]
     assert told(chat)[1].endswith("and 7 more")
     news.tell("soon", "soon")
     news.tell("now", "now", when="now")
     assert told(chat)[2:] == ["r1:\nsoon\nnow"]
+
+
+def test_what_waits_is_sent_when_it_is_time_again_unless_it_can_wait_for_other_news(chat: Chat, tmp_path: Path) -> None:
+    news = News(tmp_path / "r1", quiet_s=0.2)
+    news.tell("first", "first")
     news.tell("later", "later", when="later")
-    time.sleep(0.4)
-    assert len(told(chat)) == 3
-    news.verdict("no record")
-    assert told(chat)[3:] == ["r1:\nlater\nno record"]
+    assert news.timer is None
+    news.tell("soon", "soon")
+    deadline = time.monotonic() + 20
+    while len(told(chat)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert "\n".join(told(chat)).replace("r1:", "").split() == ["first", "later", "soon"]
 
 
 def test_seeds_in_threads_tell_a_quarter_once(chat: Chat, tmp_path: Path) -> None:
