@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 from pgolf.flows.server import prefect_api, uncollected
 from pgolf.record.disk import blaming_a_full_disk
+from pgolf.record.orchestrator import Here, How
 
 
-def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:
+def run_here(module: str, flow: str, parameters: dict[str, Any], how: How = "foreground") -> Any:
     """Run a flow with these parameters, on the server of PREFECT_API_URL, else on a server for this run alone.
 
     That server keeps its database in PREFECT_HOME, if that is set, else beside the records. SIGTERM and SIGHUP end the
@@ -24,6 +25,7 @@ def run_here(module: str, flow: str, parameters: dict[str, Any]) -> Any:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, leave)
+    Here.how = how
     home = os.environ.get("PREFECT_HOME") or Path(parameters["runs_dir"], ".prefect")
     with blaming_a_full_disk(Path(parameters["runs_dir"])), prefect_api(Path(home)) as wait:
         with uncollected():

@@ -17,12 +17,13 @@ from pgolf.pods.failures import settle_failures
 from pgolf.pods.local import ThisMachine
 from pgolf.pods.money import OVERHEAD_S
 from pgolf.pods.needs import Needs
-from pgolf.pods.places import Opened, Wanted, key_of_environment, open_place, wind_up
+from pgolf.pods.places import Opened, Wanted, key_of_environment, lock_if_free, open_place, wind_up
 from pgolf.pods.settings import read_settings
 from pgolf.pods.slots import machine_facts
 from pgolf.pods.ssh import Data
 from pgolf.program import Program
 from pgolf.record.costs import list_costs, list_costs_if_free
+from pgolf.record.ending import end_left
 from pgolf.tracks import Limits
 
 log = logging.getLogger("pgolf.pods")
@@ -139,6 +140,22 @@ def end_pods(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
     for folder in folders_of(given, tags):
         wind_up(folder, settings, api_key())
         list_costs_if_free(folder)
+
+
+def end_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook on cancelled runs: end what a process has left running that could not do it itself, and the pods.
+
+    If another process has taken the record up meanwhile, its runs are left to it.
+    """
+    with get_client(sync_client=True) as client:
+        tags = client.read_flow_run(flow_run.id).tags
+    file = flow_run.parameters.get("pods_file")
+    settings = read_settings(Path(file) if file else None)
+    for folder in folders_of(flow_run.parameters, tags):
+        with lock_if_free(folder) as free:
+            if free:
+                end_left(folder, settings)
+    end_pods(flow, flow_run, state)
 
 
 def folders_of(parameters: Mapping[str, Any], tags: Iterable[str]) -> list[Path]:

@@ -9,7 +9,6 @@ second run, or one after a kill, repeats nothing.
 
 import json
 import logging
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +26,9 @@ from pgolf.evidence.logs import read_run
 from pgolf.evidence.manifest import check_files, list_machines
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.probes import read_probes
-from pgolf.flows.pods import api_key, claim, end_pods, hours_of, needs_of, pods_of
-from pgolf.flows.show import Outcome, publish
+from pgolf.flows.leaving import end_or_leave
+from pgolf.flows.pods import api_key, claim, end_cancelled, end_pods, hours_of, needs_of, pods_of
+from pgolf.flows.show import publish
 from pgolf.flows.tasks import (
     pack_trainer,
     persisted,
@@ -62,6 +62,8 @@ from pgolf.record.folder import (
 from pgolf.record.job import Job, share_cores
 from pgolf.record.milestones import Milestones
 from pgolf.record.news import News
+from pgolf.record.orchestrator import Attending, attending
+from pgolf.record.outcome import Outcome
 from pgolf.record.planned import check_costs
 from pgolf.record.probing import can_probe, known_probes
 from pgolf.record.programs import (
@@ -74,8 +76,10 @@ from pgolf.record.refusals import check_start
 from pgolf.record.request import check_request, check_to_beat
 from pgolf.record.seeds import attempts, has_ended
 from pgolf.record.short import text_of
+from pgolf.record.stopping import Stop
 from pgolf.record.trust import check_trusted
 from pgolf.report.submission import write_unfinished
+from pgolf.report.tables import verdict_news
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
@@ -86,7 +90,7 @@ logging.getLogger("pgolf").setLevel(logging.INFO)
     flow_run_name="record {track}",
     on_failure=[end_pods],
     on_crashed=[end_pods],
-    on_cancellation=[end_pods],
+    on_cancellation=[end_cancelled],
 )
 def record_3seed(
     track: str = "cpu_smoke",
@@ -186,12 +190,15 @@ def record_3seed(
     record = describe_record(Path(runs_dir), request, dataset, runs, record_id, (stop_early, stop_hopeless))
     record = with_yardstick(record, Path(data_dir), wanted)
     record = with_rules(record, stop_early, stop_hopeless, rented=wanted.kind == "runpod")
-    with working_on(record):
+    about = request.track.name, request.name, pods, file
+    with working_on(record), attending(record.folder, *about) as shown:
         log.info("record: %s", record.folder)
         claim(record.id, request.preset if request.theirs else Path(request.preset).stem)
         with News(record.folder) as news:
             news.begin(f"started, seeds {', '.join(map(str, record.request.seeds))}")
-            return make(record, parallel, wanted, news)
+            outcome = make(record, parallel, wanted, shown, news)
+        shown.done(outcome, verdict_news(outcome.verdict, outcome.scores).splitlines()[0])
+        return outcome
 
 
 def with_yardstick(record: Record, data_dir: Path, wanted: Wanted) -> Record:
@@ -212,8 +219,8 @@ def with_yardstick(record: Record, data_dir: Path, wanted: Wanted) -> Record:
     return replace(record, yardstick=prepare_data(replace(request, theirs=None, knobs=request.baseline), data_dir))
 
 
-def make(record: Record, parallel: int | None, wanted: Wanted, news: News) -> Outcome:
-    """Do all that happens in a record's folder."""
+def make(record: Record, parallel: int | None, wanted: Wanted, shown: Attending, news: News) -> Outcome:
+    """Do all that happens in a record's folder, and show it."""
     check_rented(record.folder, wanted)
     track, seeds = record.request.track, record.request.seeds
     standing = record.request.against or ledger_entry(track, scored_sha256(record))
@@ -224,6 +231,7 @@ def make(record: Record, parallel: int | None, wanted: Wanted, news: News) -> Ou
         at_once, threads = wanted.at_once or len(seeds), 1
     environment = environment_of(record.program, dataset_config(record.dataset), threads)
 
+    shown.live.show("preflight")
     rehearsed = ["rehearsed"] if wanted.rehearse else []
     checked = persisted(preflight, record, "preflight", *rehearsed)(record, environment, wanted, return_state=True)
     for finding in checked.result():
@@ -233,22 +241,31 @@ def make(record: Record, parallel: int | None, wanted: Wanted, news: News) -> Ou
         assert record.request.baseline is not None  # `ledger_entry` has refused a track without a baseline
         code = pack_trainer(record.request.baseline)
         jobs.insert(0, baseline_job(record, code, threads))
-    finished = train(record, jobs, at_once, standing, wanted, news)
+    shown.live.beside(standing)
+    shown.live.show("seeds")
+    finished = train(record, jobs, at_once, standing, wanted, shown, news)
     if standing is None:
         standing = measured_here(track, list(finished["baseline"].values()), read_plans(record.folder)[0].created[:10])
         write_standing(record.folder / "baseline" / "standing.json", standing)
+    shown.live.show("verdict")
     return conclude(record, finished["seed"], standing, news)
 
 
 def train(
-    record: Record, jobs: Sequence[Job], at_once: int, standing: StandingRecord | None, wanted: Wanted, news: News
+    record: Record,
+    jobs: Sequence[Job],
+    at_once: int,
+    standing: StandingRecord | None,
+    wanted: Wanted,
+    shown: Attending,
+    news: News,
 ) -> dict[str, dict[int, Path]]:
     """Run every seed of every job on pods, `at_once` at the same time; return the finished attempts by job and seed.
 
-    When this process is told to stop, every seed is.
+    When this process is told to stop, every seed is, or goes on without it: see `end_or_leave`.
     """
     runs = [(job, seed) for job in jobs for seed in record.request.seeds]
-    stop = threading.Event()
+    stop = Stop()
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(at_once)
     labels = [f"{job.name} {seed}" for job, seed in runs]
     packages = tuple(dict.fromkeys(name for job in jobs for name in job.program.requires.packages))
@@ -261,17 +278,18 @@ def train(
     place = pods_of(record.folder, wanted, data, stop, ranks=track.nproc, runs=left, hours=hours_of(track.limits))
     per_token = dataset.val_bytes / dataset.val_tokens
     limits = track.limits
-    shown = Board(
+    board = Board(
         labels,
         standing=standing,
         limits=limits,
         bytes_per_token=per_token,
         cost=lambda: spent(record.folder) or None,
         earlier={"seed": course} if (course := earlier_course(record.folder)) else None,
+        tell=shown.live.runs,
     )
     judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing)}
-    milestones = Milestones(news, labels, over, judges["seed"], standing, shown.rows)
-    with place as opened, shown as board, pool:
+    milestones = Milestones(news, labels, over, judges["seed"], standing, board.rows)
+    with place as opened, board, pool:
         try:
             futures: list[PrefectFuture[str]] = []
             for job, seed in runs:
@@ -284,8 +302,8 @@ def train(
                 job, seed = runs[futures.index(future)]
                 if job.name == "seed" and record.request.probe and not probes and future.state.is_completed():
                     probes = probed(record, seed, record.folder / future.result())
-        except BaseException:
-            stop.set()  # before the pool waits for its threads
+        except BaseException as e:
+            end_or_leave(stop, e, shown, wanted)  # before the pool waits for its threads
             raise
     return collect(record, runs, futures)
 

@@ -11,9 +11,8 @@ import json
 import logging
 import threading
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
@@ -25,7 +24,8 @@ from pgolf.evidence.logs import read_run
 from pgolf.evidence.manifest import check_files, list_files
 from pgolf.evidence.variants import result_of
 from pgolf.files import hash_folder
-from pgolf.flows.pods import api_key, claim, end_pods, needs_of, pods_of
+from pgolf.flows.leaving import end_or_leave
+from pgolf.flows.pods import api_key, claim, end_cancelled, end_pods, needs_of, pods_of
 from pgolf.flows.show import artifact_key, show
 from pgolf.flows.tasks import persisted, was_taken_down
 from pgolf.pods import Place
@@ -38,6 +38,8 @@ from pgolf.pods.versions import versions_here
 from pgolf.record.board import Board
 from pgolf.record.milestones import Milestones
 from pgolf.record.news import News
+from pgolf.record.orchestrator import Attending, attending
+from pgolf.record.outcome import RunsOutcome
 from pgolf.record.programs import modules_of
 from pgolf.record.refusals import check_runs_start
 from pgolf.record.run_results import log_of
@@ -55,6 +57,7 @@ from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, run_hours
 from pgolf.record.runs_request import check_runs
 from pgolf.record.runs_trial import check_programs, trial_of_run
 from pgolf.record.seeds import has_ended, run_seed
+from pgolf.record.stopping import Stop
 from pgolf.record.trust import check_trusted
 from pgolf.report.runs_inputs import BASELINE, NEW, RunsInputs
 from pgolf.report.runs_submission import RunsVerdict, as_written, judge_runs, write_runs_submission
@@ -64,35 +67,12 @@ log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
 
 
-@dataclass(frozen=True)
-class RunsOutcome:
-    """The outcome of a speedrun's record: its folder, the verdict, and the submission (or the report that says why
-    not)."""
-
-    record_id: str
-    folder: Path
-    verdict: RunsVerdict
-    path: Path
-
-    def as_json(self) -> dict[str, Any]:
-        """The content that `pgolf record --json` prints."""
-        return {
-            "record_id": self.record_id,
-            "positive": self.verdict.positive,
-            "reasons": list(self.verdict.reasons),
-            "warnings": self.verdict.warnings,
-            "path": str(self.path),
-            "folder": str(self.folder),
-            "audit": self.verdict.audit.as_json() if self.verdict.audit else None,
-        }
-
-
 @flow(
     name="record-runs",
     flow_run_name="record {track}",
     on_failure=[end_pods],
     on_crashed=[end_pods],
-    on_cancellation=[end_pods],
+    on_cancellation=[end_cancelled],
 )
 def record_runs(
     track: str,
@@ -154,38 +134,44 @@ def record_runs(
     check_programs(request, wanted)
     data = find_data(request, Path(data_dir))
     record = describe_runs(Path(runs_dir), request, data, record_id)
-    with working_on_runs(record):
+    with working_on_runs(record), attending(record.folder, rules.name, request.name, pods, file) as shown:
         log.info("record: %s", record.folder)
         claim(record.id, request.program.name)
         with News(record.folder) as news:
             news.begin(f"started, {request.runs} runs of each variant")
-            return make(record, wanted, news)
+            outcome = make(record, wanted, shown, news)
+        reasons = outcome.verdict.reasons
+        shown.done(outcome, f"no record: {reasons[0]}" if reasons else "A RECORD")
+        return outcome
 
 
-def make(record: RunsRecord, wanted: Wanted, news: News) -> RunsOutcome:
-    """Do all that happens in a record's folder."""
+def make(record: RunsRecord, wanted: Wanted, shown: Attending, news: News) -> RunsOutcome:
+    """Do all that happens in a record's folder, and show it."""
     check_rented(record.folder, wanted)
+    shown.live.show("preflight")
     if wanted.remote:
         log.info("no trial is made: the runs are on another machine")
     else:
         for variant in record.request.programs:
             tried = persisted(try_program, record, f"preflight-{variant}")(record, variant, return_state=True)
             log.info("preflight: %s%s", tried.result(), " (reused)" if tried.name == "Cached" else "")
-    finished = run_all(record, wanted, news)
+    shown.live.show("runs")
+    finished = run_all(record, wanted, shown, news)
+    shown.live.show("verdict")
     return conclude(record, finished, news)
 
 
-def run_all(record: RunsRecord, wanted: Wanted, news: News) -> dict[int, Path]:
+def run_all(record: RunsRecord, wanted: Wanted, shown: Attending, news: News) -> dict[int, Path]:
     """Make the runs of the plan one after another; return the attempts of those that have a result, by their number.
 
     Where the first run of a variant fails by itself, no other is started: no record can come of it.
     """
-    stop = threading.Event()
+    stop = Stop()
     jobs = {variant: run_job(record, variant) for variant in record.request.programs}
     over = {f"{variant} {number}" for number, variant in record.runs if has_ended(jobs[variant], number)}
     left = len(record.runs) - len(over)
     labels = [f"{variant} {number}" for number, variant in record.runs]
-    board = Board(labels, cost=lambda: spent(record.folder) or None)
+    board = Board(labels, cost=lambda: spent(record.folder) or None, tell=shown.live.runs)
     milestones = Milestones(news, labels, over, rows=board.rows)
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(1)
     finished: dict[int, Path] = {}
@@ -207,8 +193,8 @@ def run_all(record: RunsRecord, wanted: Wanted, news: News) -> dict[int, Path]:
                     check_files(record.folder, folder)
                     log.info("%s %s: reused, finished before (%s)", variant, number, folder.name)
                 finished[number] = folder
-        except BaseException:
-            stop.set()  # before the pool waits for its thread
+        except BaseException as e:
+            end_or_leave(stop, e, shown, wanted)  # before the pool waits for its thread
             raise
     return finished
 

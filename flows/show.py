@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +15,18 @@ from prefect.artifacts import (
 
 from pgolf.audit.measures import measures_of
 from pgolf.evidence.logs import read_run
-from pgolf.ledger import SeedScore, seed_score
+from pgolf.ledger import seed_score
 from pgolf.record.board import Board
 from pgolf.record.folder import Record
 from pgolf.record.milestones import Milestones
 from pgolf.record.news import News
+from pgolf.record.outcome import Outcome
 from pgolf.record.progress import Progress
 from pgolf.record.results import LOG, read_result
 from pgolf.report.tables import seed_news, seed_rows, verdict_markdown, verdict_news
-from pgolf.report.verdict import Verdict
 
 log = logging.getLogger("pgolf.record")
 UI_EVERY_S = 3.0  # between updates of a seed's progress in Prefect's UI
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of a record: its folder, the verdict, and the submission (or the report that says why not)."""
-
-    record_id: str
-    folder: Path
-    scores: tuple[SeedScore, ...]
-    verdict: Verdict
-    path: Path
-
-    def as_json(self) -> dict[str, Any]:
-        """The content that `pgolf record --json` prints; unknown is null."""
-        comparison = self.verdict.comparison
-        return {
-            "record_id": self.record_id,
-            "positive": self.verdict.positive,
-            "non_record": self.verdict.non_record,
-            "unfit": list(self.verdict.unfit or ()),
-            "reasons": list(self.verdict.reasons),
-            "warnings": self.verdict.warnings,
-            "path": str(self.path),
-            "folder": str(self.folder),
-            "seeds": [asdict(score) for score in self.scores],
-            "comparison": comparison.as_json() if comparison else None,
-        }
 
 
 def publish(outcome: Outcome, news: News) -> None:

@@ -22,12 +22,13 @@ from pgolf import presets
 from pgolf.errors import RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.flows.record import record_3seed
-from pgolf.flows.show import Outcome, artifact_key, show
+from pgolf.flows.show import artifact_key, show
 from pgolf.flows.tasks import pack_trainer, prepare_data, was_taken_down
 from pgolf.ledger.choosing import standing_record
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.job import share_cores
+from pgolf.record.outcome import Outcome
 from pgolf.record.programs import own_program
 from pgolf.record.refusals import check_sweep_start
 from pgolf.record.request import Request

@@ -56,8 +56,13 @@ def command(runs: Path, words: list[str], **how: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    how = json.loads(sys.argv.pop(1))
+    given = sys.argv.pop(1)
+    how = json.loads(given)
     install(Path(how.pop("runs")), **how)
-    from pgolf.cli import main
+    if sys.argv[1] == "detached":
+        from pgolf.flows.detached import main
+    else:
+        from pgolf.cli import detached, main
 
+        detached.COMMAND[:] = [sys.executable, __file__, given, "detached"]
     main()

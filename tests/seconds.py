@@ -55,8 +55,8 @@ def record_command(track: Path, data: Dataset | Path, runs_dir: Path, *more: str
 
 
 def record(track: Path, data: Dataset, runs_dir: Path, *more: str) -> tuple[int, Made | None, str]:
-    """Run it: exit code, what was made (None where nothing was printed), standard error."""
-    command = record_command(track, data, runs_dir, *more)
+    """Run it, as on a terminal: exit code, what was made (None where nothing was printed), standard error."""
+    command = record_command(track, data, runs_dir, "--no-foreground", *more)
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=500)
     made = Made(json.loads(done.stdout), done.stderr, runs_dir) if done.stdout else None
     return done.returncode, made, done.stderr
@@ -74,6 +74,7 @@ def here(command: list[str]) -> tuple[int, str, str]:
 
     assert SERVER, "a server of the command's own is left to commands in a process of their own"
     out, err, code = StringIO(), StringIO(), 0
+    command = [*command, "--foreground"] if command[1] == "record" else command
     settings = temporary_settings({PREFECT_API_URL: SERVER})
     with as_before(), settings, patch.object(sys, "argv", command), redirect_stdout(out), redirect_stderr(err):
         try:

@@ -11,13 +11,27 @@ import typer
 from rich.markup import escape
 
 from pgolf import __version__
-from pgolf.cli import data, doctor, evaluate, evidence, ledger, pods, program, record, reproduce, sweep, train, upstream
+from pgolf.cli import (
+    data,
+    doctor,
+    evaluate,
+    evidence,
+    ledger,
+    pods,
+    program,
+    record,
+    reproduce,
+    sweep,
+    train,
+    upstream,
+    watch,
+)
 from pgolf.cli.output import stderr
 from pgolf.errors import BadInput, RunFailed
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)  # help as plain text
-for commands in (record.app, reproduce.app, doctor.app, train.app, sweep.app, evidence.app, evaluate.app, upstream.app):
-    app.add_typer(commands)
+for module in (record, watch, reproduce, doctor, train, sweep, evidence, evaluate, upstream):
+    app.add_typer(module.app)
 GROUPS = {"data": data.app, "ledger": ledger.app, "pods": pods.app, "program": program.app}
 for name, commands in GROUPS.items():
     app.add_typer(commands, name=name)

@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from pgolf import tracks
 from pgolf.cli.agreement import Yes, agreed
@@ -22,17 +21,22 @@ from pgolf.cli.options import (
     examples,
     ledger_entries,
 )
-from pgolf.cli.output import run_flow, show_rows, show_tables, show_verdict
+from pgolf.cli.outcome import show_outcome
+from pgolf.cli.output import show_rows
 from pgolf.cli.record_runs import check_options, record_speedrun
-
-if TYPE_CHECKING:
-    from pgolf.flows.show import Outcome
 
 app = typer.Typer()
 IN_A_RECORD = (
     "Here it runs as you: it can read, change and send whatever you can. With --pods its seeds run on those machines, "
     "and a short trial runs here."
 )
+Foreground = Annotated[
+    bool | None,
+    typer.Option(
+        help="Make it in this process, which signals end in order, or in one that goes on when you leave; default: the "
+        "latter where there is a terminal.",
+    ),
+]
 
 
 @app.command(
@@ -120,6 +124,7 @@ def record(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would happen, and its cost; start nothing.")] = False,
     yes: Yes = False,
+    foreground: Foreground = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a record's seeds, test them, write the submission.
@@ -163,6 +168,7 @@ def record(
             },
             folders={"record_id": record_id, "runs_dir": runs_dir, "data_dir": data_dir},
             plan=plan,
+            foreground=foreground,
             as_json=as_json,
         )
         return
@@ -200,42 +206,30 @@ def record(
         check_costs(request, wanted)
     check_start(request, wanted, runs_dir, data_dir, record_id)
     trusted = bool(program and request.theirs and agreed(Path(program), request.theirs, yes, IN_A_RECORD))
-    outcome: Outcome = run_flow(
-        "pgolf.flows.record",
-        "record_3seed",
-        track=track,
-        preset=preset,
-        seeds=named,
-        knobs=knobs,
-        record_id=record_id,
-        runs_dir=str(runs_dir),
-        data_dir=str(data_dir),
-        parallel=parallel,
-        pods=pods,
-        pods_at_once=pods_at_once,
-        rehearse=rehearse,
-        max_cost=max_cost,
-        max_hours=max_hours,
-        no_bound=no_bound,
-        pods_file=str(pods_file) if pods_file else None,
-        stop_early=stop_early,
-        stop_hopeless=stop_hopeless,
-        pack_script=pack,
-        trust_program=trusted,
+    parameters: dict[str, Any] = {
+        "track": track,
+        "preset": preset,
+        "seeds": named,
+        "knobs": knobs,
+        "record_id": record_id,
+        "runs_dir": str(runs_dir),
+        "data_dir": str(data_dir),
+        "parallel": parallel,
+        "pods": pods,
+        "pods_at_once": pods_at_once,
+        "rehearse": rehearse,
+        "max_cost": max_cost,
+        "max_hours": max_hours,
+        "no_bound": no_bound,
+        "pods_file": str(pods_file) if pods_file else None,
+        "stop_early": stop_early,
+        "stop_hopeless": stop_hopeless,
+        "pack_script": pack,
+        "trust_program": trusted,
         **ran,
         **about,
-    )
-    if as_json:
-        typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
-    else:
-        _show_outcome(outcome)
-    raise typer.Exit(0 if outcome.verdict.submitted else 1)
+    }
+    from pgolf.cli.detached import make_record
 
-
-def _show_outcome(outcome: "Outcome") -> None:
-    from pgolf.report.tables import comparison_table, seed_table
-
-    verdict = outcome.verdict
-    show_tables(seed_table(outcome.scores), *([comparison_table(verdict.comparison)] if verdict.comparison else []))
-    stdout = Console(highlight=False)
-    show_verdict(stdout, verdict.positive, verdict.against, verdict.warnings, outcome.path, verdict.non_record)
+    outcome = make_record(foreground, "pgolf.flows.record", "record_3seed", parameters)
+    raise typer.Exit(show_outcome(outcome, as_json))

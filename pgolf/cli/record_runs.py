@@ -1,20 +1,18 @@
 """`pgolf record` on a track with a target: a program and its baseline, run in turns."""
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 
-from pgolf.cli.output import run_flow, show_rows, show_verdict
+from pgolf.cli.outcome import show_outcome
+from pgolf.cli.output import show_rows
 from pgolf.errors import BadInput
 from pgolf.tracks import Track
 
 if TYPE_CHECKING:
-    from pgolf.flows.record_runs import RunsOutcome
     from pgolf.program import Program
 
 INSTEAD = {  # options that belong to seeds, and what there is in their place
@@ -58,6 +56,7 @@ def record_speedrun(
     pods: Mapping[str, Any],
     folders: Mapping[str, Any],
     plan: bool,
+    foreground: bool | None,
     as_json: bool,
 ) -> None:
     """Make a speedrun's record, or with `plan` only print what it would be; exit 0 or 1 by its verdict.
@@ -95,33 +94,19 @@ def record_speedrun(
     check_programs(request, wanted)
     theirs = ((str(program), request.program), (str(baseline), request.baseline))
     trusted = [agreed(Path(path), one) for path, one in theirs]  # each is asked for
-    outcome: RunsOutcome = run_flow(
-        "pgolf.flows.record_runs",
-        "record_runs",
-        track=track,
-        program=program,
-        baseline=baseline,
-        runs=runs,
-        settings=variables,
-        env=more,
-        trust_program=any(trusted),
+    parameters: dict[str, Any] = {
+        "track": track,
+        "program": program,
+        "baseline": baseline,
+        "runs": runs,
+        "settings": variables,
+        "env": more,
+        "trust_program": any(trusted),
         **about,
         **{**pods, "pods_file": str(file) if file else None},
         **{name: value if value is None else str(value) for name, value in folders.items()},
-    )
-    if as_json:
-        typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
-    else:
-        _show(outcome)
-    raise typer.Exit(0 if outcome.verdict.positive else 1)
+    }
+    from pgolf.cli.detached import make_record
 
-
-def _show(outcome: "RunsOutcome") -> None:
-    from pgolf.report.columns import ENDLESS
-    from pgolf.report.target_tables import target_tables
-
-    verdict = outcome.verdict
-    stdout = Console(highlight=False, width=None if sys.stdout.isatty() else ENDLESS)
-    if verdict.audit:
-        stdout.print(target_tables(verdict.audit))
-    show_verdict(stdout, verdict.positive, verdict.reasons, verdict.warnings, outcome.path)
+    outcome = make_record(foreground, "pgolf.flows.record_runs", "record_runs", parameters)
+    raise typer.Exit(show_outcome(outcome, as_json))

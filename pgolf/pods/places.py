@@ -186,6 +186,31 @@ def wind_up(record: Path, settings: Settings, key: str | None) -> None:
                     log.warning("%s: %s", folder, e)
 
 
+def has_rented(record: Path) -> bool:
+    """Whether a record has rented pods that nobody has ended yet, as its files tell."""
+    return any({"asked"} <= slot.keys() and "ended" not in slot for slot in map(read_slot, slot_files(record)))
+
+
+def end_on_machines(record: Path, settings: Settings) -> list[Path]:
+    """End what still runs of a record, whose lock the caller holds, on the user's machines; return these attempts.
+
+    A machine that the settings do not name any more, or that does not answer, is named in the log.
+    """
+    names = {machine.name for machine in settings.ssh.machines}
+    if not any(path.stem in names for path in slot_files(record)):
+        return []
+    stop, ended = threading.Event(), []
+    wanted = Wanted("ssh", None, False, None, None, settings)
+    with open_place(wanted, record, Data(record, {}), stop, ranks=1, runs=0, seed_hours=0) as opened:
+        assert isinstance(opened.place, RemotePlace)
+        for folder in list(opened.place.held):
+            pod = opened.place.open(folder)
+            if pod.status().state == "running":
+                pod.kill()
+                ended.append(folder)
+    return ended
+
+
 @contextmanager
 def lock_if_free(record: Path) -> Iterator[bool]:
     """Hold a record's lock if it is free; yields whether it was."""

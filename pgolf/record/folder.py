@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
 from pgolf.evidence.manifest import list_files
-from pgolf.evidence.plan import Rule, make_plan, read_plans, write_plan
+from pgolf.evidence.plan import Plan, Rule, check_plan, make_plan, read_plans, write_plan
 from pgolf.files import sha256_file
 from pgolf.ledger import StandingRecord
 from pgolf.pods.slots import lock_file
@@ -107,28 +107,36 @@ def working_on(record: Record) -> Iterator[None]:
     ------
     BadInput : someone else is at it, or the folder is of a record with other inputs or seeds.
     """
-    with held(record.folder):
-        request = record.request
-        preset = request.preset if request.theirs else Path(request.preset).stem
-        plan = make_plan(
-            record.id, request.track.name, preset, request.seeds, record.inputs, early_stop=record.early_stop
-        )
+    request = record.request
+    preset = request.preset if request.theirs else Path(request.preset).stem
+    plan = make_plan(record.id, request.track.name, preset, request.seeds, record.inputs, early_stop=record.early_stop)
+    with held(record.folder, plan):
         path = write_plan(record.folder, plan)
         list_in(record.folder, [path, *write_files(record.program, record.source)])
         yield
 
 
+class Busy(BadInput):
+    """Another process works on the record in `folder`, by the same plan."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"another `pgolf record` is at {folder} just now; `pgolf watch {folder.name}` shows it. Wait for it, or "
+            "make another one with --id"
+        )
+
+
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold the lock of a record's folder; BadInput if another process does."""
+def held(folder: Path, plan: Plan) -> Iterator[None]:
+    """Hold the lock of a record's folder; Busy if another process does, BadInput if that has another plan."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(lock_file(folder))
     try:
         lock.acquire(timeout=LOOK_S)
     except Timeout:
-        raise BadInput(
-            f"another `pgolf record` is at {folder} just now; wait for it, or make another one with --id"
-        ) from None
+        check_plan(folder, plan)
+        raise Busy(folder) from None
     try:
         yield
     finally:

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from pgolf.evidence.lines import printable
 from pgolf.files import write_atomic, write_json
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import losses_at
@@ -162,17 +161,20 @@ def _plain(value: Any) -> Any:
     return value[:MOST_TEXT] if isinstance(value, str) else value
 
 
-def _printable(value: Any) -> Any:
+def made_printable(value: Any) -> Any:
+    """A value of JSON whose texts move no terminal's cursor."""
     if isinstance(value, dict):
-        return {key: _printable(part) for key, part in value.items()}
+        return {key: made_printable(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_printable(part) for part in value]
-    return printable(value, MOST_TEXT) if isinstance(value, str) else value
+        return [made_printable(part) for part in value]
+    if isinstance(value, str) and not value.isprintable():
+        return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in value)
+    return value
 
 
 def read_live(folder: Path) -> Live | None:
     """What a record's live.json says; None if there is none, or it is not what pgolf writes."""
     try:
-        return READER.validate_python(_printable(read_json(folder / LIVE, MOST_BYTES, folder)))
+        return READER.validate_python(made_printable(read_json(folder / LIVE, MOST_BYTES, folder)))
     except (Untrusted, ValidationError):
         return None

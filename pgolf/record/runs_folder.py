@@ -93,7 +93,7 @@ def working_on_runs(record: RunsRecord) -> Iterator[None]:
     ------
     BadInput : someone else is at it, or the folder is of a record with other inputs, or another number of runs.
     """
-    with held(record.folder):
+    with held(record.folder, record.plan):
         written = [write_plan(record.folder, record.plan)]
         for variant, program in record.request.programs.items():
             written += write_files(program, record.source(variant))

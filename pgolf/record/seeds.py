@@ -32,6 +32,7 @@ from pgolf.record.job import Job
 from pgolf.record.progress import Progress
 from pgolf.record.results import LOG, LOG_MOST, RESULT, read_result, refuse, settle
 from pgolf.record.run_results import OTHER_LOGS, settle_run, tells_its_end
+from pgolf.record.stopping import Stop
 
 log = logging.getLogger(__name__)
 EVENTS = "events.jsonl"
@@ -57,6 +58,10 @@ class Stopped(RunFailed):
     """The record is being stopped, and the run with it."""
 
 
+class Left(RunFailed):
+    """The run goes on, and nobody watches it any more; the same command takes it up."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """The attempt that brought a seed to its end: its folder, and SHA-256 by path of the files in it."""
@@ -76,12 +81,12 @@ def run_seed(
     """Bring one seed to its end on a pod of `place` (this machine), and its files home.
 
     A finished attempt is returned as it is, a running one is taken up, and only else is one started. When `stop` is
-    set, the run is ended with every process it made. `watch` is called with the run's progress twice a second, and so
-    is `judge`, which may decide to end it.
+    set, the run is ended with every process it made, unless that `leaves`: then it goes on. `watch` is called with the
+    run's progress twice a second, and so is `judge`, which may decide to end it.
 
     Raises
     ------
-    Stopped : `stop` was set.
+    Stopped, Left : `stop` was set.
     EndedEarly : it was decided, now or by an earlier process, to end it.
     TakenDown : the run was ended from outside.
     RunFailed : it failed by itself; the message gives the reason from its log.
@@ -101,7 +106,12 @@ def run_seed(
         _check_decision(pod, label)
         raise (Stopped if stop.is_set() else TakenDown)(f"{label}, {pod.folder.name}: {e}") from e
     finally:
-        pod.release()  # also when the watcher itself is interrupted: no run is left behind
+        if not _leaves(stop):
+            pod.release()  # also when the watcher itself is interrupted: no run is left behind
+
+
+def _leaves(stop: threading.Event) -> bool:
+    return isinstance(stop, Stop) and stop.leaves
 
 
 def _attempt(job: Job, seed: int, place: Place) -> Pod:
@@ -170,6 +180,8 @@ def _follow(
         refused = refused or _refuse_endless(pod, job, progress.elapsed)
         decision = decision or _decide(pod, label, judge(progress))
         if decision or refused or stop.wait(POLL_S):
+            if _leaves(stop):
+                raise Left(f"{label}, {pod.folder.name}: it goes on, and is taken up by the next start")
             pod.kill()
 
 

@@ -65,7 +65,7 @@ class Ground:
         pods_file = self.account.pods_file(runs_dir / "pods.toml")
         return record_command(
             self.track, self.data, runs_dir, "--id", runs_dir.name, "--pods", "runpod", "--pods-file", str(pods_file),
-            "--max-cost", "50", "--max-hours", "4", "--no-probe", *self.options, *more,
+            "--max-cost", "50", "--max-hours", "4", "--no-probe", "--foreground", *self.options, *more,
         )  # fmt: skip
 
     def environment(self) -> dict[str, str]:

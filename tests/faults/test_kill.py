@@ -7,39 +7,19 @@ import logging
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 import replay
 from fakes.programs import PROGRAMS, bad_program
+from living import of_pod, wait_for
 from seconds import PREFECT_HOME, Made, environment, record_command, record_here
 
 from pgolf.data.dataset import Dataset
-from pgolf.pods.local import MARK
 
 pytestmark = pytest.mark.record
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
-    """Until `condition()` is true; fails if the process ends before that."""
-    deadline = time.monotonic() + 240
-    while not condition():
-        assert process is None or process.poll() is None, "the record ended before that"
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
-
-
-def of_pod(attempt: Path) -> list[psutil.Process]:
-    """The live processes of an attempt, by the mark that they carry."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(MARK) == str(attempt):
-                found.append(process)
-    return found
 
 
 def servers() -> list[psutil.Process]:
@@ -73,7 +53,7 @@ def frozen(
 ) -> Iterator[tuple[list[str], Path, subprocess.Popen[str]]]:
     """A record in the middle of its second seed, whose trainer stands still: the command, the attempt, the process."""
     command = record_command(tiny_track, tiny_data, tmp_path, "--no-probe", "--parallel", "1", "--id", "killed")
-    command = replay.command(made.folder / "seeds", command)
+    command = [*replay.command(made.folder / "seeds", command), "--foreground"]
     attempt = tmp_path / "killed" / "seeds" / "314" / "attempt-1"
     with started(command, tmp_path / "first.err") as process:
         wait_for((attempt / "events.jsonl").exists, process)
@@ -137,7 +117,7 @@ def test_ctrl_c_during_preflight_leaves_nothing_running(
     made: Made, tiny_track: Path, tiny_data: Dataset, tmp_path: Path
 ) -> None:
     command = record_command(tiny_track, tiny_data, tmp_path, "--no-probe", "--id", "stopped")
-    command = replay.command(made.folder / "seeds", command)
+    command = [*replay.command(made.folder / "seeds", command), "--foreground"]
     trial = tmp_path / "stopped" / "preflight" / "42" / "attempt-1"
     with started(command, tmp_path / "err") as process:
         wait_for((trial / "pod.json").exists, process)
@@ -192,6 +172,7 @@ def test_kill_9_in_the_middle_of_seed_2_of_a_users_program(
     settings = ("MISCHIEF=waits", "ONLY_SEED=314", f"WAITS_FOR={gate}")
     how = [word for setting in settings for word in ("--set", setting)]
     how += ["--program", str(mine), "--against", "9.0,9.1,9.05", "--parallel", "1", "--id", "killed", "--no-probe"]
+    how += ["--foreground"]
     seeds = tmp_path / "killed" / "seeds"
     attempt, log = seeds / "314/attempt-1", seeds / "314/attempt-1/train.log"
     with started(record_command(PROGRAMS / "track.toml", tiny_data, tmp_path, *how), tmp_path / "first.err") as process:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import replay
 from browser import chromium
 from chat import Chat
+from living import of_pod, wait_for
 from playwright.sync_api import FloatRect, Page
 from seconds import Made, environment
 from servers import copy_database
@@ -202,7 +204,7 @@ def test_worker_makes_a_dataset_of_a_corpus(deployed: Deployed) -> None:
 
 
 def test_worker_makes_a_record_of_a_users_program(deployed: Deployed, tiny_data: Dataset) -> None:
-    """It is the last test: those before it look at the only run of record-3seed."""
+    """Tests before it look at the only run of record-3seed."""
     programs, (*_, run_line) = REPOSITORY / "tests/programs", quickstart()
     given = {
         "program": programs / "april",
@@ -254,3 +256,38 @@ def await_health(url: str, server: subprocess.Popen[bytes]) -> None:
             assert server.poll() is None, "the server ended"
             assert time.monotonic() < deadline
             time.sleep(0.2)
+
+
+def test_seeds_outlive_a_worker_told_to_end_and_a_cancelled_run_ends_them(
+    deployed: Deployed, tiny_track: Path, tiny_data: Dataset
+) -> None:
+    record = deployed.folder / "runs/outlives"
+    given = {"track": tiny_track, "data_dir": tiny_data.data_dir, "runs_dir": record.parent, "record_id": record.name}
+    parameters = " ".join(f"--param {name}={value}" for name, value in {**given, "probe": "false"}.items())
+    start = f"{quickstart()[-1].split(' --param')[0]} {parameters}"
+    run_to_end(start, deployed.shell)
+    wait_for(lambda: len(list(record.glob("seeds/*/attempt-1/events.jsonl"))) == 2)
+    attempts = {p.parent: p.read_text() for p in record.glob("seeds/*/attempt-1/pod.json")}
+    for process in [process for attempt in attempts for process in of_pod(attempt)]:
+        process.suspend()
+    first = told_to_end(deployed, record)
+    assert first["state"]["type"] == "CRASHED"
+    assert all(of_pod(attempt) for attempt in attempts)
+
+    run_to_end(start, deployed.shell)
+    wait_for(lambda: (record / "record.log").read_text().count("still running since before, taken up") == 2)
+    (second,) = [run for run in deployed.all("flow_runs") if run["state"]["type"] == "RUNNING"]
+    run_to_end(f"prefect flow-run cancel {second['id']}", deployed.shell)
+    wait_for(lambda: not any(of_pod(attempt) for attempt in attempts))
+    assert {attempt: (attempt / "pod.json").read_text() for attempt in attempts} == attempts
+    assert not list(record.glob("seeds/*/attempt-2"))
+
+
+def told_to_end(deployed: Deployed, record: Path) -> dict:
+    """The flow run of a record whose process has got SIGTERM, once it has ended."""
+    pid = json.loads((record / "orchestrator.json").read_text())["process"]["pid"]
+    (run,) = [run for run in deployed.all("flow_runs") if run["parameters"].get("record_id") == record.name]
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not psutil.pid_exists(pid))
+    (run,) = [again for again in deployed.all("flow_runs") if again["id"] == run["id"]]
+    return run

@@ -17,6 +17,7 @@ from pgolf.audit.target import audit_target
 from pgolf.evidence.manifest import check_files
 from pgolf.evidence.plan import read_plans
 from pgolf.evidence.variants import read_variants
+from pgolf.record.outcome import read_end
 
 pytestmark = [pytest.mark.usefixtures("shared_server"), pytest.mark.record]
 TRACK = PROGRAMS / "speedrun_track.toml"
@@ -104,6 +105,10 @@ def test_the_same_command_starts_nothing_again(faster: tuple[Path, Made]) -> Non
     assert code == 0
     assert stdout.splitlines()[-1] == f"record: {made.outcome['path']}"
     assert "p faster" in stdout
+    end = read_end(made.folder)
+    assert end and end.outcome().as_json() == again.outcome, "any terminal can show it later"
+    code, later, _ = here([seconds.PGOLF, "watch", str(made.folder)])
+    assert (code, later) == (0, stdout)
 
 
 def test_more_runs_after_results_are_another_record(faster: tuple[Path, Made]) -> None:
@@ -149,7 +154,8 @@ def test_killed_in_the_middle_the_same_command_goes_on_and_repeats_nothing(tmp_p
     source = new.read_text()
     new.write_text(source.replace("while HANGS_UNLESS and", 'while "/4/attempt-" in os.getcwd() and'))
     with (tmp_path / "out").open("wb") as out:
-        first = subprocess.Popen(command(tmp_path, new=new), env=seconds.environment(), stdout=out, stderr=out)
+        line = command(tmp_path, "--foreground", new=new)
+        first = subprocess.Popen(line, env=seconds.environment(), stdout=out, stderr=out)
         wait_for(lambda: [*tmp_path.glob("runs/*/variants/this_pr/4/attempt-1/pod.json")], first, tmp_path / "out")
     first.send_signal(signal.SIGKILL)
     first.wait()

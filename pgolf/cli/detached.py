@@ -1,0 +1,74 @@
+"""`pgolf record` on a terminal: the work is done by a process of its own, and the terminal shows it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from pgolf.cli.following import follow, leaving
+from pgolf.cli.output import run_flow
+from pgolf.pods.processes import has_terminal, identity
+from pgolf.record.orchestrator import LOG, Here, Orchestrator, as_given, start_folder, write_orchestrator
+
+if TYPE_CHECKING:
+    from pgolf.record.outcome import Outcome, RunsOutcome
+
+COMMAND = [sys.executable, "-P", "-m", "pgolf.flows.detached"]
+
+
+def make_record(foreground: bool | None, module: str, flow: str, parameters: dict[str, Any]) -> "Outcome | RunsOutcome":
+    """Make a record by a flow with these parameters, and show it; return its outcome.
+
+    By default in this process where there is no terminal, else in one that no terminal ends: Ctrl-C leaves that.
+
+    Raises
+    ------
+    BadInput, RunFailed : as the flow.
+    typer.Exit : somebody has left.
+    """
+    Here.command = as_given(["pgolf", *sys.argv[1:]])
+    if foreground or (foreground is None and not has_terminal()):
+        outcome: Outcome | RunsOutcome = run_flow(module, flow, **parameters)
+        return outcome
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _leave)
+    starting = start(module, flow, parameters)
+    try:
+        with leaving(starting):
+            end = follow(starting, whole=True)
+    except (KeyboardInterrupt, SystemExit) as e:
+        raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
+    shutil.rmtree(starting, ignore_errors=True)
+    return end.outcome()
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def start(module: str, flow: str, parameters: dict[str, Any]) -> Path:
+    """Start the process that makes the record; return the folder where it says how it goes, until it knows its own."""
+    starting = start_folder(Path(parameters["runs_dir"]))
+    given = {"module": module, "flow": flow, "parameters": parameters, "starting": str(starting)}
+    file = os.open(starting / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=file, stderr=file, start_new_session=True, text=True
+        )
+    finally:
+        os.close(file)
+    pods_file = parameters.get("pods_file")
+    who = Orchestrator(identity(process.pid), "detached", Here.command, parameters["pods"], pods_file)
+    write_orchestrator(starting, who)
+    assert process.stdin
+    with process.stdin as pipe:
+        json.dump(given | {"command": list(Here.command)}, pipe)
+    return starting

@@ -1,0 +1,43 @@
+"""A record's outcome on standard output: tables and the verdict, or JSON."""
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from pgolf.cli.output import show_tables, show_verdict
+
+if TYPE_CHECKING:
+    from pgolf.record.outcome import Outcome, RunsOutcome
+
+
+def show_outcome(outcome: "Outcome | RunsOutcome", as_json: bool) -> int:
+    """Print the outcome of a record; return the exit code that says it: 0 for a submission, else 1."""
+    from pgolf.record.outcome import end_with
+
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), indent=2, allow_nan=False))
+    else:
+        _show(outcome)
+    return end_with(outcome).exit_code
+
+
+def _show(outcome: "Outcome | RunsOutcome") -> None:
+    from pgolf.record.outcome import Outcome
+    from pgolf.report.columns import ENDLESS
+    from pgolf.report.tables import comparison_table, seed_table
+    from pgolf.report.target_tables import target_tables
+
+    stdout = Console(highlight=False)
+    if isinstance(outcome, Outcome):
+        of = outcome.verdict
+        show_tables(seed_table(outcome.scores), *([comparison_table(of.comparison)] if of.comparison else []))
+        show_verdict(stdout, of.positive, of.against, of.warnings, outcome.path, of.non_record)
+        return
+    verdict = outcome.verdict
+    wide = Console(highlight=False, width=None if sys.stdout.isatty() else ENDLESS)
+    if verdict.audit:
+        wide.print(target_tables(verdict.audit))
+    show_verdict(wide, verdict.positive, verdict.reasons, verdict.warnings, outcome.path)

@@ -1,0 +1,84 @@
+"""End a record in order, whoever makes it, and also where nobody does any more and its runs go on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pgolf.errors import RunFailed
+from pgolf.pods.local import LocalPod
+from pgolf.pods.places import end_on_machines, has_rented, lock_if_free, wind_up
+from pgolf.pods.processes import pods_alive
+from pgolf.pods.settings import Settings
+from pgolf.record.live import read_live, write_live
+from pgolf.record.orchestrator import Orchestrator, read_orchestrator
+from pgolf.record.stopping import ask_to_stop, take_back
+
+PATIENCE_S = 300.0  # for the process that makes a record: it ends runs, and fetches what is finished elsewhere
+POLL_S = 0.2
+
+
+def runs_alive(record: Path) -> list[Path]:
+    """The attempts of a record that run on this machine."""
+    return sorted(folder for folder in pods_alive() if folder.is_relative_to(record))
+
+
+def end_left(record: Path, settings: Settings) -> list[Path]:
+    """End what runs of a record whose lock the caller holds; return the attempts that ran. Rented pods are another
+    matter: see `wind_up`."""
+    here = runs_alive(record)
+    for folder in here:
+        LocalPod(folder).kill()
+    ended = here + end_on_machines(record, settings)
+    live = read_live(record)
+    if live and live.state in ("running", "left"):
+        write_live(record, replace(live, state="stopped", verdict="all runs are ended, by `pgolf stop`"))
+    return ended
+
+
+def stop_record(record: Path, settings: Settings, key: str | None, tell: Callable[[str], None]) -> bool:
+    """End a record: its runs with every process, and its pods. Waits until it is so; whether anything was ended.
+
+    Raises
+    ------
+    RunFailed : the process that makes it does not end, or something of it goes on.
+    """
+    busy = is_busy(record)
+    if busy:
+        _ask(record, read_orchestrator(record), tell)
+    with lock_if_free(record) as free:
+        if not free:  # another process, which nobody has asked
+            return busy
+        ended = end_left(record, settings)
+        if left := runs_alive(record):
+            raise RunFailed(f"{record.name}: still running: {', '.join(map(str, left))}; try again, or end it by hand")
+    rented = has_rented(record)
+    if rented:
+        tell("ending its rented pods")
+        wind_up(record, settings, key)
+        if has_rented(record):
+            raise RunFailed(f"{record.name}: not all of its pods are ended; look: pgolf pods list")
+    return busy or rented or bool(ended)
+
+
+def is_busy(record: Path) -> bool:
+    """Whether a process of this machine, or of another one with this file system, works on a record."""
+    with lock_if_free(record) as free:
+        return not free
+
+
+def _ask(record: Path, who: Orchestrator | None, tell: Callable[[str], None]) -> None:
+    """Ask the process that makes a record to end it, and wait until it has."""
+    if who is None:
+        raise RunFailed(f"{record.name}: the process at it takes no requests; end that by Ctrl-C, and try again")
+    tell("asking the process that makes it to end its runs")
+    ask_to_stop(record)
+    deadline = time.monotonic() + PATIENCE_S
+    while read_orchestrator(record) == who and (is_busy(record) or who.ends_with_it):
+        if time.monotonic() > deadline:
+            take_back(record)
+            pid = f"process {who.process.pid} on {who.process.host}"
+            raise RunFailed(f"{record.name}: {pid} has not ended it in {PATIENCE_S:.0f} s; end that process, try again")
+        time.sleep(POLL_S)
+    if not is_busy(record):
+        take_back(record)

@@ -1,0 +1,117 @@
+"""What comes of a record, and its file: `runs/<record-id>/end.json`, by which any terminal can show it later."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pgolf.errors import BadInput, RunFailed
+from pgolf.files import write_json
+from pgolf.ledger import SeedScore
+from pgolf.record.live import made_printable
+from pgolf.report.runs_submission import RunsVerdict
+from pgolf.report.verdict import Verdict
+from pgolf.untrusted import Untrusted, read_json
+
+END = "end.json"
+MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a record: its folder, the verdict, and the submission (or the report that says why not)."""
+
+    record_id: str
+    folder: Path
+    scores: tuple[SeedScore, ...]
+    verdict: Verdict
+    path: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """The content that `pgolf record --json` prints; unknown is null."""
+        comparison = self.verdict.comparison
+        return {
+            "record_id": self.record_id,
+            "positive": self.verdict.positive,
+            "non_record": self.verdict.non_record,
+            "unfit": list(self.verdict.unfit or ()),
+            "reasons": list(self.verdict.reasons),
+            "warnings": self.verdict.warnings,
+            "path": str(self.path),
+            "folder": str(self.folder),
+            "seeds": [asdict(score) for score in self.scores],
+            "comparison": comparison.as_json() if comparison else None,
+        }
+
+
+@dataclass(frozen=True)
+class RunsOutcome:
+    """The outcome of a speedrun's record: its folder, the verdict, and the submission (or the report that says why
+    not)."""
+
+    record_id: str
+    folder: Path
+    verdict: RunsVerdict
+    path: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """The content that `pgolf record --json` prints."""
+        return {
+            "record_id": self.record_id,
+            "positive": self.verdict.positive,
+            "reasons": list(self.verdict.reasons),
+            "warnings": self.verdict.warnings,
+            "path": str(self.path),
+            "folder": str(self.folder),
+            "audit": self.verdict.audit.as_json() if self.verdict.audit else None,
+        }
+
+
+@dataclass(frozen=True)
+class End:
+    """How the work on a record has ended: its outcome, or else the exit code and why there is none."""
+
+    of_seeds: Outcome | None = None
+    of_runs: RunsOutcome | None = None
+    exit_code: int = 0
+    error: str = ""
+
+    def outcome(self) -> Outcome | RunsOutcome:
+        """The outcome; BadInput or RunFailed where there is none."""
+        if found := self.of_seeds or self.of_runs:
+            return found
+        raise (BadInput if self.exit_code == 2 else RunFailed)(self.error)
+
+
+READER = TypeAdapter(End)
+
+
+def end_with(outcome: Outcome | RunsOutcome) -> End:
+    """The end that has this outcome."""
+    if isinstance(outcome, Outcome):
+        return End(outcome, exit_code=0 if outcome.verdict.submitted else 1)
+    return End(of_runs=outcome, exit_code=0 if outcome.verdict.positive else 1)
+
+
+def write_end(folder: Path, end: End) -> None:
+    """Put a record's end into its folder."""
+    write_json(folder / END, READER.dump_python(end, mode="json"))
+
+
+def read_end(folder: Path) -> End | None:
+    """The end that a record's folder tells of; None: there is none.
+
+    Raises
+    ------
+    BadInput : the file is not what pgolf wrote there.
+    """
+    if not os.path.lexists(folder / END):
+        return None
+    try:
+        return READER.validate_python(made_printable(read_json(folder / END, MOST_BYTES, folder)))
+    except Untrusted as e:
+        raise BadInput(str(e)) from None
+    except ValidationError:
+        raise BadInput(f"{folder / END}: not what pgolf writes; start the same command again") from None

@@ -1,0 +1,100 @@
+"""Where each record of a folder stands: what `pgolf status` shows."""
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pgolf.errors import BadInput
+from pgolf.evidence.plan import read_plans
+from pgolf.pods.processes import pods_alive
+from pgolf.record.ending import is_busy
+from pgolf.record.live import read_live
+from pgolf.record.orchestrator import read_orchestrator, records_in, records_starting
+from pgolf.record.rows import Row
+from pgolf.stages import BY_NAME
+
+GONE = "the process that made it is gone"
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where a record stands.
+
+    Attributes
+    ----------
+    state : `starting`: it has no id yet. `left`: its runs go on, and nobody is at it. `stopped`: nothing of it runs.
+    done, runs : how many of its runs are done; None: unknown.
+    left : seconds until its runs end; None: unknown.
+    said : what it is at, its verdict, or why it failed.
+    command : the words that start it again; empty where that is not known, or a worker's business.
+    """
+
+    record: str
+    folder: Path
+    state: Literal["starting", "running", "finished", "failed", "stopped", "left"]
+    track: str = ""
+    done: int | None = None
+    runs: int | None = None
+    left: float | None = None
+    said: str = ""
+    command: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The content that `pgolf status --json` prints; unknown is null."""
+        return asdict(self) | {"folder": str(self.folder), "command": list(self.command)}
+
+
+def list_stands(runs_dir: Path) -> list[Stand]:
+    """Where every record of `runs_dir` stands, the latest last."""
+    alive = pods_alive()
+    stands = [stand_of(folder.resolve(), alive) for folder in records_in(runs_dir)]
+    for folder in records_starting(runs_dir):
+        who = read_orchestrator(folder)
+        stands.append(Stand(folder.name, folder, "starting", command=who.command if who else ()))
+    return stands
+
+
+def stand_of(folder: Path, alive: Collection[Path]) -> Stand:
+    """Where a record stands; `alive` are the folders of the pods that run on this machine."""
+    live, who = read_live(folder), read_orchestrator(folder)
+    here = [pod for pod in alive if pod.is_relative_to(folder)]
+    facts: dict[str, Any] = {"command": who.command if who else ()}
+    if live and live.rows:
+        facts |= {"done": sum(row.state == "done" for row in live.rows), "runs": len(live.rows)}
+    facts["track"] = live.track if live else _track(folder)
+    if is_busy(folder):
+        said = "; ".join(filter(None, [live.doing, *map(said_of, live.rows)])) if live else ""
+        return Stand(folder.name, folder, "running", left=live.left if live else None, said=said, **facts)
+    if here or (live and live.state == "left" and who and who.pods == "ssh"):
+        said = f"{len(here)} runs go on here, and nobody is at it" if here else "its runs may go on elsewhere"
+        return Stand(folder.name, folder, "left", said=said, **facts)
+    if live is None:
+        return _without_live(folder, facts)
+    if live.state in ("running", "left"):
+        return Stand(folder.name, folder, "stopped", said=GONE, **facts)
+    return Stand(folder.name, folder, live.state, said=live.verdict or "", **facts)
+
+
+def _without_live(folder: Path, facts: dict[str, Any]) -> Stand:
+    """A record of an earlier version, or a sweep."""
+    submissions = sorted(folder.glob("records/*/*/README.md"))
+    if submissions or (folder / "report" / "README.md").is_file():
+        said = "a submission is written" if submissions else "see report/README.md"
+        return Stand(folder.name, folder, "finished", said=said, **facts)
+    return Stand(folder.name, folder, "stopped", said=GONE, **facts)
+
+
+def said_of(row: Row) -> str:
+    """A run in a few words; '' for one that is done or waits."""
+    if row.state in ("waiting", "done"):
+        return ""
+    stage = BY_NAME[row.stage].title if row.stage in BY_NAME else row.stage
+    return " ".join(filter(None, [row.label, stage, f"{row.done}/{row.total}" if row.total > 1 else "", row.error]))
+
+
+def _track(folder: Path) -> str:
+    try:
+        return read_plans(folder)[0].track
+    except (BadInput, IndexError):
+        return ""

@@ -1,0 +1,146 @@
+"""Who makes a record, how it is left or ended, and where each record stands, without a record's hours."""
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import jobs
+import pytest
+from living import of_pod, wait_for
+
+from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.plan import make_plan, write_plan
+from pgolf.pods.local import LocalPod
+from pgolf.pods.places import lock_if_free
+from pgolf.pods.processes import identity
+from pgolf.pods.settings import Settings, read_settings
+from pgolf.record.ending import stop_record
+from pgolf.record.live import read_live
+from pgolf.record.orchestrator import (
+    LOG,
+    Orchestrator,
+    attending,
+    find_record,
+    read_orchestrator,
+    write_orchestrator,
+)
+from pgolf.record.seeds import Left, run_seed
+from pgolf.record.stand import list_stands
+from pgolf.record.stopping import AskedToStop, Stop, ask_to_stop
+
+SLEEPS = "import time; open('up', 'w'); time.sleep(300)"
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """The folder of a record that has a plan."""
+    folder = tmp_path / "runs" / "mine"
+    write_plan(folder, make_plan("mine", "cpu_smoke", "smoke", (42,), {"dataset": "0" * 64}))
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "pods.toml").write_text("")
+    return read_settings(tmp_path / "pods.toml")
+
+
+@pytest.fixture
+def running(record: Path) -> Iterator[Path]:
+    """An attempt of that record, which runs and which nobody watches."""
+    attempt, stop = record / "seeds/42/attempt-1", Stop()
+    threading.Thread(target=lambda: (wait_for((attempt / "up").exists), stop.leave())).start()
+    with pytest.raises(Left, match="it goes on"):
+        run_seed(jobs.job(record / "seeds", SLEEPS), 42, stop)
+    yield attempt
+    LocalPod(attempt).kill()
+
+
+def stand(runs_dir: Path) -> tuple[str, str]:
+    (one,) = list_stands(runs_dir)
+    return one.state, one.said
+
+
+def test_run_that_is_left_goes_on_and_is_taken_up(running: Path, record: Path) -> None:
+    assert of_pod(running)
+    stop = Stop()
+    stop.set()
+    with pytest.raises(RunFailed):
+        run_seed(jobs.job(record / "seeds", SLEEPS), 42, stop)
+    assert not of_pod(running), "whoever takes it up may end it"
+    assert not (record / "seeds/42/attempt-2").exists()
+
+
+def test_stop_ends_what_nobody_is_at(running: Path, record: Path, settings: Settings) -> None:
+    assert stand(record.parent) == ("left", "1 runs go on here, and nobody is at it")
+    assert stop_record(record, settings, None, lambda text: None)
+    assert not of_pod(running)
+    assert LocalPod(running).status().state == "ended", "its supervisor has said how"
+    assert stand(record.parent)[0] == "stopped"
+    assert not stop_record(record, settings, None, lambda text: None)
+
+
+def test_work_that_is_asked_to_stop_ends_and_says_so(record: Path) -> None:
+    logging.getLogger("pgolf").setLevel(logging.INFO)
+    before = signal.signal(signal.SIGTERM, lambda *_: exit(1))
+    try:
+        with (
+            lock_if_free(record),
+            pytest.raises(AskedToStop),
+            attending(record, "cpu_smoke", "mine", "local", None) as shown,
+        ):
+            shown.live.show("seeds")
+            assert stand(record.parent) == ("running", "seeds")
+            ask_to_stop(record)
+            time.sleep(30)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert shown.asked.is_set() and not (record / "stop.json").exists()
+    assert stand(record.parent) == ("stopped", "all runs are ended, by `pgolf stop`")
+    assert "asked to stop" in (record / LOG).read_text()
+    (one,) = list_stands(record.parent)
+    assert json.dumps(one.as_json())
+
+
+def test_failure_is_told_with_its_reason(record: Path) -> None:
+    with pytest.raises(RunFailed), attending(record, "cpu_smoke", "mine", "local", None):
+        raise RunFailed("no seed finished")
+    assert stand(record.parent) == ("failed", "no seed finished")
+    live = read_live(record)
+    assert live and (live.track, live.name, live.verdict) == ("cpu_smoke", "mine", "no seed finished")
+
+
+def test_process_that_was_killed_is_not_believed_to_live(record: Path) -> None:
+    me = identity()
+    assert me.lives
+    assert not replace(me, started=me.started - 60).lives, "another process with that pid"
+    assert not replace(me, host="elsewhere").lives
+    write_orchestrator(record, Orchestrator(me, "detached", ("pgolf", "record")))
+    assert (record / "orchestrator.json").stat().st_mode & 0o077 == 0
+    assert read_orchestrator(record) == Orchestrator(me, "detached", ("pgolf", "record"))
+    assert stand(record.parent) == ("stopped", "the process that made it is gone"), "its lock says so, whatever the pid"
+    (record / "orchestrator.json").write_text('{"process": {"host": "h", "pid": "all", "started": 0}}')
+    assert read_orchestrator(record) is None
+
+
+def test_log_of_a_record_is_bounded(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgolf.record.orchestrator.LOG_MOST", 1000)
+    logging.getLogger("pgolf").setLevel(logging.INFO)
+    with attending(record, "cpu_smoke", "mine", "local", None):
+        for _ in range(100):
+            logging.getLogger("pgolf.record").info("x" * 100)
+    text = (record / LOG).read_text()
+    assert len(text) < 1300 and text.endswith("the log is full, and goes on nowhere\n")
+
+
+def test_record_is_found_by_its_id_or_folder(record: Path, tmp_path: Path) -> None:
+    assert find_record("mine", record.parent) == find_record(str(record), tmp_path) == record
+    with pytest.raises(BadInput, match="did you mean mine"):
+        find_record("mien", record.parent)
+    (record / "moved.json").write_text('{"record": "other"}')
+    assert find_record("mine", record.parent) == record, "only a folder that waits for its id is moved"
