@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from datetime import date as Day
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +62,10 @@ def draft(
             autocompletion=ledger_entries,
         ),
     ] = None,
+    stage: Annotated[
+        str,
+        typer.Option(help="The evaluation that counts, by its name in the logs; default: the last one of each log."),
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace a draft that is there and differs.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +85,7 @@ def draft(
     if not called:
         raise BadInput("name the submission: give --name, or -o FOLDER")
     folder_name = submission_name(day, called)
-    about = About(called, author, github_id, day, rules, summary, _standing(against, rules, day))
+    about = About(called, author, github_id, day, rules, summary, _standing(against, rules, day), stage)
     target = output or Path("records") / rules.name / folder_name
     found = draft_from_logs(logs, program, about, target, artifact or (), force)
     if as_json:
@@ -100,7 +105,7 @@ def draft(
     rows = [(f"{bpb:.8f}", f"seed {'unknown' if seed is None else seed}") for seed, bpb in found.scores]
     show_table([*rows, (f"{found.mean:.8f}", f"mean; sample std {std}")], ("val_bpb", ""), {0})
     typer.echo(f"{'draft' if found.new else 'there already, the same'}: {found.folder}")
-    typer.echo(f"next: pgolf audit --draft {found.folder}")
+    typer.echo(f"next: {shlex.join(['pgolf', 'audit', '--draft', str(found.folder)])}")
 
 
 def _track(track: str | None, output: Path | None) -> "Track":
@@ -133,8 +138,8 @@ def _standing(against: str | None, track: "Track", day: str) -> "StandingRecord 
 
 @app.command(
     epilog=examples(
-        "pgolf submit records/track_10min_16mb/2026-04-30_Mine --repo ../parameter-golf --against auto",
-        "pgolf submit records/track_10min_16mb/2026-04-30_Mine --repo ../parameter-golf -o body.md",
+        "pgolf submit records/2026-04-25_Mine --repo parameter-golf --against auto",
+        "pgolf submit records/2026-04-25_Mine --repo parameter-golf -o body.md",
     )
 )
 def submit(

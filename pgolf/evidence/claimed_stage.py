@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from pgolf.errors import BadInput
 from pgolf.evidence.claims import TELLING_DECIMALS, Claim, Claims
 from pgolf.evidence.run import Run, Stage
 
@@ -33,6 +34,22 @@ def choose_stage(runs: Sequence[Run], claims: Claims, by_seed: Sequence[Claim | 
     if keys:
         for run, stages in zip(runs, said, strict=True):
             run.claimed = stages[keys[-1]]
+
+
+def claim_stage(runs: Sequence[Run], name: str) -> None:
+    """Set `claimed` of each run to its last evaluation of the artifact that the log calls `name`.
+
+    Raises
+    ------
+    BadInput : a run has none of that name; the message has the names that it has.
+    """
+    for run in runs:
+        stages = of_artifact(run)
+        named = [stage for (called, _), stage in stages.items() if called == name]
+        if not named:
+            there = ", ".join(dict.fromkeys(called for called, _ in stages)) or "none"
+            raise BadInput(f"{run.log.name}: no evaluation of the artifact is called {name!r}; there are: {there}")
+        run.claimed = named[-1]
 
 
 def of_artifact(run: Run) -> dict[Key, Stage]:

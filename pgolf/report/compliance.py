@@ -6,70 +6,22 @@ what the logs say and what the files weigh, and a log that does not speak of som
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pgolf.audit.checks.data import shared_of
-from pgolf.audit.differences import StageDifference, before_adaptation
-from pgolf.audit.measures import Measure, artifact_size, calibrated_training, evaluation, worst
-from pgolf.evidence.plan import Attempt, Plan
-from pgolf.evidence.probes import Answer, Probed
+from pgolf.audit.differences import before_adaptation
+from pgolf.audit.measures import Measure, calibrated_training, evaluation, worst
+from pgolf.evidence.probes import Answer
 from pgolf.evidence.run import Evidence, Run
-from pgolf.ledger import StandingRecord
 from pgolf.phrases import counted, signed
-from pgolf.program import Program
-from pgolf.report.knobs import KnobTable
+from pgolf.report.facts import Facts, Statement
 from pgolf.stages import BY_MODE, LEARNING, STAGES
-from pgolf.stats.comparison import Comparison
-from pgolf.tracks import Track
 
 SCORE_FIRST = ("causal", "score before update")
 SAME_RATIO, OTHER_RATIO = 1e-3, 1e-2  # relative differences in bytes per token: cut differently, other bytes
 MOST_NAMED = 6  # files that a sentence names
 ADAPTING = tuple(mode for mode, stage in BY_MODE.items() if stage.learns)
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A sentence, whether it holds (None: unknown), and the lines it rests on."""
-
-    text: str
-    holds: bool | None
-    evidence: tuple[Evidence, ...] = ()
-
-
-@dataclass(frozen=True)
-class Facts:
-    """The facts that the statements are made from.
-
-    `counted` is the size as pgolf counts the files, where the logs' figures are not its own; `dataset` the manifest of
-    what was scored.
-    """
-
-    track: Track
-    runs: Sequence[Run]
-    standing: StandingRecord | None
-    comparison: Comparison | None
-    plans: Sequence[Plan]
-    attempts: Sequence[Attempt]
-    knobs: KnobTable
-    stages: Sequence[StageDifference]
-    program: Program
-    counted: Measure | None = None
-    dataset: Mapping[str, Any] = field(default_factory=dict)
-    probed: Probed | None = None
-    claimed: bool = True  # whether a record is claimed
-
-    @property
-    def sizes(self) -> list[Measure]:
-        """Code and model as the logs give them, and as pgolf counts them; the larger one decides."""
-        return [worst(artifact_size, self.runs, self.track.limits), *([self.counted] if self.counted else [])]
-
-    @property
-    def size(self) -> Measure:
-        """The larger of `sizes` that is known."""
-        return max(self.sizes, key=lambda m: m.value or 0.0)
 
 
 def sections(facts: Facts) -> list[tuple[str, list[Statement]]]:

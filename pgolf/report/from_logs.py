@@ -33,7 +33,8 @@ WHERE_DATA_IS = "path/to/data"  # where the source has no default of its own
 @dataclass(frozen=True)
 class About:
     """What no log says: the submission's name, author, GitHub name, day (YYYY-MM-DD), track, and what is new in a
-    sentence; `standing` is the record to beat, if the user names one."""
+    sentence; `standing` is the record to beat, if the user names one, and `stage` the evaluation that counts, by its
+    name in the logs, where it is not the last one."""
 
     name: str
     author: str
@@ -42,6 +43,7 @@ class About:
     track: Track
     summary: str = ""
     standing: StandingRecord | None = None
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,7 @@ def _inputs(
         source=source,
         standing=about.standing,
         summary=about.summary,
+        stage=about.stage,
         nproc=next((n for r in read for run in r.runs if (n := value(run.world_size))), about.track.nproc),
         environment={name: _default(program, name) for name in program.data},
     )

@@ -29,7 +29,7 @@ from pgolf.files import write_atomic
 from pgolf.ledger import SeedScore, StandingRecord, bytes_per_token, seed_score, value
 from pgolf.phrases import counted
 from pgolf.report import alt, figures, leaderboard
-from pgolf.report.compliance import Statement
+from pgolf.report.facts import Statement
 from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.render import render
 from pgolf.report.row import REPORT

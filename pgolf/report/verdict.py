@@ -18,6 +18,7 @@ from pgolf.audit.differences import (
 )
 from pgolf.audit.measures import Measure, worst_measures
 from pgolf.errors import BadInput
+from pgolf.evidence.claimed_stage import claim_stage
 from pgolf.evidence.entry import read_entry
 from pgolf.evidence.probes import Probed, read_probes
 from pgolf.evidence.run import Run
@@ -25,7 +26,7 @@ from pgolf.ledger import SeedScore, from_runs, spreads, val_bytes, value
 from pgolf.phrases import counted
 from pgolf.report import alt, compliance
 from pgolf.report.commands import to_reproduce
-from pgolf.report.compliance import Facts, Statement
+from pgolf.report.facts import Facts, Statement
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.knobs import KnobTable, knob_table
 from pgolf.report.page import hardware_of
@@ -179,6 +180,8 @@ def describe(
     order = {folder / run.log_name: place for place, run in enumerate(inputs.runs)}
     found = [r for r in read_entry(folder).runs if r.log in order]  # a program may bring logs of its own
     runs = sorted(found, key=lambda r: order[r.log])
+    if inputs.stage:
+        claim_stage(runs, inputs.stage)
     sample_of = from_runs(
         runs,
         name=inputs.name,

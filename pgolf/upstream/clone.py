@@ -65,8 +65,8 @@ class Clone:
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise BadInput(f"no folder {path}: give the clone of the archive with --repo")
-        self.path = path
-        self.root = Path(self._git("rev-parse", "--show-toplevel", bad="no clone of the archive").strip())
+        self.path = self._root = path
+        self._root = Path(self._git("rev-parse", "--show-toplevel", bad="no clone of the archive").strip())
 
     def base(self, name: str | None = None) -> tuple[str, str]:
         """(name, commit) of what a new branch starts from: the one that is named, or the archive's main branch as it
@@ -199,7 +199,7 @@ class Clone:
         environment = {**mine, **fixed, **(extra or {})}
         try:
             ran = subprocess.run(
-                command, cwd=self.path, env=environment, input=given, capture_output=True, timeout=SECONDS
+                command, cwd=self._root, env=environment, input=given, capture_output=True, timeout=SECONDS
             )
         except FileNotFoundError:
             raise BadInput("git is not installed; submitting needs it") from None

@@ -25,7 +25,7 @@ MOST_FILE_BYTES = 100 << 20  # GitHub takes no larger file
 MOST_BYTES, MOST_FILES, DEEPEST = 1 << 30, 1000, 8
 # What runs leave, and a submission does not have: models, caches
 LEFT_OUT = ("*.pt", "*.pth", "*.ptz", "*.ckpt", "*.safetensors", "*.npz", "*.pyc", "__pycache__")
-SHOWN = 5  # failures that a message names
+SHOWN, MOST_SHOWN = 5, 400  # failures that a message names, and characters of one
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _track_folder(clone: Clone, commit: str, start: str, track: Track) -> str:
     there = clone.folders(commit, "records")
     if not there:
         raise BadInput(f"{clone.path}: no folder records/ in {start}: give a clone of the archive with --repo")
-    names = [name for name in there if tracks.recognised(name) == track.name]
+    names = [n for n in there if track.name in (tracks.recognised(n), n.removeprefix("track_"))]
     if len(names) == 1:
         return f"records/{names[0]}"
     shown = ", ".join(map(printable, there[:SHOWN]))
@@ -130,14 +130,13 @@ def _track_folder(clone: Clone, commit: str, start: str, track: Track) -> str:
 
 
 def _check_passes(found: Audited, folder: Path) -> None:
-    failed = [f"{check.id}: {check.message}" for check in found.checks if check.status == "fail"]
+    failed = [printable(f"{c.id}: {c.message}", MOST_SHOWN) for c in found.checks if c.status == "fail"]
     if failed:
-        more = f"\n… and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
-        raise RunFailed(
-            "not committed, for a check fails:\n"
-            + "\n".join(printable(text, 400) for text in failed[:SHOWN])
-            + f"{more}\n`pgolf audit --draft {folder}` says what to do; --anyway commits, and the body says what fails"
+        more = [f"… and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
+        todo = (
+            f"`pgolf audit --draft {shlex.quote(str(folder))}` says what to do; with --anyway the body says what fails"
         )
+        raise RunFailed("\n".join(["not committed, for a check fails:", *failed[:SHOWN], *more, todo]))
 
 
 def _remarks(found: Audited, clone: Clone, left_out: Sequence[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +143,19 @@ def test_only_a_draft_is_replaced_and_only_when_asked(tmp_path):
     elsewhere.symlink_to(tmp_path)
     with pytest.raises(BadInput, match="not a folder"):
         draft_from_logs(LOGS, MARCH, ABOUT, elsewhere, force=True)
+
+
+def test_another_evaluation_counts_where_it_is_named(tmp_path):
+    final = next(line for line in LOGS[0].read_text().splitlines() if line.startswith("final_"))
+    log = tmp_path / "log.txt"
+    worse = re.sub(r"val_bpb:\S+", "val_bpb:5.12345678", final.replace(final.split()[0], "final_later_ttt"))
+    log.write_text(f"{LOGS[0].read_text()}\n{worse}\n")
+    with pytest.raises(BadInput, match=r"no evaluation of the artifact is called 'sliding'; there are: .*later_ttt"):
+        drafted(tmp_path, [log], about=replace(ABOUT, stage="sliding"))
+    assert drafted(tmp_path, [log]).mean == 5.12345678
+    stage = audit(tmp_path / "out" / "2026-05-02_A_name").runs[0].stages[-2]
+    found = drafted(tmp_path, [log], about=replace(ABOUT, stage=stage.name), force=True)
+    assert found.mean == audit(found.folder).mean_val_bpb == stage.val_bpb != 5.12345678
 
 
 def test_artifacts_are_weighed_and_a_record_that_is_named_tested_against(tmp_path):

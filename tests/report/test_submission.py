@@ -24,7 +24,8 @@ from pgolf.ledger import from_runs, seed_score
 from pgolf.program import Program
 from pgolf.record.early_stop import Judge
 from pgolf.record.progress import Progress
-from pgolf.report.compliance import Facts, flags
+from pgolf.report.compliance import flags
+from pgolf.report.facts import Facts
 from pgolf.report.inputs import RecordInputs, SeedRun
 from pgolf.report.row import row_of
 from pgolf.report.submission import judge, write

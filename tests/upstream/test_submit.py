@@ -83,7 +83,7 @@ def test_the_folder_is_committed_and_nothing_else_changes_or_runs(clone, record,
     (record.path / "final_model.int6.ptz").write_bytes(b"weights")
     (record.path / ".env").write_text("KEY=secret")
     before = state(clone)
-    done = submit(record.path, clone)
+    done = submit(record.path, clone / "records")
     assert (done.committed.branch, done.path, done.base) == (BRANCH, IN_ARCHIVE, "origin/HEAD")
     assert set(done.left_out) == {"final_model.int6.ptz", ".env"}
     assert state(clone) == before
