@@ -161,7 +161,8 @@ def _side(
         if before is not None:
             axes.bar(left, mean - before, width, bottom=before, align="edge", color=color, alpha=0.16)
         axes.hlines(mean, left, left + width, color=color, lw=2, zorder=2)
-        places = [x + shift + 0.07 * (i - (len(values) - 1) / 2) for i in range(len(values))]
+        step = min(0.07, width / len(values))  # many seeds keep inside their bar
+        places = [x + shift + step * (i - (len(values) - 1) / 2) for i in range(len(values))]
         dotted(axes, list(zip(places, values, strict=True)), color, [f"{name}: {v:.8f} bpb" for v in values])
         inner = x + 0.01 * (1 if shift > 0 else -1)  # where bars are narrow, numbers side by side would touch
         at, side = (inner, outward) if len(stages) > MOST_CENTERED and shift else (x + shift, "center")
