@@ -1,5 +1,6 @@
 """What comes of a record, and its file: `runs/<record-id>/end.json`, by which any terminal can show it later."""
 
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,7 +98,16 @@ def end_with(outcome: Outcome | RunsOutcome) -> End:
 
 def write_end(folder: Path, end: End) -> None:
     """Put a record's end into its folder."""
-    write_json(folder / END, READER.dump_python(end, mode="json"))
+    write_json(folder / END, _with_infinities(READER.dump_python(end, mode="json")))
+
+
+def _with_infinities(value: Any) -> Any:
+    """A value fit for JSON: numbers that are not finite become words, which pydantic reads as these numbers."""
+    if isinstance(value, dict):
+        return {key: _with_infinities(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_infinities(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_end(folder: Path) -> End | None:

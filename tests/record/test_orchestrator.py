@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import good_speedrun
 import jobs
 import pytest
 from living import of_pod, wait_for
 
+from pgolf import tracks
+from pgolf.audit.target import audit_target
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.plan import make_plan, write_plan
 from pgolf.pods.local import LocalPod
@@ -29,9 +32,11 @@ from pgolf.record.orchestrator import (
     read_orchestrator,
     write_orchestrator,
 )
+from pgolf.record.outcome import End, RunsOutcome, end_with, read_end, write_end
 from pgolf.record.seeds import Left, run_seed
 from pgolf.record.stand import list_stands
 from pgolf.record.stopping import AskedToStop, Stop, ask_to_stop
+from pgolf.report.runs_submission import RunsVerdict
 
 SLEEPS = "import time; open('up', 'w'); time.sleep(300)"
 
@@ -144,3 +149,18 @@ def test_record_is_found_by_its_id_or_folder(record: Path, tmp_path: Path) -> No
         find_record("mien", record.parent)
     (record / "moved.json").write_text('{"record": "other"}')
     assert find_record("mine", record.parent) == record, "only a folder that waits for its id is moved"
+
+
+def test_end_of_a_speedrun_is_read_as_it_was(record: Path) -> None:
+    good_speedrun.Folder(record / "track_1_short" / "2026-08-01_Example").write()
+    audit = audit_target(record / "track_1_short" / "2026-08-01_Example", tracks.load("nanogpt_short"))
+    end = end_with(RunsOutcome("mine", record, RunsVerdict(audit, ()), record / "records"))
+    write_end(record, end)
+    assert read_end(record) == end
+    write_end(record, End(exit_code=2, error="a folder that is none"))
+    again = read_end(record)
+    with pytest.raises(BadInput, match="a folder that is none"):
+        assert again and again.outcome()
+    (record / "end.json").write_text('{"exit_code": "all"}')
+    with pytest.raises(BadInput, match="not what pgolf writes"):
+        read_end(record)
