@@ -35,9 +35,9 @@ def signed(value: float | None, digits: int = 8) -> str:
     return UNKNOWN if value is None else with_sign(value, digits)
 
 
-def seconds(value: float | None) -> str:
-    """Seconds to the millisecond."""
-    return UNKNOWN if value is None else f"{value:z.3f}"
+def seconds(value: float | None, digits: int = 3) -> str:
+    """Seconds, to the millisecond unless asked for fewer digits."""
+    return UNKNOWN if value is None else f"{value:z.{digits}f}"
 
 
 def count(value: int | None) -> str:

@@ -28,7 +28,7 @@ def claimed_significance(review: Review, findings: Findings) -> str:
         findings.unknown(f"not checked: {review.no_comparison}")
         return ""
     tests = [t for t in (comparison.any_improvement, comparison.clears_bar) if t]
-    computed = "; ".join(f"t = {t.t:.3f}, p = {format_p(t.p)}" for t in tests) or comparison.verdict
+    computed = "; ".join(f"t = {t.t:z.3f}, p = {format_p(t.p)}" for t in tests) or comparison.verdict
     if claims.t and not any(claims.t.agrees(abs(t.t)) or claims.t.agrees(-abs(t.t)) for t in tests):
         findings.fail(f"claims t = {claims.t}; the logs give {computed}", claims.t)
     if claims.p and not any(_p_holds(claims.p.bound, claims.p.value, claims.p.unit, t.p) for t in tests):
