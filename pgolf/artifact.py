@@ -56,9 +56,11 @@ class Artifact:
     codec: str
     has_factors: bool  # of LQER
 
-    def fresh(self) -> GPT:
-        """The model as the artifact has it, for an evaluator to change."""
-        return copy.deepcopy(self.model)
+    def fresh(self, mode: str = "fixed") -> GPT:
+        """The model as the artifact has it, for an evaluator to change, with the knobs that switch the evaluator on."""
+        model = copy.deepcopy(self.model)
+        model.cfg = replace(model.cfg, **dict(BY_MODE[mode].switches))  # type: ignore[arg-type]  # they are bools
+        return model
 
 
 def open_artifact(path: Path, knobs: Mapping[str, Knob] | None = None) -> Artifact:
@@ -323,7 +325,7 @@ def evaluate_artifact(
         n_bytes = count_bytes(counter, tokens)
     except DataError as e:
         raise BadInput(f"{cfg.datasets_dir}: {e}") from None
-    scored = EVALUATORS[mode](artifact.fresh(), tokens)
+    scored = EVALUATORS[mode](artifact.fresh(mode), tokens)
     try:
         loss, bpb, seconds = evaluate(scored, tokens, counter, 1, TimeLimit(max_seconds, progress))
     except RuntimeError as e:

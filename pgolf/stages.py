@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 # What a stage measures; `other` is for stages of other people's logs that we have no name for.
-StageKind = Literal["pre-quant", "quantized", "sliding", "ttt", "other"]
+StageKind = Literal["pre-quant", "quantized", "sliding", "stream", "ttt", "other"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class StageSpec:
     learns : whether it trains on what it has scored.
     told : knobs that a submission gives beside a score of this stage.
     by_document : whether it scores documents one by one, in an order of its own.
+    only_asked : whether it runs only where its knob says so, also where all stages are wanted.
     """
 
     name: str
@@ -41,6 +42,7 @@ class StageSpec:
     learns: bool = False
     told: tuple[str, ...] = ()
     by_document: bool = False
+    only_asked: bool = False
 
 
 STAGES = (  # in the pipeline's order
@@ -67,6 +69,17 @@ STAGES = (  # in the pipeline's order
         function="pgolf.trainer.score:sliding",
         mode="sliding",
         switches=(("sliding_window_enabled", True),),
+    ),
+    StageSpec(
+        name="quantized_stream",
+        kind="stream",
+        label="stream",
+        title="stream",
+        function="pgolf.trainer.stream:stream",
+        mode="stream",
+        switches=(("stream_enabled", True),),
+        told=("stream_window",),
+        only_asked=True,
     ),
     StageSpec(
         name="quantized_ttt",
@@ -99,7 +112,9 @@ LABELS: dict[StageKind, str] = {stage.kind: stage.label for stage in STAGES}
 TITLES: dict[StageKind, str] = {stage.kind: stage.title for stage in STAGES}
 LEARNING: frozenset[StageKind] = frozenset(stage.kind for stage in STAGES if stage.learns)
 OF_THE_ARTIFACT: frozenset[StageKind] = frozenset(stage.kind for stage in STAGES if stage.mode)
-SWITCHES = tuple(dict.fromkeys(stage.switches[0][0] for stage in STAGES if stage.switches))  # each turns stages on
+SWITCHES = tuple(
+    dict.fromkeys(stage.switches[0][0] for stage in STAGES if stage.switches and not stage.only_asked)
+)  # each turns stages on
 
 
 def modes_of(knobs: Mapping[str, object]) -> list[str]:
@@ -111,4 +126,6 @@ def modes_of(knobs: Mapping[str, object]) -> list[str]:
     ['fixed', 'sliding', 'phased']
     """
     on = {**knobs, **dict.fromkeys(SWITCHES, True)}
-    return [mode for mode, stage in BY_MODE.items() if all(on[knob] == value for knob, value in stage.switches)]
+    return [
+        mode for mode, stage in BY_MODE.items() if all(on.get(knob, False) == value for knob, value in stage.switches)
+    ]

@@ -120,6 +120,17 @@ def test_eval_prints_one_object(tiny_artifact, tiny_data, monkeypatch, capsys):
     assert code == 1 and "over the budget of 0.001 s" in err and out == ""
 
 
+def test_any_artifact_is_scored_in_a_stream(tiny_artifact, tiny_data, opened, monkeypatch, capsys):
+    where = ("--data-dir", tiny_data.data_dir, "--tokens", 400, "--json", "--mode", "stream")
+    code, out, _ = run(monkeypatch, capsys, "eval", tiny_artifact.path, *where)
+    whole = json.loads(out)
+    assert code == 0 and whole["positions"] == 400
+    code, out, _ = run(monkeypatch, capsys, "eval", tiny_artifact.path, *where, "--set", "STREAM_WINDOW=1")
+    blind = json.loads(out)  # which sees no token but its own
+    assert code == 0 and blind["val_bpb"] > whole["val_bpb"]
+    assert abs(whole["val_bpb"] - evaluate_artifact(opened, "sliding", limit=400).val_bpb) < 0.05
+
+
 @pytest.mark.parametrize(
     "options, reason",
     [

@@ -26,8 +26,10 @@ def test_every_entry_names_what_there_is() -> None:
 
 
 def test_what_others_read_from_the_table() -> None:
-    assert {"ttt"} == LEARNING and {"quantized", "sliding", "ttt"} == OF_THE_ARTIFACT
+    assert {"ttt"} == LEARNING and {"quantized", "sliding", "stream", "ttt"} == OF_THE_ARTIFACT
     assert SWITCHES == ("sliding_window_enabled", "ttt_enabled")
     off = dict.fromkeys(SWITCHES, False)
     assert modes_of(off | {"phased_ttt_enabled": False}) == ["fixed", "sliding", "ttt"]
     assert modes_of(off | {"phased_ttt_enabled": True}) == ["fixed", "sliding", "phased"]
+    streamed = off | {"phased_ttt_enabled": False, "stream_enabled": True}
+    assert modes_of(streamed) == ["fixed", "sliding", "stream", "ttt"], "a stream runs only where it is asked for"

@@ -60,7 +60,7 @@ def of_artifact(run: Run) -> dict[Key, Stage]:
     size = run.model_bytes or run.artifact_bytes
     for stage in run.stages:
         there = bool(found) or (size is not None and size.at.file == stage.at.file and size.at.line < stage.at.line)
-        if stage.kind in ("quantized", "sliding", "ttt") or (stage.kind == "other" and there):
+        if stage.kind in ("quantized", "sliding", "stream", "ttt") or (stage.kind == "other" and there):
             found[stage.name, seen[stage.name]] = stage
             seen[stage.name] += 1
     return found

@@ -186,6 +186,8 @@ def stage_kind(name: str) -> StageKind:
         return "ttt"
     if re.search(r"sliding|strided?\b", words):
         return "sliding"
+    if re.search(r"\bstream(?:ed|ing)?\b", words):
+        return "stream"
     if re.search(r"quant|round ?trip|\bint\d|\bfp8|ternary|binary", words):
         return "quantized"
     return "pre-quant" if re.search(r"\b(?:ema|swa|averaged?|raw|fp16|bf16|fp32|float)\b", words) else "other"

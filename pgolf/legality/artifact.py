@@ -119,7 +119,7 @@ def _subject(opened: Artifact, mode: str, text: Tensor, length: int) -> Subject:
         return text[first : first + length + 1]
 
     def make() -> Evaluator:
-        fresh = opened.fresh()
+        fresh = opened.fresh(mode)
         return Phased(fresh) if BY_MODE[mode].by_document else partial(EVALUATORS[mode], fresh)
 
     cfg = opened.cfg

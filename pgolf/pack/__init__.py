@@ -204,7 +204,7 @@ def _left_out(modules: Sequence[Module], knobs: dict[str, Knob]) -> set[str]:
 # What asks for a module that is not there is found out at the start, and not after training.
 REFUSE_SWITCH = """
 for knob in {switches!r}.split():
-    if os.environ.get(knob.upper(), "0").lower() not in ("", "0", "-1", "false"):
+    if os.environ.get(knob.upper(), "0").lower() not in ("0", "-1", "", "false"):
         raise ValueError(f"{{knob}} is not in this packed file")
 """
 REFUSE_VALUE = "if {value!r} in self.__dict__.values(): raise ValueError({message!r})"

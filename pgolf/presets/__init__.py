@@ -89,6 +89,10 @@ def check_shapes(cfg: Config, name: str) -> None:
         ),
         (cfg.parallel_final_lane in ("", "mean", "attn", "mlp"), "parallel_final_lane has to be mean, attn or mlp"),
         (cfg.attn_out_gate_src in ("proj", "q"), "attn_out_gate_src has to be proj or q"),
+        (
+            not (cfg.doc_attention_enabled and (cfg.stream_enabled or cfg.attn_window)),
+            "doc_attention_enabled ends attention at documents: it goes with neither stream_enabled nor attn_window",
+        ),
         (cfg.vocab_size > 0 and cfg.mlp_mult * cfg.model_dim >= 1, "vocab_size and mlp_mult have to be positive"),
     ):
         if not holds:

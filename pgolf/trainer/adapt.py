@@ -1,8 +1,9 @@
 """Score-first test-time training: score a chunk, commit its losses, only then train on its tokens.
 
-The stream is cut into chunks. Every window whose first scored input lies in the chunk is scored without gradients;
-then, unless the chunk is the last, the whole model takes SGD epochs over the chunk's own tokens, all of which have
-been scored. Every token is scored before the model trains on it.
+The stream is cut into chunks. Every window whose first scored input lies in the chunk is scored without gradients, or,
+with STREAM_ENABLED, the chunk passes in a stream, after its context under the weights of that moment; then, unless the
+chunk is the last, the whole model takes SGD epochs over the chunk's own tokens, all of which have been scored. Every
+token is scored before the model trains on it.
 """
 
 import math
@@ -35,8 +36,13 @@ def ttt(
     banks = Banks(raw(model))
     optimizer = torch.optim.SGD(banks.values(), lr=cfg.ttt_lr, momentum=cfg.ttt_momentum, nesterov=cfg.ttt_nesterov)
     for c, windows in enumerate(chunks):
-        part = share(len(windows), rank, world)
-        yield from score_windows(model, tokens, windows[part.start : part.stop], want_logp)
+        if cfg.stream_enabled:
+            from pgolf.trainer.stream import score_span
+
+            yield from score_span(model, tokens, c * size, min((c + 1) * size, total), want_logp, rank, world)
+        else:
+            part = share(len(windows), rank, world)
+            yield from score_windows(model, tokens, windows[part.start : part.stop], want_logp)
         if c < len(chunks) - 1:
             optimizer.param_groups[0]["lr"] = cfg.ttt_lr * 0.5 * (1 + math.cos(math.pi * c / (len(chunks) - 1)))
             knobs = cfg.ttt_epochs, cfg.ttt_batch_seqs, cfg.ttt_grad_clip

@@ -26,6 +26,10 @@ class Attention(nn.Module):
         self.c_v = Linear(D, self.K * self.E)
         self.proj = Linear(D, D)
         self.q_gain = nn.Parameter(torch.full((self.H,), cfg.qk_gain_init))
+        if cfg.attn_window > 0:
+            from pgolf.trainer.attn_window import window_in_training
+
+            self.window = window_in_training(cfg, layer)  # 0 while training does without
         self.xsa = layer >= cfg.num_layers - cfg.xsa_last_n
         if cfg.attn_out_gate_enabled:
             self.gate = nn.Parameter(torch.zeros(self.H, cfg.gate_window))
@@ -65,6 +69,10 @@ class Attention(nn.Module):
     def attended(self, q: Tensor, k: Tensor, v: Tensor, rope: Rope, first: int) -> Tensor:
         """What queries `[B, t, H, E]` from position `first` on find in k, v `[B, T, K, E]`: `[B, t, K, H/K, E]`."""
         cos, sin, attend = rope
+        if self.cfg.attn_window > 0:
+            from pgolf.trainer.attn_window import within
+
+            attend = within(self.window, attend)
         turned = rotate(q, cos[first:], sin[first:]) * self.q_gain.to(q.dtype)[:, None]
         y = attend(turned, rotate(k, cos, sin), v).view(*q.shape[:2], self.K, -1, self.E)
         if self.xsa:  # drop what the position's own value says: y − (y·v̂)v̂, one v̂ per group of query heads

@@ -76,6 +76,8 @@ class Config:
     smear_gate_enabled: bool = False
     parallel_start_layer: int = 0  # two lanes from this block on; 0 or less: one
     parallel_final_lane: str = ""  # attn or mlp; else the mean of both
+    attn_window: int = 0  # positions that attention reaches back over, its own among them; 0: all
+    attn_window_early: int = 0  # the same of the first half of the blocks; 0: ATTN_WINDOW
     doc_attention_enabled: bool = False  # rows of text, cut into segments at documents and every TRAIN_SEQ_LEN
     # In pr1812's README only, and off in our presets:
     loop_branch_scale: bool = False  # looped blocks' branch inputs also divided by √(NUM_LOOPS+1)
@@ -103,6 +105,7 @@ class Config:
     clip_before_average_enabled: bool = False  # each rank clips its own gradient
     min_lr: float = 0.0
     warmdown_frac: float = 0.72
+    attn_window_at: float = 0.0  # share of the clock from which ATTN_WINDOW holds in training
     warmup_steps: int = 20
     ema_decay: float = 0.9965
 
@@ -139,6 +142,10 @@ class Config:
     # --- evaluation
     val_batch_tokens: int = 524288  # with document attention plain evaluation reads rows of an eighth of it
     sliding_window_enabled: bool = True
+    stream_enabled: bool = False  # score in a stream, and chunks of test-time training, too
+    stream_window: int = 0  # positions that attention then reaches back over; 0: ATTN_WINDOW, else EVAL_SEQ_LEN
+    stream_piece: int = 16384  # tokens that ranks take in turn
+    stream_context: int = 0  # tokens before a piece that pass unscored; 0: STREAM_WINDOW
     ttt_enabled: bool = True
     ttt_chunk_tokens: int = 32768
     ttt_epochs: int = 3

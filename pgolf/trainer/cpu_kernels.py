@@ -6,6 +6,7 @@ Norms and rotary positions are float32 until they are rounded once; scores of at
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from pgolf.trainer.banded import banded_attention
 from pgolf.trainer.blocks import MLP, Attention, Block
 from pgolf.trainer.config import Config
 from pgolf.trainer.primitives import EPS, Rope, causal_attention, factor
@@ -85,24 +87,28 @@ def turn(x: Tensor, cos: Tensor, sin: Tensor) -> None:
 
 
 class Causal(Function):
-    """Causal attention, q `[B, T, H, E]` over k, v `[B, T, K, E]`, a block of queries at a time.
+    """Causal attention, q `[B, T, H, E]` over k, v `[B, T, K, E]`, a block of queries at a time; with a `window` over
+    the last so many positions.
 
     Each block is a few products over the keys that it may see. Its probabilities are kept for the gradient, where
     PyTorch's kernel for CPUs computes them again, in small products.
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, window: int) -> Tensor:
         T, E = q.shape[1::2]
         K = k.shape[2]
         q, k, v = by_key_head(q, K), by_key_head(k, K)[:, 0], by_key_head(v, K)[:, 0]
         keys, y = k.float().mT * E**-0.5, torch.empty_like(q)
         later = torch.full((STEP, STEP), -math.inf).triu(1)
-        probabilities = []
+        probabilities, ctx.window = [], window
         for i in range(0, T, STEP):
-            rows, seen = q[:, :, i : i + STEP], slice(i + STEP)
+            rows, seen = q[:, :, i : i + STEP], slice(reach(i, window), i + STEP)
             scores = torch.bmm(rows.flatten(1, 2).float(), keys[..., seen])
-            scores.view(*rows.shape[:3], -1)[..., i:] += later
+            by_row = scores.view(*rows.shape[:3], -1)
+            by_row[..., -STEP:] += later
+            if window and i + STEP > window:
+                by_row += torch.full(by_row.shape[2:], -math.inf).tril(i - window - seen.start)
             probabilities.append(scores.softmax(-1).to(v.dtype))
             y[:, :, i : i + STEP] = torch.bmm(probabilities[-1], v[:, seen]).view(rows.shape)
         ctx.save_for_backward(q, k, v, *probabilities)
@@ -116,14 +122,19 @@ class Causal(Function):
         values = v.float().mT
         dq, dk, dv = torch.empty_like(q), torch.zeros(k.shape), torch.zeros(v.shape)
         for i, p in enumerate(probabilities):
-            block, seen = slice(i * STEP, (i + 1) * STEP), slice((i + 1) * STEP)
+            block, seen = slice(i * STEP, (i + 1) * STEP), slice(reach(i * STEP, ctx.window), (i + 1) * STEP)
             rows = g[:, :, block].flatten(1, 2)
             dp = torch.bmm(rows.float(), values[..., seen])
             ds = torch._softmax_backward_data(dp, p.float(), -1, torch.float32).to(q.dtype)
             dv[:, seen] += torch.bmm(p.mT, rows)
             dk[:, seen] += torch.bmm(ds.mT, q[:, :, block].flatten(1, 2))
             dq[:, :, block] = torch.bmm(ds, k[:, seen]).view(dq[:, :, block].shape)
-        return tuple(by_position(x, B) for x in (dq * E**-0.5, dk[:, None] * E**-0.5, dv[:, None]))
+        return *(by_position(x, B) for x in (dq * E**-0.5, dk[:, None] * E**-0.5, dv[:, None])), None
+
+
+def reach(i: int, window: int) -> int:
+    """The first key that a query from `i` on may see."""
+    return max(0, i - window + 1) if window else 0
 
 
 def by_key_head(x: Tensor, K: int) -> Tensor:
@@ -176,12 +187,13 @@ def here(x: Tensor) -> bool:
     return not x.is_cuda and not torch.compiler.is_compiling()
 
 
-def in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """`causal_attention`, in blocks where a gradient is wanted and up to BLOCKWISE_UP_TO tokens are whole blocks."""
+def in_blocks(window: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention, over the last `window` positions if there is a window; in blocks where a gradient is wanted and
+    up to BLOCKWISE_UP_TO tokens are whole blocks."""
     T = k.shape[1]
     if not torch.is_grad_enabled() or q.shape[1] != T or T % STEP or T > BLOCKWISE_UP_TO:
-        return causal_attention(q, k, v)
-    return Causal.apply(q, k, v).to(q.dtype)
+        return banded_attention(window, q, k, v) if window else causal_attention(q, k, v)
+    return Causal.apply(q, k, v, window).to(q.dtype)
 
 
 class CpuAttention(Attention):
@@ -191,7 +203,9 @@ class CpuAttention(Attention):
         cos, sin, attend = rope
         q = Turned.apply(q, self.q_gain, cos[first:], sin[first:])
         k = Turned.apply(k, torch.ones(self.K), cos, sin)
-        attend = in_blocks if attend is causal_attention else attend
+        attend = (
+            partial(in_blocks, self.window if self.cfg.attn_window > 0 else 0) if attend is causal_attention else attend
+        )
         y = attend(q, k, v).view(*q.shape[:2], self.K, -1, self.E)
         return WithoutOwn.apply(y, after(v, first)[:, :, :, None]) if self.xsa else y
 

@@ -283,6 +283,10 @@ class Training:
                     self.save_checkpoint()
 
     def maybe_loop(self, frac: float) -> None:
+        if self.cfg.attn_window > 0:
+            from pgolf.trainer.attn_window import set_windows
+
+            set_windows(self.raw, frac)
         if self.cfg.num_loops and not self.raw.looping and frac >= self.cfg.enable_looping_at:
             self.raw.looping = True
             left, right = self.raw.virtual_order(True)

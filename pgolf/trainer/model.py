@@ -1,6 +1,7 @@
 """The model: a looped U-Net of transformer blocks over a tied embedding. Dimensions as in `primitives`."""
 
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,10 +64,11 @@ class GPT(nn.Module):
         if self.dtype == torch.bfloat16:
             self.tok_emb.bfloat16()
 
-    def forward(self, tokens: Tensor, first: int = 0, bounds: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, first: int = 0, bounds: Any = None) -> Tensor:
         """Tokens `[B, T]` to final normed states `[B, T − first, D]`, in the compute dtype.
 
-        Attention is causal within a row or, if `bounds` (see `doc_attention.segment_bounds`) are given, a segment.
+        Attention is causal within a row or, if `bounds` (see `doc_attention.segment_bounds`) are given, a segment. With
+        a `stream.Past` in their place the row goes on from it, after its first `lead` tokens.
         """
         x = F.embedding(tokens, self.tok_emb.weight).to(self.dtype)
         if self.cfg.smear_gate_enabled:
@@ -74,12 +76,16 @@ class GPT(nn.Module):
         x = norm(x)
         if self.cfg.embed_scale_enabled:
             x = x * self.embed_scale.to(x.dtype)
+        if self.cfg.stream_enabled and bounds is not None:
+            x = x[:, bounds.lead :]
         x0 = x
         rope: Rope = (*rotary_tables(tokens.shape[1], self.cfg, tokens.device), causal_attention)
         if self.cfg.doc_attention_enabled and bounds is not None:
             from pgolf.trainer.doc_attention import segment_rope
 
             rope = segment_rope(self.cfg, bounds, tokens)
+        if self.cfg.stream_enabled and bounds is not None:
+            rope = bounds.rope(x.shape[1], x.device)
         left, right = self.virtual_order(self.looping)
         skips = []
         for i in left:

@@ -25,6 +25,10 @@ def stages(
     yield "quantized", fixed
     if cfg.sliding_window_enabled:
         yield "quantized_sliding_window", sliding
+    if cfg.stream_enabled:
+        from pgolf.trainer.stream import stream
+
+        yield "quantized_stream", stream
     if cfg.ttt_enabled and cfg.phased_ttt_enabled:
         from pgolf.trainer.phased_ttt import phased_anew
 

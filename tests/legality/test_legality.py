@@ -349,6 +349,16 @@ def test_our_evaluators_pass_every_probe(tiny_artifact, tiny_data: Dataset):
     assert "the program that this checkout packs" in results[-1].notes[0]
 
 
+def test_a_stream_passes_every_probe_with_and_without_adaptation(tiny_artifact, tiny_data: Dataset):
+    path, knobs = tiny_artifact.path, tiny_artifact.knobs
+    knobs = knobs | {"stream_enabled": True, "stream_window": 20, "stream_piece": 50, "stream_context": 30}
+    modes = ["stream", "ttt"]
+    results = probe_artifact(path, None, tiny_data.data_dir, knobs, modes=modes, positions=4)
+    assert [r.probe for r in results] == [CAUSAL, NORMALISED, UPDATE, ONE_PASS] * 2 + ["byte-exact", "sealed"]
+    assert all(r.passed for r in results), [r for r in results if not r.passed]
+    assert "fixed, sliding, stream, ttt" in str(results[-1])
+
+
 @pytest.mark.parametrize("group", [0, 8], ids=["longest first", "left to right"])
 def test_phased_adaptation_passes_in_its_own_order(group, tiny_artifact, tiny_data: Dataset, monkeypatch):
     monkeypatch.setattr("pgolf.legality.artifact.DOCUMENTS", 14 if group else 24)  # batches enough for a phase

@@ -162,6 +162,7 @@ def test_a_record_fits_its_budget(monkeypatch):
     monkeypatch.setattr("builtins._", "shown", raising=False)
     assert pack(load("pr1812")).code == packed.code
     assert len(packed.code) <= 15_000
+    assert len(pack(load("pr1812") | {"stream_enabled": True}).code) <= 15_700
     assert sum(packed.bytes_by_module.values()) == len(packed.code)
 
 

@@ -93,8 +93,9 @@ def attention(x: Tensor, block: dict, shape: dict, seen=ignore) -> Tensor:
         v = x @ block["v"][kv_rows].T
         y = []
         for t in range(len(x)):
-            weights = torch.softmax(k[: t + 1] @ q[t] / math.sqrt(size), 0)
-            y.append(weights @ v[: t + 1])
+            reach = slice(max(0, t + 1 - block["window"]) if block["window"] else 0, t + 1)
+            weights = torch.softmax(k[reach] @ q[t] / math.sqrt(size), 0)
+            y.append(weights @ v[reach])
         y = without_own_value(torch.stack(y), v) if block["xsa"] else torch.stack(y)
         if "gate" in block:
             y = y * head_gate(x, x @ block["q"].T, block["gate"][h], shape)[:, None]

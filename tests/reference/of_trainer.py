@@ -28,6 +28,8 @@ def as_model(named: dict[str, Tensor], shape: dict) -> dict:
         block = {name: own[theirs] for name, theirs in MATRICES.items()}
         block |= {"attn_scale": own["attn_scale"], "mlp_scale": own["mlp_scale"], "q_gain": own["attn.q_gain"]}
         block |= {"mix_x": own["resid_mix"][0], "mix_x0": own["resid_mix"][1]}
+        early = i < shape["num_layers"] // 2 and shape["attn_window_early"]
+        block["window"] = shape["attn_window"] and (early or shape["attn_window"])
         block["xsa"] = i >= shape["num_layers"] - shape["xsa_last_n"]
         for gate in ("attn.gate", "attn.gate.heads"):
             if gate in own:

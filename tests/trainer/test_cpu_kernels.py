@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pgolf.trainer.banded import banded_attention
 from pgolf.trainer.config import MODEL_KNOBS
 from pgolf.trainer.cpu_kernels import STEP, LeakySquare, Norm, Turned, WithoutOwn, in_blocks
 from pgolf.trainer.head import training_loss
@@ -29,9 +31,10 @@ def turned(x: Tensor, gain: Tensor) -> Tensor:
     return torch.cat([a * cos + b * sin, b * cos - a * sin, rest], -1)
 
 
-def causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def causal(q: Tensor, k: Tensor, v: Tensor, window: int = T) -> Tensor:
     """One head at a time."""
     later = torch.full((T, T), -math.inf, dtype=q.dtype).triu(1)
+    later += torch.full((T, T), -math.inf, dtype=q.dtype).tril(-window)
     heads = []
     for h in range(H):
         keys, values = k[:, :, h * K // H], v[:, :, h * K // H]
@@ -52,7 +55,11 @@ heads = (B, T, H, E), (B, T, K, E), (B, T, K, E)
 KERNELS = {
     "norm": (lambda x: Norm.apply(x, 0.7), lambda x: norm(x) * 0.7, [(B, T, E)]),
     "turned": (lambda x, gain: Turned.apply(x, gain, ANGLE.cos(), ANGLE.sin()), turned, [(B, T, H, E), (H,)]),
-    "causal": (in_blocks, causal, heads),
+    "causal": (partial(in_blocks, 0), causal, heads),
+    "causal within 1": (partial(in_blocks, 1), partial(causal, window=1), heads),
+    "causal within 100": (partial(in_blocks, 100), partial(causal, window=100), heads),
+    "causal within 200": (partial(in_blocks, 200), partial(causal, window=200), heads),
+    "banded": (partial(banded_attention, 100), partial(causal, window=100), heads),
     "without own": (WithoutOwn.apply, without_own, [(B, T, K, H // K, E), (B, T, K, 1, E)]),
     "leaky square": (LeakySquare.apply, leaky_square, [(B, T, E)]),
 }
@@ -87,7 +94,7 @@ def test_attention_in_blocks_sees_nothing_that_is_later():
         again = [x.detach().clone() for x in (k, v)]
         for x in again:
             x[:, at] += 1
-        before, after = in_blocks(q, k, v), in_blocks(q, *again)
+        before, after = in_blocks(0, q, k, v), in_blocks(0, q, *again)
         assert torch.equal(before[:, :at], after[:, :at])
         assert not torch.isclose(before[:, at:], after[:, at:]).all(-1).any()
 

@@ -51,6 +51,8 @@ VARIANTS = {
     "two lanes from a looped block on, one of them read": {"parallel_start_layer": 2, "parallel_final_lane": "mlp"},
     "segments": {"doc_attention_enabled": 1},
     "the frontier": FRONTIER,
+    "a window": {"attn_window": 5},
+    "a shorter window of the first half": {"attn_window": 9, "attn_window_early": 2},
 }
 # in seed 10's model float32 gradients are off by 1.2e-5, whatever the variant
 SEEDS = [(i + (i >= 10), variant) for i, variant in enumerate(VARIANTS)]

@@ -74,8 +74,15 @@ def test_bits_per_byte_are_of_the_bytes_in_the_log(base):
         assert stage["val_bpb"] == pytest.approx(bits / data["val_bytes"], rel=1e-9)
 
 
-@pytest.mark.parametrize("share", [0.6, 0.0], ids=["momentum by the clock", "momentum by steps"])
-def test_training_is_the_references_loop(run_trainer, trainer_env, share):
+WINDOWS = {"attn_window": 6, "attn_window_early": 3, "attn_window_at": 0.3}
+
+
+@pytest.mark.parametrize(
+    "share, windows",
+    [(0.6, {}), (0.0, {}), (0.6, WINDOWS)],
+    ids=["momentum by the clock", "momentum by steps", "windows from a share of the clock on"],
+)
+def test_training_is_the_references_loop(run_trainer, trainer_env, share, windows):
     """Loader, model, clip, optimiser, schedule, loop switch and EMA in their places, float64 against float32."""
     knobs = {
         "train_seq_len": 16,
@@ -85,6 +92,7 @@ def test_training_is_the_references_loop(run_trainer, trainer_env, share):
         "enable_looping_at": 0.5,
         "muon_momentum_warmup_frac": share,
         "muon_wd_mlp": 0.2,
+        **windows,
     }
     run = run_trainer(**knobs, **UNSCORED)
     cfg = config_from_env(trainer_env(**knobs))
@@ -99,7 +107,8 @@ def test_training_is_the_references_loop(run_trainer, trainer_env, share):
         rows = torch.stack([torch.tensor(files[f][s : s + 17].astype("int64")) for f, s in batch])
         leaves = {name: p.clone().requires_grad_() for name, p in exact.items()}
         frac = step / cfg.iterations
-        loss = reference_model.losses(rows[:, :-1], rows[:, 1:], as_model(leaves, shape), shape, frac >= 0.5).mean()
+        now = shape if frac >= 0.3 else shape | {"attn_window": 0}
+        loss = reference_model.losses(rows[:, :-1], rows[:, 1:], as_model(leaves, now), now, frac >= 0.5).mean()
         loss.backward()
         grads = {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in leaves.items()}
         momentum = reference_optim.muon_momentum(step, frac, 0.92, 0.99, 8, share)
