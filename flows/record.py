@@ -194,9 +194,8 @@ def record_3seed(
     with working_on(record), attending(record.folder, *about) as shown:
         log.info("record: %s", record.folder)
         claim(record.id, request.preset if request.theirs else Path(request.preset).stem)
-        with News(record.folder) as news:
-            news.begin(f"started, seeds {', '.join(map(str, record.request.seeds))}")
-            outcome = make(record, parallel, wanted, shown, news)
+        shown.news.begin(f"started, seeds {', '.join(map(str, record.request.seeds))}")
+        outcome = make(record, parallel, wanted, shown)
         shown.done(outcome, verdict_news(outcome.verdict, outcome.scores).splitlines()[0])
         return outcome
 
@@ -219,7 +218,7 @@ def with_yardstick(record: Record, data_dir: Path, wanted: Wanted) -> Record:
     return replace(record, yardstick=prepare_data(replace(request, theirs=None, knobs=request.baseline), data_dir))
 
 
-def make(record: Record, parallel: int | None, wanted: Wanted, shown: Attending, news: News) -> Outcome:
+def make(record: Record, parallel: int | None, wanted: Wanted, shown: Attending) -> Outcome:
     """Do all that happens in a record's folder, and show it."""
     check_rented(record.folder, wanted)
     track, seeds = record.request.track, record.request.seeds
@@ -243,12 +242,12 @@ def make(record: Record, parallel: int | None, wanted: Wanted, shown: Attending,
         jobs.insert(0, baseline_job(record, code, threads))
     shown.live.beside(standing)
     shown.live.show("seeds")
-    finished = train(record, jobs, at_once, standing, wanted, shown, news)
+    finished = train(record, jobs, at_once, standing, wanted, shown)
     if standing is None:
         standing = measured_here(track, list(finished["baseline"].values()), read_plans(record.folder)[0].created[:10])
         write_standing(record.folder / "baseline" / "standing.json", standing)
     shown.live.show("verdict")
-    return conclude(record, finished["seed"], standing, news)
+    return conclude(record, finished["seed"], standing, shown.news)
 
 
 def train(
@@ -258,7 +257,6 @@ def train(
     standing: StandingRecord | None,
     wanted: Wanted,
     shown: Attending,
-    news: News,
 ) -> dict[str, dict[int, Path]]:
     """Run every seed of every job on pods, `at_once` at the same time; return the finished attempts by job and seed.
 
@@ -278,6 +276,7 @@ def train(
     place = pods_of(record.folder, wanted, data, stop, ranks=track.nproc, runs=left, hours=hours_of(track.limits))
     per_token = dataset.val_bytes / dataset.val_tokens
     limits = track.limits
+    judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing)}
     board = Board(
         labels,
         standing=standing,
@@ -286,9 +285,10 @@ def train(
         cost=lambda: spent(record.folder) or None,
         earlier={"seed": course} if (course := earlier_course(record.folder)) else None,
         tell=shown.live.runs,
+        losses_compare=judges["seed"].standing is not None,
     )
-    judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing)}
-    milestones = Milestones(news, labels, over, judges["seed"], standing, board.rows)
+    shown.live.beside(board.standing)
+    milestones = Milestones(shown.news, labels, over, judges["seed"], standing, board.rows)
     with place as opened, board, pool:
         try:
             futures: list[PrefectFuture[str]] = []

@@ -62,6 +62,7 @@ from pgolf.record.trust import check_trusted
 from pgolf.report.runs_inputs import BASELINE, NEW, RunsInputs
 from pgolf.report.runs_submission import RunsVerdict, as_written, judge_runs, write_runs_submission
 from pgolf.report.target_review import target_markdown
+from pgolf.report.target_rows import news_of
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
@@ -137,15 +138,14 @@ def record_runs(
     with working_on_runs(record), attending(record.folder, rules.name, request.name, pods, file) as shown:
         log.info("record: %s", record.folder)
         claim(record.id, request.program.name)
-        with News(record.folder) as news:
-            news.begin(f"started, {request.runs} runs of each variant")
-            outcome = make(record, wanted, shown, news)
+        shown.news.begin(f"started, {request.runs} runs of each variant")
+        outcome = make(record, wanted, shown)
         reasons = outcome.verdict.reasons
         shown.done(outcome, f"no record: {reasons[0]}" if reasons else "A RECORD")
         return outcome
 
 
-def make(record: RunsRecord, wanted: Wanted, shown: Attending, news: News) -> RunsOutcome:
+def make(record: RunsRecord, wanted: Wanted, shown: Attending) -> RunsOutcome:
     """Do all that happens in a record's folder, and show it."""
     check_rented(record.folder, wanted)
     shown.live.show("preflight")
@@ -156,12 +156,12 @@ def make(record: RunsRecord, wanted: Wanted, shown: Attending, news: News) -> Ru
             tried = persisted(try_program, record, f"preflight-{variant}")(record, variant, return_state=True)
             log.info("preflight: %s%s", tried.result(), " (reused)" if tried.name == "Cached" else "")
     shown.live.show("runs")
-    finished = run_all(record, wanted, shown, news)
+    finished = run_all(record, wanted, shown)
     shown.live.show("verdict")
-    return conclude(record, finished, news)
+    return conclude(record, finished, shown.news)
 
 
-def run_all(record: RunsRecord, wanted: Wanted, shown: Attending, news: News) -> dict[int, Path]:
+def run_all(record: RunsRecord, wanted: Wanted, shown: Attending) -> dict[int, Path]:
     """Make the runs of the plan one after another; return the attempts of those that have a result, by their number.
 
     Where the first run of a variant fails by itself, no other is started: no record can come of it.
@@ -172,7 +172,7 @@ def run_all(record: RunsRecord, wanted: Wanted, shown: Attending, news: News) ->
     left = len(record.runs) - len(over)
     labels = [f"{variant} {number}" for number, variant in record.runs]
     board = Board(labels, cost=lambda: spent(record.folder) or None, tell=shown.live.runs)
-    milestones = Milestones(news, labels, over, rows=board.rows)
+    milestones = Milestones(shown.news, labels, over, rows=board.rows)
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(1)
     finished: dict[int, Path] = {}
     with machine_of_all(record, wanted, stop, left) as opened, board, pool:
@@ -186,6 +186,8 @@ def run_all(record: RunsRecord, wanted: Wanted, shown: Attending, news: News) ->
                     folder = record.folder / future.result()
                 except (RunFailed, BadInput) as e:
                     log.error("%s", e)
+                    if not stop.is_set():
+                        milestones.failed(f"{variant} {number}", str(e))
                     if stop.is_set() or number <= 2:  # the plan begins with one run of each variant
                         break
                     continue
@@ -282,7 +284,8 @@ def conclude(record: RunsRecord, finished: dict[int, Path], news: News) -> RunsO
     said = "\n".join([word, *(f"- {r}" for r in verdict.reasons), *(f"- warning: {w}" for w in verdict.warnings)])
     page = f"{said}\n\n{target_markdown(verdict.audit)}" if verdict.audit else said
     create_markdown_artifact(page, key=f"{artifact_key(record.id)}-verdict", description="The verdict")
-    news.verdict(said)
+    figures = news_of(verdict.audit) if verdict.audit else ()
+    news.verdict("\n".join([word, *figures, *said.splitlines()[1:]]))
     return outcome
 
 

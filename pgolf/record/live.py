@@ -8,7 +8,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,8 @@ from pgolf.untrusted import Untrusted, read_json
 log = logging.getLogger(__name__)
 LIVE = "live.json"
 EVERY_S = 2.0  # between two writes
-MOST_BYTES, MOST_ROWS, MOST_TEXT, MOST_NEWS = 1 << 20, 1000, 2000, 20
+BEAT_S = 15.0  # the longest time without one
+MOST_BYTES, MOST_ROWS, MOST_TEXT, MOST_NEWS = 1 << 20, 1000, 2000, 40
 
 State = Literal["running", "finished", "failed", "stopped", "left"]
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
@@ -104,6 +106,26 @@ class LiveFile:
             if not same or time.monotonic() - self.written >= EVERY_S:
                 whole = whole_left(rows)
                 self._write(rows=tuple(rows), notes=tuple(notes), left=whole.seconds if whole else None)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Write it every BEAT_S at least while this lasts, so that one can tell a long step from a process that is
+        gone."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(BEAT_S):
+                with self.lock:
+                    if self.live.state == "running" and time.monotonic() - self.written >= BEAT_S:
+                        self._write()
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def beside(self, standing: StandingRecord | None) -> None:
         """Show the training losses of the record that others are compared with; the next write has them."""

@@ -25,7 +25,7 @@ PAGE = "live.html"
 COLORS = 6  # of seeds, in the page's style
 SETTLED = 0.1  # share of the steps after which losses count for a chart's range: the first ones would flatten the rest
 LIGHTS = {"running": "pass", "finished": "pass", "failed": "fail", "stopped": "warn", "left": "warn"}
-REPORTS = ("records/*/*/report.html", "report/report.html", "report/README.md")  # in a record's folder
+REPORTS = ("records/*/*", "report")  # folders in a record's that hold one
 
 Curve = tuple[tuple[int, float], ...]
 
@@ -142,9 +142,11 @@ def _points(curve: Curve, last: int, least: float, most: float) -> str:
 
 def reports_in(folder: Path) -> list[tuple[str, str]]:
     """(name, relative link) of the reports that the record's folder has."""
-    found = [path for pattern in REPORTS for path in sorted(folder.glob(pattern))[:3]]
-    relative = [path.relative_to(folder) for path in found]
-    return [(path.as_posix(), quote(path.as_posix())) for path in relative]
+    found = []
+    for holder in [path for pattern in REPORTS for path in sorted(folder.glob(pattern))[:3]]:
+        pages = (holder / name for name in ("report.html", "README.md"))
+        found += [path.relative_to(folder).as_posix() for path in pages if path.is_file()][:1]
+    return [(path, quote(path)) for path in found]
 
 
 @cache

@@ -93,14 +93,14 @@ class Milestones:
         left = whole_left(self.rows())
         words = said_left(left.seconds, left.basis, left.over) if left else ""
         said = f"{reached[-1]} % of the training is done" + (f", {words}" if words else "")
-        running = [(each, p) for each in self.labels if (p := self.seen.get(each)) and p.stage == "train"]
+        running = [(each, p) for each in self.labels if (p := self.seen.get(each)) and p.stage == "train" and p.step]
         lines = [self.where(each, p) for each, p in running[:MOST_RUNS]]
         self.news.tell(mark, "\n".join([said, *lines]))
 
     def where(self, label: str, p: Progress) -> str:
         """Where a run in training stands, and what it is heading for."""
         of = f" of {p.total:,}" if p.total else ""
-        words = [f"step {p.step:,}{of}" if p.step is not None else "training"]
+        words = [f"step {p.step or 0:,}{of}"]
         words += [f"loss {p.loss:.4f}"] if p.loss is not None else []
         if self.standing and self.losses_compare and (gain := loss_gain(p, self.standing)) is not None:
             words[-1] += f" (gain over {self.standing.name} in the last steps {signed(gain, 4)})"

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from pgolf.errors import BadInput
@@ -31,11 +30,9 @@ ENDED = "ended"  # the mark of a record that has failed or was stopped; it goes 
 class News:
     """The news of the record in a folder, whose name is said first. Where there is no webhook no mark is kept.
 
-    `also` is called with the lines that are told, whether there is a webhook or not.
+    `also` is called with a line as soon as it is known, whether there is a webhook or not.
 
-    Called by several threads. Nothing is raised and nobody waits: no record fails because it cannot be told of. At the
-    end of a `with` it tells of an error, sends what is left and waits until that is gone, no longer than a request may
-    take.
+    Called by several threads. Nothing is raised and nobody waits: no record fails because it cannot be told of.
     """
 
     def __init__(
@@ -49,15 +46,6 @@ class News:
         self.lock = threading.RLock()
         self.told = _read(folder / TOLD) if self.on else {}
 
-    def __enter__(self) -> "News":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if isinstance(error, Exception):
-            self.tell(ENDED, f"failed: {error}", when="now")
-        self.send()
-        flush()
-
     def begin(self, line: str) -> None:
         """Tell that the record has started; that it goes on, if the last thing told was that it had ended."""
         with self.lock:
@@ -65,6 +53,15 @@ class News:
                 self.tell("started", line, when="now")
             elif self.told.pop(ENDED, False):
                 self.tell("", "goes on", when="now")
+
+    def ended(self, line: str) -> None:
+        """Tell that the record has failed, or was stopped."""
+        self.tell(ENDED, line, when="now")
+
+    def close(self) -> None:
+        """Send what waits, and wait until that is gone, no longer than a request may take."""
+        self.send()
+        flush()
 
     def verdict(self, line: str) -> None:
         """Tell the verdict; another one is told, too, the same only once."""
@@ -79,6 +76,7 @@ class News:
             if mark and (mark in self.told or mark in self.waiting):
                 return
             self.waiting[mark] = line
+            self.also(line)
             due = self.sent + self.quiet_s - time.monotonic()
             if when == "now" or (when == "soon" and due <= 0):
                 self.send()
@@ -103,7 +101,6 @@ class News:
             lines, self.waiting = self.waiting, {}
             self.told |= {mark: True for mark in lines if mark}
             self.sent = time.monotonic()
-            self.also("\n".join(lines.values()))
             if not self.on:
                 return
             try:

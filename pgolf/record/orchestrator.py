@@ -29,6 +29,7 @@ from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import write_json
 from pgolf.pods.processes import Identity, identity
 from pgolf.record.live import LiveFile, made_printable
+from pgolf.record.news import News
 from pgolf.record.outcome import END, End, Outcome, RunsOutcome, end_with, write_end
 from pgolf.record.stopping import AskedToStop, heeding
 from pgolf.untrusted import Untrusted, read_json
@@ -214,12 +215,13 @@ def attending(folder: Path, track: str, name: str, pods: str, pods_file: Path | 
     attending = Attending(LiveFile(folder, folder.name, track, name))
     attending.live.show("starting")
     try:
-        with heeding(folder) as attending.asked:
+        with attending.live.beating(), heeding(folder) as attending.asked:
             yield attending
     except BaseException as e:
         attending.failed(e)
         raise
     finally:
+        attending.news.close()
         if handler:
             logging.getLogger("pgolf").removeHandler(handler)
             handler.stream.close()
@@ -244,6 +246,7 @@ class Attending:
 
     def __init__(self, live: LiveFile) -> None:
         self.live, self.asked = live, threading.Event()
+        self.news = News(live.folder, live.say)
         self.leaves = False  # whether its runs go on without this process
 
     def done(self, outcome: Outcome | RunsOutcome, said: str) -> None:
@@ -255,14 +258,17 @@ class Attending:
         """Tell why there is no outcome."""
         if isinstance(error, AskedToStop):
             self._end(End(exit_code=1, error=str(error)))
+            self.news.ended("stopped, by `pgolf stop`")
             self.live.end("stopped", "all runs are ended, by `pgolf stop`")
         elif isinstance(error, Exception):
             said = str(error) if isinstance(error, BadInput | RunFailed | OSError) else repr(error)
             self._end(End(exit_code=2 if isinstance(error, BadInput) else 1, error=said))
+            self.news.ended(f"failed: {said}")
             self.live.end("failed", said)
         else:
             how = "left: its runs go on" if self.leaves else "stopped: its runs are ended"
             self._end(End(exit_code=1, error=f"{how}; start the same command again to go on"))
+            self.news.ended(f"told to end; {how}")
             self.live.end("left" if self.leaves else "stopped", f"the process that made it was told to end; {how}")
 
     def _end(self, end: End) -> None:

@@ -116,6 +116,18 @@ def columns(audit: TargetAudit) -> list[tuple[str, str]]:
     return [("runs", "runs"), ("steps", "steps"), *seconds, *gain, *losses]
 
 
+def news_of(audit: TargetAudit) -> Iterator[str]:
+    """Each variant that is no baseline in a line of a message: its seconds, its loss, and what both are tested for."""
+    for row in variant_rows(audit):
+        if row.baseline:
+            continue
+        words = [f"{row.seconds} s"] if row.seconds else []
+        words += [f"gain over the baseline {row.seconds_gain} s (p faster {row.seconds_p})"] if row.seconds_gain else []
+        words += [f"mean val_loss {row.loss}"] if row.loss else []
+        words += [f"p below {target_of(audit).loss:g}: {row.loss_p}"] if row.loss_p else []
+        yield f"{row.name}: {', '.join(words) or 'no result'}"
+
+
 def name_of(figures: VariantFigures) -> str:
     """How a table names a variant, as the checks do."""
     return printable(figures.name, MOST_NAME_CHARS)

@@ -84,6 +84,16 @@ def test_a_person_can_read_what_it_says(made: Made) -> None:
     assert "seed 42: started" in made.stderr
 
 
+def test_page_ends_with_the_verdict_and_the_way_to_the_report(made: Made) -> None:
+    page = (made.folder / "live.html").read_text()
+    assert 'data-state="finished"' in page
+    assert "A RECORD: val_bpb" in page
+    assert f'href="{Path(made.outcome["path"]).relative_to(made.folder).as_posix()}/report.html"' in page
+    assert page.count("75 % of the training is done") == 1
+    assert all(page.count(f"seed {seed} is done: val_bpb") == 1 for seed in SEEDS)
+    assert page.count("<polyline") == 6  # the standing record is measured here, too: its seeds have curves of their own
+
+
 def test_results_are_kept_as_json(made: Made) -> None:
     results = list((made.folder / "results").iterdir())
     assert len(results) == 1 + 3 + 3 + 1  # preflight, baseline, seeds, submission

@@ -72,6 +72,17 @@ def test_the_submission_is_a_record_by_a_reviewers_own_audit(faster: tuple[Path,
     assert all(v.loss is not None and v.loss.p < 0.01 for v in audit.new)
 
 
+def test_its_page_ends_with_the_verdict_and_the_way_to_the_submission(faster: tuple[Path, Made]) -> None:
+    _, made = faster
+    page = (made.folder / "live.html").read_text()
+    assert 'data-state="finished"' in page
+    assert "<strong>A RECORD" in page
+    assert "this_pr: 1.800 s, gain over the baseline +0.200 s (p faster " in page
+    assert f"{Path(made.outcome['path']).relative_to(made.folder).as_posix()}/README.md" in page
+    assert page.count("75 % of the training is done") == 1
+    assert page.count("this_pr 5 is done") == page.count("started, 3 runs of each variant") == 1
+
+
 def test_the_runs_were_made_in_the_planned_order_on_one_machine(faster: tuple[Path, Made]) -> None:
     folder, made = faster
     (plan,) = read_plans(made.folder)

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -113,6 +114,22 @@ def test_page_is_written_with_the_file_and_at_the_end(tmp_path: Path) -> None:
     text = (tmp_path / PAGE).read_text()
     assert 'data-state="failed"' in text and "no seed finished" in text and "running:" not in text
     assert {path.name for path in tmp_path.iterdir()} == {"live.json", PAGE}
+
+
+def test_a_long_step_is_told_from_a_process_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgolf.record.live.BEAT_S", 0.01)
+    file = LiveFile(tmp_path, "r", "cpu_smoke", "mine")
+    with file.beating():
+        file.show("verdict")
+        written = file.written
+        deadline = time.monotonic() + 20
+        while file.written == written and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert file.written > written
+        file.end("finished", "A RECORD")
+        written = file.written
+        time.sleep(0.1)
+    assert file.written == written  # the page of an end keeps its time
 
 
 @pytest.fixture(scope="module")
