@@ -49,6 +49,7 @@ class Report:
     Attributes
     ----------
     positive, reasons : the verdict, and why not; None where there is only an audit.
+    non_record : it is submitted as what it is, no record.
     runs : one a seed; those with a final score make the figures.
     other_runs : (log, run) of those in the folder that the record does not claim.
     standing, comparison : the record to beat, if one was named; `no_comparison` says why there is none.
@@ -71,6 +72,7 @@ class Report:
     no_comparison: str
     checks: Sequence[Check]
     positive: bool | None = None
+    non_record: bool = False
     reasons: Sequence[str] = ()
     sections: Sequence[tuple[str, Sequence[Statement]]] = ()
     plans: Sequence[Plan] = ()
@@ -112,14 +114,14 @@ class Report:
         if self.positive is None:
             failed = self.count("fail")
             return f"{failed} check{'s' * (failed != 1)} fail{'s' * (failed == 1)}" if failed else "no check fails"
-        return "record" if self.positive else "no record"
+        return "record" if self.positive else "non-record submission" if self.non_record else "no record"
 
     @property
     def light(self) -> Status:
         """The colour of the headline."""
         if self.positive is None:
             return "fail" if self.count("fail") else "warn" if self.count("warn") else "pass"
-        return "pass" if self.positive else "fail"
+        return "pass" if self.positive else "warn" if self.non_record else "fail"
 
     def count(self, status: Status) -> int:
         """How many checks came out so."""

@@ -50,8 +50,8 @@ def _as_non_record(inputs: RecordInputs, verdict: Verdict) -> Verdict:
     """The verdict on what is no record, with whether it can be submitted as a non-record one."""
     with tempfile.TemporaryDirectory(prefix="pgolf-") as temporary:
         folder = Path(temporary) / inputs.folder_name
-        draft = _put_together(inputs, folder, no_record=verdict.reasons)
-        checks = audit(folder, draft.track, inputs.standing).checks
+        draft = _put_together(inputs, folder, no_record=verdict.no_record)
+        checks = audit(folder).checks  # as a reviewer's: by the track that it names, beside the record that it names
     return verdict_of_non_record(verdict, draft, checks)
 
 
@@ -68,7 +68,7 @@ def write(inputs: RecordInputs, verdict: Verdict, out: Path) -> Path:
     track = NO_RECORD if verdict.non_record else inputs.track.name
     target = out / "records" / track / inputs.folder_name if verdict.submitted else out / "report"
     with replaced_folder(target) as new:
-        _put_together(inputs, new, verdict, verdict.reasons if verdict.non_record else ())
+        _put_together(inputs, new, verdict, verdict.no_record if verdict.non_record else ())
     return target
 
 
@@ -130,6 +130,7 @@ def _report(draft: Draft, verdict: Verdict, files: Sequence[tuple[str, int, str]
         no_comparison=draft.no_comparison,
         checks=verdict.checks,
         positive=verdict.positive,
+        non_record=verdict.non_record,
         reasons=verdict.reasons,
         sections=draft.sections,
         plans=inputs.plans,

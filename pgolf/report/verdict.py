@@ -37,6 +37,10 @@ from pgolf.tracks import Track
 from pgolf.untrusted import hash_file
 
 MOST_HASHED = 8 << 30  # bytes of an artifact
+WITHOUT_P = {  # why the test of a comparison makes no record, by its outcome
+    "undecided": "it is not shown that the mean is better by more than the bar",
+    "below": "the mean is not better by more than the bar",
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,14 @@ class Verdict:
     def submitted(self) -> bool:
         """Whether there is a folder to submit, and not only a report."""
         return self.positive or self.non_record
+
+    @property
+    def no_record(self) -> tuple[str, ...]:
+        """`reasons` without a p, for a submission that claims no significance."""
+        found = self.comparison
+        if found is None or found.outcome not in WITHOUT_P:
+            return self.reasons
+        return tuple(WITHOUT_P[found.outcome] if reason == found.verdict else reason for reason in self.reasons)
 
     @property
     def against(self) -> list[str]:

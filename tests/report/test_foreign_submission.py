@@ -397,3 +397,15 @@ def test_whether_validation_text_is_in_training_text_is_said(tmp_path):
         ({}, None),
     ):
         assert answer(replace(inputs, dataset=dataset), folder, words) is expected, dataset
+
+
+def test_a_program_s_non_record_claims_no_p(tmp_path):
+    inputs = replace(record_of("march", tmp_path, against="4.0001,4.0103,4.0202"), non_record=True)
+    verdict = judge(inputs)
+    assert verdict.non_record and "but p = " in verdict.reasons[0]
+    folder = write(inputs, verdict, tmp_path / "out")
+    audited = audit(folder)
+    assert audited.track.name == "non_record_16mb" and not audited.failed
+    assert audited.check("claimed-significance").message == "no significance is claimed"
+    assert "- it is not shown that the mean is better by more than the bar\n" in (folder / "README.md").read_text()
+    assert '<span class="pill warn">non-record submission</span>' in (folder / "report.html").read_text()
