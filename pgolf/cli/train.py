@@ -159,11 +159,12 @@ def pack(
     from pgolf import pack as packing
     from pgolf.presets import load
 
+    there = packing.read_packed(check) if check else None  # before seconds of packing
     packed = packing.pack(
         load(preset) if preset else None, source=source, extra=extra or (), specialise=specialise, allow=allow or ()
     )
-    if check:
-        if why := packing.difference(packing.read_packed(check), packed):
+    if there is not None:
+        if why := packing.difference(there, packed):
             raise RunFailed(f"{check}: {why}")
         typer.echo(f"{check} is what this checkout makes ({len(packed.code)} bytes)")
         return

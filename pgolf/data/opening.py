@@ -23,6 +23,8 @@ MOST_MEAN = 64  # bytes of text that a token of a split stands for on average; t
 def open_tokenizer(path: Path) -> sentencepiece.SentencePieceProcessor:
     """A SentencePiece model whose pieces can be shown and decoded; Untrusted for anything else."""
     content = read_bytes(path, MOST_TOKENIZER)
+    if not content:
+        raise Untrusted(f"{path}: not a SentencePiece model: empty; get or train it anew")
     try:
         model = sentencepiece.SentencePieceProcessor(model_proto=content)
         count = model.vocab_size()

@@ -75,9 +75,12 @@ def check_request(
     Raises
     ------
     BadInput : unknown track, preset or knob, a value that does not parse, a knob that the record sets itself,
-        a batch that the track's ranks cannot share, repeated seeds, fewer than the track asks for, or a name that
-        makes no folder.
+        a batch that the track's ranks cannot share, repeated seeds, fewer than the track asks for, a name that
+        makes no folder, or an option that is given and empty.
     """
+    given = {"--preset": preset, "--program": program, "--evaluator": evaluator, "--against": against, "--name": name}
+    if empty := [option for option, value in given.items() if value == ""]:
+        raise BadInput(f"{empty[0]} is empty; name one, or leave the option out")
     rules = tracks.load(track)
     if rules.target:
         raise BadInput(f"track {rules.name} is a speedrun, without seeds: its records are made by the flow record-runs")

@@ -42,6 +42,9 @@ SPEEDRUN = "record --track nanogpt_short --program program.py"
 REFUSED = {  # a command line: words of what is said
     "record --name ???": "name '???'",
     "record --id ../up": "--id '../up'",
+    "record --preset=": "--preset is empty",
+    "record --against=": "--against is empty",
+    "record --name=": "--name is empty",
     "record --runs-dir file": "is no folder; name another folder with --runs-dir",
     "record --runs-dir file/below": "is no folder; name another folder with --runs-dir",
     "record --data-dir file": "is no folder; name another folder with --data-dir",
