@@ -16,13 +16,13 @@ from pgolf.record.progress import Progress
 from pgolf.record.rows import Row, said_left
 from pgolf.record.time_left import Course, Left, Stage, course_of, mean_course, time_left, whole_left
 
-# two seeds of preset smoke: 339 s, of which 206 in an adaptation that is silent for 45 s after each of its chunks
-LEAPS = Path(__file__).parents[1] / "recorded" / "leaps"
+# seeds of preset smoke: 338 s, mostly of an adaptation that is silent for 45 s after each of its chunks
+LEAPS = Path(__file__).parents[1] / "recorded" / "smoke"
 LIMITS = tracks.load("cpu_smoke").limits
 
 
 def events(seed: int) -> list[str]:
-    return (LEAPS / f"{seed}.jsonl").read_text().splitlines(keepends=True)
+    return (LEAPS / f"train_seed{seed}.events.jsonl").read_text().splitlines(keepends=True)
 
 
 def ended(seed: int) -> Progress:
@@ -65,7 +65,7 @@ def test_first_run_of_all_is_told_from_the_limits_and_then_from_its_own_leaps() 
     by_itself = [(real, left) for _, real, left in told if left.basis == "runs"]
     assert all(left.seconds >= real for real, left in by_limits)  # the most that it may take
     assert len(by_itself) > 0.4 * len(told)
-    assert all(abs(left.seconds - real) < 0.05 * whole for real, left in by_itself)
+    assert all(abs(left.seconds - real) < 0.08 * whole for real, left in by_itself)  # its leaps last 37 to 48 s
 
 
 def test_stage_that_takes_longer_than_expected_is_said_to_and_grows() -> None:
