@@ -51,9 +51,10 @@ def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
     epilog=examples("pgolf watch cpu_smoke-smoke-1a2b3c4d"),
 )
 def watch(record: Record, runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
-    """Show a record that is being made, from any terminal, until its verdict.
+    """Show a record that is being made, to its verdict.
 
-    Ctrl-C leaves it. Exit 0: a record; 1: no record, or it failed; 2: bad input, or no such record.
+    Works from any terminal; Ctrl-C leaves it. Exit 0: a record; 1: no record, or it failed; 2: bad input, or no such
+    record.
     """
     from pgolf.cli.following import follow, leaving
     from pgolf.record.orchestrator import find_record
@@ -68,10 +69,11 @@ def watch(record: Record, runs_dir: RunsDir = Path("runs"), as_json: AsJson = Fa
     epilog=examples("pgolf stop cpu_smoke-smoke-1a2b3c4d"),
 )
 def stop(record: Record, runs_dir: RunsDir = Path("runs"), pods_file: PodsFile = None) -> None:
-    """End a record in order: its runs with every process, and its pods.
+    """End a record in order: all its runs, and its pods.
 
-    Works also where the process that made it is gone and its runs go on, and on a record that a Prefect worker makes on
-    this machine. Finished work is kept. Waits until nothing of it runs; then the same command goes on.
+    Ends every process of a run. Works also where the process that made it is gone and its runs go on, and on a record
+    that a Prefect worker makes on this machine. Finished work is kept. Waits until nothing of it runs; then the same
+    command goes on.
     """
     from pgolf.pods.settings import read_settings
     from pgolf.record.ending import stop_record
