@@ -137,7 +137,6 @@ NOT_HERE = {  # the beginning of a command line: why it is read, and not run
     r"eval .*EPOCHS=5": "adapts for long",
     r"data (fineweb|upload|source|pydocs|train-tokenizer|tokenize|document-start) ": "needs a hub, or a corpus",
     r"draft a.log ": "drafts the same logs again",
-    r"submit ": "needs a clone of the archive; tests/upstream has one",
     r"(watch|stop) ": "needs a record that runs",
     r"pods ": "asks an account for its machines",
     r"pack .*zstandard": "needs a package",
@@ -174,6 +173,15 @@ def daily(made: Made, tiny_data: Dataset, tmp_path_factory: pytest.TempPathFacto
         shutil.copy(log, work)
         shutil.copy(log, work / f"{log.stem.removeprefix('train_')}.txt")
     (work / "tests").symlink_to(REPOSITORY / "tests")
+    archive = work / "parameter-golf"
+    for track in (submission.parent.name, "cpu_smoke", TRACK):
+        (archive / "records" / track / "2026-03-17_Old").mkdir(parents=True)
+        (archive / "records" / track / "2026-03-17_Old" / "README.md").touch()
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@b.c", "-C", str(archive)]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "Old"], ["config", "user.name", "A"]):
+        subprocess.run([*git, *words], check=True)
+    subprocess.run([*git, "config", "user.email", "a@b.c"], check=True)
+    (work / "CLONE").symlink_to(archive)
     wrapped = f"import zlib\nexec(zlib.decompress({zlib.compress(PROGRAM.encode())!r}))\n"
     (work / "records" / TRACK / "2026-04-09_Theirs" / "train_gpt.py").write_text(wrapped)
     for name in ("A", "B", "2026-07-17_FP8DownProjection"):
