@@ -99,8 +99,7 @@ def test_runs_of_one_seed_and_of_none_are_told_apart():
     ]
 
 
-@pytest.mark.parametrize("name", ["base", LONG, "x" * 300, "$_{2}$"])
-@pytest.mark.parametrize("seeds", [1, 3, 8])
+@pytest.mark.parametrize(("name", "seeds"), [("base", 3), (LONG, 1), (LONG, 3), ("x" * 300, 8), ("$_{2}$", 8)])
 def test_names_are_above_the_plot_and_inside_the_figure(name, seeds):
     figure = figures.loss_curves(
         [seed(10**6 + i, (500, 3.3), (4500, 2.8)) for i in range(seeds)], replace(STANDING, name=name)
@@ -127,8 +126,9 @@ def test_a_gain_has_the_sign_of_the_table(gain):
     assert f"(gain {shown[0].replace('−', '-')})" in alt.of_stages(stages(gain), STANDING)
 
 
-@pytest.mark.parametrize("gain", [0.00117, -0.00117, 0.0])
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("gain", "count"), [(0.0, 1), (0.00117, 2), (-0.00117, 3), (0.00117, 4), (-0.00117, 4), (0.0, 4)]
+)
 def test_no_number_of_the_stages_hides_another(gain, count):
     figure = drawn(figures.stage_waterfall(stages(gain, count), LONG, LONG))
     axes = figure.axes[0]
@@ -143,8 +143,9 @@ def comparison(gain: float, seeds: int = 3) -> Comparison:
     return compare(replace(new, bytes_per_token=2.4), replace(old, bytes_per_token=2.4))
 
 
-@pytest.mark.parametrize("gain", [0.0, 0.0005, 0.003, 0.02, -0.0005, -0.02, -0.1])
-@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize(
+    ("gain", "seeds"), [(0.0, 3), (0.0005, 1), (0.003, 3), (0.02, 1), (-0.0005, 3), (-0.02, 3), (-0.1, 1)]
+)
 def test_no_name_hides_another_where_the_gain_is(gain, seeds):
     figure = drawn(figures.gain_interval(comparison(gain, seeds)))
     axes = figure.axes[0]
