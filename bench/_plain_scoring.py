@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgolf.trainer.blocks import Block
-from pgolf.trainer.config import Config
+from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.model import GPT
 
 WINDOWS_AT_ONCE = 32
@@ -75,9 +75,14 @@ class Reference:
         """Tokens `[B, T]` to float32 logits `[B, T, V]`."""
         model, cap = self.model, self.cfg.logit_softcap
         x = F.embedding(tokens, model.tok_emb.weight).to(model.dtype)
+        if self.cfg.smear_gate_enabled:
+            gate, here = model.smear.gate, x[:, 1:]
+            share = torch.sigmoid(linear(here[..., : gate.shape[1]], gate)) * model.smear.scale.to(x.dtype)
+            x = torch.cat([x[:, :1], here + share * (tokens[:, 1:, None] != BOS) * x[:, :-1]], 1)
+        x = norm(x)
         if self.cfg.embed_scale_enabled:
             x = x * model.embed_scale.to(x.dtype)
-        x = x0 = norm(x)
+        x0 = x
         left, right = model.virtual_order(model.looping)
         skips = []
         for i in left:
