@@ -11,7 +11,8 @@ from pgolf.pods.processes import pods_alive
 from pgolf.record.ending import is_busy
 from pgolf.record.live import read_live
 from pgolf.record.orchestrator import read_orchestrator, records_in, records_starting
-from pgolf.record.rows import Row
+from pgolf.record.rows import Basis, Row
+from pgolf.record.time_left import whole_left
 from pgolf.stages import BY_NAME
 
 GONE = "the process that made it is gone"
@@ -25,7 +26,7 @@ class Stand:
     ----------
     state : `starting`: it has no id yet. `left`: its runs go on, and nobody is at it. `stopped`: nothing of it runs.
     done, runs : how many of its runs are done; None: unknown.
-    left : seconds until its runs end; None: unknown.
+    left, basis : seconds until its runs end, None: unknown; and what that is told from.
     said : what it is at, its verdict, or why it failed.
     command : the words that start it again; empty where that is not known, or a worker's business.
     """
@@ -37,6 +38,7 @@ class Stand:
     done: int | None = None
     runs: int | None = None
     left: float | None = None
+    basis: Basis = "runs"
     said: str = ""
     command: tuple[str, ...] = ()
 
@@ -65,7 +67,9 @@ def stand_of(folder: Path, alive: Collection[Path]) -> Stand:
     facts["track"] = live.track if live else _track(folder)
     if is_busy(folder):
         said = "; ".join(filter(None, [live.doing, *map(said_of, live.rows)])) if live else ""
-        return Stand(folder.name, folder, "running", left=live.left if live else None, said=said, **facts)
+        if live and (whole := whole_left(live.rows)):
+            facts |= {"left": live.left, "basis": whole.basis}
+        return Stand(folder.name, folder, "running", said=said, **facts)
     if here or (live and live.state == "left" and who and who.pods == "ssh"):
         said = f"{len(here)} runs go on here, and nobody is at it" if here else "its runs may go on elsewhere"
         return Stand(folder.name, folder, "left", said=said, **facts)

@@ -23,7 +23,8 @@ from pgolf.pods.places import lock_if_free
 from pgolf.pods.processes import identity
 from pgolf.pods.settings import Settings, read_settings
 from pgolf.record.ending import stop_record
-from pgolf.record.live import read_live
+from pgolf.record.folder import held
+from pgolf.record.live import Live, read_live, write_live
 from pgolf.record.orchestrator import (
     LOG,
     Orchestrator,
@@ -33,6 +34,7 @@ from pgolf.record.orchestrator import (
     write_orchestrator,
 )
 from pgolf.record.outcome import End, RunsOutcome, end_with, read_end, write_end
+from pgolf.record.rows import Row
 from pgolf.record.seeds import Left, run_seed
 from pgolf.record.stand import list_stands
 from pgolf.record.stopping import AskedToStop, Stop, ask_to_stop
@@ -118,6 +120,15 @@ def test_failure_is_told_with_its_reason(record: Path) -> None:
     assert stand(record.parent) == ("failed", "no seed finished")
     live = read_live(record)
     assert live and (live.track, live.name, live.verdict) == ("cpu_smoke", "mine", "no seed finished")
+
+
+def test_time_left_is_told_with_what_it_rests_on(record: Path) -> None:
+    rows = (Row("seed 42", stage="train", left=60.0, basis="runs"), Row("seed 314", left=1200.0, basis="limits"))
+    started = "2026-11-29T22:00:00+00:00"
+    write_live(record, Live("mine", "cpu_smoke", "mine", started, started, rows=rows, left=1260.0))
+    with held(record):
+        (one,) = list_stands(record.parent)
+    assert (one.state, one.left, one.basis) == ("running", 1260.0, "limits")  # so `status` says "up to"
 
 
 def test_process_that_was_killed_is_not_believed_to_live(record: Path) -> None:
