@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import read_plans
+from pgolf.phrases import counted
 from pgolf.pods.processes import pods_alive
 from pgolf.record.ending import is_busy
 from pgolf.record.live import read_live
@@ -71,7 +72,11 @@ def stand_of(folder: Path, alive: Collection[Path]) -> Stand:
             facts |= {"left": live.left, "basis": whole.basis}
         return Stand(folder.name, folder, "running", said=said, **facts)
     if here or (live and live.state == "left" and who and who.pods == "ssh"):
-        said = f"{len(here)} runs go on here, and nobody is at it" if here else "its runs may go on elsewhere"
+        said = (
+            f"still running here, with nobody at it: {counted(len(here), 'run')}"
+            if here
+            else "its runs may go on elsewhere"
+        )
         return Stand(folder.name, folder, "left", said=said, **facts)
     if live is None:
         return _without_live(folder, facts)

@@ -84,7 +84,7 @@ def test_run_that_is_left_goes_on_and_is_taken_up(running: Path, record: Path) -
 
 
 def test_stop_ends_what_nobody_is_at(running: Path, record: Path, settings: Settings) -> None:
-    assert stand(record.parent) == ("left", "1 runs go on here, and nobody is at it")
+    assert stand(record.parent) == ("left", "still running here, with nobody at it: 1 run")
     assert stop_record(record, settings, None, lambda text: None)
     assert not of_pod(running)
     assert LocalPod(running).status().state == "ended", "its supervisor has said how"
