@@ -108,10 +108,11 @@ def draw(points: Sequence[Dated], line: Sequence[Record], axis: Axis, narrow: bo
             _interval(axes, p, low, high)
     for kind in dict.fromkeys(p.kind for p in points):
         _dots(axes, [p for p in points if p.kind == kind and low <= p.value <= high], kind)
-    _outside(axes, sorted((p for p in points if p.value > high), key=lambda p: p.day), high, axis, narrow)
-    _outside(axes, sorted((p for p in points if p.value < low), key=lambda p: p.day), low, axis, narrow)
+    _outside(axes, sorted((p for p in points if p.value > high), key=lambda p: p.day), True, axis, narrow)
+    _outside(axes, sorted((p for p in points if p.value < low), key=lambda p: p.day), False, axis, narrow)
+    axes.set_yticks([y for y in axes.get_yticks() if low <= y <= high])  # none where the arrows are
     _dates(axes, min(days), max(days), 3 if narrow else 7)
-    figure.legend(loc="outside upper left", frameon=False, labelcolor=figures.INK, fontsize=8.5, ncols=1 + (not narrow))
+    figure.legend(loc="outside lower left", frameon=False, labelcolor=figures.INK, fontsize=8.5, ncols=1 + (not narrow))
     return figure
 
 
@@ -180,24 +181,39 @@ def _dots(axes: Axes, points: Sequence[Dated], kind: Kind) -> None:
         dots.set(facecolor=figures.PAPER, edgecolor=kind.color, linewidth=1.3)
 
 
-def _outside(axes: Axes, points: Sequence[Dated], edge: float, axis: Axis, narrow: bool) -> None:
-    """Arrows at an edge of the frame, with the values of the points beyond it: outside at the top, inside below."""
+def _outside(axes: Axes, points: Sequence[Dated], up: bool, axis: Axis, narrow: bool) -> None:
+    """Arrows at an edge with the values of the points beyond the frame, in a strip that is added to it for them."""
     if not points:
         return
-    up = points[0].value > edge
-    first, last = axes.dataLim.intervalx
-    gap = (last - first) * (0.2 if narrow else 0.09)
-    ends = [-math.inf] * MOST_LEVELS  # where the last value of each level ends
+    days = axes.dataLim.intervalx
+    gap = (days[1] - days[0]) * (0.2 if narrow else 0.09)
+    ends = [-math.inf] * MOST_LEVELS  # where the last value of each level stands
+    levels: list[int | None] = []
     for p in points:
+        x = p.day.toordinal()
+        levels.append(next((n for n, end in enumerate(ends) if x - end >= gap), None))
+        if levels[-1] is not None:
+            ends[levels[-1]] = x
+    edge = _with_strip(axes, up, 0.06 + 0.05 * sum(end > -math.inf for end in ends))
+    for p, level in zip(points, levels, strict=True):
         x = p.day.toordinal()
         arrow = figures.dotted(axes, [(x, edge)], p.kind.color, [p.tip], 40, "^" if up else "v")
         if arrow:
             arrow.set_clip_on(False)
-        level = next((n for n, end in enumerate(ends) if x - end >= gap), None)
-        if level is None:
-            continue
-        ends[level] = x
-        figures.note(axes, x, edge, 7 + 10 * level, axis.number(p.value), figures.INK, 8)
+        if level is not None:
+            above = -15 - 10 * level if up else 8 + 10 * level
+            figures.note(axes, x, edge, above, axis.number(p.value), figures.INK, 8)
+
+
+def _with_strip(axes: Axes, up: bool, share: float) -> float:
+    """Make the vertical range longer at one end by this share; where that end is now."""
+    ends = axes.get_ylim()
+    log = axes.get_yscale() == "log"
+    low, high = map(math.log, ends) if log else ends
+    edge = high + share * (high - low) if up else low - share * (high - low)
+    edge = math.exp(edge) if log else edge
+    axes.set_ylim(*((None, edge) if up else (edge, None)))
+    return edge
 
 
 def _dates(axes: Axes, first: int, last: int, most: int) -> None:
