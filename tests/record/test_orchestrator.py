@@ -12,6 +12,7 @@ from pathlib import Path
 import good_speedrun
 import jobs
 import pytest
+from filelock import FileLock
 from living import of_pod, wait_for
 
 from pgolf import tracks
@@ -22,8 +23,8 @@ from pgolf.pods.local import LocalPod
 from pgolf.pods.places import lock_if_free
 from pgolf.pods.processes import identity
 from pgolf.pods.settings import Settings, read_settings
+from pgolf.pods.slots import lock_file
 from pgolf.record.ending import stop_record
-from pgolf.record.folder import held
 from pgolf.record.live import Live, read_live, write_live
 from pgolf.record.orchestrator import (
     LOG,
@@ -126,7 +127,7 @@ def test_time_left_is_told_with_what_it_rests_on(record: Path) -> None:
     rows = (Row("seed 42", stage="train", left=60.0, basis="runs"), Row("seed 314", left=1200.0, basis="limits"))
     started = "2026-11-29T22:00:00+00:00"
     write_live(record, Live("mine", "cpu_smoke", "mine", started, started, rows=rows, left=1260.0))
-    with held(record):
+    with FileLock(lock_file(record)):
         (one,) = list_stands(record.parent)
     assert (one.state, one.left, one.basis) == ("running", 1260.0, "limits")  # so `status` says "up to"
 
