@@ -120,9 +120,9 @@ def test_the_flow_hears_the_answer(
         raise RunFailed("enough is seen")
 
     program = {"theirs": theirs, "march": MARCH}[folder]
-    monkeypatch.setattr("pgolf.cli.record.run_flow", flow)
+    monkeypatch.setattr("pgolf.cli.detached.run_flow", flow)
     monkeypatch.setattr(trust, "AGREED", tmp_path / "config" / "agreed.txt")
-    arguments = ["record", "--program", str(program), "--against", "9.0,9.1", option]
+    arguments = ["record", "--foreground", "--program", str(program), "--against", "9.0,9.1", option]
     monkeypatch.setattr(sys, "argv", ["pgolf", *arguments])
     with pytest.raises(SystemExit):
         cli.main()
