@@ -15,11 +15,12 @@ from pgolf.stats.comparison import Comparison
 
 
 def seed_rows(scores: Sequence[SeedScore]) -> list[dict[str, str]]:
-    """One row a seed: bits per byte after each stage and at the end, final loss in nats, bytes, seconds."""
+    """One row a seed: bits per byte after each stage that is scored and at the end, loss in nats, bytes, seconds."""
+    scored = {stage.kind for score in scores for stage in score.stages}
     return [
         {
             "seed": str(score.seed),
-            **{title: _bpb(score, kind) for kind, title in TITLES.items()},
+            **{title: _bpb(score, kind) for kind, title in TITLES.items() if kind in scored},
             "val_bpb": f"{score.val_bpb:.5f}",
             "val_loss": "" if score.val_loss is None else f"{score.val_loss:.5f}",
             "bytes": "" if score.artifact_bytes is None else f"{score.artifact_bytes:,}",
