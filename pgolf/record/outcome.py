@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +120,18 @@ def read_end(folder: Path) -> End | None:
     if not os.path.lexists(folder / END):
         return None
     try:
-        return READER.validate_python(made_printable(read_json(folder / END, MOST_BYTES, folder)))
+        return _as_before(READER.validate_python(made_printable(read_json(folder / END, MOST_BYTES, folder))))
     except Untrusted as e:
         raise BadInput(str(e)) from None
     except ValidationError:
         raise BadInput(f"{folder / END}: not what pgolf writes; start the same command again") from None
+
+
+def _as_before(end: End) -> End:
+    """The end whose audit's baseline is one of its variants again, and not a copy of it."""
+    audit = end.of_runs.verdict.audit if end.of_runs else None
+    if end.of_runs is None or audit is None:
+        return end
+    baseline = next((variant for variant in audit.variants if variant == audit.baseline), audit.baseline)
+    verdict = replace(end.of_runs.verdict, audit=replace(audit, baseline=baseline))
+    return replace(end, of_runs=replace(end.of_runs, verdict=verdict))

@@ -168,7 +168,9 @@ def test_end_of_a_speedrun_is_read_as_it_was(record: Path) -> None:
     audit = audit_target(record / "track_1_short" / "2026-08-01_Example", tracks.load("nanogpt_short"))
     end = end_with(RunsOutcome("mine", record, RunsVerdict(audit, ()), record / "records"))
     write_end(record, end)
-    assert read_end(record) == end
+    read = read_end(record)
+    assert read == end and read and read.of_runs and read.of_runs.verdict.audit
+    assert any(v is read.of_runs.verdict.audit.baseline for v in read.of_runs.verdict.audit.variants)
     write_end(record, End(exit_code=2, error="a folder that is none"))
     again = read_end(record)
     with pytest.raises(BadInput, match="a folder that is none"):
