@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
+from pgolf.evidence.lines import printable
 from pgolf.evidence.manifest import list_files
 from pgolf.evidence.plan import Plan, Rule, check_plan, make_plan, read_plans, write_plan
 from pgolf.files import sha256_file
@@ -223,4 +224,16 @@ def gather(record: Record, finished: Mapping[int, Path], standing: StandingRecor
         unfinished=attempts(record.folder, [s for s in request.seeds if s not in finished]),
         dataset=record.dataset.facts(),
         non_record=request.non_record,
+        alike=tuple(records_alike(record.folder, record.inputs)),
     )
+
+
+def records_alike(own: Path, inputs: Mapping[str, str]) -> Iterator[str]:
+    """Other records beside the folder `own` whose seeds ran on the same inputs: of two, the better one proves less."""
+    for folder in sorted(own.parent.iterdir()):
+        if folder == own or not (folder / "seeds").is_dir():
+            continue
+        with suppress(BadInput):
+            plans = read_plans(folder)
+            if plans and plans[-1].inputs == inputs:
+                yield f"{printable(folder.name)}: seeds {', '.join(map(str, plans[-1].seeds))}"

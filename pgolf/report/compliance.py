@@ -305,6 +305,8 @@ def _planned(facts: Facts) -> Iterator[Statement]:
     if plan.added_seeds:
         added = ", ".join(map(str, plan.added_seeds))
         yield Statement(f"All seeds were named before any result was seen (added later: {added}).", False)
+    if facts.alike:
+        yield Statement(f"No other seeds of this program were run ({'; '.join(facts.alike)}).", False)
     finished = {r.seed.value for r in facts.runs if r.seed}
     yield Statement(
         f"Every planned seed is in the result, and all attempts ({len(facts.attempts)}) are listed below.",

@@ -46,6 +46,7 @@ class Facts:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     probed: Probed | None = None
     claimed: bool = True  # whether a record is claimed
+    alike: Sequence[str] = ()  # other records of the same program, text and rules
 
     @property
     def sizes(self) -> list[Measure]:

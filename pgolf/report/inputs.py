@@ -62,6 +62,7 @@ class RecordInputs:
     unfinished : the attempts at planned seeds that never finished.
     dataset : what was trained and scored on, as its manifest has it; empty where it is not known.
     probes : what the legality probes found, as `probing.run_probes` leaves it.
+    alike : other records of the same program, text and rules beside this one, each with its seeds.
     stage : the evaluation that counts, by its name in the logs; '': the last one of each.
     non_record : what is no record is to be submitted as a non-record one, if it is fit for that.
     """
@@ -86,6 +87,7 @@ class RecordInputs:
     dataset: Mapping[str, Any] = field(default_factory=dict)
     probes: Path | None = None
     non_record: bool = False
+    alike: tuple[str, ...] = ()
     stage: str = ""
 
     @property

@@ -48,7 +48,8 @@ class Verdict:
     """Whether it is a record. `reasons` says why not, a sentence each; empty exactly when `positive`.
 
     `unfit` says why it is not to be submitted as a non-record either, empty if it is; None where nobody asked for that.
-    `checks` are by the rules of the track that it is submitted to.
+    `checks` are by the rules of the track that it is submitted to. `alike` are other records of the same program, text
+    and rules.
     """
 
     positive: bool
@@ -56,6 +57,7 @@ class Verdict:
     checks: tuple[Check, ...]
     reasons: tuple[str, ...]
     unfit: tuple[str, ...] | None = None
+    alike: tuple[str, ...] = ()
 
     @property
     def non_record(self) -> bool:
@@ -82,8 +84,11 @@ class Verdict:
 
     @property
     def warnings(self) -> list[str]:
-        """The checks that warn, a sentence each: a time inside the grace, for one. They stop no record."""
-        return [f"{c.id}: {c.message}" for c in self.checks if c.status == "warn"]
+        """Sentences that stop no record: checks that warn, of a time inside the grace, for one, and other seeds."""
+        warnings = [f"{c.id}: {c.message}" for c in self.checks if c.status == "warn"]
+        if self.alike:
+            warnings.append(f"the same program, text and rules ran with other seeds: {'; '.join(self.alike)}")
+        return warnings
 
 
 @dataclass(frozen=True)
@@ -230,6 +235,7 @@ def describe(
         dataset=inputs.dataset,
         probed=probed,
         claimed=not no_record,
+        alike=inputs.alike,
     )
     return Draft(
         inputs=inputs,
@@ -291,7 +297,7 @@ def verdict_of(draft: Draft, checks: Sequence[Check]) -> Verdict:
     reasons += [f"{c.id}: {c.message}" for c in checks if c.status == "fail"]
     if draft.counted and draft.counted.status == "fail" and not any(r.startswith("artifact-bytes") for r in reasons):
         reasons.append(f"{draft.counted.what} of seed {draft.counted.seed}: {draft.counted.said}")
-    return Verdict(not reasons, comparison, tuple(checks), tuple(reasons))
+    return Verdict(not reasons, comparison, tuple(checks), tuple(reasons), alike=inputs.alike)
 
 
 def verdict_of_non_record(verdict: Verdict, draft: Draft, checks: Sequence[Check]) -> Verdict:

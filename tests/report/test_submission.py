@@ -17,12 +17,13 @@ from pgolf.audit.audit import audit
 from pgolf.audit.measures import evaluation, measures_of
 from pgolf.errors import BadInput
 from pgolf.evidence.logs import read_run
-from pgolf.evidence.plan import Attempt, make_plan
+from pgolf.evidence.plan import Attempt, make_plan, write_plan
 from pgolf.evidence.probes import CounterExample, ProbeResult
 from pgolf.files import sha256_file
 from pgolf.ledger import from_runs, seed_score
 from pgolf.program import Program
 from pgolf.record.early_stop import Judge
+from pgolf.record.folder import records_alike
 from pgolf.record.progress import Progress
 from pgolf.report.compliance import flags
 from pgolf.report.facts import Facts
@@ -234,6 +235,28 @@ def test_seeds_added_later_are_said_to_be(inputs, tmp_path):
     readme = (folder / "README.md").read_text()
     assert "added after results had been seen: 999" in readme
     assert "seeds 999 were added" in json.loads((folder / "submission.json").read_text())["significance"]["verdict"]
+
+
+def test_seeds_of_other_records_alike_are_said(inputs, tmp_path):
+    runs = tmp_path / "runs"
+    for name, seeds, program in (
+        ("own", SEEDS, "a"),
+        ("before", (1, 2), "a"),
+        ("other", (3,), "b"),
+        ("broken", (), ""),
+    ):
+        (runs / name / "seeds").mkdir(parents=True)
+        if program:
+            write_plan(runs / name, make_plan(name, "cpu_smoke", "smoke", seeds, {"program": program}))
+        else:
+            (runs / name / "plan.json").write_text("{")
+    alike = tuple(records_alike(runs / "own", {"program": "a"}))
+    assert alike == ("before: seeds 1, 2",)
+    assert "other seeds" not in (written(inputs, tmp_path / "alone") / "README.md").read_text()
+    inputs = replace(inputs, alike=alike)
+    assert "ran with other seeds: before: seeds 1, 2" in judge(inputs).warnings[-1]
+    readme = (written(inputs, tmp_path / "out") / "README.md").read_text()
+    assert "No other seeds of this program were run (before: seeds 1, 2)." in readme
 
 
 def test_every_attempt_is_in_the_record(inputs, tmp_path):
