@@ -21,7 +21,7 @@ from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.phrases import signed
 from pgolf.record.heading import Heading, heading_of, scored
 from pgolf.record.progress import Progress
-from pgolf.record.rows import Row, Used, kind_of, said_left, thinned, used_of
+from pgolf.record.rows import Row, Used, kind_of, thinned, used_of
 from pgolf.record.time_left import Course, course_of, mean_course, time_left, whole_left
 from pgolf.stages import BY_NAME
 from pgolf.tracks import Limits
@@ -184,8 +184,8 @@ class Board:
 def draw(rows: Sequence[Row], notes: Sequence[str] = ()) -> RenderableType:
     """Runs side by side, as many as the screen is wide for, and below them when all are done, and the notes."""
     left = whole_left(rows) if len(rows) > 1 else None
-    words = said_left(left.seconds, left.basis, left.over) if left else ""
-    below = Text("; ".join([f"all runs: {words}"] * bool(words) + [*notes]), "dim")
+    words = [f"all runs: {left.words}"] if left and left.words else []
+    below = Text("; ".join([*words, *notes]), "dim")
     return Group(Columns(map(_panel, rows), padding=(0, 1, 0, 0)), below)
 
 

@@ -17,7 +17,8 @@ from urllib.parse import quote
 from pgolf import __version__
 from pgolf.phrases import signed
 from pgolf.record.live import Live
-from pgolf.record.rows import Row, Used, said_left
+from pgolf.record.rows import Row, Used
+from pgolf.record.time_left import whole_left
 from pgolf.report.render import render
 from pgolf.stages import BY_NAME
 
@@ -52,6 +53,7 @@ class Chart:
 def live_page(live: Live, folder: Path) -> str:
     """The page of a record; `folder` is where the page will lie, whose report it links to."""
     script, digest = _script()
+    whole = whole_left(live.rows) if live.left is not None else None
     running = [row for row in live.rows if row.state == "running" and live.state == "running"]
     return render(
         "live.html.j2",
@@ -59,7 +61,7 @@ def live_page(live: Live, folder: Path) -> str:
         light=LIGHTS[live.state],
         started=clock_time(live.started),
         updated=clock_time(live.updated),
-        left=said_left(live.left) if live.left else "",
+        left=whole.words if whole else "",
         done=sum(row.state == "done" for row in live.rows),
         scores=[row.val_bpb for row in live.rows if row.state == "done" and row.val_bpb is not None],
         headings=[row.heading for row in running if row.heading is not None],

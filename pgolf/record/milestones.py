@@ -11,7 +11,7 @@ from pgolf.record.early_stop import Judge, evaluation_end, training_end
 from pgolf.record.heading import heading_of, loss_gain, scored
 from pgolf.record.news import News
 from pgolf.record.progress import Progress
-from pgolf.record.rows import Row, said_left
+from pgolf.record.rows import Row
 from pgolf.record.time_left import whole_left
 from pgolf.tracks import EarlyStop, Limits
 
@@ -91,8 +91,7 @@ class Milestones:
             return
         self.news.pass_over(*(f"{quarter} %" for quarter in reached[:-1]))
         left = whole_left(self.rows())
-        words = said_left(left.seconds, left.basis, left.over) if left else ""
-        said = f"{reached[-1]} % of the training is done" + (f", {words}" if words else "")
+        said = f"{reached[-1]} % of the training is done" + (f", {left.words}" if left and left.words else "")
         running = [(each, p) for each in self.labels if (p := self.seen.get(each)) and p.stage == "train" and p.step]
         lines = [self.where(each, p) for each, p in running[:MOST_RUNS]]
         self.news.tell(mark, "\n".join([said, *lines]))

@@ -14,7 +14,7 @@ from statistics import fmean
 
 from pgolf.pace import projected_end
 from pgolf.record.progress import Progress
-from pgolf.record.rows import Basis, Row
+from pgolf.record.rows import Basis, Row, said_left
 from pgolf.stages import BY_NAME, LEARNING
 from pgolf.tracks import Limits
 
@@ -75,6 +75,11 @@ class Left:
     seconds: float
     basis: Basis
     over: bool = False
+
+    @property
+    def words(self) -> str:
+        """As people read it; '' where nothing is left."""
+        return said_left(self.seconds, self.basis, self.over)
 
 
 def course_of(finished: Progress) -> Course | None:

@@ -78,6 +78,12 @@ def test_page_says_where_each_run_stands(tmp_path: Path) -> None:
     assert "1000,1000" in text and ",0 " in text  # from the first settled loss to the last
 
 
+def test_time_left_of_all_runs_says_whether_it_is_a_bound(tmp_path: Path) -> None:
+    rows = (replace(ROW, left=60.0), Row("seed 314", left=1200.0, basis="limits"))
+    assert "up to 21:00 left" in live_page(live(rows=rows, left=1260.0), tmp_path)
+    assert "21:00" not in live_page(live(rows=rows, left=None), tmp_path)
+
+
 def test_words_of_a_stranger_are_only_words(tmp_path: Path) -> None:
     row = Row(HOSTILE, stage=HOSTILE, total=2, scores=(Scored(HOSTILE, 1.0),), rests_on=HOSTILE, curve=CURVE)
     said = Live(*[HOSTILE] * 5, doing=HOSTILE, rows=(row,), notes=(HOSTILE,), news=(Said(HOSTILE, HOSTILE),))
