@@ -14,8 +14,9 @@ from typing import Any
 MAX_PATH_BYTES, MAX_PART_BYTES = 1024, 200  # a part gets a suffix while it is copied; file systems allow 255
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace `path` by `content`: temporary file beside it, fsync, rename, fsync of the folder."""
+def write_atomic(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, with these permissions: temporary file beside it, fsync, rename, fsync of the
+    folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -24,7 +25,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -36,9 +37,9 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         os.close(folder)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """`write_atomic` of `value` as indented JSON; NaN and infinity are refused (they are not JSON)."""
-    write_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    write_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n", mode)
 
 
 def sha256_file(path: Path) -> str:

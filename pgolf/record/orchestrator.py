@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import threading
@@ -39,7 +40,8 @@ FILE, LOG, MOVED, STARTING = "orchestrator.json", "record.log", "moved.json", ".
 MOST_BYTES = 1 << 20
 LOG_MOST = 8 << 20  # bytes of a log that are kept
 OLD_S = 3600.0  # after which nobody looks into a starting folder any more
-SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.I)
+SECRET = re.compile(r"\w*(SECRET|PASSWORD|PASSWD|CREDENTIAL)\w*|(\w*_)?(API)?(KEY|TOKEN|PASS|AUTH)(_\d+)?", re.I)
+SET = re.compile(r"(--[\w-]+=)?(\w+)=(.*)", re.S)  # a variable and its value, as a word of a command line
 
 How = Literal["detached", "foreground", "worker"]
 
@@ -76,18 +78,29 @@ class Here:
 def as_given(words: Sequence[str]) -> tuple[str, ...]:
     """A command line fit for a file: the value of a variable that may be a secret is its name.
 
-    >>> as_given(["pgolf", "record", "--env", "HF_TOKEN=hf_x", "--set", "TTT_EPOCHS=4"])
-    ('pgolf', 'record', '--env', 'HF_TOKEN=$HF_TOKEN', '--set', 'TTT_EPOCHS=4')
+    >>> as_given(["pgolf", "record", "--env", "HF_TOKEN=hf_x", "--set=TRAIN_BATCH_TOKENS=4096"])
+    ('pgolf', 'record', '--env', 'HF_TOKEN=$HF_TOKEN', '--set=TRAIN_BATCH_TOKENS=4096')
     """
     said = []
     for word in words:
-        name, equals, _ = word.partition("=")
-        if name.startswith("--env") and equals:  # --env=NAME=VALUE
-            inner = word[len(name) + 1 :].partition("=")[0]
-            said.append(f"{name}={inner}=${inner}" if SECRET.search(inner) else word)
-        else:
-            said.append(f"{name}=${name}" if equals and not name.startswith("-") and SECRET.search(name) else word)
+        found = SET.fullmatch(word)
+        hidden = found is not None and SECRET.fullmatch(found[2])
+        said.append(f"{found[1] or ''}{found[2]}=${found[2]}" if found and hidden else word)
     return tuple(said)
+
+
+def as_typed(command: Sequence[str]) -> str:
+    """A command of `as_given` as a shell takes it, which puts in the value of a variable that may be a secret.
+
+    >>> print(as_typed(["pgolf", "record", "--env", "HF_TOKEN=$HF_TOKEN", "--summary", "it's $5"]))
+    pgolf record --env "HF_TOKEN=$HF_TOKEN" --summary 'it'"'"'s $5'
+    """
+    return " ".join(f'"{word}"' if _is_hidden(word) else shlex.quote(word) for word in command)
+
+
+def _is_hidden(word: str) -> bool:
+    found = SET.fullmatch(word)
+    return found is not None and found[3] == f"${found[2]}" and SECRET.fullmatch(found[2]) is not None
 
 
 READER = TypeAdapter(Orchestrator)
@@ -95,9 +108,7 @@ READER = TypeAdapter(Orchestrator)
 
 def write_orchestrator(folder: Path, orchestrator: Orchestrator) -> None:
     """Put into a record's folder who works on it, for this user alone."""
-    path = folder / FILE
-    write_json(path, asdict(orchestrator))
-    path.chmod(0o600)
+    write_json(folder / FILE, asdict(orchestrator), mode=0o600)
 
 
 def read_orchestrator(folder: Path) -> Orchestrator | None:
