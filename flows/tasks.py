@@ -43,7 +43,7 @@ from pgolf.record.probing import probe_program, run_probes
 from pgolf.record.programs import PACKED, dataset_config
 from pgolf.record.request import Request
 from pgolf.record.results import ARTIFACT, read_result
-from pgolf.record.seeds import Stopped, TakenDown, run_seed
+from pgolf.record.seeds import Left, Stopped, TakenDown, run_seed
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.submission import judge, write
 from pgolf.report.verdict import Verdict
@@ -152,7 +152,7 @@ def train_seed(
     label = f"{job.name} {seed}"
     try:
         finished = run_seed(job, seed, stop, show(board, label, record.id, milestones), place, judge)
-    except (Stopped, TakenDown):  # it goes on later, or is started again
+    except (Stopped, Left, TakenDown):  # it goes on, or is started again
         raise
     except RunFailed as e:
         milestones.failed(label, str(e))

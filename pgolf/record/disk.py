@@ -37,7 +37,7 @@ def existing(folder: Path) -> Path:
 
 
 def check_room(folder: Path, needed: int, what: str, option: str = "--runs-dir") -> None:
-    """BadInput if the disk of `folder` (which need not exist) has not `needed` bytes ; `what` says what needs them."""
+    """BadInput if the disk of `folder` (which need not exist) has not `needed` bytes; `what` says what needs them."""
     there = existing(folder)
     free = shutil.disk_usage(there).free
     if free < needed:

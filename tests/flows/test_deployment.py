@@ -273,6 +273,8 @@ def test_seeds_outlive_a_worker_told_to_end_and_a_cancelled_run_ends_them(
     first = told_to_end(deployed, record)
     assert first["state"]["type"] == "CRASHED"
     assert all(of_pod(attempt) for attempt in attempts)
+    marks = json.loads((record / "told.json").read_text())
+    assert "ended" in marks and not any("has failed" in mark for mark in marks)
 
     run_to_end(start, deployed.shell)
     wait_for(lambda: (record / "record.log").read_text().count("still running since before, taken up") == 2)
