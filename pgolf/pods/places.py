@@ -188,7 +188,7 @@ def wind_up(record: Path, settings: Settings, key: str | None) -> None:
 
 def has_rented(record: Path) -> bool:
     """Whether a record has rented pods that nobody has ended yet, as its files tell."""
-    return any({"asked"} <= slot.keys() and "ended" not in slot for slot in map(read_slot, slot_files(record)))
+    return any("asked" in slot and "ended" not in slot for slot in map(read_slot, slot_files(record)))
 
 
 def end_on_machines(record: Path, settings: Settings) -> list[Path]:
@@ -212,11 +212,11 @@ def end_on_machines(record: Path, settings: Settings) -> list[Path]:
 
 
 @contextmanager
-def lock_if_free(record: Path) -> Iterator[bool]:
-    """Hold a record's lock if it is free; yields whether it was."""
+def lock_if_free(record: Path, wait_s: float = 0.0) -> Iterator[bool]:
+    """Hold a record's lock if it is free, or gets free within `wait_s` seconds; yields whether it was."""
     lock = FileLock(lock_file(record))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait_s)
     except Timeout:
         yield False
         return

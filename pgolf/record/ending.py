@@ -16,6 +16,7 @@ from pgolf.record.stopping import ask_to_stop, take_back
 
 PATIENCE_S = 300.0  # for the process that makes a record: it ends runs, and fetches what is finished elsewhere
 POLL_S = 0.2
+LOOK_S = 2.0  # who only looks whether anybody is at a record holds its lock for a moment
 
 
 def runs_alive(record: Path) -> list[Path]:
@@ -32,7 +33,7 @@ def end_left(record: Path, settings: Settings) -> list[Path]:
     ended = here + end_on_machines(record, settings)
     live = read_live(record)
     if live and live.state in ("running", "left"):
-        write_live(record, replace(live, state="stopped", verdict="all runs are ended, by `pgolf stop`"))
+        write_live(record, replace(live, state="stopped", verdict="all runs are ended"))
     return ended
 
 
@@ -41,14 +42,14 @@ def stop_record(record: Path, settings: Settings, key: str | None, tell: Callabl
 
     Raises
     ------
-    RunFailed : the process that makes it does not end, or something of it goes on.
+    RunFailed : the process that makes it does not end, another one has taken it up, or something of it goes on.
     """
     busy = is_busy(record)
     if busy:
         _ask(record, read_orchestrator(record), tell)
-    with lock_if_free(record) as free:
+    with lock_if_free(record, LOOK_S) as free:
         if not free:  # another process, which nobody has asked
-            return busy
+            raise RunFailed(f"{record.name}: another process has taken it up meanwhile; to end that, stop it again")
         ended = end_left(record, settings)
         if left := runs_alive(record):
             raise RunFailed(f"{record.name}: still running: {', '.join(map(str, left))}; try again, or end it by hand")

@@ -3,6 +3,7 @@
 import json
 import logging
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from pgolf.record.live import Live, read_live, write_live
 from pgolf.record.orchestrator import (
     LOG,
     Orchestrator,
+    as_given,
+    as_typed,
     attending,
     find_record,
     read_orchestrator,
@@ -113,6 +116,47 @@ def test_work_that_is_asked_to_stop_ends_and_says_so(record: Path) -> None:
     assert "asked to stop" in (record / LOG).read_text()
     (one,) = list_stands(record.parent)
     assert json.dumps(one.as_json())
+
+
+def test_stop_says_so_where_another_process_takes_the_record_up(record: Path, settings: Settings) -> None:
+    write_orchestrator(record, Orchestrator(identity(), command=("pgolf", "record")))
+    other = Orchestrator(replace(identity(), pid=1), command=("pgolf", "record"))
+    request = record / "stop.json"
+    taking = threading.Thread(target=lambda: (wait_for(request.exists), write_orchestrator(record, other)))
+    taking.start()
+    with FileLock(lock_file(record)), pytest.raises(RunFailed, match="another process has taken it up"):
+        stop_record(record, settings, None, lambda text: None)
+    taking.join()
+
+
+def test_stop_waits_for_who_only_looks(
+    running: Path, record: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = FileLock(lock_file(record), thread_local=False)
+
+    def looked_at(record: Path) -> bool:
+        """Nobody is at it, and somebody looks just after that."""
+        lock.acquire()
+        threading.Timer(0.5, lock.release).start()
+        return False
+
+    monkeypatch.setattr("pgolf.record.ending.is_busy", looked_at)
+    assert stop_record(record, settings, None, lambda text: None)
+    assert not of_pod(running)
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "WANDB_API_KEY", "MY_PASSWORD", "CLIENT_SECRET_ID", "wandb_key_2"])
+def test_secret_of_a_command_line_is_a_variable_of_the_shell(name: str) -> None:
+    for words in (["--env", f"{name}=s3cr3t"], [f"--env={name}=s3cr3t"], [f"--set={name}=s3cr3t"]):
+        line = as_typed(as_given(["pgolf", "record", *words]))
+        assert "s3cr3t" not in line
+        told = subprocess.run(["sh", "-c", f"printf '%s ' {line}"], env={name: "its own"}, capture_output=True)
+        assert told.stdout.decode() == " ".join(["pgolf", "record", *words, ""]).replace("s3cr3t", "its own")
+
+
+@pytest.mark.parametrize("word", ["TRAIN_BATCH_TOKENS=4096", "--set=PASSTHROUGH_NUMEL=1", "KEYS=3", "--name=a key=b"])
+def test_command_line_keeps_what_is_no_secret(word: str) -> None:
+    assert as_given(["pgolf", "record", word]) == ("pgolf", "record", word)
 
 
 def test_failure_is_told_with_its_reason(record: Path) -> None:
