@@ -19,6 +19,7 @@ from pgolf.flows.here import run_here
 from pgolf.record.folder import Busy
 from pgolf.record.orchestrator import BoundedLog, Here, move_to
 from pgolf.record.outcome import End, write_end
+from pgolf.record.stopping import KEPT
 
 
 def main() -> None:
@@ -39,7 +40,9 @@ def main() -> None:
         if not isinstance(e, BadInput | RunFailed | OSError | SystemExit):
             traceback.print_exc()
         if Here.starting:  # else it is told in the record's folder
-            write_end(starting, End(exit_code=2 if isinstance(e, BadInput) else 1, error=str(e) or repr(e)))
+            told_to_end = isinstance(e, SystemExit | KeyboardInterrupt)
+            said = f"stopped before its first run; {KEPT}" if told_to_end else str(e) or repr(e)
+            write_end(starting, End(exit_code=2 if isinstance(e, BadInput) else 1, error=said))
         sys.exit(1)
 
 

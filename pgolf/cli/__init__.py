@@ -46,6 +46,7 @@ UNUSABLE = (
     errno.EISDIR,
     errno.EEXIST,
     errno.ENAMETOOLONG,
+    errno.ELOOP,
 )
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOOP = "Symlink loop from "

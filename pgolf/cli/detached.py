@@ -15,12 +15,12 @@ import typer
 from pgolf.cli.following import follow, leaving
 from pgolf.cli.output import run_flow
 from pgolf.pods.processes import has_terminal, identity
-from pgolf.record.orchestrator import LOG, Here, Orchestrator, as_given, start_folder, write_orchestrator
+from pgolf.record.orchestrator import DETACHED, LOG, Here, Orchestrator, as_given, start_folder, write_orchestrator
 
 if TYPE_CHECKING:
     from pgolf.record.outcome import Outcome, RunsOutcome
 
-COMMAND = [sys.executable, "-P", "-m", "pgolf.flows.detached"]
+COMMAND = [sys.executable, "-P", "-m", DETACHED]
 
 
 def make_record(foreground: bool | None, module: str, flow: str, parameters: dict[str, Any]) -> "Outcome | RunsOutcome":

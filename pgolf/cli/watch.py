@@ -83,8 +83,7 @@ def stop(record: Record, runs_dir: RunsDir = Path("runs"), pods_file: PodsFile =
     who = read_orchestrator(folder)
     file = pods_file or (Path(who.pods_file) if who and who.pods_file else None)
     if who and folder.parent.name == ".starting":
-        end_starting(folder)
-        ended = True
+        ended = end_starting(folder)
     else:
         ended = stop_record(
             folder, read_settings(file), _api_key(folder), lambda text: stderr.print(text, markup=False)

@@ -1,5 +1,8 @@
 """End a record in order, whoever makes it, and also where nobody does any more and its runs go on."""
 
+import errno
+import fcntl
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +13,7 @@ from pgolf.pods.local import LocalPod
 from pgolf.pods.places import end_on_machines, has_rented, lock_if_free, wind_up
 from pgolf.pods.processes import pods_alive
 from pgolf.pods.settings import Settings
+from pgolf.pods.slots import lock_file
 from pgolf.record.live import read_live, write_live
 from pgolf.record.orchestrator import Orchestrator, read_orchestrator
 from pgolf.record.stopping import ask_to_stop, take_back
@@ -63,9 +67,23 @@ def stop_record(record: Path, settings: Settings, key: str | None, tell: Callabl
 
 
 def is_busy(record: Path) -> bool:
-    """Whether a process of this machine, or of another one with this file system, works on a record."""
-    with lock_if_free(record) as free:
-        return not free
+    """Whether a process of this machine, or of another one with this file system, works on a record.
+
+    Writes nothing, and follows no link: the folder may be somebody else's, or on a disk that cannot be written.
+    """
+    try:
+        lock = os.open(lock_file(record), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ELOOP):  # nobody has been at it, or the link is none of ours
+            return False
+        raise
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _ask(record: Path, who: Orchestrator | None, tell: Callable[[str], None]) -> None:

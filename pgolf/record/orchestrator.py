@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
+import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput, RunFailed, did_you_mean
@@ -42,6 +43,7 @@ LOG_MOST = 8 << 20  # bytes of a log that are kept
 OLD_S = 3600.0  # after which nobody looks into a starting folder any more
 SECRET = re.compile(r"\w*(SECRET|PASSWORD|PASSWD|CREDENTIAL)\w*|(\w*_)?(API)?(KEY|TOKEN|PASS|AUTH)(_\d+)?", re.I)
 SET = re.compile(r"(--[\w-]+=)?(\w+)=(.*)", re.S)  # a variable and its value, as a word of a command line
+DETACHED = "pgolf.flows.detached"  # the module that a process of its own runs
 
 How = Literal["detached", "foreground", "worker"]
 
@@ -149,7 +151,7 @@ def records_starting(runs_dir: Path) -> list[Path]:
     found = []
     for folder in sorted((runs_dir / STARTING).glob("starting-*")):
         orchestrator = read_orchestrator(folder)
-        if moved_to(folder) is None and orchestrator and orchestrator.process.lives:
+        if moved_to(folder) is None and orchestrator and _is_detached(orchestrator.process):
             found.append(folder)
         elif _is_old(folder) and not (orchestrator and orchestrator.process.lives):
             shutil.rmtree(folder, ignore_errors=True)
@@ -163,13 +165,23 @@ def _is_old(folder: Path) -> bool:
     return False
 
 
-def end_starting(starting: Path) -> None:
-    """End the process of a record that has no id yet: nothing of it runs but that."""
+def end_starting(starting: Path) -> bool:
+    """End the process of a record that has no id yet: nothing of it runs but that. Whether there was one."""
     who = read_orchestrator(starting)
-    if who and who.process.lives:
+    if who is None or not _is_detached(who.process):
+        return False
+    with suppress(ProcessLookupError):
         os.kill(who.process.pid, signal.SIGTERM)
-        while who.process.lives:
-            time.sleep(0.1)
+    while who.process.lives:
+        time.sleep(0.1)
+    return True
+
+
+def _is_detached(process: Identity) -> bool:
+    """Whether a process makes a record: somebody else's file may name any other one, with its start."""
+    with suppress(psutil.Error):
+        return process.lives and psutil.Process(process.pid).cmdline()[-1:] == [DETACHED]
+    return False
 
 
 def records_in(runs_dir: Path) -> list[Path]:

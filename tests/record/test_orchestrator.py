@@ -4,6 +4,7 @@ import json
 import logging
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -33,8 +34,11 @@ from pgolf.record.orchestrator import (
     as_given,
     as_typed,
     attending,
+    end_starting,
     find_record,
     read_orchestrator,
+    records_starting,
+    start_folder,
     write_orchestrator,
 )
 from pgolf.record.outcome import End, RunsOutcome, end_with, read_end, write_end
@@ -222,3 +226,34 @@ def test_end_of_a_speedrun_is_read_as_it_was(record: Path) -> None:
     (record / "end.json").write_text('{"exit_code": "all"}')
     with pytest.raises(BadInput, match="not what pgolf writes"):
         read_end(record)
+
+
+def test_status_writes_nothing_and_follows_no_link(record: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert stand(record.parent)[0] == "stopped"
+    assert sorted(tmp_path.rglob("*")) == before, "the disk may be one that cannot be written"
+    with lock_if_free(record):
+        assert stand(record.parent)[0] == "running"
+    lock_file(record).unlink()
+    lock_file(record).symlink_to(tmp_path / "elsewhere")
+    assert stand(record.parent)[0] == "stopped"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_process_that_a_strangers_file_names_is_not_ended(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as mine:
+        starting = start_folder(tmp_path)
+        write_orchestrator(starting, Orchestrator(identity(mine.pid), "detached"))
+        assert not end_starting(starting)
+        assert records_starting(tmp_path) == []
+        assert mine.poll() is None
+        mine.kill()
+
+
+def test_end_before_the_first_run_is_told_in_words(tmp_path: Path) -> None:
+    starting = start_folder(tmp_path)
+    code = "import sys, pgolf.flows.detached as d; d.run_here = lambda *given: sys.exit(143); d.main()"
+    given = {"module": "", "flow": "", "parameters": {}, "starting": str(starting), "command": []}
+    subprocess.run([sys.executable, "-c", code], input=json.dumps(given), text=True, check=False, timeout=100)
+    end = read_end(starting)
+    assert end and end.exit_code == 1 and end.error.startswith("stopped before its first run")
