@@ -15,6 +15,7 @@ from rich.text import Text
 from pgolf.cli.output import stderr
 from pgolf.errors import RunFailed
 from pgolf.record.board import draw
+from pgolf.record.disk import full_disk
 from pgolf.record.ending import is_busy, runs_alive
 from pgolf.record.live import read_live
 from pgolf.record.orchestrator import LOG, moved_to, read_orchestrator
@@ -98,8 +99,10 @@ def follow(folder: Path, whole: bool = False) -> End:
         return end
     runs = len(runs_alive(view.folder))
     left = f"{runs} of its runs go on here; " if runs else ""
+    full = full_disk(view.folder)  # then it could not say why it ended
+    why = f"{full}; free some. " if full else ""
     raise RunFailed(
-        f"{view.folder.name}: the process that made it is gone, and nobody is at it; {left}go on with the same "
+        f"{why}{view.folder.name}: the process that made it is gone, and nobody is at it; {left}go on with the same "
         f"command, or end it: {stop_command(view.folder)}"
     )
 

@@ -5,6 +5,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def end_left(record: Path, settings: Settings) -> list[Path]:
     ended = here + end_on_machines(record, settings)
     live = read_live(record)
     if live and live.state in ("running", "left"):
-        write_live(record, replace(live, state="stopped", verdict="all runs are ended"))
+        with suppress(OSError):  # on a full disk it is ended all the same
+            write_live(record, replace(live, state="stopped", verdict="all runs are ended"))
     return ended
 
 

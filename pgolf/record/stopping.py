@@ -9,11 +9,10 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pgolf.errors import RunFailed
-from pgolf.files import write_json
 
 log = logging.getLogger(__name__)
 REQUEST = "stop.json"
@@ -37,8 +36,9 @@ class AskedToStop(RunFailed):
 
 
 def ask_to_stop(folder: Path) -> None:
-    """Ask the process that makes a record to end it."""
-    write_json(folder / REQUEST, {})
+    """Ask the process that makes a record to end it, also on a full disk: an empty file needs no room."""
+    with suppress(FileExistsError):
+        os.close(os.open(folder / REQUEST, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
 
 
 def take_back(folder: Path) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from living import of_pod, wait_for
 
 from pgolf import tracks
 from pgolf.audit.target import audit_target
+from pgolf.cli.following import follow
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.plan import make_plan, write_plan
 from pgolf.pods.local import LocalPod
@@ -257,3 +260,32 @@ def test_end_before_the_first_run_is_told_in_words(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], input=json.dumps(given), text=True, check=False, timeout=100)
     end = read_end(starting)
     assert end and end.exit_code == 1 and end.error.startswith("stopped before its first run")
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Files can be made, and no byte be written, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_full_disk_stops_no_stopping(running: Path, record: Path, settings: Settings) -> None:
+    write_live(record, Live("mine", "cpu_smoke", "Mine", "now", "now"))
+    with no_room():
+        ask_to_stop(record)
+        ask_to_stop(record)
+        assert stop_record(record, settings, None, lambda text: None)
+    assert (record / "stop.json").exists()
+    assert not of_pod(running)
+
+
+def test_full_disk_is_why_nobody_has_said_how_it_ended(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RunFailed, match=r"^mine: the process that made it is gone"):
+        follow(record)
+    monkeypatch.setattr("pgolf.record.disk.FULL_BYTES", 1 << 62)
+    with pytest.raises(RunFailed, match=r"^the disk of .* is full .* free some\. mine: the process"):
+        follow(record)
