@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pgolf.cli.options import AsJson, DatasetNear, Settings, examples, presets
-from pgolf.cli.output import show_table, stderr
+from pgolf.cli.output import progress_bar, show_table
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.stages import BY_MODE
 
@@ -44,8 +44,6 @@ def evaluate(
 
     Exit 0: scored; 1: stopped, since the pass would take longer than --max-seconds; 2: bad input.
     """
-    from rich.progress import Progress
-
     from pgolf.untrusted import open_regular
 
     if mode not in BY_MODE:
@@ -55,11 +53,8 @@ def evaluate(
     from pgolf.record.request import parse_overrides
 
     opened = in_folder(open_artifact(artifact, eval_knobs(preset, parse_overrides(settings or []), device)), data_dir)
-    with Progress(*Progress.get_default_columns(), console=stderr, transient=True) as bar:
-        task = bar.add_task(mode, total=None)
-        result = evaluate_artifact(
-            opened, mode, split, tokens, max_seconds, lambda done, of: bar.update(task, completed=done, total=of)
-        )
+    with progress_bar(mode) as progress:
+        result = evaluate_artifact(opened, mode, split, tokens, max_seconds, lambda done, of: progress(mode, done, of))
     if not result.documents:
         typer.echo("note: the text has no BOS, so it does not show where documents begin", err=True)
     if as_json:
@@ -123,8 +118,6 @@ def probe(
 
     Exit 0: no probe fails; 1: a probe fails, and its counter-example is printed; 2: bad input.
     """
-    from rich.progress import Progress
-
     from pgolf import legality
     from pgolf.program.environment import check_extra, parse_variables
     from pgolf.record.request import parse_overrides, parse_seeds
@@ -133,12 +126,7 @@ def probe(
     knobs = check_extra(parse_variables(given), "", (), "--set") if ".py:" in target else parse_overrides(given)
     streams = parse_seeds(seeds) if seeds else None
     # an evaluator may print, and standard output is for results alone
-    with redirect_stdout(sys.stderr), Progress(console=stderr, transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-
-        def progress(what: str, done: int, of: int) -> None:
-            bar.update(task, description=what, completed=done, total=of)
-
+    with redirect_stdout(sys.stderr), progress_bar("reading") as progress:
         results = legality.probe_target(
             target,
             train_gpt=train_gpt,

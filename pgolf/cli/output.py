@@ -39,8 +39,8 @@ def progress_bar(text: str) -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import Progress
 
     with Progress(console=stderr, transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda text, done, total: bar.update(task, description=text, completed=done, total=total)
+        task = bar.add_task(escape(text), total=None)
+        yield lambda text, done, total: bar.update(task, description=escape(text), completed=done, total=total or None)
 
 
 class Lines:

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from pgolf.cli.agreement import Yes, agreed
 from pgolf.cli.options import DatasetNear, examples
-from pgolf.cli.output import stderr
+from pgolf.cli.output import progress_bar
 
 if TYPE_CHECKING:
     from pgolf.record.progress import Progress as SeedProgress
@@ -48,8 +47,6 @@ def reproduce(
     Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input, or
     a program that you have not agreed to, or that cannot be sealed off here.
     """
-    from rich.progress import Progress
-
     from pgolf.evidence.lines import printable
     from pgolf.record.disk import check_writable
     from pgolf.record.logged_seed import check_again
@@ -64,11 +61,10 @@ def reproduce(
     if seal:
         check_sealable()
     agreed(folder, again.program, yes, SEALED if seal else AS_YOU)
-    with Progress(console=stderr, transient=True) as bar:
-        task = bar.add_task(f"seed {again.seed} of {name}", total=None)
+    with progress_bar(f"seed {again.seed} of {name}") as progress:
 
         def show(now: "SeedProgress") -> None:
-            bar.update(task, description=escape(printable(now.stage)), completed=now.done, total=now.total or None)
+            progress(f"seed {again.seed}: {printable(now.stage)}", now.done, now.total)
 
         result = run_again(again, seal, show)
     typer.echo(str(result))

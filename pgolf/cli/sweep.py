@@ -118,10 +118,10 @@ def ablate(
     parallel: Parallel = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what each change between two presets brings, over seeds.
+    """Measure what each change between two presets brings.
 
     Runs the preset before as it is, then with each knob in which the two differ changed alone, then with all of them
-    changed. Needs two seeds or more. Stopped or killed, the same command goes on and repeats nothing.
+    changed, each over the same seeds, two or more. Stopped or killed, the same command goes on and repeats nothing.
     """
     from pgolf.record.refusals import check_sweep_start
     from pgolf.record.request import parse_seeds

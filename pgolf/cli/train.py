@@ -64,11 +64,17 @@ def train(
         if as_json:
             typer.echo(json.dumps(description))
         else:
-            show_rows([(k, str(v)) for k, v in description.items()])
+            show_rows([(k.replace("_", " "), _figures(v)) for k, v in description.items()])
         return
     from pgolf.train import exec_trainer
 
     exec_trainer(preset, settings or [], nproc, folder, data_dir)
+
+
+def _figures(value: str | int | dict[str, int]) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count:,}" for name, count in value.items())
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 @app.command(

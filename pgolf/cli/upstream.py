@@ -160,7 +160,7 @@ def submit(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Commit a record's folder to a clone of the archive, and print its pull request.
+    """Commit a record's folder to a clone of the archive.
 
     The folder is audited, and committed to a branch of its own; title and body of the pull request, and the commands
     that push it, are printed. Nothing is pushed. Your branch, index and files in the clone stay as they are, and no

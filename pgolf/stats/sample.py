@@ -313,8 +313,7 @@ def same_validation(new: Sample, old: Sample) -> str:
     if difference > SAME_TEXT and (known or abs(new.val_bytes - old.val_bytes) > SEQUENCE_BYTES):
         raise BadInput(
             f"{new.label} and {old.label} were scored on different validation text: {new.val_bytes:,} and "
-            f"{old.val_bytes:,} bytes differ by {difference:.2g}, more than {SAME_TEXT:g}; "
-            "score both on one split"
+            f"{old.val_bytes:,} bytes, more than {100 * SAME_TEXT:g} % apart; score both on one split"
         )
     if difference == 0:
         return "same number of validation bytes"

@@ -1,12 +1,14 @@
 """Tables and reports on a terminal and in a pipe, and progress as lines."""
 
+import io
 import re
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from pgolf import ledger
-from pgolf.cli import app
+from pgolf.cli import app, output
 from pgolf.cli.output import Lines, show_report, show_table
 from pgolf.sweep.attribution import Effect
 from pgolf.sweep.report import ablation_markdown
@@ -109,3 +111,16 @@ def test_progress_in_a_pipe_is_a_line_now_and_then_with_an_estimate(capsys):
         "parsing: 90 of 100, about 2 s left",
         "training the tokenizer",
     ]
+
+
+def test_a_bar_shows_words_of_strangers_as_they_are(monkeypatch):
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(output, "stderr", screen)
+    with output.progress_bar("[b]starting") as tell:
+        tell("[b]scoring", 1, 2)
+    assert "[b]scoring" in "".join(plain(screen.file.getvalue()))
+
+
+def test_figures_of_a_description_are_grouped():
+    shown = CliRunner().invoke(app, ["train", "--preset", "smoke", "--describe"]).output
+    assert re.search(r"^parameters +\d{1,3}(,\d{3})+$", shown, re.M) and "{" not in shown and "_" not in shown

@@ -7,7 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pgolf.cli import app
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file
@@ -175,3 +177,10 @@ def test_a_program_that_this_machine_lacks_something_for_is_not_started(folder, 
     with pytest.raises(BadInput, match="no_such_module_anywhere cannot be imported here"):
         reproduce(folder, tmp_path / "out", tmp_path / "data")
     assert not (tmp_path / "out").exists()
+
+
+def test_in_a_pipe_the_command_says_what_it_is_doing(folder, tmp_path):
+    words = ["reproduce", str(folder), "--seed", "314", "--yes", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*words, "--data-dir", str(tmp_path / "data")])
+    assert done.exit_code == 0 and done.stdout.startswith("seed 314: 1.08040000"), done.output
+    assert "seed 314: starting" in done.stderr.splitlines()
