@@ -82,9 +82,10 @@ class Clone:
         return self._git("show", "--no-patch", "--no-notes", "--format=%cs", commit).strip()[:10]
 
     def folders(self, commit: str, path: str) -> list[str]:
-        """Names of the folders in a folder of a commit; empty where there is no such folder."""
-        listed = self._git("ls-tree", "-z", "-d", "--name-only", commit, f"{path}/").split("\0")
-        return [name.rpartition("/")[2] for name in listed if name]
+        """Names of the folders in a folder of a commit, submodules left out; empty where there is no such folder."""
+        listed = self._git("ls-tree", "-z", "-d", commit, f"{path}/").split("\0")
+        entries = [entry.partition("\t") for entry in listed if entry]
+        return [name.rpartition("/")[2] for facts, _, name in entries if facts.split()[1] == "tree"]
 
     def tree_of(self, commit: str, path: str) -> str | None:
         """The hash of a folder in a commit; None: it is not there."""
@@ -144,15 +145,18 @@ class Clone:
 
         Raises
         ------
-        BadInput : the branch is checked out, or has changes that are none of the folder's; no author is known.
+        BadInput : the branch is checked out, or was not made for this folder; no author is known.
         RunFailed : git failed, or the branch moved meanwhile.
         """
         self.author()
         tip = self.tip(branch)
-        if tip and (elsewhere := [name for name in self.changed(base, tip) if not name.startswith(f"{path}/")]):
+        changed = self.changed(base, tip) if tip else []
+        if elsewhere := [name for name in changed if not name.startswith(f"{path}/")]:
             raise BadInput(
                 f"branch {branch} changes other files, too: {printable(elsewhere[0])}; give another one with --branch"
             )
+        if tip and not changed:
+            raise BadInput(f"branch {branch} is there already, without {path}; give another one with --branch")
         parent = tip or base
         tree = self._tree(parent, path, files)
         if tip and self.tree_of(tree, path) == self.tree_of(tip, path):

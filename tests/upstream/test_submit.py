@@ -143,6 +143,24 @@ def test_a_branch_in_use_is_left_alone(clone, record, tmp_path):
     assert submit(record.path, clone, branch="mine/second").committed.branch == "mine/second"
     with pytest.raises(BadInput, match="no name of a branch"):
         submit(record.path, clone, branch="a..b")
+    before = git(clone, "rev-parse", "main")
+    with pytest.raises(BadInput, match="branch main is there already, without records/"):
+        submit(record.path, clone, branch="main")
+    assert git(clone, "rev-parse", "main") == before
+
+
+def test_a_submodule_is_no_folder_of_a_track(clone, record):
+    env, head = os.environ | {"GIT_INDEX_FILE": ".git/other"}, git(clone, "rev-parse", "origin/main").strip()
+    for words in (
+        ["read-tree", head],
+        ["rm", "-q", "-r", "--cached", "records/track_10min_16mb"],
+        ["update-index", "--add", "--cacheinfo", f"160000,{head},records/track_10min_16mb"],
+    ):
+        subprocess.run(["git", "-C", str(clone), *words], env=env, check=True)
+    ran = subprocess.run(["git", "-C", str(clone), "write-tree"], env=env, check=True, capture_output=True, text=True)
+    base = git(clone, "commit-tree", "--no-gpg-sign", "-m", "A submodule", ran.stdout.strip()).strip()
+    with pytest.raises(BadInput, match="no folder of track 10min_16mb"):
+        submit(record.path, clone, base=base)
 
 
 def test_an_unknown_author_is_told_what_to_do(clone, record, monkeypatch):
