@@ -1,16 +1,14 @@
 """An audit of a speedrun as tables for a terminal: those that its reviewers make by hand, every run, and the checks."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
 from pgolf.report.audit_tables import check_table
+from pgolf.report.columns import Columns
 from pgolf.report.target_rows import (
     VariantRow,
     name_of,
@@ -21,14 +19,6 @@ from pgolf.report.target_rows import (
     variant_rows,
 )
 
-STYLE: dict[str, Any] = {
-    "box": SIMPLE_HEAD,
-    "show_edge": False,
-    "pad_edge": False,
-    "padding": (0, 1, 0, 0),
-    "title_justify": "left",
-    "title_style": "",
-}
 MOST_RUNS = 200  # rows of a table of runs
 
 
@@ -42,70 +32,62 @@ def _parts(audit: TargetAudit) -> Iterator[RenderableType]:
     yield Text(title, style="bold", no_wrap=True, overflow="ignore")  # a path can be copied only in one piece
     rows, target, beside = variant_rows(audit), target_of(audit), audit.baseline is not None
     yield Text()
-    yield _steps(rows, beside) if target.least == "steps" else _seconds(rows, beside)
+    yield from _steps(rows, beside) if target.least == "steps" else _seconds(rows, beside)
     yield Text()
-    yield _losses(rows, f"{target.loss:g}")
+    yield from _losses(rows, f"{target.loss:g}")
     yield Text()
     sentences = [Text(sentence) for sentence in remarks(audit)]
     yield from [*sentences, Text()] if sentences else []
-    yield _runs(audit)
-    yield Text()
+    yield from _runs(audit)
     yield check_table([c for c in audit.checks if c.status != "does not apply"])
     if said := not_applying(audit):
         yield Text(said)
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, **STYLE)
-    table.add_column("variant", overflow="fold", min_width=8)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
+def _table(title: str, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> Iterator[RenderableType]:
+    yield Text(title)
+    yield Columns(rows, ("variant", *columns), range(1, len(columns) + 1), headed=True)
 
 
-def _seconds(rows: Sequence[VariantRow], beside: bool) -> Table:
+def _seconds(rows: Sequence[VariantRow], beside: bool) -> Iterator[RenderableType]:
     gain = ("gain", "p faster") if beside else ()
-    table = _table("training time in seconds", ("runs", "steps", "mean", "std", *gain))
-    for r in rows:
-        gained = (r.seconds_gain, r.seconds_p) if beside else ()
-        table.add_row(*map(Text, (r.name, r.runs, r.steps, r.seconds, r.seconds_std, *gained)))
-    return table
+    cells = [
+        (r.name, r.runs, r.steps, r.seconds, r.seconds_std, *((r.seconds_gain, r.seconds_p) if beside else ()))
+        for r in rows
+    ]
+    yield from _table("training time in seconds", cells, ("runs", "steps", "mean", "std", *gain))
 
 
-def _steps(rows: Sequence[VariantRow], beside: bool) -> Table:
+def _steps(rows: Sequence[VariantRow], beside: bool) -> Iterator[RenderableType]:
     gain = ("gain",) if beside else ()
-    table = _table("steps; time does not count on this track", ("runs", "steps", *gain, "mean s", "std s"))
-    for r in rows:
-        gained = (r.step_gain,) if beside else ()
-        table.add_row(*map(Text, (r.name, r.runs, r.steps, *gained, r.seconds, r.seconds_std)))
-    return table
+    cells = [(r.name, r.runs, r.steps, *((r.step_gain,) if beside else ()), r.seconds, r.seconds_std) for r in rows]
+    title = "steps; time does not count on this track"
+    yield from _table(title, cells, ("runs", "steps", *gain, "mean s", "std s"))
 
 
-def _losses(rows: Sequence[VariantRow], target: str) -> Table:
-    table = _table("last validation loss in nats per token", ("mean", "std", f"below {target}", f"p below {target}"))
-    for r in rows:
-        table.add_row(*map(Text, (r.name, r.loss, r.loss_std, r.loss_gap, r.loss_p)))
-    return table
+def _losses(rows: Sequence[VariantRow], target: str) -> Iterator[RenderableType]:
+    cells = [(r.name, r.loss, r.loss_std, r.loss_gap, r.loss_p) for r in rows]
+    title = "last validation loss in nats per token"
+    yield from _table(title, cells, ("mean", "std", f"below {target}", f"p below {target}"))
 
 
-def _runs(audit: TargetAudit) -> Table:
-    """Every run, those of a variant together."""
-    table = Table(**STYLE)
-    table.add_column("log (.txt)", overflow="fold", min_width=16)
-    for column in ("loss", "step", "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)
+def _runs(audit: TargetAudit) -> Iterator[RenderableType]:
+    """Every run, those of a variant together, under its name."""
     left = MOST_RUNS
     for figures in audit.variants:
         rows = run_rows(audit, figures)
         if not rows:
             continue
-        table.add_row(Text(name_of(figures), style="bold"))
+        yield Text(f"runs of {name_of(figures)}")
+        cells = []
         for row in rows[:left]:
             style = "" if row.counts else "dim"
             name = row.log.removesuffix(".txt")  # with a UUID for a name a row fits 60 columns
             log = name if row.counts else f"{name} (does not count)"
-            table.add_row(*(Text(cell, style) for cell in (log, row.loss, row.step, row.seconds)))
+            cells.append([Text(cell, style) for cell in (log, row.loss, row.step, row.seconds)])
+        if cells:
+            yield Columns(cells, ("log (.txt)", "loss", "step", "seconds"), range(1, 4), headed=True)
         if rows[left:]:
-            table.add_row(Text(f"and {len(rows[left:])} more"))
+            yield Text(f"and {len(rows[left:])} more")
+        yield Text()
         left = max(0, left - len(rows))
-    return table

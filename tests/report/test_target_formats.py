@@ -59,6 +59,15 @@ def test_figures_are_those_that_one_computes_by_hand(folder):
     assert baseline.baseline and baseline.seconds_gain == baseline.seconds_p == ""
 
 
+def test_narrow_terminal_cuts_no_figure(folder):
+    audit = audit_target(folder, SHORT)
+    text, rows = text_of(audit, 40), variant_rows(audit)
+    assert "…" not in text and max(map(len, text.splitlines()[1:])) <= 40
+    for row in rows:
+        figures = row.seconds, row.seconds_std, row.seconds_gain, row.seconds_p, row.loss, row.loss_gap, row.loss_p
+        assert all(figure in text for figure in figures)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_figures_are_whole_at_every_width(folder, width):
     audit = audit_target(folder, SHORT)
