@@ -80,7 +80,7 @@ def audit(
     results = audit_each(
         folders, partial(show, chosen, terminal, html is not None, draft), rules, against, strict, jobs
     )
-    writer = Writer(chosen, sys.stdout.write)
+    writer = Writer(chosen, sys.stdout.write, terminal.width)
     with closing(results):
         for result in counted(results, "auditing", len(folders), shown=not screen.is_terminal):
             writer.add(result)

@@ -20,6 +20,7 @@ from pgolf.record.ending import is_busy, runs_alive
 from pgolf.record.live import read_live
 from pgolf.record.orchestrator import LOG, moved_to, read_orchestrator
 from pgolf.record.outcome import End, read_end
+from pgolf.record.stand import stand_of
 
 POLL_S = 0.25
 LOCK_S = 2.0  # between looks whether anybody is at it, where its process is not on this machine
@@ -97,6 +98,11 @@ def follow(folder: Path, whole: bool = False) -> End:
             tail.close()
     if end:
         return end
+    stand = stand_of(view.folder, ())
+    if stand.state == "finished":
+        raise RunFailed(
+            f"{view.folder.name}: finished by an earlier pgolf, which left no verdict to show; {stand.said}"
+        )
     runs = len(runs_alive(view.folder))
     left = f"{runs} of its runs go on here; " if runs else ""
     full = full_disk(view.folder)  # then it could not say why it ended

@@ -44,7 +44,9 @@ def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
             said.append(f"go on: {as_typed(stand.command)}")
         state = Text(stand.state, STYLES.get(stand.state, ""))
         rows.append([state, stand.record, runs, "; ".join(filter(None, said))])
-    show_table(rows, ["state", "record", "runs", ""])
+    headings = ["state", "record", "runs", "where it stands"]
+    filled = [i for i, _ in enumerate(headings) if any(row[i] for row in rows)]
+    show_table([[row[i] for i in filled] for row in rows], [headings[i] for i in filled])
 
 
 @app.command(

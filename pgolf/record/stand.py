@@ -89,7 +89,7 @@ def _without_live(folder: Path, facts: dict[str, Any]) -> Stand:
     """A record of an earlier version, or a sweep."""
     submissions = sorted(folder.glob("records/*/*/README.md"))
     if submissions or (folder / "report" / "README.md").is_file():
-        said = "a submission is written" if submissions else "see report/README.md"
+        said = f"see {(submissions or [folder / 'report' / 'README.md'])[-1].parent.relative_to(folder)}"
         return Stand(folder.name, folder, "finished", said=said, **facts)
     return Stand(folder.name, folder, "stopped", said=GONE, **facts)
 

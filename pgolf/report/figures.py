@@ -236,13 +236,16 @@ def note(axes: Axes, x: float, y: float, above: float, text: str, color: str, si
 
 def legend(axes: Axes) -> None:
     """The names of what is drawn, above the plot, where they hide nothing; side by side as far as there is room."""
-    labels = axes.get_legend_handles_labels()[1]
+    handles, labels = axes.get_legend_handles_labels()
     if not labels:
         return
     widths = [0.6 * NAMES * len(label) + 4 * NAMES for label in labels]  # points
     room = 72 * axes.figure.bbox.width / axes.figure.dpi - 60
     columns = next(n for n in range(len(labels), 0, -1) if n == 1 or _width(widths, n) <= room)
+    by_column = [i for column in range(columns) for i in range(column, len(labels), columns)]  # it is read by row
     axes.legend(
+        [handles[i] for i in by_column],
+        [labels[i] for i in by_column],
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),
         borderaxespad=0.3,
@@ -255,9 +258,8 @@ def legend(axes: Axes) -> None:
 
 
 def _width(widths: Sequence[float], columns: int) -> float:
-    """Of names in so many columns, filled one after the other."""
-    rows = math.ceil(len(widths) / columns)
-    return sum(max(widths[i : i + rows]) for i in range(0, len(widths), rows))
+    """Of names in so many columns, row by row."""
+    return sum(max(widths[i::columns]) for i in range(columns))
 
 
 def _signed(value: float, digits: int) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -123,8 +124,9 @@ def _drawn(what: RenderableType, terminal: Terminal) -> str:
 class Writer:
     """Writes audits one by one in a format; knows how they ended, and which folders could not be read."""
 
-    def __init__(self, format: str, out: Callable[[str], object]) -> None:
-        self.format, self.out = format, out
+    def __init__(self, format: str, out: Callable[[str], object], width: int | None = None) -> None:
+        """`width`: columns of a terminal."""
+        self.format, self.out, self.width = format, out, width
         self.worst: Counter[Status] = Counter()
         self.unreadable: list[Unreadable] = []
         self.summary = Summary()
@@ -143,7 +145,7 @@ class Writer:
         if self.format == "json":
             self.out(f"{',' if self.worst else ''}\n    " + result.text.replace("\n", "\n    "))
         else:
-            self.out("\n" * bool(self.worst and self.format == "markdown") + result.text)
+            self.out("\n" * bool(self.worst and self.format != "github" and result.text) + result.text)
         self.worst[result.worst] += 1
         if self.format == "github":
             self.summary.add(result)
@@ -162,7 +164,10 @@ class Writer:
         elif self.format == "github":
             self.out(f"pgolf: {self.said()}\n")
         elif len(self.reached) > 1:
-            self.out("\n".join([*tally(self.reached, len(self.unreadable)), ""]))
+            said = tally(self.reached, len(self.unreadable))
+            if self.width:
+                said = [line for text in said for line in textwrap.wrap(text, self.width)]
+            self.out("\n" + "\n".join(said) + "\n")
 
     def said(self) -> str:
         """How the audits ended, in numbers."""

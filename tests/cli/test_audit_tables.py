@@ -53,6 +53,15 @@ def test_audit_in_a_pipe_is_a_line_a_seed_and_a_line_a_check(records):
     assert sum(line.startswith("1.0") for line in lines) == 3
 
 
+@pytest.mark.parametrize("columns", [None, 40])
+def test_an_empty_line_parts_the_audits_and_their_end(records, columns):
+    lines = output("audit", *folders(records), columns=columns)
+    (second,) = (i for i, line in enumerate(lines) if line.startswith(str(folders(records)[1])))
+    (end,) = (i for i, line in enumerate(lines) if line.startswith("2 records, "))
+    assert lines[second - 1] == lines[end - 1] == "" and lines[second - 2]
+    assert columns is None or all(len(line) <= columns for line in lines[end:])
+
+
 @pytest.mark.parametrize("columns", [None, 60, 120])
 def test_audit_of_many_ends_with_their_number_and_mean(records, columns):
     last = " ".join(output("audit", *folders(records), columns=columns)[-3:])

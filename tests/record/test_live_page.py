@@ -64,6 +64,7 @@ def test_page_says_where_each_run_stands(tmp_path: Path) -> None:
         "3.0100",
         "-0.0123",
         "1.09000",
+        "<strong>1.10000</strong>",  # of the seed that is done
         "+0.00350",
         "about 1.0771",
         "if the gain at this stage stays",

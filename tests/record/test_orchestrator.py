@@ -19,7 +19,7 @@ import pytest
 from filelock import FileLock
 from living import of_pod, wait_for
 
-from pgolf import tracks
+from pgolf import cli, tracks
 from pgolf.audit.target import audit_target
 from pgolf.cli.following import follow
 from pgolf.errors import BadInput, RunFailed
@@ -289,3 +289,20 @@ def test_full_disk_is_why_nobody_has_said_how_it_ended(record: Path, monkeypatch
     monkeypatch.setattr("pgolf.record.disk.FULL_BYTES", 1 << 62)
     with pytest.raises(RunFailed, match=r"^the disk of .* is full .* free some\. mine: the process"):
         follow(record)
+
+
+def test_record_of_an_earlier_version_is_finished_wherever_it_is_asked_about(record: Path, monkeypatch, capsys) -> None:
+    written = record / "records/cpu_smoke/2026-01-01_mine"
+    written.mkdir(parents=True)
+    (written / "README.md").write_text("# mine\n")
+    monkeypatch.chdir(record.parent.parent)
+    for words, code, said in (
+        (["status"], 0, "finished  mine"),
+        (["watch", "mine"], 1, "finished by an earlier pgolf"),
+    ):
+        monkeypatch.setattr("sys.argv", ["pgolf", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert int(end.value.code or 0) == code
+        shown = " ".join(capsys.readouterr())
+        assert said in shown and "records/cpu_smoke/2026-01-01_mine" in shown and "gone" not in shown

@@ -34,7 +34,10 @@ def drawn(figure: Figure) -> Figure:
 
 
 def labels(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    """The names in the legend, as they are read: row by row."""
+    figure.draw_without_rendering()
+    texts = figure.axes[0].get_legend().get_texts()
+    return [text.get_text() for text in sorted(texts, key=lambda text: (-round(box(text).y0 / 4), box(text).x0))]
 
 
 def box(text: Text) -> Bbox:
@@ -97,6 +100,13 @@ def test_runs_of_one_seed_and_of_none_are_told_apart():
         "run 3",
         "seed 2",
     ]
+
+
+def test_names_are_read_in_the_order_of_the_seeds():
+    figure = figures.loss_curves([seed(n, (500, 3.3), (4500, 2.8)) for n in (42, 314, 999)], STANDING)
+    assert labels(figure)[1:] == ["seed 42", "seed 314", "seed 999"]
+    texts = figure.axes[0].get_legend().get_texts()
+    assert len({round(box(text).y0) for text in texts}) > 1  # in more than one row
 
 
 @pytest.mark.parametrize(("name", "seeds"), [("base", 3), (LONG, 1), (LONG, 3), ("x" * 300, 8), ("$_{2}$", 8)])
