@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pgolf.cli.output import stderr
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 from pgolf.record.board import draw
 from pgolf.record.disk import full_disk
 from pgolf.record.ending import is_busy, runs_alive
@@ -71,6 +71,7 @@ def follow(folder: Path, whole: bool = False) -> End:
     Raises
     ------
     RunFailed : the process that made it is gone without a word.
+    BadInput : it has ended, and an earlier version left no account of how.
     """
     view = View(folder)
     tail = LogTail(folder, whole)

@@ -125,7 +125,7 @@ def _track_folder(clone: Clone, commit: str, start: str, track: Track) -> str:
     shown = ", ".join(map(printable, there[:SHOWN]))
     raise BadInput(
         f"{clone.path}: {'several folders' if names else 'no folder'} of track {track.name} in records/ of {start} "
-        f"({shown}); name the track with --track"
+        f"({shown}); give a clone of the archive of that track with --repo, or another track with --track"
     )
 
 
