@@ -15,6 +15,7 @@ from pgolf import ledger
 from pgolf.errors import BadInput
 from pgolf.evidence.logs import read_run
 from pgolf.ledger import SeedScore, StandingRecord
+from pgolf.phrases import counted
 from pgolf.stats.sample import SAME_TEXT
 from pgolf.tracks import Limits, Track, load, names
 
@@ -119,7 +120,7 @@ def _faults(record: StandingRecord, track: Track) -> Iterator[str]:
     numbers = [s.seed for s in record.seeds if s.seed is not None]
     seeds = sample.n - (len(numbers) - len(set(numbers)))
     if seeds < track.policy.min_seeds:
-        yield f"{seeds} seed{'s' * (seeds != 1)}, fewer than {track.policy.min_seeds}"
+        yield f"{counted(seeds, 'seed')}, fewer than {track.policy.min_seeds}"
     yield from sample.doubts
     yield from _over(record.seeds, track.limits)
     bytes_here, bytes_there = track.val_bytes, record.val_bytes

@@ -21,7 +21,7 @@ from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.phrases import signed
 from pgolf.record.heading import Heading, heading_of, scored
 from pgolf.record.progress import Progress
-from pgolf.record.rows import Row, Used, kind_of, thinned, used_of
+from pgolf.record.rows import Row, Used, amount, kind_of, thinned, used_of
 from pgolf.record.time_left import Course, course_of, mean_course, time_left, whole_left
 from pgolf.stages import BY_NAME
 from pgolf.tracks import Limits
@@ -224,9 +224,7 @@ def _budget(used: Used) -> tuple[RenderableType, ...]:
     name = Text(used.name, "dim")
     if used.value is None:
         return name, Text("–", "dim"), Text()
-    scale, digits, unit = (1e6, 3, "MB") if used.unit == "bytes" else (1.0, 0, "s")
-    value = f"{used.value / scale:.{digits}f}"
     if used.limit is None:
-        return name, Text(), Text(f"{value} {unit}")
+        return name, Text(), Text(amount(used))
     bar, style = {"fail": ("red", "red"), "warn": ("yellow", "yellow")}.get(used.status, ("cyan", "none"))
-    return name, _bar(used.value, used.limit, bar), Text(f"{value} of {used.limit / scale:.{digits}f} {unit}", style)
+    return name, _bar(used.value, used.limit, bar), Text(amount(used), style)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from pgolf import __version__
 from pgolf.phrases import signed
 from pgolf.record.live import Live
-from pgolf.record.rows import Row, Used
+from pgolf.record.rows import Row, amount
 from pgolf.record.time_left import whole_left
 from pgolf.report.render import render
 from pgolf.stages import BY_NAME
@@ -91,15 +91,6 @@ def clock_time(iso: str) -> str:
 def stage_words(row: Row) -> str:
     """What a run is doing, for people."""
     return BY_NAME[row.stage].label if row.stage in BY_NAME else row.stage
-
-
-def amount(used: Used) -> str:
-    """How much of a limit is used."""
-    if used.value is None:
-        return "unknown yet"
-    scale, digits, unit = (1e6, 3, "MB") if used.unit == "bytes" else (1.0, 0, "s")
-    of = "" if used.limit is None else f" of {used.limit / scale:.{digits}f}"
-    return f"{used.value / scale:.{digits}f}{of} {unit}"
 
 
 def percent(value: float | None, of: float | None) -> str:

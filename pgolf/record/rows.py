@@ -117,6 +117,21 @@ def used_of(name: str, measure: Measure) -> Used:
     return Used(name, measure.unit, measure.limit if measure.limited else None, measure.value, measure.status)
 
 
+def amount(used: Used) -> str:
+    """How much of a limit is used, for people.
+
+    Examples
+    --------
+    >>> amount(Used("size", "bytes", 16e6, 15_990_000, "pass")), amount(Used("eval", "s", None, 42.0, "pass"))
+    ('15.990 of 16.000 MB', '42 s')
+    """
+    if used.value is None:
+        return "unknown yet"
+    scale, digits, unit = (1e6, 3, "MB") if used.unit == "bytes" else (1.0, 0, "s")
+    of = "" if used.limit is None else f" of {used.limit / scale:.{digits}f}"
+    return f"{used.value / scale:.{digits}f}{of} {unit}"
+
+
 def said_left(seconds: float | None, basis: Basis = "runs", over: bool = False) -> str:
     """A time left in words, '' where nothing is known.
 

@@ -16,6 +16,7 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.lines import printable
 from pgolf.files import stays_inside
 from pgolf.ledger import StandingRecord
+from pgolf.phrases import counted
 from pgolf.report.pull_request import better_than_beaten, body, title
 from pgolf.tracks import Track
 from pgolf.untrusted import list_folder, read_bytes
@@ -142,7 +143,7 @@ def _check_passes(found: Audited, folder: Path) -> None:
 def _remarks(found: Audited, clone: Clone, left_out: Sequence[str]) -> Iterator[str]:
     failed = sum(check.status == "fail" for check in found.checks)
     if failed:
-        yield f"{failed} check{'s' * (failed != 1)} fail{'s' * (failed == 1)}; the body says so"
+        yield f"{counted(failed, 'check')} fail{'s' * (failed == 1)}; the body says so"
     if isinstance(found, Audit) and found.track.record and found.comparison is None:
         yield "not tested against a record to beat: name it with --against"
     if isinstance(found, Audit) and found.track.record and (better := better_than_beaten(found)):
