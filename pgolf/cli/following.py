@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pgolf.cli.output import stderr
-from pgolf.errors import BadInput, RunFailed
+from pgolf.errors import RunFailed
 from pgolf.record.board import draw
 from pgolf.record.disk import full_disk
 from pgolf.record.ending import is_busy, runs_alive

@@ -33,6 +33,13 @@ class Identity:
         except (psutil.Error, ValueError, OverflowError):
             return False
 
+    @property
+    def command(self) -> list[str]:
+        """Its command's words; empty where it does not run, or is another user's."""
+        with suppress(psutil.Error):
+            return psutil.Process(self.pid).cmdline() if self.lives else []
+        return []
+
 
 def identity(pid: int | None = None) -> Identity:
     """The identity of a live process; by default of this one. psutil.NoSuchProcess if it is gone."""

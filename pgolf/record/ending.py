@@ -78,6 +78,8 @@ def is_busy(record: Path) -> bool:
     except OSError as e:
         if e.errno in (errno.ENOENT, errno.ELOOP):  # nobody has been at it, or the link is none of ours
             return False
+        if e.errno == errno.EACCES:  # another user's, who may be at it
+            return True
         raise
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -24,7 +24,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
-import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput, RunFailed, did_you_mean
@@ -40,6 +39,7 @@ log = logging.getLogger(__name__)
 FILE, LOG, MOVED, STARTING = "orchestrator.json", "record.log", "moved.json", ".starting"
 MOST_BYTES = 1 << 20
 LOG_MOST = 8 << 20  # bytes of a log that are kept
+ENDS_IN_S = 60.0  # a process that is told to end, before it is killed
 OLD_S = 3600.0  # after which nobody looks into a starting folder any more
 SECRET = re.compile(r"\w*(SECRET|PASSWORD|PASSWD|CREDENTIAL)\w*|(\w*_)?(API)?(KEY|TOKEN|PASS|AUTH)(_\d+)?", re.I)
 SET = re.compile(r"(--[\w-]+=)?(\w+)=(.*)", re.S)  # a variable and its value, as a word of a command line
@@ -170,18 +170,18 @@ def end_starting(starting: Path) -> bool:
     who = read_orchestrator(starting)
     if who is None or not _is_detached(who.process):
         return False
-    with suppress(ProcessLookupError):
-        os.kill(who.process.pid, signal.SIGTERM)
-    while who.process.lives:
-        time.sleep(0.1)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(who.process.pid, number)
+        deadline = time.monotonic() + ENDS_IN_S
+        while who.process.lives and time.monotonic() < deadline:
+            time.sleep(0.1)
     return True
 
 
 def _is_detached(process: Identity) -> bool:
     """Whether a process makes a record: somebody else's file may name any other one, with its start."""
-    with suppress(psutil.Error):
-        return process.lives and psutil.Process(process.pid).cmdline()[-1:] == [DETACHED]
-    return False
+    return process.command[-1:] == [DETACHED]
 
 
 def records_in(runs_dir: Path) -> list[Path]:

@@ -158,7 +158,7 @@ def test_record_goes_on_without_its_terminal_and_is_come_back_to(shell: Shell, m
     assert not list(shell.record.glob("seeds/*/attempt-2"))
     assert shell.state() == "finished"
     again = shell.pgolf("watch", "left")
-    assert again.returncode == 0 and "bits per byte by stage" in again.stdout
+    assert again.returncode == 0 and "pre-quant" in again.stdout
     assert shell.pgolf("watch", "lefd").returncode == 2
 
 
