@@ -50,7 +50,8 @@ def test_a_missing_dataset_is_named_with_the_command_that_fetches_it(tmp_path: P
     done = train("--preset", "pr1812", "--set", "MAX_WALLCLOCK_SECONDS=0", *where, cwd=tmp_path)
     command = f"`pgolf data fineweb --variant sp8192 --repo OWNER/NAME --out {tmp_path / 'missing'}`"
     assert done.returncode == 2 and command in done.stderr
-    assert f"{tmp_path / 'missing'} has no dataset of vocabulary 8192, datasets/fineweb10B_sp8192" in done.stderr
+    assert f"{tmp_path / 'missing'}: neither it nor a folder" in done.stderr
+    assert "datasets/fineweb10B_sp8192" in done.stderr
 
 
 def test_a_long_training_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,9 @@ def shown() -> str:
 
 def test_example_is_what_an_audit_prints(tmp_path, monkeypatch):
     folder, variant, losses = tmp_path / "track_1_short" / "2026-08-01_Example", "", []
-    for line in shown().split("log (.txt)")[1].splitlines():
-        if re.fullmatch(r"\w+", line):
-            variant = line
+    for line in shown().splitlines():
+        if title := re.fullmatch(r"runs of (\w+)", line):
+            variant = title[1]
         elif found := re.fullmatch(r"(run(\d))\s+(\S+)\s+(\d+)\s+(\S+)", line):
             log = folder / variant / f"{found[1]}.txt"
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def test_example_is_what_an_audit_prints(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     printed = CliRunner().invoke(app, ["audit", str(folder.relative_to(tmp_path))], env={"COLUMNS": "80"}).stdout
     lines = [line.rstrip() for line in printed.splitlines()]
-    assert "\n".join(lines).startswith(shown() + "\n\n  check ")
+    assert "\n".join(lines).startswith(shown() + "\n\n● pass  target-loss ")
 
 
 def test_page_names_every_check_and_every_track():

@@ -258,12 +258,17 @@ def await_health(url: str, server: subprocess.Popen[bytes]) -> None:
             time.sleep(0.2)
 
 
+SLOW = "global PACE_S; PACE_S = 1 if 'preflight' in os.getcwd() else 600"  # seeds wait in their middle
+
+
 def test_seeds_outlive_a_worker_told_to_end_and_a_cancelled_run_ends_them(
-    deployed: Deployed, tiny_track: Path, tiny_data: Dataset
+    deployed: Deployed, made: Made, tiny_track: Path, tiny_data: Dataset
 ) -> None:
     record = deployed.folder / "runs/outlives"
+    (deployed.folder / "program.py").write_bytes(replay.program(made.folder / "seeds", edit=SLOW))
     given = {"track": tiny_track, "data_dir": tiny_data.data_dir, "runs_dir": record.parent, "record_id": record.name}
-    parameters = " ".join(f"--param {name}={value}" for name, value in {**given, "probe": "false"}.items())
+    given |= {"probe": "false", "parallel": 2}
+    parameters = " ".join(f"--param {name}={value}" for name, value in given.items())
     start = f"{quickstart()[-1].split(' --param')[0]} {parameters}"
     run_to_end(start, deployed.shell)
     wait_for(lambda: len(list(record.glob("seeds/*/attempt-1/events.jsonl"))) == 2)
