@@ -27,6 +27,7 @@ from pgolf.pods import Gone, Place, Pod, Status
 from pgolf.pods.local import LocalPod, ThisMachine
 from pgolf.program import LOGS
 from pgolf.record.attempt_files import fitting
+from pgolf.record.disk import full_disk
 from pgolf.record.early_stop import Decision, read_decision, write_decision
 from pgolf.record.job import Job
 from pgolf.record.progress import Progress
@@ -273,6 +274,8 @@ def _check_ending(pod: Pod, job: Job, seed: int, stop: threading.Event) -> None:
     result = read_result(pod.folder)
     if result and result.refused:
         raise NoResult(f"{where}: no result: {result.refused} (log: {pod.folder / LOG})")
+    if status.infrastructure and (full := full_disk(job.folder)):  # another attempt would find no room either
+        raise RunFailed(f"{where}: {full}; free some, and the same command goes on")
     if status.infrastructure:
         raise (Stopped if stop.is_set() else TakenDown)(f"{where}: {describe(status)}")
     raise RunFailed(f"{where}: {describe(status)}: {last_words(pod)} (log: {pod.folder / LOG})")

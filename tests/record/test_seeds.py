@@ -69,6 +69,17 @@ def test_stop_ends_the_run_and_the_next_start_is_another_attempt(tmp_path: Path)
     assert [a.outcome for a in attempts(tmp_path, [42])] == ["stopped", "finished"]
 
 
+def test_a_full_disk_makes_no_further_attempt_until_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgolf.record.seeds.full_disk", lambda folder: f"the disk of {folder} is full")
+    with pytest.raises(RunFailed, match="is full; free some, and the same command goes on") as found:
+        run_seed(job(tmp_path, "import os; os.kill(os.getpid(), 9)"), 42, threading.Event())
+    assert not isinstance(found.value, TakenDown)
+    monkeypatch.undo()
+    assert run_seed(job(tmp_path, FINISHES), 42, threading.Event()).folder.name == "attempt-2"
+
+
 def test_run_that_someone_else_killed_may_be_started_again(tmp_path: Path) -> None:
     with pytest.raises(TakenDown, match="SIGKILL"):
         run_seed(job(tmp_path, "import os; os.kill(os.getpid(), 9)"), 42, threading.Event())
