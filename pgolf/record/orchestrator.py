@@ -171,6 +171,8 @@ def end_starting(starting: Path) -> bool:
     if who is None or not _is_detached(who.process):
         return False
     for number in (signal.SIGTERM, signal.SIGKILL):
+        if not who.process.lives:  # its pid may be another's by now
+            break
         with suppress(ProcessLookupError):
             os.kill(who.process.pid, number)
         deadline = time.monotonic() + ENDS_IN_S
