@@ -39,14 +39,13 @@ class Past:
     def __init__(self, model: GPT):
         self.cfg, self.at, self.lead = model.cfg, 0, 0
         left, right = model.virtual_order(model.looping)
-        self.windows = [window_of(self.cfg) for _ in left + right]
+        window = window_of(self.cfg)
+        self.windows = [window for _ in left + right]
         if self.cfg.attn_window > 0:
             from pgolf.trainer.attn_window import window_in_training
 
             own = [window_in_training(self.cfg, i) for i in left + right]
-            self.windows = [
-                max(1, window * w // self.cfg.attn_window) for window, w in zip(self.windows, own, strict=True)
-            ]
+            self.windows = [max(1, window * w // self.cfg.attn_window) for w in own]
         self.kept: list[list[Tensor]] = []
 
     def rope(self, length: int, device: torch.device) -> Rope:
