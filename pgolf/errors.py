@@ -13,6 +13,13 @@ class RunFailed(Exception):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' (did you mean a, b?)' for the known names closest to `word`, or ''."""
-    near = get_close_matches(word, list(known), n=3, cutoff=0.6)
+    """' (did you mean a, b?)' for the known names closest to `word`, else for some that have it in them; or ''.
+
+    >>> did_you_mean("smok", ["smoke", "pr1493"]), did_you_mean("HessianSD", ["SP8192_HessianSDClip_Recurrence"])
+    (' (did you mean smoke?)', ' (did you mean SP8192_HessianSDClip_Recurrence?)')
+    """
+    names = list(known)
+    near = get_close_matches(word, names, n=3, cutoff=0.6)
+    if not near and len(word) >= 3:
+        near = [name for name in names if word.lower() in name.lower()][:3]
     return f" (did you mean {', '.join(near)}?)" if near else ""

@@ -142,7 +142,7 @@ def load(name: str) -> StandingRecord:
     """
     path = Path(name) if name.endswith(".json") else FOLDER / f"{name}.json"
     if not path.exists():
-        raise BadInput(f"no ledger entry '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
+        raise BadInput(f"no ledger entry '{name}'{did_you_mean(name, names())}; `pgolf ledger list` lists them")
     try:
         return TypeAdapter(StandingRecord).validate_python(read_json(path, MOST_BYTES))
     except Untrusted as e:

@@ -39,9 +39,8 @@ def standing_of(text: str, track: Track) -> StandingRecord:
     if NUMBERS.fullmatch(text):
         return _of_numbers(text, track)
     raise BadInput(
-        f"no ledger entry and no folder '{text}'{did_you_mean(text, ledger.names())}; name a ledger entry "
-        f"({', '.join(ledger.names())}), its .json file, a record folder, scores (1.0793,1.0802,1.0800) or a summary "
-        "(mean=1.0810,std=0.0002,n=3)"
+        f"no ledger entry and no folder '{text}'{did_you_mean(text, ledger.names())}; give an entry of `pgolf ledger "
+        "list`, its .json file, a record folder, scores (1.0793,1.0802,1.08) or a summary (mean=1.081,std=0.0002,n=3)"
     )
 
 

@@ -8,7 +8,7 @@ from good_entry import BPB, SEEDS, Folder
 
 from pgolf import tracks
 from pgolf.errors import BadInput
-from pgolf.ledger import load, write_standing
+from pgolf.ledger import load, names, write_standing
 from pgolf.ledger.against import standing_of
 from pgolf.stats.comparison import compare
 from pgolf.stats.sample import from_seeds
@@ -75,6 +75,18 @@ def test_one_score_has_no_spread_and_so_no_test():
 def test_what_names_no_record(text, why):
     with pytest.raises(BadInput, match=why):
         standing_of(text, TRACK)
+
+
+@pytest.mark.parametrize("text", ["nothing", "pr1812", "HessianSDClip"])
+def test_what_names_no_record_is_told_in_a_line_that_one_can_read(text):
+    with pytest.raises(BadInput) as told:
+        standing_of(text, TRACK)
+    assert "`pgolf ledger list`" in str(told.value)
+    assert sum(name in str(told.value) for name in names()) <= 3
+    assert ("2026-04-06_SP8192_HessianSDClip" in str(told.value)) == (text == "HessianSDClip")
+    with pytest.raises(BadInput, match=r"`pgolf ledger list` lists them") as told:
+        load(text)
+    assert sum(name in str(told.value) for name in names()) <= 3
 
 
 def test_a_folder_without_scores_is_bad_input(tmp_path):
