@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from pgolf import tracks
 from pgolf.cli.agreement import Yes, agreed
@@ -22,7 +23,7 @@ from pgolf.cli.options import (
     ledger_entries,
 )
 from pgolf.cli.outcome import show_outcome
-from pgolf.cli.output import show_rows
+from pgolf.cli.output import show_rows, stderr
 from pgolf.cli.record_runs import check_options, record_speedrun
 
 app = typer.Typer()
@@ -205,6 +206,10 @@ def record(
 
         check_costs(request, wanted)
     check_start(request, wanted, runs_dir, data_dir, record_id)
+    from pgolf.record.prospect import prospect_of
+
+    if warning := prospect_of(request).warning:
+        stderr.print(Text.assemble(("▲ ", "yellow"), warning), soft_wrap=True)
     trusted = bool(program and request.theirs and agreed(Path(program), request.theirs, yes, IN_A_RECORD))
     parameters: dict[str, Any] = {
         "track": track,

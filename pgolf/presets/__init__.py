@@ -1,12 +1,14 @@
 """Presets: named sets of trainer knobs, one TOML file each; a preset may extend another.
 
 extends = "pr1493"     # optional
+published = { track = "10min_16mb", val_bpb = 1.07303 }   # optional: the score of the public record that it is
 [knobs]
 ttt_epochs = 4
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,14 @@ from pgolf.trainer.config import KNOB_TYPES, Config, Knob, parse_knob
 from pgolf.untrusted import GREATEST, Untrusted, read_toml
 
 MOST_BYTES, MOST_EXTENDED, MOST_TEXT = 1 << 20, 16, 4096  # of a file, of presets in a row, characters of a value
+
+
+@dataclass(frozen=True)
+class Published:
+    """The score in bpb that a preset's record was published with, and the track that it was for."""
+
+    track: str
+    val_bpb: float
 
 
 def names() -> list[str]:
@@ -54,6 +64,18 @@ def load(name: str, overrides: dict[str, str] | None = None) -> dict[str, Knob]:
         knobs[key.lower()] = parse(key.lower(), text, where="--set")
     check_shapes(config_of(knobs), name)
     return knobs
+
+
+def published(name: str) -> Published | None:
+    """The published score of the record that a preset is, where its file gives one; not that of one it extends.
+
+    Examples
+    --------
+    >>> published("pr1812").track, published("smoke")
+    ('10min_16mb', None)
+    """
+    path, content = _content(name)
+    return _published(path, content["published"]) if "published" in content else None
 
 
 def differences(one: str, other: str) -> dict[str, tuple[Knob, Knob]]:
@@ -128,21 +150,36 @@ def config_of(knobs: Mapping[str, Knob]) -> Config:
     return Config(**settings)
 
 
-def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
+def _content(name: str) -> tuple[Path, dict[str, Any]]:
+    """A preset's file and what it has."""
     path = Path(name) if name.endswith(".toml") else Path(str(files(__name__) / f"{name}.toml"))
     if not path.exists():
         raise BadInput(f"no preset '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
-    if len(seen) == MOST_EXTENDED:
-        raise BadInput(f"preset {seen[0]}: over {MOST_EXTENDED} presets that extend one another")
-    if name in seen:
-        raise BadInput(f"preset {name} extends itself: {' → '.join((*seen, name))}")
     try:
         content = read_toml(path, MOST_BYTES)
     except Untrusted as e:
         raise BadInput(f"{path}: not a preset: {e.without(path)}") from None
-    if unknown := content.keys() - {"extends", "knobs"}:
-        raise BadInput(f"{path}: unknown entries {sorted(unknown)}; a preset has 'extends' and '[knobs]'")
+    if unknown := content.keys() - {"extends", "published", "knobs"}:
+        raise BadInput(f"{path}: unknown entries {sorted(unknown)}; a preset has 'extends', 'published' and '[knobs]'")
+    return path, content
+
+
+def _published(path: Path, content: object) -> Published:
+    match content:
+        case {"track": str(track), "val_bpb": float(score), **rest} if not rest and score > 0:
+            return Published(track, score)
+    raise BadInput(f"{path}: write 'published' as {{ track = \"10min_16mb\", val_bpb = 1.07303 }}")
+
+
+def _read(name: str, seen: tuple[str, ...]) -> dict[str, Knob]:
+    if len(seen) == MOST_EXTENDED:
+        raise BadInput(f"preset {seen[0]}: over {MOST_EXTENDED} presets that extend one another")
+    if name in seen:
+        raise BadInput(f"preset {name} extends itself: {' → '.join((*seen, name))}")
+    path, content = _content(name)
     extends = content.get("extends", "")
+    if "published" in content:
+        _published(path, content["published"])
     if not isinstance(extends, str) or not isinstance(content.get("knobs", {}), dict):
         raise BadInput(f"{path}: 'extends' is a preset's name, and [knobs] a table")
     if extends.endswith(".toml"):

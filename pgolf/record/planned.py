@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from pgolf.audit.belonging import NO_RECORD
 from pgolf.evidence.plan import Rule
-from pgolf.ledger.choosing import to_beat
 from pgolf.pack.kept import packed
 from pgolf.pods.estimate import Estimate, check_bounds, estimate
 from pgolf.pods.money import OVERHEAD_S
@@ -20,6 +20,7 @@ from pgolf.program.check import missing_here
 from pgolf.record.arrival import Arrival, arrival
 from pgolf.record.folder import rules_of
 from pgolf.record.programs import own_program
+from pgolf.record.prospect import Prospect, prospect_of
 from pgolf.record.request import Request
 from pgolf.record.short import shortened
 
@@ -34,6 +35,7 @@ class Planned:
     program: Program
     wanted: Wanted
     rules: tuple[Rule, ...]
+    prospect: Prospect
     costs: Estimate | None = None  # None: seeds run here, which costs nothing
     lacks: tuple[str, ...] = ()
     arrival: Arrival | None = None  # how the dataset comes to pods; None: seeds run here
@@ -51,18 +53,14 @@ class Planned:
         words = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
         return " ".join([*words, shlex.join(self.program.start(self.request.track.nproc))])
 
-    @property
-    def to_beat(self) -> str:
-        """The name of the record to beat."""
-        return self.request.against.name if self.request.against else to_beat(self.request.track)
-
     def as_json(self) -> dict[str, Any]:
         """All of it, for scripts."""
         request, program = self.request, self.program
         return {
             "track": request.track.name,
             "name": request.name,
-            "against": self.to_beat,
+            "against": self.prospect.name,
+            **self.prospect.as_json(),
             "seeds": list(request.seeds),
             "program": program.as_json() | {"bytes": {name: len(text) for name, text in program.files.items()}},
             "commands": {str(seed): self.command(seed) for seed in request.seeds},
@@ -82,7 +80,12 @@ class Planned:
         """(name, value) of each line for people."""
         request, program, limits = self.request, self.program, self.request.track.limits
         yield "track", f"{request.track.name}: {request.track.title}"
-        yield "to beat", self.to_beat
+        for number, line in enumerate(self.prospect.lines()):
+            yield "" if number else "to beat", line
+        if self.prospect.warning:
+            yield "no record", self.prospect.warning
+        if request.non_record:
+            yield "non-record", f"what is no record is written, too, as a submission to track {NO_RECORD}"
         yield "program", f"{program.name}, started as {program.script}" + (" (pgolf's trainer, packed)" * program.ours)
         for name, content in sorted(program.files.items()):
             counted = "code" if name in program.code else "not counted"
@@ -139,7 +142,7 @@ def plan_record(
     program = request.theirs or own_program(packed(request.knobs), Path(request.preset).stem, request.knobs)
     costs = estimate(wanted, len(request.seeds), seed_hours(request), request.track.nproc) if wanted.remote else None
     there = arrival(request, wanted, costs.machines, runs_dir, data_dir) if costs else None
-    return Planned(request, program, wanted, rules, costs, lacks, there)
+    return Planned(request, program, wanted, rules, prospect_of(request), costs, lacks, there)
 
 
 def seed_hours(request: Request) -> float:
