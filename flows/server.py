@@ -4,6 +4,7 @@ Prefect's own temporary server would outlive a killed parent. This one ends when
 it holds the other end of a pipe.
 """
 
+import fcntl
 import gc
 import logging
 import os
@@ -67,6 +68,7 @@ def start(home: Path, stdin: int) -> tuple[subprocess.Popen[bytes], str]:
     home.mkdir(parents=True, exist_ok=True)
     quiet = {
         "PREFECT_HOME": str(home.resolve()),
+        "PREFECT_API_DATABASE_MIGRATE_ON_START": "false",  # `serve` does it, one server after another
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_UI_ENABLED": "false",
         "PREFECT__SERVER_EPHEMERAL": "1",
@@ -119,9 +121,21 @@ def serve(listener: socket.socket) -> None:
     with uncollected():
         import uvicorn
         from prefect.server.api.server import create_app
+        from prefect.server.database import provide_database_interface
+        from prefect.settings import PREFECT_HOME
 
         app = create_app()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5))
+
+    class AfterOthers(uvicorn.Server):
+        """Makes its tables before it starts, where no other server of this folder is at that: both would fail."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            with (PREFECT_HOME.value() / "tables.lock").open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                await provide_database_interface().create_db()
+            await super().startup(sockets)
+
+    server = AfterOthers(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5))
     server.run(sockets=[listener])
 
 

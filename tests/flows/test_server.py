@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from pgolf.errors import BadInput
-from pgolf.flows.server import prefect_api
+from pgolf.flows.server import STARTUP_TIMEOUT_S, prefect_api, start
 
 
 def test_server_whose_parent_is_gone_before_it_is_up_ends(tmp_path: Path) -> None:
@@ -25,6 +26,18 @@ def test_server_whose_parent_is_gone_before_it_is_up_ends(tmp_path: Path) -> Non
     server.stdin.close()
     assert server.wait(timeout=120) == 0
     assert not (tmp_path / "prefect.db").exists()  # it was not up, and made nothing for nobody
+
+
+def test_two_servers_that_start_at_once_in_a_new_folder_both_come_up(tmp_path: Path) -> None:
+    servers = [start(tmp_path, subprocess.PIPE) for _ in range(2)]
+    try:
+        for _, url in servers:
+            httpx.get(f"{url}/health", timeout=STARTUP_TIMEOUT_S).raise_for_status()
+    finally:
+        for server, _ in servers:
+            assert server.stdin
+            server.stdin.close()
+            server.wait(timeout=120)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/api", "nonsense"])
