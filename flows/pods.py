@@ -12,6 +12,7 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 
+from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import list_machines
 from pgolf.pods.failures import settle_failures
 from pgolf.pods.local import ThisMachine
@@ -154,7 +155,10 @@ def end_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
     for folder in folders_of(flow_run.parameters, tags):
         with lock_if_free(folder) as free:
             if free:
-                end_left(folder, settings)
+                try:
+                    end_left(folder, settings)
+                except RunFailed as e:
+                    log.warning("%s", e)
     end_pods(flow, flow_run, state)
 
 

@@ -99,13 +99,13 @@ def follow(folder: Path, whole: bool = False) -> End:
             tail.close()
     if end:
         return end
-    stand = stand_of(view.folder, ())
+    stand = stand_of(view.folder, ())  # what runs here is counted below
     if stand.state == "finished":
         raise RunFailed(
             f"{view.folder.name}: finished by an earlier pgolf, which left no verdict to show; {stand.said}"
         )
     runs = len(runs_alive(view.folder))
-    left = f"{runs} of its runs go on here; " if runs else ""
+    left = f"{runs} of its runs go on here; " if runs else f"{stand.said}; " if stand.state == "left" else ""
     full = full_disk(view.folder)  # then it could not say why it ended
     why = f"{full}; free some. " if full else ""
     raise RunFailed(

@@ -16,7 +16,8 @@ from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.pods import Place
 from pgolf.pods.local import ThisMachine
 from pgolf.pods.money import Budget
-from pgolf.pods.remote import RemotePlace
+from pgolf.pods.placed import started_elsewhere
+from pgolf.pods.remote import RemotePlace, RemotePod
 from pgolf.pods.rental import Rentals
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import Rent, Settings, read_settings
@@ -191,24 +192,37 @@ def has_rented(record: Path) -> bool:
     return any("asked" in slot and "ended" not in slot for slot in map(read_slot, slot_files(record)))
 
 
-def end_on_machines(record: Path, settings: Settings) -> list[Path]:
-    """End what still runs of a record, whose lock the caller holds, on the user's machines; return these attempts.
+def machines_of(record: Path) -> dict[Path, str]:
+    """The attempts that may run on a machine elsewhere, with its name, as the files here tell."""
+    ended = {path.stem for path in slot_files(record) if "ended" in read_slot(path)}
+    return {attempt: name for attempt, name in started_elsewhere(record).items() if name not in ended}
 
-    A machine that the settings do not name any more, or that does not answer, is named in the log.
+
+def end_on_machines(record: Path, settings: Settings) -> tuple[list[Path], dict[str, str]]:
+    """End what still runs of a record, whose lock the caller holds, on the user's machines.
+
+    Returns these attempts, and the machines where something may go on, with the reason: the settings do not name them,
+    or they do not answer.
     """
     names = {machine.name for machine in settings.ssh.machines}
+    rented = {path.stem for path in slot_files(record) if "asked" in read_slot(path)}
+    others = set(machines_of(record).values()) - names - rented
+    unsure = dict.fromkeys(sorted(others), "pods.toml does not name it; --pods-file names another file")
     if not any(path.stem in names for path in slot_files(record)):
-        return []
+        return [], unsure
     stop, ended = threading.Event(), []
     wanted = Wanted("ssh", None, False, None, None, settings)
     with open_place(wanted, record, Data(record, {}), stop, ranks=1, runs=0, seed_hours=0) as opened:
         assert isinstance(opened.place, RemotePlace)
-        for folder in list(opened.place.held):
+        for folder, slot in list(opened.place.held.items()):
             pod = opened.place.open(folder)
-            if pod.status().state == "running":
+            if runs := pod.status().state == "running":
                 pod.kill()
+            if isinstance(pod, RemotePod) and pod.broken:
+                unsure[slot.name] = "it does not answer, or goes on"
+            elif runs:
                 ended.append(folder)
-    return ended
+    return ended, unsure
 
 
 @contextmanager

@@ -5,7 +5,7 @@ so that they outlive the machine. When it has ended, all files come home with th
 is home, everything is.
 
     runs/<record-id>/pods/<slot>.json                the facts about a machine
-    …/attempt-<n>/place.json                         which machine an attempt is on, and in which folder there
+    …/attempt-<n>/place.json                         which machine an attempt is on: see `pgolf.pods.placed`
 """
 
 import errno
@@ -29,6 +29,7 @@ from pgolf.pods.answers import ALL_MOST, JSON_MOST, MIRRORED, MIRRORED_MOST, che
 from pgolf.pods.local import PLACE, READ_AT_ONCE, LocalPod
 from pgolf.pods.machine import Machine, Refused
 from pgolf.pods.names import checked_name, moved
+from pgolf.pods.placed import PLACE_FILE, is_followed, place_of, placed_attempts
 from pgolf.pods.slots import NotNow, Slot, Slots
 from pgolf.untrusted import read_json
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from pgolf.pods.ssh import Data
 
 log = logging.getLogger(__name__)
-PLACE_FILE = "place.json"
 MIRROR_S = 60.0  # after which what has come is shown, and the record looks whether it is to stop
 DISK_PAUSE_S = 2.0  # between looks at a full disk here
 DISK_PATIENCE_S = 1200.0  # for room on it; a finished seed waits meanwhile
@@ -62,11 +62,10 @@ class RemotePlace:
             str, list[PurePosixPath]
         ] = {}  # folders on a machine whose commands may still run, given up here
         before = {slot.name: slot for slot in slots.before()}
-        for file in sorted(record.rglob(f"attempt-*/{PLACE_FILE}")):
-            attempt, placed = file.parent, _place_of(file.parent)
-            if placed["slot"] not in before or LocalPod(attempt).status().state == "ended":
+        for attempt, placed in placed_attempts(record):
+            if placed["slot"] not in before:
                 continue
-            if attempt.with_name(f"attempt-{int(attempt.name.removeprefix('attempt-')) + 1}").exists():
+            if is_followed(attempt):
                 self.left.setdefault(placed["slot"], []).append(PurePosixPath(placed["folder"]))
             else:
                 self.held[attempt] = before[placed["slot"]]
@@ -200,7 +199,7 @@ class RemotePod:
     @cached_property
     def remote(self) -> PurePosixPath:
         """The attempt's folder in the work folder of its machine."""
-        return PurePosixPath(_place_of(self.folder)["folder"])
+        return PurePosixPath(place_of(self.folder)["folder"])
 
     def _machine(self) -> Machine | None:
         """The machine of an attempt that has one; None once that is lost."""
@@ -380,11 +379,3 @@ class RemotePod:
                 self.kill()
         finally:
             self.place.give_back(self.folder, self.broken)
-
-
-def _place_of(folder: Path) -> dict[str, str]:
-    """Which machine an attempt is on (`slot`), and in which `folder` there; BadInput if its file says neither."""
-    content = read_json(folder / PLACE_FILE, JSON_MOST, folder)
-    if not isinstance(content, dict) or not all(isinstance(content.get(key), str) for key in ("slot", "folder")):
-        raise BadInput(f"{folder / PLACE_FILE}: not what pgolf wrote there; look at what it is")
-    return content

@@ -176,14 +176,19 @@ def default_owner() -> str:
     return f"{name[:20]}-{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]}"
 
 
+def settings_file(path: Path | None = None) -> Path | None:
+    """The pods.toml that `read_settings` reads; None: there is none."""
+    given = path or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
+    return given or next((f for f in (Path("pods.toml"), CONFIG / "pods.toml") if os.path.lexists(f)), None)
+
+
 def read_settings(path: Path | None = None) -> Settings:
     """Read pods.toml: the one given, else PGOLF_PODS_FILE, else ./pods.toml, else the user's own, else defaults.
 
     Paths in it are relative to it; `~` is the user's home. BadInput for a wrong entry, and for one that only the user
     may make, where the file may be a stranger's.
     """
-    given = path or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
-    file = given or next((f for f in (Path("pods.toml"), CONFIG / "pods.toml") if os.path.lexists(f)), None)
+    file = settings_file(path)
     if file is None:
         return Settings(runpod=RunpodSettings(api=address_of_api(None, None)))
     if not os.path.lexists(file):

@@ -31,12 +31,21 @@ def runs_alive(record: Path) -> list[Path]:
 
 def end_left(record: Path, settings: Settings) -> list[Path]:
     """End what runs of a record whose lock the caller holds; return the attempts that ran. Rented pods are another
-    matter: see `wind_up`."""
+    matter: see `wind_up`.
+
+    Raises
+    ------
+    RunFailed : something may go on, on a machine that is out of reach; all else is ended.
+    """
     here = runs_alive(record)
     for folder in here:
         LocalPod(folder).kill()
-    ended = here + end_on_machines(record, settings)
     live = read_live(record)
+    there, unsure = end_on_machines(record, settings)
+    ended = here + there
+    if unsure and live and live.state in ("running", "left"):
+        where = "; ".join(f"{name}: {why}" for name, why in unsure.items())
+        raise RunFailed(f"{record.name}: runs of it may go on elsewhere ({where}); then stop it again")
     if live and live.state in ("running", "left"):
         with suppress(OSError):  # on a full disk it is ended all the same
             write_live(record, replace(live, state="stopped", verdict="all runs are ended"))

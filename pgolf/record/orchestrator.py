@@ -29,6 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 from pgolf.errors import BadInput, RunFailed, did_you_mean
 from pgolf.files import write_json
 from pgolf.pods.processes import Identity, identity
+from pgolf.pods.settings import settings_file
 from pgolf.record.live import LiveFile, made_printable
 from pgolf.record.news import News
 from pgolf.record.outcome import END, End, Outcome, RunsOutcome, end_with, write_end
@@ -234,8 +235,9 @@ def attending(folder: Path, track: str, name: str, pods: str, pods_file: Path | 
     AskedToStop : `pgolf stop` asked for it.
     """
     (folder / END).unlink(missing_ok=True)
-    file = str(pods_file.resolve()) if pods_file else None
-    write_orchestrator(folder, Orchestrator(identity(), Here.how, Here.command, pods, file))
+    file = settings_file(pods_file) if pods != "local" else None  # `pgolf stop` is given in another folder, too
+    named = str(file.absolute()) if file else None
+    write_orchestrator(folder, Orchestrator(identity(), Here.how, Here.command, pods, named))
     handler = _take_log(folder)
     attending = Attending(LiveFile(folder, folder.name, track, name))
     attending.live.show("starting")

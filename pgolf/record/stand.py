@@ -1,6 +1,7 @@
 """Where each record of a folder stands: what `pgolf status` shows."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,9 +9,10 @@ from typing import Any, Literal
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import read_plans
 from pgolf.phrases import counted
+from pgolf.pods.places import machines_of
 from pgolf.pods.processes import pods_alive
 from pgolf.record.ending import is_busy
-from pgolf.record.live import read_live
+from pgolf.record.live import made_printable, read_live
 from pgolf.record.orchestrator import read_orchestrator, records_in, records_starting
 from pgolf.record.rows import Basis, Row
 from pgolf.record.time_left import whole_left
@@ -71,18 +73,24 @@ def stand_of(folder: Path, alive: Collection[Path]) -> Stand:
         if live and (whole := whole_left(live.rows)):
             facts |= {"left": live.left, "basis": whole.basis}
         return Stand(folder.name, folder, "running", said=said, **facts)
-    if here or (live and live.state == "left" and who and who.pods == "ssh"):
-        said = (
-            f"still running here, with nobody at it: {counted(len(here), 'run')}"
-            if here
-            else "its runs may go on elsewhere"
-        )
+    if here:
+        said = f"still running here, with nobody at it: {counted(len(here), 'run')}"
+        return Stand(folder.name, folder, "left", said=said, **facts)
+    if live and live.state in ("running", "left") and (elsewhere := _elsewhere(folder)):
+        said = f"its runs may go on elsewhere, with nobody at it: {', '.join(elsewhere)}"
         return Stand(folder.name, folder, "left", said=said, **facts)
     if live is None:
         return _without_live(folder, facts)
     if live.state in ("running", "left"):
         return Stand(folder.name, folder, "stopped", said=GONE, **facts)
     return Stand(folder.name, folder, live.state, said=live.verdict or "", **facts)
+
+
+def _elsewhere(folder: Path) -> list[str]:
+    """The machines elsewhere where runs may go on; none where the folder says nothing that can be read."""
+    with suppress(BadInput):
+        return [str(name) for name in made_printable(sorted(set(machines_of(folder).values())))]
+    return []
 
 
 def _without_live(folder: Path, facts: dict[str, Any]) -> Stand:

@@ -22,8 +22,9 @@ from fakes.programs import TOO_BIG
 from fakes.sshd import MISSING, SSHD, USER, Sshd
 
 from pgolf import presets, tracks
+from pgolf.cli.following import follow
 from pgolf.data.dataset import Dataset
-from pgolf.errors import BadInput
+from pgolf.errors import BadInput, RunFailed
 from pgolf.files import hash_folder, sha256_file
 from pgolf.pack import pack
 from pgolf.pods import Gone
@@ -38,8 +39,11 @@ from pgolf.pods.ssh import Data, Inventory
 from pgolf.pods.versions import versions_here
 from pgolf.presets import as_env
 from pgolf.record.early_stop import Judge
+from pgolf.record.ending import stop_record
 from pgolf.record.job import Job
+from pgolf.record.live import LiveFile
 from pgolf.record.seeds import EndedEarly, TakenDown, attempts, run_seed
+from pgolf.record.stand import list_stands
 from pgolf.requirements import packages_of
 
 pytestmark = [pytest.mark.record, pytest.mark.skipif(SSHD is None, reason=MISSING)]
@@ -462,6 +466,40 @@ def test_running_seed_is_taken_up_by_the_next_process(tmp_path: Path, sshd: Sshd
     done = run_seed(this, 42, threading.Event(), place=place(tmp_path, settings(sshd, key)))
     assert done.folder.name == "attempt-1"
     assert (done.folder / "pid").read_text() == "x"
+
+
+def test_run_that_is_left_there_is_ended_by_stop_or_said_to_go_on(tmp_path: Path, sshd: Sshd, key: Path) -> None:
+    """Also where the process that made the record was killed, and said nothing any more."""
+    record = (tmp_path / "record").resolve()
+    here = place(tmp_path, settings(sshd, key))
+    this = job(tmp_path, "import time\ntime.sleep(1000)")
+    pod = here.open(this.folder / "42/attempt-1")
+    pod.put(this.source / "train_gpt.py", "train_gpt.py")
+    pod.start(this.program.start(this.nproc), {"SEED": "42"})
+    here.close()
+    LiveFile(record, record.name, "cpu_smoke", "mine").show("seeds")
+
+    def state() -> tuple[str, str]:
+        (stand,) = list_stands(tmp_path)
+        return stand.state, stand.said
+
+    go_on = ("left", "its runs may go on elsewhere, with nobody at it: there")
+    assert state() == go_on
+    with pytest.raises(RunFailed, match="nobody is at it; its runs may go on elsewhere"):
+        follow(record)
+    known = Settings(ssh=settings(sshd, key).model_copy(update={"patience_s": 1.0}))
+    with pytest.raises(RunFailed, match=r"may go on elsewhere \(there: pods.toml does not name it"):
+        stop_record(record, Settings(), None, print)
+    sshd.stop()
+    with pytest.raises(RunFailed, match=r"may go on elsewhere \(there: it does not answer"):
+        stop_record(record, known, None, print)
+    assert state() == go_on
+    sshd.start()
+    assert stop_record(record, known, None, print)
+    exit_there = sshd.home / "work" / pod.remote / "exit.json"
+    assert json.loads(exit_there.read_text())["signals"], "it was ended there"
+    assert state() == ("stopped", "all runs are ended")
+    assert not stop_record(record, known, None, print)
 
 
 def test_start_whose_reply_is_lost_starts_nothing_more(sshd: Sshd, key: Path) -> None:
