@@ -55,17 +55,22 @@ def train(
         else:
             show_rows([(name, f"{old} → {new}") for name, (old, new) in found.items()] or [("none", "differs")])
         return
+    from pgolf.presets import load
+    from pgolf.record.request import parse_overrides
+
+    knobs = load(preset, parse_overrides(settings or []))  # refuses before torch is imported
     if describe:
         from pgolf.describe import describe as describe_knobs
-        from pgolf.presets import load
-        from pgolf.record.request import parse_overrides
 
-        description = {"preset": preset, **asdict(describe_knobs(load(preset, parse_overrides(settings or []))))}
+        description = {"preset": preset, **asdict(describe_knobs(knobs))}
         if as_json:
             typer.echo(json.dumps(description))
         else:
             show_rows([(k.replace("_", " "), _figures(v)) for k, v in description.items()])
         return
+    from pgolf.record.disk import check_writable
+
+    check_writable(folder or Path("runs"), "--folder")
     from pgolf.train import exec_trainer
 
     exec_trainer(preset, settings or [], nproc, folder, data_dir)

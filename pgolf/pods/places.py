@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from filelock import FileLock, Timeout
 
@@ -17,14 +17,11 @@ from pgolf.pods import Place
 from pgolf.pods.local import ThisMachine
 from pgolf.pods.money import Budget
 from pgolf.pods.placed import started_elsewhere
-from pgolf.pods.remote import RemotePlace, RemotePod
-from pgolf.pods.rental import Rentals
-from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import Rent, Settings, read_settings
 from pgolf.pods.slots import lock_file, read_slot, slot_files
-from pgolf.pods.ssh import Data, Inventory
-from pgolf.pods.staging import check_sendable, is_large
-from pgolf.pods.volume import MOST_DOLLARS, fill_volume
+
+if TYPE_CHECKING:
+    from pgolf.pods.ssh import Data
 
 log = logging.getLogger(__name__)
 KINDS = ("local", "ssh", "runpod")
@@ -123,7 +120,7 @@ class Opened:
 def open_place(
     wanted: Wanted,
     record: Path,
-    data: Data,
+    data: "Data",
     stop: threading.Event,
     *,
     ranks: int,
@@ -144,10 +141,19 @@ def open_place(
     if wanted.kind == "local":
         yield Opened(ThisMachine())
         return
+    from pgolf.pods.remote import RemotePlace  # imports asyncssh, and most records need none
+
     if wanted.kind == "ssh":
+        from pgolf.pods.ssh import Inventory
+
         inventory = Inventory(wanted.settings.ssh, record / "pods", data, stop)
         place, budget = RemotePlace(record, inventory, stop, runs, data), None
     else:
+        from pgolf.pods.rental import Rentals
+        from pgolf.pods.runpod import Runpod
+        from pgolf.pods.staging import check_sendable, is_large
+        from pgolf.pods.volume import MOST_DOLLARS, fill_volume
+
         settings = wanted.settings.runpod
         volume = (rent or settings.rent).network_volume_id
         if not volume:
@@ -170,6 +176,9 @@ def open_place(
 
 def wind_up(record: Path, settings: Settings, key: str | None) -> None:
     """Fetch what is finished on the rented pods of a record that nobody works on, then end them."""
+    from pgolf.pods.remote import RemotePlace
+    from pgolf.pods.ssh import Data
+
     with lock_if_free(record) as free:
         if not free or not any("ended" not in read_slot(path) for path in slot_files(record)):
             return
@@ -210,6 +219,9 @@ def end_on_machines(record: Path, settings: Settings) -> tuple[list[Path], dict[
     unsure = dict.fromkeys(sorted(others), "pods.toml does not name it; --pods-file names another file")
     if not any(path.stem in names for path in slot_files(record)):
         return [], unsure
+    from pgolf.pods.remote import RemotePlace, RemotePod
+    from pgolf.pods.ssh import Data
+
     stop, ended = threading.Event(), []
     wanted = Wanted("ssh", None, False, None, None, settings)
     with open_place(wanted, record, Data(record, {}), stop, ranks=1, runs=0, seed_hours=0) as opened:

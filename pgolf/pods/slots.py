@@ -3,12 +3,14 @@ of the record finds what is known of them."""
 
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pgolf.errors import BadInput
 from pgolf.pods import Gone, Kind
-from pgolf.pods.machine import Machine
 from pgolf.untrusted import parse_json, read_bytes
+
+if TYPE_CHECKING:
+    from pgolf.pods.machine import Machine
 
 MOST_BYTES = 1 << 20  # of a slot's file
 
@@ -28,7 +30,7 @@ class Slot(Protocol):
 
     name: str
 
-    def machine(self) -> Machine:
+    def machine(self) -> "Machine":
         """The machine, ready to work; takes minutes the first time.
 
         Raises
@@ -41,7 +43,7 @@ class Slot(Protocol):
     def failed(self, error: Gone) -> None:
         """Note why it is not used."""
 
-    def reach(self) -> Machine:
+    def reach(self) -> "Machine":
         """The machine of a seed that was started there: connected, and not checked again. Raises Gone."""
 
     def gone(self) -> bool:

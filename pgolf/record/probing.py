@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pgolf.errors import BadInput, RunFailed
+from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import read_manifest
 from pgolf.evidence.probes import PROBES, read_probes
 from pgolf.files import write_atomic
@@ -113,16 +113,6 @@ def _write(folder: Path, about: Mapping[str, Any], results: Sequence[Mapping[str
 def can_probe(program: Program) -> bool:
     """Whether anything is known to probe of a program."""
     return program.ours or program.evaluator is not None or program.eval_only is not None
-
-
-def check_evaluator(spec: str) -> None:
-    """Raise BadInput unless `spec` is FILE.py:NAME of a file that is there and can be read; nothing of it is run."""
-    path, _, name = spec.rpartition(":")
-    if not path.endswith(".py") or not name.isidentifier():
-        raise BadInput(f"--evaluator {spec}: write path/to/file.py:make_evaluator")
-    if not Path(path).is_file():
-        raise BadInput(f"--evaluator {spec}: no file {path}")
-    evaluator_hashes(spec)
 
 
 def evaluator_hashes(spec: str) -> dict[str, str]:

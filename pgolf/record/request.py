@@ -110,6 +110,10 @@ def check_request(
             f"track {rules.name} asks for at least {rules.policy.min_seeds} (a --non-record submission does not)"
         )
     check_name(name or Path(preset).stem)
+    if theirs and evaluator:
+        from pgolf.record.probing import evaluator_hashes  # imports torch: all that needs none is checked
+
+        evaluator_hashes(evaluator)  # refuses one that cannot be read
     return Request(
         track=rules,
         preset=preset,
@@ -137,6 +141,15 @@ def check_to_beat(request: Request) -> None:
 def check_name(name: str) -> None:
     """BadInput for a submission's name that makes no folder name."""
     submission_name("2000-01-01", name)  # its date is not known yet
+
+
+def check_evaluator(spec: str) -> None:
+    """BadInput unless `spec` is FILE.py:NAME of a file that is there; nothing of it is run."""
+    path, _, name = spec.rpartition(":")
+    if not path.endswith(".py") or not name.isidentifier():
+        raise BadInput(f"--evaluator {spec}: write path/to/file.py:make_evaluator")
+    if not Path(path).is_file():
+        raise BadInput(f"--evaluator {spec}: no file {path}")
 
 
 def check_ranks_of(program: Program, world: int) -> None:
@@ -176,8 +189,6 @@ def read_program(
     if preset:
         raise BadInput("a preset is of pgolf's own trainer; with --program, --set names the program's variables")
     if evaluator:
-        from pgolf.record.probing import check_evaluator  # imports torch, which few requests need
-
         check_evaluator(evaluator)
     program = open_program(Path(path), settings, env, evaluator)
     check_names(program)

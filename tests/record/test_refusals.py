@@ -35,7 +35,7 @@ for words in json.load(sys.stdin):
         cli.main()
     except SystemExit as e:
         code = e.code
-    heavy = [name for name in ("torch", "prefect") if name in sys.modules]
+    heavy = [name for name in ("torch", "prefect", "scipy", "asyncssh") if name in sys.modules]
     print(json.dumps([code, stderr.file.getvalue(), heavy]))
 """
 SPEEDRUN = "record --track nanogpt_short --program program.py"
@@ -60,6 +60,8 @@ REFUSED = {  # a command line: words of what is said
     "record --pods runpod --no-bound": "no API key; set RUNPOD_API_KEY",
     "record --max-cost 5": "nothing is rented",
     "record --program nowhere.py": "no file or folder nowhere.py",
+    "record --program program.py --evaluator program.py": "write path/to/file.py:make_evaluator",
+    "record --program program.py --evaluator nowhere.py:make": "no file nowhere.py",
     "record --against nothing": "'nothing'",
     f"{SPEEDRUN} --baseline program.py": "nothing to compare",
     f"{SPEEDRUN} --baseline program.py --runs 1": "--runs 1",
@@ -75,6 +77,11 @@ REFUSED = {  # a command line: words of what is said
     "ablate smoke-base smok": "did you mean smoke",
     "ablate smoke-base smoke --id ../up": "--id '../up'",
     "ablate smoke-base smoke --runs-dir file": "is no folder; name another folder with --runs-dir",
+    "train --preset smok": "did you mean smoke",
+    "train --set TTT_EPOCH=5": "ttt_epochs",
+    "train --describe --preset smok": "did you mean smoke",
+    "train --folder file": "is no folder; name another folder with --folder",
+    "pack --preset smok": "did you mean smoke",
     "eval nowhere.ptz": "nowhere.ptz: cannot be read",
     "eval file --mode slidin": "did you mean sliding",
     "reproduce nowhere": "no folder nowhere",
