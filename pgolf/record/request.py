@@ -85,7 +85,7 @@ def check_request(
     if rules.target:
         raise BadInput(f"track {rules.name} is a speedrun, without seeds: its records are made by the flow record-runs")
     if not math.isfinite(rules.limits.most_seconds):
-        raise BadInput(f"track {rules.name} limits no time, and a record needs a limit: name a track file with yours")
+        raise BadInput(f"track {rules.name} limits no time, and a record needs a limit{_with_time(rules)}")
     settings = {name: as_text(value) for name, value in (overrides or {}).items()}
     theirs = read_program(program, preset, settings, env or {}, packed, evaluator)
     knobs = presets.load(preset or rules.preset, {} if theirs else settings)
@@ -130,6 +130,17 @@ def check_request(
         against=standing_of(against, rules) if against else None,
         non_record=non_record,
     )
+
+
+def _with_time(rules: Track) -> str:
+    """The command for a track that limits no time: within the times of one that has its other limits, or its own."""
+    own = "give --track a file with limits of your own"
+    beside = (other for other in map(tracks.load, tracks.names()) if other.record and not other.target)
+    for other in beside:
+        if (other.corpus, other.limits.artifact_bytes) == (rules.corpus, rules.limits.artifact_bytes):
+            words = f"--track {other.name} --non-record --seeds {','.join(map(str, rules.seeds))}"
+            return f": `pgolf record {words}` runs within the times of {other.name}; or {own}"
+    return f": {own}"
 
 
 def check_to_beat(request: Request) -> None:

@@ -51,6 +51,7 @@ REFUSED = {  # a command line: words of what is said
     "record --track cpu_smok": "did you mean cpu_smoke",
     "record --track 10min_16mb": "pgolf data fineweb --variant sp8192 --repo OWNER/NAME --out data`",
     "record --track 10min_16mb --preset pr1855": "--variant sp8192_caseops",
+    "record --track non_record_16mb": "`pgolf record --track 10min_16mb --non-record --seeds 42` runs within the",
     "record --preset smoke-bass": "did you mean smoke-base",
     "record --seeds 42,314": "at least 3",
     "record --set TTT_EPOCH=5": "ttt_epochs",
