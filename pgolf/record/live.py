@@ -92,6 +92,7 @@ class LiveFile:
         self.folder = folder
         self.live = Live(record_id, track, name, started=now(), updated=now())
         self.written = -EVERY_S
+        self.unwritten = False  # whether the last write has failed, which is told once
         self.lock = threading.Lock()
 
     def show(self, doing: str) -> None:
@@ -148,9 +149,14 @@ class LiveFile:
     def _write(self, **changed: Any) -> None:
         self.live = replace(self.live, **changed, updated=now())
         try:
-            write_live(self.folder, self.live)
+            why = write_live(self.folder, self.live)
         except OSError as e:
-            log.debug("%s: not written: %s", self.folder / LIVE, e.strerror)
+            why = f"{LIVE} and its page are not written: {e.strerror or e}"
+        if why and not self.unwritten:
+            log.warning("%s; the record goes on without", why)
+        elif self.unwritten and not why:
+            log.info("%s and its page are written again", LIVE)
+        self.unwritten = bool(why)
         self.written = time.monotonic()
 
 
@@ -159,18 +165,23 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def write_live(folder: Path, live: Live) -> None:
-    """Replace a record's live.json by this, and its page. Numbers that are not finite become unknown, and long texts
-    are cut."""
+def write_live(folder: Path, live: Live) -> str:
+    """Replace a record's live.json by this, and its page; return why there is no page, or ''.
+
+    Numbers that are not finite become unknown, and long texts are cut. OSError where live.json cannot be written.
+    """
     from pgolf.record.live_page import PAGE, live_page  # it is made of what is defined here
 
     write_json(folder / LIVE, _plain(asdict(live)))
     try:
         page = live_page(live, folder)
     except Exception as e:  # whatever a program has written into its log: its run does not fail for a page
-        log.warning("%s: cannot be drawn: %r", PAGE, e)
-        return
-    write_atomic(folder / PAGE, page)
+        return f"{PAGE} cannot be drawn: {e!r}"
+    try:
+        write_atomic(folder / PAGE, page)
+    except OSError as e:
+        return f"{PAGE} is not written: {e.strerror or e}"
+    return ""
 
 
 def _plain(value: Any) -> Any:

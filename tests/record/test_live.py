@@ -1,6 +1,7 @@
 """How a record goes, as a file that others read."""
 
 import json
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from pgolf import tracks
 from pgolf.record.board import Board
 from pgolf.record.live import LIVE, Live, LiveFile, Row, read_live, write_live
+from pgolf.record.live_page import PAGE
 from pgolf.record.progress import Progress
 
 LIVE_NOW = Live("r", "cpu_smoke", "mine", "2026-11-29T22:00:00+00:00", "2026-11-29T22:00:02+00:00")
@@ -64,3 +66,27 @@ def test_words_in_it_move_no_cursor(tmp_path: Path) -> None:
     write_live(tmp_path, replace(LIVE_NOW, verdict="\x1b[2Jgone"))
     read = read_live(tmp_path)
     assert read and read.verdict == "\N{REPLACEMENT CHARACTER}[2Jgone"
+
+
+def test_page_that_cannot_be_written_is_told_once_and_once_when_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pgolf.record.live")
+    live = LiveFile(tmp_path, "r", "cpu_smoke", "mine")
+    (tmp_path / PAGE / "in the way").mkdir(parents=True)
+    for doing in ("preflight", "seeds", "verdict"):
+        live.show(doing)
+        read = read_live(tmp_path)
+        assert read and read.doing == doing  # others still see it
+    assert [r.levelname for r in caplog.records] == ["WARNING"] and "live.html is not written" in caplog.text
+    (tmp_path / PAGE / "in the way").rmdir()
+    (tmp_path / PAGE).rmdir()
+    for doing in ("seeds", "verdict"):
+        live.show(doing)
+    assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"] and "written again" in caplog.text
+    assert (tmp_path / PAGE).is_file()
+    (tmp_path / LIVE).unlink()
+    (tmp_path / LIVE / "in the way").mkdir(parents=True)
+    live.show("seeds")
+    live.show("verdict")
+    assert [r.levelname for r in caplog.records] == ["WARNING", "INFO", "WARNING"]
