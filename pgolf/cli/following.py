@@ -14,11 +14,12 @@ from rich.text import Text
 
 from pgolf.cli.output import stderr
 from pgolf.errors import RunFailed
+from pgolf.evidence.lines import printable
 from pgolf.record.board import draw
 from pgolf.record.disk import full_disk
 from pgolf.record.ending import is_busy, runs_alive
 from pgolf.record.live import read_live
-from pgolf.record.orchestrator import LOG, moved_to, read_orchestrator
+from pgolf.record.orchestrator import FILE, LOG, STARTING, Orchestrator, moved_to, read_orchestrator
 from pgolf.record.outcome import End, read_end
 from pgolf.record.stand import stand_of
 
@@ -84,7 +85,8 @@ def follow(folder: Path, whole: bool = False) -> End:
                     tail.move(target)
                     view.folder = target
                 who, end = read_orchestrator(view.folder), read_end(view.folder)
-                gone = end is None and not (who and who.process.lives)
+                # with an id, only the lock says that somebody is at it: a file may name any process that lives
+                gone = end is None and not (who and who.process.lives and view.folder.parent.name == STARTING)
                 if gone and time.monotonic() - looked > LOCK_S:
                     looked = time.monotonic()
                     gone = not is_busy(view.folder) and moved_to(view.folder) is None
@@ -109,9 +111,17 @@ def follow(folder: Path, whole: bool = False) -> End:
     full = full_disk(view.folder)  # then it could not say why it ended
     why = f"{full}; free some. " if full else ""
     raise RunFailed(
-        f"{why}{view.folder.name}: the process that made it is gone, and nobody is at it; {left}go on with the same "
+        f"{why}{view.folder.name}: {_maker(who)}, and nobody is at it; {left}go on with the same "
         f"command, or end it: {stop_command(view.folder)}"
     )
+
+
+def _maker(who: Orchestrator | None) -> str:
+    """The process that made a record, in words; its folder may name one of somebody else's."""
+    if who is None or not who.process.lives:
+        return "the process that made it is gone"
+    words = printable(" ".join(who.process.command), 80)
+    return f"process {who.process.pid} ({words}), which its {FILE} names, is not at it"
 
 
 class View:

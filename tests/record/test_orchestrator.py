@@ -291,6 +291,21 @@ def test_full_disk_is_why_nobody_has_said_how_it_ended(record: Path, monkeypatch
         follow(record)
 
 
+def test_process_that_a_folder_names_and_that_is_not_at_it_is_not_waited_for(record: Path) -> None:
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    try:
+        write_orchestrator(record, Orchestrator(identity(other.pid), "detached", ("pgolf", "record")))
+        said = rf"^mine: process {other.pid} \(.*sleep\(300\)\), which its orchestrator\.json names, is not at it"
+        with pytest.raises(RunFailed, match=said):
+            follow(record)
+        threading.Timer(1.0, lambda: write_end(record, End(exit_code=1, error="no seed finished"))).start()
+        with FileLock(lock_file(record)):
+            assert follow(record).error == "no seed finished"  # whoever holds the lock is waited for
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_record_of_an_earlier_version_is_finished_wherever_it_is_asked_about(record: Path, monkeypatch, capsys) -> None:
     written = record / "records/cpu_smoke/2026-01-01_mine"
     written.mkdir(parents=True)
