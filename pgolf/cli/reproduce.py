@@ -7,7 +7,7 @@ import typer
 
 from pgolf.cli.agreement import Yes, agreed
 from pgolf.cli.options import DatasetNear, examples
-from pgolf.cli.output import progress_bar
+from pgolf.cli.output import progress_bar, stderr
 
 if TYPE_CHECKING:
     from pgolf.record.progress import Progress as SeedProgress
@@ -42,7 +42,8 @@ def reproduce(
 
     The code in the folder may be anybody's: pgolf says whose it is and asks first, and runs it sealed off, with no
     network, no home, and no files but its own and the dataset. Takes knobs from the record's logs, and the dataset from
-    --data-dir. Killed at any point, it leaves nothing running, and the same command goes on.
+    --data-dir. Killed at any point, it leaves nothing running; the same command makes another attempt, from the first
+    step. Where an attempt has come to its end, it shows that result and runs nothing; --out names another folder.
 
     Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input, or
     a program that you have not agreed to, or that cannot be sealed off here.
@@ -55,12 +56,16 @@ def reproduce(
     check_writable(out or Path("runs"), "--out")
     from pgolf.record.reproduce import prepare, run_again  # import torch
     from pgolf.record.sealed_job import check_sealable
+    from pgolf.record.seeds import has_ended
 
     name = folder.resolve().name
     again = prepare(folder, out or Path("runs") / f"reproduce-{name}", data_dir, seed, artifact)
     if seal:
         check_sealable()
     agreed(folder, again.program, yes, SEALED if seal else AS_YOU)
+    if has_ended(again.job, again.seed):
+        said = f"seed {again.seed} has run in {again.out}: this is its result; --out names another folder"
+        stderr.print(said, markup=False, soft_wrap=True)
     with progress_bar(f"seed {again.seed} of {name}") as progress:
 
         def show(now: "SeedProgress") -> None:

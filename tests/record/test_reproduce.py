@@ -184,3 +184,8 @@ def test_in_a_pipe_the_command_says_what_it_is_doing(folder, tmp_path):
     done = CliRunner().invoke(app, [*words, "--data-dir", str(tmp_path / "data")])
     assert done.exit_code == 0 and done.stdout.startswith("seed 314: 1.08040000"), done.output
     assert "seed 314: starting" in done.stderr.splitlines()
+    assert "has run" not in done.stderr
+    again = CliRunner().invoke(app, [*words, "--data-dir", str(tmp_path / "data")])
+    assert (again.exit_code, again.stdout) == (0, done.stdout)
+    assert f"seed 314 has run in {tmp_path / 'out'}: this is its result; --out names another folder" in again.stderr
+    assert [path.name for path in (tmp_path / "out/trained/314").glob("attempt-*")] == ["attempt-1"]
