@@ -9,8 +9,8 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from statistics import fmean
+from itertools import compress, pairwise
+from statistics import fmean, median
 
 from pgolf.pace import projected_end
 from pgolf.record.progress import Progress
@@ -22,6 +22,7 @@ PACES = 0.2, 5.0  # a run that seems further from the others' pace than by these
 DOUBT = 0.05  # share of a whole run in which a pace of its own is not believed yet
 DOUBT_HERE = 0.1  # share of a stage in which the pace that it goes at is not believed yet
 SURE = 0.25  # share of a stage that is done before its own pace counts without a course
+LEAP = 5.0  # times the usual time between two marks: a silence, in which a chunk is learnt from
 SILENCE = 0.05  # of a stage's seconds, from which a silence in it is a part of how it goes
 
 
@@ -139,18 +140,48 @@ def time_left(p: Progress, course: Course | None = None, limits: Limits | None =
 
 
 def _own_end(p: Progress) -> float | None:
-    """When a run's last stage ends at its own pace, as its events tell of it; None for other stages, or too early.
-
-    Of a stage that goes in leaps the pace shows where a silence ends: each has as much behind it.
-    """
+    """When a run's last stage ends at its own pace, as its events tell of it; None for other stages, or too early."""
     marks = p.marks.get(p.stage, [])
-    if not marks or p.fraction < SURE or p.stage not in BY_NAME or BY_NAME[p.stage].kind not in LEARNING:
+    if len(marks) < 2 or p.fraction < SURE or p.stage not in BY_NAME or BY_NAME[p.stage].kind not in LEARNING:
         return None
-    silences = [(after[0] - before[0], after) for before, after in pairwise(marks)]
-    longest, now = max((s[0] for s in silences), default=0.0), (p.elapsed, p.fraction)
-    if now[0] - marks[-1][0] <= longest:
-        now = next(after for seconds, after in reversed(silences) if seconds >= longest / 2)
-    return projected_end(marks[0], now, 1.0)
+    gaps = [after[0] - before[0] for before, after in pairwise(marks)]
+    silent = [gap > LEAP * median(gaps) and gap >= max(gaps) / 4 for gap in gaps]
+    if not any(silent):
+        quiet = p.elapsed - marks[-1][0] > max(gaps)
+        return projected_end(marks[0], (p.elapsed, p.fraction) if quiet else marks[-1], 1.0)
+    silences = list(compress(gaps, silent))
+    leaps = list(compress(pairwise(marks), silent))
+    leapt = sum(after[1] - before[1] for before, after in leaps)
+    scored = marks[-1][1] - marks[0][1] - leapt
+    pace = (sum(gaps) - sum(silences)) / scored if scored > 0 else 0.0
+    border, last = (leaps[-1][0][1] + leaps[-1][1][1]) / 2, leaps[-1][1]
+    ends = p.elapsed + _by_leaps(p, silences, border, leapt / len(leaps), pace, LEAP * median(gaps))
+    most = projected_end(marks[0], last, 1.0)  # as if the last chunk were learnt from, too
+    first = len(silences) == 1 and p.elapsed - marks[-1][0] <= silences[0]
+    return min(ends, most) if first and most is not None else ends
+
+
+def _by_leaps(p: Progress, silences: Sequence[float], border: float, leap: float, pace: float, quiet: float) -> float:
+    """Seconds left of a stage that goes in leaps: a chunk is scored, then learnt from in silence, and the last chunk is
+    only scored.
+
+    Parameters
+    ----------
+    silences : the seconds of each so far. The last one tells how fast the machine is by now.
+    border : the share that was done at the last one. Chunks are of one size.
+    leap : the share by which a mark after a silence is further than the one before it.
+    pace : seconds of scoring, by the share.
+    quiet : seconds after which a silence has begun.
+    """
+    chunk, learning = border / len(silences), silences[-1]
+    ahead = math.ceil((1.0 - border) / chunk) - 1 if p.fraction < border + 1.5 * chunk else 0  # else it learns no more
+    since = p.elapsed - p.marks[p.stage][-1][0]
+    if since > quiet and since > learning:
+        learning = since + (since - learning) / 2
+    scoring = max(0.0, 1.0 - p.fraction - ahead * leap) * pace * silences[-1] / fmean(silences)
+    if ahead and since <= quiet:  # what is scored meanwhile is no part of a silence
+        since = min(since, scoring)
+    return scoring + ahead * learning - since
 
 
 def _grown(seconds: float, basis: Basis, later: float = 0.0) -> Left:

@@ -1,7 +1,7 @@
 """How long runs will still take, replayed from recorded events against a clock of the test's own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,12 +33,17 @@ def ended(seed: int) -> Progress:
     return progress
 
 
-def replayed(course: Course | None, tick: float = 0.5) -> Iterator[tuple[float, float, Left]]:
-    """(seconds since the start, seconds that are really left, the estimate) at every tick of seed 314."""
-    progress, lines, whole, now = Progress(), events(314), ended(314).heard, 0.0
+def replayed(
+    course: Course | None, tick: float = 0.5, at: Callable[[float], float] = lambda t: t
+) -> Iterator[tuple[float, float, Left]]:
+    """(seconds since the start, seconds that are really left, the estimate) at every tick of seed 314; `at` says when
+    something happens on another machine."""
+    told = [json.loads(line) for line in events(314)]
+    lines = [(at(event["t"]), json.dumps(event | {"t": at(event["t"])}) + "\n") for event in told]
+    progress, whole, now = Progress(), lines[-1][0], 0.0
     while now < whole:
-        while lines and json.loads(lines[0])["t"] <= now:
-            progress.feed(lines.pop(0))
+        while lines and lines[0][0] <= now:
+            progress.feed(lines.pop(0)[1])
         progress.elapsed = now
         left = time_left(progress, course, LIMITS)
         assert left
@@ -66,6 +71,26 @@ def test_first_run_of_all_is_told_from_the_limits_and_then_from_its_own_leaps() 
     assert all(left.seconds >= real for real, left in by_limits)  # the most that it may take
     assert len(by_itself) > 0.4 * len(told)
     assert all(abs(left.seconds - real) < 0.08 * whole for real, left in by_itself)  # its leaps last 37 to 48 s
+
+
+@pytest.mark.parametrize(("factor", "error"), [(1.0, 0.04), (2.0, 0.02), (0.5, 0.05)])
+def test_leaps_of_a_machine_whose_speed_changes_are_told_by_the_last_one(factor: float, error: float) -> None:
+    told = list(replayed(None, at=lambda t: t if t < 215 else 215 + factor * (t - 215)))
+    whole = told[0][1]
+    by_itself = [(real, left) for _, real, left in told if left.basis == "runs"]
+    assert max(abs(left.seconds - real) for real, left in by_itself[-len(by_itself) // 3 :]) < error * whole
+
+
+def test_last_chunk_is_only_scored() -> None:
+    chunks = [json.loads(line) for line in events(314)]
+    border = next(i for i, event in enumerate(chunks) if event.get("done") == 198_656)  # after the third silence
+    chunks = [event | {"total": 262_144} if event.get("stage") == "quantized_ttt" else event for event in chunks]
+    progress = Progress()
+    for event in chunks[: border + 1]:  # of four chunks: the fourth is the last
+        progress.feed(json.dumps(event) + "\n")
+    progress.elapsed = progress.heard
+    left = time_left(progress, None, LIMITS)
+    assert left and 3 < left.seconds < 12  # 63,488 tokens to score: 6 s; another silence would be 36 s more
 
 
 def test_stage_that_takes_longer_than_expected_is_said_to_and_grows() -> None:
