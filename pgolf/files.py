@@ -21,10 +21,14 @@ def write_atomic(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     data = content.encode() if isinstance(content, str) else content
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(fd, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
+        try:
+            with os.fdopen(fd, "wb") as f:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+        except OSError as e:  # of a full disk, which names no file
+            e.filename = e.filename or str(path)
+            raise
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
@@ -71,6 +75,18 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
         raise
     shutil.rmtree(new.with_name(new.name + ".old"), ignore_errors=True)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy all files of a folder into another one, which may be there. The first error is raised as it is: of
+    shutil.copytree nobody could tell that the disk is full."""
+    for path in sorted(source.rglob("*")):
+        copy = target / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir(parents=True, exist_ok=True)
+        else:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy)
 
 
 def hash_folder(folder: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 It says what the logs say. All else is unknown: there is no plan of the seeds, and nobody has seen the program run.
 """
 
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pgolf.evidence.claims import MAX_CLAIMS_BYTES
 from pgolf.evidence.entry import SEED_IN_NAME, Entry, read_entry
 from pgolf.evidence.logs import read_seeds
 from pgolf.evidence.run import Run
-from pgolf.files import hash_folder, replaced_folder, write_atomic
+from pgolf.files import copy_folder, hash_folder, replaced_folder, write_atomic
 from pgolf.ledger import StandingRecord, value
 from pgolf.phrases import counted
 from pgolf.program import Program
@@ -223,8 +222,8 @@ def _program(path: Path, room: Path) -> Program:
     if program.seed is None:
         return program
     beside = room / "beside"
-    shutil.copytree(room / "program", beside)
-    shutil.copytree(room / "logs", beside, dirs_exist_ok=True)
+    copy_folder(room / "program", beside)
+    copy_folder(room / "logs", beside)
     try:
         as_logged = open_program(beside)
     except BadInput:
@@ -282,5 +281,5 @@ def _put(folder: Path, target: Path, force: bool) -> bool:
     if there and not force:
         raise BadInput(f"{target} is there already, and differs; --force replaces it, with all changes made to it")
     with replaced_folder(target) as new:
-        shutil.copytree(folder, new, dirs_exist_ok=True)
+        copy_folder(folder, new)
     return True

@@ -4,7 +4,6 @@ The folder is put together first, and judged by the same audit that a reviewer r
 """
 
 import shlex
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from pgolf.audit.checks import Check
 from pgolf.audit.checks.speedrun.review import VariantFigures
 from pgolf.audit.target import TargetAudit, audit_target
 from pgolf.errors import BadInput
-from pgolf.files import replaced_folder, sha256_file, write_atomic, write_json
+from pgolf.files import copy_folder, replaced_folder, sha256_file, write_atomic, write_json
 from pgolf.phrases import counted
 from pgolf.program import Program
 from pgolf.program.environment import published
@@ -118,7 +117,7 @@ def write_runs_submission(inputs: RunsInputs, out: Path) -> Path:
         target = out / "records" / inputs.track.name / inputs.folder_name if verdict.positive else out / "report"
         with replaced_folder(target) as new:
             if verdict.positive:
-                shutil.copytree(folder, new, dirs_exist_ok=True)
+                copy_folder(folder, new)
             _describe(inputs, verdict, new)
     return target
 

@@ -1,8 +1,10 @@
 """Drafts from logs that pgolf did not run: the logs' numbers, else *unknown*; nothing is overwritten unasked."""
 
+import errno
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,6 +145,17 @@ def test_only_a_draft_is_replaced_and_only_when_asked(tmp_path):
     elsewhere.symlink_to(tmp_path)
     with pytest.raises(BadInput, match="not a folder"):
         draft_from_logs(LOGS, MARCH, ABOUT, elsewhere, force=True)
+
+
+def test_a_full_disk_is_told_as_one_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(_source, target, **_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError) as told:
+        drafted(tmp_path, LOGS)
+    assert told.value.errno == errno.ENOSPC
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_another_evaluation_counts_where_it_is_named(tmp_path):
