@@ -26,7 +26,8 @@ from pgolf.record.disk import full_disk
 
 log = logging.getLogger("pgolf.server")
 SHUTDOWN_TIMEOUT_S = 30
-STARTUP_TIMEOUT_S = 180  # the first start creates the database: ten seconds on a quiet machine
+STARTUP_TIMEOUT_S = 600  # the first start creates the database: ten seconds on a quiet machine
+SAID_EVERY_S = 60
 
 
 @contextmanager
@@ -44,23 +45,40 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
     server, url = start(home, subprocess.PIPE)
     assert server.stdin
 
-    def wait() -> None:
-        try:  # it is connected to at once, and answers when it is up
-            httpx.get(f"{url}/health", timeout=STARTUP_TIMEOUT_S).raise_for_status()
-        except httpx.HTTPError as e:
-            why = full_disk(home, home / "server.log")
-            raise RunFailed(why or f"Prefect's server does not start ({e!r}); see {home / 'server.log'}") from e
-
     try:
         with temporary_settings({PREFECT_API_URL: url}):
             try:
-                yield wait
+                yield lambda: wait(url, home)
             finally:
                 for handler in logging.getLogger("prefect.flow_runs").handlers:
                     handler.flush()  # the last lines are still on their way
     finally:
         server.stdin.close()
         server.wait()
+
+
+def wait(url: str, home: Path, most_s: float = STARTUP_TIMEOUT_S) -> None:
+    """Wait until a server that was started is up, and say every minute that it is not.
+
+    Raises
+    ------
+    RunFailed : it has ended, or has not answered within `most_s` seconds.
+    """
+    began = time.monotonic()
+    while (left := began + most_s - time.monotonic()) > 0:
+        try:  # it is connected to at once, and answers when it is up
+            httpx.get(f"{url}/health", timeout=min(left, SAID_EVERY_S)).raise_for_status()
+            return
+        except httpx.TimeoutException:
+            log.info("prefect: the server is not up after %.0f s: this machine is busy", time.monotonic() - began)
+        except httpx.HTTPError as e:
+            why = full_disk(home, home / "server.log")
+            raise RunFailed(why or f"Prefect's server does not start ({e!r}); see {home / 'server.log'}") from e
+    raise RunFailed(
+        full_disk(home, home / "server.log")
+        or f"Prefect's server was not up within {most_s:.0f} s: this machine is busy; start the same command again, "
+        "or keep a server up (`prefect server start`) and set PREFECT_API_URL"
+    )
 
 
 def start(home: Path, stdin: int) -> tuple[subprocess.Popen[bytes], str]:

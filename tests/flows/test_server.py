@@ -10,8 +10,8 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from pgolf.errors import BadInput
-from pgolf.flows.server import STARTUP_TIMEOUT_S, prefect_api, start
+from pgolf.errors import BadInput, RunFailed
+from pgolf.flows.server import STARTUP_TIMEOUT_S, prefect_api, start, wait
 
 
 def test_server_whose_parent_is_gone_before_it_is_up_ends(tmp_path: Path) -> None:
@@ -38,6 +38,15 @@ def test_two_servers_that_start_at_once_in_a_new_folder_both_come_up(tmp_path: P
             assert server.stdin
             server.stdin.close()
             server.wait(timeout=120)
+
+
+def test_server_that_is_slow_is_told_from_one_that_has_ended(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # connected to, and nothing answers
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        with pytest.raises(RunFailed, match="not up within 1 s: this machine is busy; start the same command again"):
+            wait(url, tmp_path, most_s=1)
+    with pytest.raises(RunFailed, match=r"does not start .*server\.log"):
+        wait(url, tmp_path, most_s=1)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/api", "nonsense"])
