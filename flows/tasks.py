@@ -74,10 +74,10 @@ def prepare_data(request: Request, data_dir: Path) -> Dataset:
     dataset = (build if made else open_dataset)(place, vocab_size=cfg.vocab_size, progress=tell)
     log.info("data: %s %s", dataset.name, "reused" if dataset.reused else "made")
     log.info(
-        "data: %s of %s validation documents are in the training text, exactly or nearly; of %s training documents %s "
-        "are in its rest",
+        "data: %s of %s validation documents are in the training text, exactly or nearly; %s of %s training documents "
+        "are in the rest of it",
         *(dataset.val_documents_near_train, dataset.val_documents),
-        *(dataset.train_documents_compared, dataset.train_documents_near_train),
+        *(dataset.train_documents_near_train, dataset.train_documents_compared),
     )
     return dataset if request.theirs and not made else _for_trainer(dataset, request)
 

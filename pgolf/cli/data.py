@@ -290,7 +290,7 @@ def _show_dataset(dataset: "Dataset", as_json: bool) -> None:
         typer.echo(f"{dataset.val_documents_in_train} validation documents are training documents, too")
     typer.echo(
         f"{dataset.val_documents_near_train} of {dataset.val_documents} validation documents are in the training text, "
-        f"exactly or nearly; of {dataset.train_documents_compared} training documents "
-        f"{dataset.train_documents_near_train} are in its rest"
+        f"exactly or nearly; {dataset.train_documents_near_train} of {dataset.train_documents_compared} training "
+        "documents are in the rest of it"
     )
     typer.echo(f"DATA_DIR={dataset.data_dir} VOCAB_SIZE={dataset.vocab_size}")

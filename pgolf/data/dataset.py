@@ -134,8 +134,8 @@ def _check_apart(shared: Overlap, folder: str) -> None:
     if too_many_near(shared.documents, shared.near, shared.compared, shared.compared_near):
         raise BadInput(
             f"{folder}: {shared.near:,} of {shared.documents:,} validation documents are in the training text, exactly "
-            f"or nearly; of {shared.compared:,} training documents only {shared.compared_near:,} are in its rest: no "
-            "score on this split means anything; shuffle the documents and make the splits anew"
+            f"or nearly; only {shared.compared_near:,} of {shared.compared:,} training documents are in the rest of "
+            "it: no score on this split means anything; shuffle the documents and make the splits anew"
         )
 
 

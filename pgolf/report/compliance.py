@@ -210,7 +210,8 @@ def _ratio(facts: Facts) -> Statement:
     text = "Loss and score of each log fit together by the bytes per token of this validation text"
     found = [r.bytes_per_token for r in facts.runs if r.bytes_per_token]
     if here is None or not found or len(found) < len(facts.runs):
-        return Statement(f"{text}: one of them is unknown.", None, _finals(facts))
+        lacking = "no dataset.json gives them" if here is None else "not every log gives its own"
+        return Statement(f"{text}: {lacking}.", None, _finals(facts))
     furthest = max(found, key=lambda b: abs(b / here - 1))
     difference = abs(furthest / here - 1)
     holds = True if difference <= SAME_RATIO else False if difference > OTHER_RATIO else None

@@ -32,8 +32,8 @@ class Shared(NamedTuple):
             return "its manifest counts no documents that are nearly there"
         near, compared, compared_near = self.near
         return (
-            f"{near:,} are in the training text exactly or nearly; of {compared:,} training documents "
-            f"{compared_near:,} are in its rest"
+            f"{near:,} are in the training text exactly or nearly; {compared_near:,} of {compared:,} training "
+            "documents are in the rest of it"
         )
 
 
