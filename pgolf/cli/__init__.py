@@ -52,7 +52,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 LOOP = "Symlink loop from "
 # Characters of pgolf's own messages, for a terminal or a file that has only ASCII.
 ASCII = {"→": "->", "←": "<-", "…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "·": ".", "≤": "<=", "≥": ">="}
-ASCII |= {"±": "+-", "√": "sqrt", "●": "*", "▲": "!", "✗": "x", "✓": "+", "’": "'", "“": '"', "”": '"'}
+ASCII |= {"±": "+-", "√": "sqrt", "●": "*", "▲": "!", "✗": "x", "✓": "+", "’": "'", "“": '"', "”": '"', "Δ": "Delta"}
+ASCII |= {"α": "alpha", "─": "-", "━": "="}
 
 
 def _version(show: bool) -> None:

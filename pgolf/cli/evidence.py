@@ -27,7 +27,7 @@ from pgolf.cli.options import (
     ledger_entries,
 )
 from pgolf.cli.options import tracks as known_tracks
-from pgolf.cli.output import counted, show_rows, show_tables
+from pgolf.cli.output import counted, show_lines, show_rows, show_tables
 from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
@@ -227,8 +227,7 @@ def _show_comparison(content: dict[str, Any], rows: list[tuple[str, str]], notes
         typer.echo(json.dumps(content, indent=2, allow_nan=False))
         return
     show_rows(rows)
-    for note in notes:
-        typer.echo(f"- {note}")
+    show_lines(f"- {note}" for note in notes)
 
 
 @app.command(

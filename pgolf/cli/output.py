@@ -110,6 +110,16 @@ def show_tables(*tables: Columns, last: Sequence[str] = ()) -> None:
         screen.print(Text("\n".join(["", *last])))
 
 
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines, folded between words on a terminal."""
+    screen = Console(highlight=False)
+    for line in lines:
+        if screen.is_terminal:
+            screen.print(Text(line))
+        else:
+            print(line)  # as in `show_tables`
+
+
 def show_report(text: str) -> None:
     """Print a report of pgolf's own, which is Markdown, for people: tables are tables, code has no marks around it."""
     for is_table, group in groupby(text.splitlines(), lambda line: line.startswith("|")):

@@ -1,5 +1,7 @@
 """The command line itself: help that can be read and copied from, and ends that are a line and an exit code."""
 
+import errno
+import os
 import shlex
 import subprocess
 import sys
@@ -78,6 +80,28 @@ def test_full_disk_is_a_line_and_a_failure():
         command = [str(Path(sys.executable).with_name("pgolf")), "data", "caseops", "encode"]
         done = subprocess.run(command, input=b"A text" * 100_000, stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr.decode()) == (1, "pgolf: No space left on device\n")
+
+
+def test_a_file_that_a_full_disk_does_not_take_is_named(tmp_path: Path, monkeypatch, capsys):
+    def full(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as the system's own: it names no file
+
+    entry, page = tmp_path / "entry", tmp_path / "pages" / "audit.html"
+    entry.mkdir()
+    (entry / "submission.json").write_text("{}")
+    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(sys, "argv", ["pgolf", "audit", str(entry), "--html", str(page)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"pgolf: {page}: No space left on device\n"
+    assert not list(page.parent.iterdir())
+
+
+def test_greek_letters_are_words_where_there_is_only_ascii():
+    command = [str(Path(sys.executable).with_name("pgolf")), "compare", "1.0780,1.0779,1.0783", "1.0810,1.0811,1.0812"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True)
+    assert done.returncode == 0 and "Delta (previous - new)" in done.stdout and "?" not in done.stdout
 
 
 @pytest.mark.parametrize(
