@@ -16,11 +16,11 @@ from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.run import Run
 from pgolf.ledger import StandingRecord, value
 from pgolf.ledger.against import from_folder
-from pgolf.ledger.choosing import best_before
+from pgolf.ledger.choosing import standing_record
 from pgolf.stats.comparison import Comparison
 from pgolf.tracks import Track
 
-AUTO = "auto"  # in place of a record to beat: the track's best one before the folder's day
+AUTO = "auto"  # in place of a record to beat: the one that stood for the track before the folder's day
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def audit(
     folder : the record's folder.
     track : its rules; default: those of the track that it is of, as `track_of` finds it.
     against : the record that it wants to beat: a ledger entry, its name, another record's folder, or 'auto', the
-        ledger's best of the track before the folder's day, which decides no check; default: the ledger entry that
+        one that stood for the track before the folder's day, which decides no check; default: the ledger entry that
         submission.json names as `previous_record`, if there is one of that name. On a track with a target loss: the
         folder of a variant, whose runs are the baseline; 'auto' is no record there.
     strict : no grace over the limits of time.
@@ -163,15 +163,17 @@ def audit(
 
 
 def _beside_the_best(review: Review) -> Review:
-    """The entry beside the best record before its day, where nobody has named one. Its author may have built on another
-    record, and tested against that: the comparison is all that this is good for, no check may rest on it."""
+    """The entry beside the record that stood before its day, where nobody has named one. Its author may have built on
+    another record, and tested against that: the comparison is all that this is good for, no check may rest on it."""
     day, track = day_of(review.entry), review.track
-    best = best_before(track, day) if day else None
-    beside = Review(review.entry, track, best)
-    if best is None:
+    stood = standing_record(track, before=day) if day else None
+    beside = Review(review.entry, track, stood)
+    if stood is None:
         beside.no_comparison = _nothing_before(track, day)
     if review.previous is None:
-        only = f"no previous record was named; {best.name}, the best before it, is only compared with" if best else ""
+        only = (
+            f"no previous record was named; {stood.name}, which stood before it, is only compared with" if stood else ""
+        )
         review.no_comparison = only or beside.no_comparison
     return beside
 
@@ -189,7 +191,7 @@ def _variant_folder(against: StandingRecord | Path | str | None) -> Path | None:
 def _nothing_before(track: Track, day: date | None) -> str:
     if day is None:
         return "the record has no date: neither its folder's name nor submission.json gives one"
-    return f"the ledger has no record of track {track.name} from before {day}"
+    return f"the ledger has no record of track {track.name} from before {day} that its rules admit"
 
 
 def previous_record(against: StandingRecord | Path | str) -> StandingRecord:

@@ -74,8 +74,8 @@ Seeds = Annotated[str | None, typer.Option(help="Seeds, as in 42,314,999; defaul
 Against = Annotated[
     str | None,
     typer.Option(
-        help="The record to beat: a ledger entry, a record folder, or auto: the ledger's best of the track before the "
-        "folder's day; default: the one that the record names.",
+        help="The record to beat: a ledger entry, a record folder, or auto: the one that stood for the track "
+        "before the folder's day; default: the one that the record names.",
         autocompletion=ledger_entries,
     ),
 ]

@@ -57,8 +57,8 @@ def draft(
     against: Annotated[
         str | None,
         typer.Option(
-            help="The record to beat: a ledger entry, a record folder, or auto: the ledger's best of the track before "
-            "the submission's day; default: none.",
+            help="The record to beat: a ledger entry, a record folder, or auto: the one that stood for the "
+            "track before the submission's day; default: none.",
             autocompletion=ledger_entries,
         ),
     ] = None,
@@ -128,12 +128,15 @@ def _standing(against: str | None, track: "Track", day: str) -> "StandingRecord 
         from pgolf.ledger.against import standing_of
 
         return standing_of(against, track)
-    from pgolf.ledger.choosing import best_before
+    from pgolf.ledger.choosing import standing_record
 
-    best = best_before(track, Day.fromisoformat(day))
-    if best is None:
-        raise BadInput(f"the ledger has no record of track {track.name} from before {day}; leave --against out")
-    return best
+    standing = standing_record(track, before=Day.fromisoformat(day))
+    if standing is None:
+        raise BadInput(
+            f"the ledger has no record of track {track.name} from before {day} that its rules admit: "
+            "leave --against out"
+        )
+    return standing
 
 
 @app.command(

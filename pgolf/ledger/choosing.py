@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,31 +31,36 @@ class Candidate:
     faults: tuple[str, ...]
 
 
-def candidates(track: Track) -> list[Candidate]:
-    """The ledger's entries of a track, best first.
+def candidates(track: Track, before: date | None = None) -> list[Candidate]:
+    """The ledger's entries of a track, best first; those of days before `before` alone, if it is given.
 
     The rules admit an entry with as many seeds as the track asks for, with sizes and times within its limits and their
     grace, and scored on its validation text. A figure that an entry does not have speaks against nothing.
     """
-    records = [record for record in map(ledger.load, ledger.names()) if _is_of(record, track)]
+    records = [r for r in map(ledger.load, ledger.names()) if _is_of(r, track) and _is_before(r, before)]
     found = [Candidate(record, record.sample().mean, tuple(_faults(record, track))) for record in records]
     return sorted(found, key=lambda c: (c.mean, c.record.date))
 
 
-def standing_record(track: Track) -> StandingRecord | None:
+def standing_record(track: Track, before: date | None = None) -> StandingRecord | None:
     """The record that stands for a track: the one that the track names, else its best one of the ledger that its rules
-    admit; None if there is none, or none yet, as the track's baseline measures it.
+    admit; None if there is none, or none yet, as the track's baseline measures it. With `before`, the record that stood
+    when that day began: one of an earlier day.
 
     Examples
     --------
     >>> from pgolf import tracks
     >>> standing_record(tracks.load("10min_16mb")).name
     'pr1855'
+    >>> standing_record(tracks.load("10min_16mb"), date(2026, 4, 10)).name
+    '2026-04-09_A2_Muon097_3Seed'
     """
     if track.standing is None:
-        return next((c.record for c in candidates(track) if not c.faults), None)
-    there = track.standing in ledger.names() or Path(track.standing).is_file()
-    return ledger.load(track.standing) if there else None
+        return next((c.record for c in candidates(track, before) if not c.faults), None)
+    if track.standing not in ledger.names() and not Path(track.standing).is_file():
+        return None
+    named = ledger.load(track.standing)
+    return named if _is_before(named, before) else None
 
 
 def check_standing(track: Track) -> None:
@@ -114,6 +118,13 @@ def _is_of(record: StandingRecord, track: Track) -> bool:
     return record.track.removeprefix("track_") == track.name
 
 
+def _is_before(record: StandingRecord, day: date | None) -> bool:
+    """Whether a record is of an earlier day. One without a date, as an entry of a user's own may be, is of none."""
+    with suppress(ValueError):
+        return day is None or date.fromisoformat(record.date) < day
+    return False
+
+
 def _faults(record: StandingRecord, track: Track) -> Iterator[str]:
     """Why a track's rules do not admit an entry."""
     sample = record.sample()
@@ -147,30 +158,6 @@ def _evaluation(seed: SeedScore) -> float:
     """Seconds of the passes that count: without those that the log calls diagnostic, as an audit has them."""
     told = math.fsum(s.eval_seconds or 0 for s in seed.stages if s.kind != "pre-quant" and "diagnostic" in s.stage)
     return max((seed.eval_seconds or 0.0) - told, 0.0)
-
-
-def best_before(track: Track, day: date) -> StandingRecord | None:
-    """The ledger's record of the track with the lowest mean among those of earlier days; None if there is none.
-
-    Examples
-    --------
-    >>> from pgolf import tracks
-    >>> best_before(tracks.load("10min_16mb"), date(2026, 4, 10)).name
-    '2026-04-09_A2_Muon097_3Seed'
-    """
-    earlier = [r for on, r in _dated() if _is_of(r, track) and on < day]
-    return min(earlier, key=lambda r: r.sample().mean, default=None)
-
-
-@cache
-def _dated() -> list[tuple[date, StandingRecord]]:
-    """The ledger's records that have a date, with it."""
-    found = []
-    for name in ledger.names():
-        record = ledger.load(name)
-        with suppress(ValueError):  # an entry of a user's own may have none
-            found.append((date.fromisoformat(record.date), record))
-    return found
 
 
 def losses_at(standing: StandingRecord, at: float, seconds: bool = False) -> list[float] | None:

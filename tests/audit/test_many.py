@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 from good_entry import Folder
 
-from pgolf import ledger, tracks
 from pgolf.audit.audit import Audit, audit, audit_folders, day_of
 from pgolf.audit.many import Unreadable, audit_each
 from pgolf.errors import BadInput, RunFailed
-from pgolf.ledger.choosing import best_before
 
 
 @pytest.fixture
@@ -97,16 +95,9 @@ def test_day_of_a_record(tmp_path, folder, claimed, expected):
     assert day_of(audit(made.path).entry) == expected
 
 
-def test_the_best_before_a_day_is_of_the_track_and_of_an_earlier_day(good):
-    rules = tracks.load("10min_16mb")
-    records = [ledger.load(n) for n in ledger.names()]
-    for day in (date(2026, 4, 9), date(2026, 4, 24), date(2027, 1, 1)):
-        earlier = [r for r in records if r.track == rules.name and r.date < day.isoformat()]
-        best = best_before(rules, day)
-        assert best and best.name == min(earlier, key=lambda r: r.sample().mean).name
-    assert best_before(rules, date(2026, 3, 17)) is None
+def test_auto_is_the_record_that_stood_before_the_day(good):
     (found,) = audit_folders([good], against="auto")
-    assert found.previous and found.previous.name == "pr1787"
+    assert found.previous and found.previous.name == "pr1736"  # pr1787, of 23 April, is better, and 3 s over the limit
 
 
 def test_a_record_to_beat_that_there_is_not_is_told_before_any_folder(tmp_path):
@@ -125,7 +116,7 @@ def test_a_record_that_nobody_named_accuses_nobody(tmp_path):
     assert [named.check(c).status for c in checks[:2]] == ["warn", "fail"]
     chosen, alone = audit(folder.path, against="auto"), audit(folder.path)
     assert {c: chosen.check(c).status for c in checks} == {c: alone.check(c).status for c in checks}
-    assert "pr1787, the best before it, is only compared with" in chosen.check("delta-disclosed").message
+    assert "pr1736, which stood before it, is only compared with" in chosen.check("delta-disclosed").message
     assert "different validation text" in chosen.no_comparison
     folder.claim(previous_record="pr1394")
     assert audit(folder.path, against="auto").check("delta-disclosed").status == "fail"  # it did name one

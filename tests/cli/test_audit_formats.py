@@ -165,7 +165,7 @@ def test_markdown_of_several_is_one_document(good, bad):
         "### `2026-04-25_Good`",
         "### `2026-04-25_Bad`",
     ]
-    assert "Against `pr1787`: " in out  # the best of the track before 25 April
+    assert "Against `pr1736`: " in out  # stood for the track before 25 April
 
 
 def test_auto_without_a_date_or_a_record_says_so(tmp_path):
@@ -173,7 +173,7 @@ def test_auto_without_a_date_or_a_record_says_so(tmp_path):
     folder.write()
     folder.claim(date="2026-03-17")
     assert (
-        "the ledger has no record of track 10min_16mb from before 2026-03-17"
+        "the ledger has no record of track 10min_16mb from before 2026-03-17 that its rules admit"
         in audit(folder.path, "--against", "auto", "--format", "json")[1]
     )
     folder.claim(date=None)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,23 @@ def test_the_grace_and_a_figure_that_is_unknown_speak_against_nothing(entries, c
 def test_an_entry_of_another_track_does_not_stand(entries):
     write_standing(entries / "better.json", better(track="non_record_16mb"))
     assert to_beat(MAIN) == "pr1855"
+
+
+def test_before_a_day_the_best_earlier_entry_that_the_rules_admit_stood(entries):
+    day = date.fromisoformat(BEST.date)
+    assert standing_record(MAIN, before=day) == ledger.load("pr1493")
+    assert standing_record(MAIN, before=day + timedelta(1)) == BEST
+    write_standing(entries / "better.json", better(seeds=better().seeds[:2]))
+    write_standing(entries / "undated.json", better(name="undated", date="in April"))
+    assert standing_record(MAIN, before=day + timedelta(1)) == BEST
+    assert standing_record(MAIN, before=date.fromisoformat(ledger.load("pr1493").date)) is None
+
+
+def test_a_record_that_the_track_names_stood_only_after_its_day():
+    smoke = tracks.load("cpu_smoke")
+    assert standing_record(smoke, before=date(2026, 11, 22)) is None
+    standing = standing_record(smoke, before=date(2026, 11, 23))
+    assert standing and standing.name == "cpu_smoke-base"
 
 
 def test_a_record_that_the_track_names_stands_whatever_the_ledger_has():

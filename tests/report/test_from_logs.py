@@ -202,6 +202,21 @@ def test_the_command_takes_name_day_and_track_from_the_folder(tmp_path):
     assert checked.exit_code == 1 and "fail code-bytes" in checked.output
 
 
+def test_auto_is_a_record_that_the_rules_of_the_track_admit(tmp_path):
+    """pr1787 is better than pr1736, and earlier than the draft's day; it trained for 603 s."""
+    log, script = tmp_path / "a.log", tmp_path / "train_gpt.py"
+    log.write_bytes(LOGS[0].read_bytes())
+    script.write_text("print()")
+    out = tmp_path / "2026-04-24_Mine"
+    ran = CliRunner().invoke(app, ["draft", str(log), "--program", str(script), "-o", str(out), "--against", "auto"])
+    assert ran.exit_code == 0, ran.output
+    assert json.loads((out / "submission.json").read_text())["previous_record"] == "pr1736"
+    early = tmp_path / "2026-03-18_Mine"
+    ran = CliRunner().invoke(app, ["draft", str(log), "--program", str(script), "-o", str(early), "--against", "auto"])
+    assert isinstance(ran.exception, BadInput) and "from before 2026-03-18 that its rules admit" in str(ran.exception)
+    assert not early.exists()
+
+
 def test_speedruns_have_no_seeds_to_draft(tmp_path):
     with pytest.raises(BadInput, match="counts runs, not seeds"):
         drafted(tmp_path, LOGS, about=replace(ABOUT, track=tracks.load("nanogpt_short")))
