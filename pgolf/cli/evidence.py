@@ -27,13 +27,12 @@ from pgolf.cli.options import (
     ledger_entries,
 )
 from pgolf.cli.options import tracks as known_tracks
-from pgolf.cli.output import counted, show_lines, show_rows, show_tables
+from pgolf.cli.output import show_lines, show_rows, show_tables, with_bar
 from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
     from pgolf.audit.many import Unreadable
     from pgolf.stats.power import SeedPlan
-    from pgolf.stats.runs import RunPlan
 
 app = typer.Typer()
 
@@ -82,7 +81,7 @@ def audit(
     )
     writer = Writer(chosen, sys.stdout.write, terminal.width)
     with closing(results):
-        for result in counted(results, "auditing", len(folders), shown=not screen.is_terminal):
+        for result in with_bar(results, "auditing", len(folders), shown=not screen.is_terminal):
             writer.add(result)
     writer.end()
     sys.stdout.flush()
@@ -127,7 +126,7 @@ def archive(
     rows = []
     then = partial(show_row, writer.format, html is not None or not as_json)
     with closing(audit_each(folders, then, jobs=jobs)) as results:
-        for result in counted(results, "auditing", len(folders)):
+        for result in with_bar(results, "auditing", len(folders)):
             if isinstance(result, Unreadable):
                 writer.add(result)
                 continue
@@ -288,6 +287,7 @@ def power(
     times, seconds. With --mean, how many runs are needed to show a mean loss below a target, for the one-sample test.
     """
     from pgolf.cli import power as questions
+    from pgolf.stats.runs import RunPlan
     from pgolf.tracks import Target
 
     rules = questions.rules_of(track, against)
@@ -306,4 +306,6 @@ def power(
         typer.echo(json.dumps(asdict(answer), indent=2))
     else:
         beat = [rules.row] if isinstance(rules, questions.Bar) else []
-        show_rows([*beat, *answer.rows(of_runs=isinstance(rules, Target))])
+        unit = "bpb" if beat else "s" if isinstance(rules, Target) else "(in the unit of --std)"
+        answered = answer.rows() if isinstance(answer, RunPlan) else answer.rows(unit, isinstance(rules, Target))
+        show_rows([*beat, *answered])

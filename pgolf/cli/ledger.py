@@ -2,14 +2,22 @@
 
 import json
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from pgolf.cli.options import AsJson, LedgerOut, Track
-from pgolf.cli.output import show_table
+from pgolf.cli.output import show_table, show_tables
+from pgolf.phrases import counted
+from pgolf.report.columns import Columns
 
+if TYPE_CHECKING:
+    from pgolf.ledger import StandingRecord
+
+STANDS, OUT = "●", "✗"  # what an entry is to its track, in one character
 app = typer.Typer(no_args_is_help=True, help="List and make ledger entries: the records to beat, as data.")
 
 
@@ -21,7 +29,8 @@ def list_records(
 
     The one that stands for a track is the one that the track names, else its best one that its rules admit: with as
     many seeds as the track asks for, no size or time over its limits and their grace, and scored on its validation
-    text. The status says which one stands, and why one is not admitted. --against names another one.
+    text. A
+    mark says which one stands, and which is not admitted; --json, and a pipe, say why. --against names another one.
     """
     from pgolf import ledger
     from pgolf.ledger.choosing import statuses
@@ -31,19 +40,30 @@ def list_records(
     if as_json:
         typer.echo(json.dumps([asdict(s) | {"status": status.get(s.name, "")} for s in entries], indent=2))
         return
-    rows = [
-        (
-            f"{s.sample().mean:.8f}",
-            s.date,
-            s.track,
-            s.name,
-            f"{len(s.seeds)} seed{'s' * (len(s.seeds) != 1)}",
-            s.author,
-            status.get(s.name, ""),
-        )
-        for s in entries
-    ]
-    show_table(rows, ("score", "date", "track", "name", "seeds", "author", "status"))
+    if not Console().is_terminal:
+        show_table([(_score(s), s.date, s.track, s.name, _seeds(s), s.author, status.get(s.name, "")) for s in entries])
+        return
+    tables = []
+    for track, of_track in groupby(entries, key=lambda s: s.track):
+        rows = [
+            (_score(s), _mark(status.get(s.name, "")), str(len(s.seeds)), s.name, s.date, s.author) for s in of_track
+        ]
+        headings = ("val_bpb", "", "seeds", "name", "date", "author")
+        tables.append(Columns(rows, headings, {2}, title=f"track {track}", keep=4))
+    marks = f"{STANDS} stands for its track · {OUT} its track's rules do not admit it; --json says why"
+    show_tables(*tables, last=[marks])
+
+
+def _score(record: "StandingRecord") -> str:
+    return f"{record.sample().mean:.8f}"
+
+
+def _seeds(record: "StandingRecord") -> str:
+    return counted(len(record.seeds), "seed")
+
+
+def _mark(status: str) -> str:
+    return STANDS if status == "stands" else OUT if status else ""
 
 
 @app.command("build")

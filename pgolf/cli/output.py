@@ -66,7 +66,7 @@ class Lines:
         stderr.print(f"{text}{counts}", markup=False, soft_wrap=True)
 
 
-def counted(items: Iterable[T], text: str, total: int, shown: bool = True) -> Iterator[T]:
+def with_bar(items: Iterable[T], text: str, total: int, shown: bool = True) -> Iterator[T]:
     """The items, counted on a terminal by a bar that says when the last one will come."""
     if not (shown and total > 1 and stderr.is_terminal):
         yield from items

@@ -64,7 +64,7 @@ def _seeds(audit: Audit, runs: Sequence[Run]) -> Columns:
     rows = []
     for run in runs:
         final, size = run.final, value(run.artifact_bytes)
-        calibration = f" + {run.calibration_seconds.value:g}" if run.calibration_seconds else ""
+        calibration = f" + {_seconds(run.calibration_seconds.value)}" if run.calibration_seconds else ""
         rows.append(
             (
                 f"{final.val_bpb:.{final.decimals}f}" if final else "no score",
@@ -75,8 +75,8 @@ def _seeds(audit: Audit, runs: Sequence[Run]) -> Columns:
                 audit.entry.name_of(run),
             )
         )
-    train = "train + calib. s" if any(run.calibration_seconds for run in runs) else "train s"
-    return Columns(rows, ("val_bpb", "seed", "bytes", train, "eval s", "log"), range(5), headed=True)
+    timed = "training + calibration s" if any(run.calibration_seconds for run in runs) else "training s"
+    return Columns(rows, ("val_bpb", "seed", "bytes", timed, "evaluation s", "log"), range(5), headed=True)
 
 
 def _seconds(seconds: float | None) -> str:
@@ -102,7 +102,7 @@ def archive_table(rows: Sequence[Row]) -> Columns:
         ("no score" if row.mean is None else f"{row.mean:.5f}", str(row.seeds), printable(row.name), lights(row))
         for row in rows
     ]
-    return Columns(cells, ("mean bpb", "n", "record", "checks"), {0, 1}, least=MESSAGE_LEAST)
+    return Columns(cells, ("mean val_bpb", "n", "record", "checks"), {0, 1}, least=MESSAGE_LEAST)
 
 
 def lights(row: Row | SpeedrunRow) -> Text:

@@ -25,6 +25,7 @@ class Columns:
     title, headings : of the table, and one a column; left out in a pipe, but for the headings of one that is `headed`.
     numbers : columns of numbers, which end below one another.
     least : characters that the last column is folded to at least.
+    keep : on a terminal, columns from this one on are left out, the last first, until a row fits one line.
     """
 
     rows: Sequence[Sequence[str | Text]]
@@ -33,6 +34,7 @@ class Columns:
     least: int = LEAST
     headed: bool = False
     title: str = ""
+    keep: int | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield from self.lines(options.max_width if console.is_terminal else None)
@@ -47,6 +49,10 @@ class Columns:
         if self.title and width is not None:
             yield Text(self.title, "bold")
         widths = [max(row[i].cell_len for row in cells if i < len(row)) for i in range(max(map(len, cells)))]
+        if width is not None and self.keep is not None:
+            while len(widths) > self.keep and sum(widths) + len(GAP) * (len(widths) - 1) > width:
+                widths.pop()
+            cells = [row[: len(widths)] for row in cells]
         for row in cells:
             for line in self._row(row, widths, width):
                 line.rstrip()

@@ -16,6 +16,7 @@ from pgolf.report.words import MAX_VALUE_CHARS, code, escape
 from pgolf.stats.comparison import format_p
 
 UNKNOWN = "unknown"
+MOST_DIGITS = 6  # of seconds: clocks tell no more
 
 
 def shell(lines: Sequence[str]) -> Markup:
@@ -36,8 +37,18 @@ def signed(value: float | None, digits: int = 8) -> str:
 
 
 def seconds(value: float | None, digits: int = 3) -> str:
-    """Seconds, to the millisecond unless asked for fewer digits."""
-    return UNKNOWN if value is None else f"{value:z.{digits}f}"
+    """Seconds, to the millisecond unless asked for fewer digits; with more of them where it would read as zero, and is
+    not.
+
+    Examples
+    --------
+    >>> seconds(12.34, 1), seconds(-0.04, 1), seconds(0.0, 1), seconds(-1e-9)
+    ('12.3', '-0.04', '0.0', '0.000')
+    """
+    if value is None:
+        return UNKNOWN
+    enough = next((d for d in range(digits, MOST_DIGITS) if round(value, d)), digits)
+    return f"{value:z.{enough}f}"
 
 
 def count(value: int | None) -> str:

@@ -106,9 +106,9 @@ def _row(figures: VariantFigures, audit: TargetAudit, target: Target) -> Variant
 def columns(audit: TargetAudit) -> list[tuple[str, str]]:
     """(heading, field of a VariantRow) of each column after the name, where one table has them all."""
     target, beside = target_of(audit), audit.baseline is not None
-    losses = [("loss mean", "loss"), ("std", "loss_std"), (f"below {target.loss:g}", "loss_gap")]
+    losses = [("mean loss", "loss"), ("std", "loss_std"), (f"below {target.loss:g}", "loss_gap")]
     losses += [(f"p below {target.loss:g}", "loss_p")]
-    seconds = [("time mean, s", "seconds"), ("std", "seconds_std")]
+    seconds = [("mean training s", "seconds"), ("std", "seconds_std")]
     if target.least == "steps":
         difference = [("gain", "step_gain")] if beside else []
         return [("runs", "runs"), ("steps", "steps"), *difference, *losses, *seconds]

@@ -210,8 +210,8 @@ class SeedPlan:
     smallest_delta: float
     seeds_needed: int | None
 
-    def rows(self, of_runs: bool = False) -> list[tuple[str, str]]:
-        """The answer as (name, value) pairs, in words for a speedrun's runs or for seeds."""
+    def rows(self, unit: str, of_runs: bool = False) -> list[tuple[str, str]]:
+        """The answer as (name, value) pairs, in words for a speedrun's runs or for seeds; `unit`: of the gain."""
         ours, previous, theirs = ("runs", "baseline", "the baseline's") if of_runs else _OF_SEEDS
         if self.seeds_needed is None and self.delta <= self.margin:
             needed = "none would do: the gain is not above the margin"
@@ -222,7 +222,7 @@ class SeedPlan:
         return [
             (f"{ours} needed", f"{needed} (α {self.alpha:g}, power {self.target:g}, {self.n_old} {previous} {ours})"),
             (f"chance of {self.n_new} {ours}", f"{self.chance:.3f}"),
-            (f"smallest Δ that {self.n_new} {ours} can show", f"{self.smallest_delta:.3g}"),
+            (f"smallest Δ that {self.n_new} {ours} can show", f"{self.smallest_delta:.3g} {unit}"),
         ]
 
 

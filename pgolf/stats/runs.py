@@ -59,8 +59,8 @@ class RunPlan:
     smallest_gap: float
     runs_needed: int | None
 
-    def rows(self, of_runs: bool = True) -> list[tuple[str, str]]:
-        """The answer as (name, value) pairs; it is of runs in any case."""
+    def rows(self) -> list[tuple[str, str]]:
+        """The answer as (name, value) pairs."""
         if self.runs_needed is None and self.mean >= self.target:
             needed = "no number would do: the mean is not below the target"
         elif self.runs_needed is None:

@@ -8,6 +8,7 @@ from good_entry import Folder
 from speedruns import write_speedrun
 from typer.testing import CliRunner
 
+from pgolf import ledger
 from pgolf.cli import app
 
 
@@ -94,3 +95,28 @@ def test_archive_in_a_pipe_is_a_line_a_record(records):
 def test_draft_in_a_pipe_is_as_wide_as_its_words(records):
     lines = CliRunner().invoke(app, ["audit", "--draft", str(folders(records)[1])]).stdout.splitlines()
     assert max(map(len, lines)) < 1000 and all(line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120])
+def test_a_ledger_entry_is_a_line_its_score_first_and_nothing_cut(columns):
+    lines = output("ledger", "list", columns=columns)
+    assert all(len(line) <= columns and "…" not in line for line in lines)
+    words = [line.split() for line in lines if re.match(r"\d\.\d{8}  ", line)]
+    rows = {name: row for row in words for name in row if name in ledger.names()}
+    assert len(words) == len(rows) == len(ledger.names())
+    assert (rows["pr1855"][1], rows["pr1787"][1], rows["pr1736"][1]) == ("●", "✗", "3")
+
+
+def test_a_ledger_entry_in_a_pipe_is_a_line_with_its_status():
+    lines = output("ledger", "list")
+    assert len(lines) == len(ledger.names()) and lines[0].startswith("1.06107587  2026-04-27  10min_16mb  pr1855")
+    (line,) = [line for line in lines if "  pr1787  " in line]
+    assert line.endswith("not admitted: training and calibration of 603.068 s, over 600 s")
+
+
+def test_seconds_of_calibration_have_the_digits_of_those_of_training(tmp_path):
+    folder = Folder(tmp_path / "2026-04-25_Good")
+    folder.write()
+    lines = output("audit", folder.path)
+    assert any("training + calibration s" in line and "evaluation s" in line for line in lines)
+    assert sum(bool(re.search(r"  \d+\.\d{3} \+ \d+\.\d{3}  ", line)) for line in lines) == 3

@@ -36,6 +36,17 @@ def test_runs_below_a_target(pgolf):
     assert chance_of(14, 0.0016, content["smallest_gap"], 0.01) == pytest.approx(0.9)
 
 
+def test_the_smallest_gain_has_a_unit(pgolf):
+    gain = ("--std", "0.0006", "--delta", "0.0065")
+    for words, unit in (
+        (gain, "(in the unit of --std)"),
+        (("--track", "10min_16mb", *gain), "bpb"),
+        (("--track", "nanogpt_short", *TIMES), "s"),
+    ):
+        (line,) = [line for line in pgolf("power", *words)[1].splitlines() if line.startswith("smallest Δ")]
+        assert line.endswith(f" {unit}")
+
+
 def test_a_track_gives_target_level_and_runs_where_no_option_does(pgolf, tmp_path):
     rules = tmp_path / "own.toml"
     rules.write_text(

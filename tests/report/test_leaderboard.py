@@ -54,6 +54,15 @@ def test_best_first_and_unknown_last(archive):
     assert board.rows[0].half_interval is None and board.rows[3].mean is None
 
 
+def test_a_time_that_is_little_over_its_limit_does_not_read_as_zero(tmp_path):
+    folder = Folder(tmp_path / "2026-04-25_Good")
+    folder.write()
+    folder.log(42).write_text(folder.log(42).read_text().replace("train_time: 587042ms", "train_time: 587342ms"))
+    text, _ = read(tmp_path)
+    (cell,) = re.findall(r'<td class="n warn" data-label="training s left"[^>]*>([^<]*)<', text)
+    assert cell == "-0.04"  # 587.342 s, and 12.7 s of calibration
+
+
 def test_page_has_a_row_a_record_and_its_lights(archive):
     text, reader = read(archive)
     rows = re.findall(r"<tr>\s*<th scope=\"row\".*?</tr>", text, re.S)

@@ -129,7 +129,7 @@ def test_both_contests_on_one_page_and_in_one_output(archive, tmp_path):
     Folder(archive / "track_10min_16mb/2026-04-25_Low").write()
     out = tmp_path / "all.html"
     done = CliRunner().invoke(app, ["archive", str(archive), "--html", str(out)], env=TERMINAL)
-    assert "mean bpb" in done.output and "nanogpt_short: target 3.28" in done.output
+    assert "mean val_bpb" in done.output and "nanogpt_short: target 3.28" in done.output
     piped = CliRunner().invoke(app, ["archive", str(archive)]).stdout.splitlines()
     assert len(piped) == 7 and piped[0].startswith("1.07905")  # a line a record, its score first
     words = Reader(out.read_text()).words()
@@ -141,4 +141,4 @@ def test_both_contests_on_one_page_and_in_one_output(archive, tmp_path):
 
 def test_speedruns_alone_have_no_empty_table_of_scores(archive):
     done = CliRunner().invoke(app, ["archive", str(archive)], env=TERMINAL)
-    assert "mean bpb" not in done.output and "target 3.28" in done.output
+    assert "mean val_bpb" not in done.output and "target 3.28" in done.output
