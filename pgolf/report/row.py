@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from urllib.parse import quote
@@ -14,16 +14,6 @@ from pgolf.stats.student import t_quantile
 from pgolf.tracks import Track
 
 REPORT = "report.html"  # in a record's folder: the page about it
-PAPERS = {  # checks of what a folder says and holds beside its logs: the score is the logs' all the same
-    "required-files",
-    "claimed-mean",
-    "claimed-std",
-    "claimed-seed-values",
-    "claimed-significance",
-    "units",
-    "delta-disclosed",
-    "attribution",
-}
 
 
 @dataclass(frozen=True)
@@ -63,8 +53,8 @@ class Row:
     @property
     def failed(self) -> list[str]:
         """The checks of its runs that fail; that a single seed is too few is told as such."""
-        apart = PAPERS | {"seed-count"} if self.seeds < 2 else PAPERS
-        return [c.id for c in self.checks("fail") if c.id not in apart]
+        told = {"seed-count"} if self.seeds < 2 else set()
+        return [c.id for c in self.checks("fail") if not c.of_papers and c.id not in told]
 
     @property
     def doubt(self) -> str:
@@ -110,6 +100,6 @@ def row_of(audit: Audit) -> Row:
         mean=audit.mean_val_bpb,
         std=audit.std_val_bpb,
         limits=tuple(worst_measures(audit.runs, audit.track.limits)),
-        findings=tuple(Check(c.id, c.status, c.message) for c in audit.checks),
+        findings=tuple(replace(c, evidence=()) for c in audit.checks),
         report=report if report.is_file() else None,
     )

@@ -4,21 +4,24 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from good_entry import Folder
 
 from pgolf import tracks
+from pgolf.audit.audit import audit
 from pgolf.audit.checks import Check
 from pgolf.report import figures
 from pgolf.report.frontier import Axis, Dated, Kind, draw, leaders
 from pgolf.report.leaderboard import COUNTS, FAILS, ONE, PAPERS_FAIL, dated, leaderboards
-from pgolf.report.row import Row
+from pgolf.report.row import Row, row_of
 
 TRACK = tracks.load("10min_16mb")
 AXIS = Axis("bits per byte", "{:.4f}".format)
+PAPERS = ("required-files", "claimed-mean")
 GOOD = Row("good", None, None, TRACK, date(2026, 4, 1), 3, 1.0800, 0.0002, (), (), None)
 
 
 def row(day: int, mean: float | None, *failed: str, seeds: int = 3, std: float | None = 0.0002) -> Row:
-    checks = tuple(Check(name, "fail", "") for name in failed)
+    checks = tuple(Check(name, "fail", "", of_papers=name in PAPERS) for name in failed)
     return replace(GOOD, name=f"r{day}", day=date(2026, 4, day), mean=mean, seeds=seeds, std=std, findings=checks)
 
 
@@ -51,6 +54,18 @@ def test_the_frontier_is_of_several_seeds_whose_runs_fail_no_check():
     assert kinds == [COUNTS, ONE, FAILS, FAILS, FAILS, PAPERS_FAIL]
     assert len({(k.marker, k.hollow) for k in (COUNTS, ONE, FAILS, PAPERS_FAIL)}) == 4  # told apart without colours
     assert all(k.label in words(rows) for k in (COUNTS, ONE, FAILS, PAPERS_FAIL))
+
+
+@pytest.mark.parametrize(
+    ("claims", "check"), [({"val_bpb": 1.0}, "claimed-mean"), ({"bytes_total": 15_432_101}, "artifact-bytes")]
+)
+def test_a_wrong_claim_keeps_no_runs_off_the_frontier(tmp_path, claims, check):
+    folder = Folder(tmp_path / "2026-04-25_Good")
+    folder.write()
+    folder.claim(**claims)
+    assert row_of(audit(folder.path)).doubt == "" and audit(folder.path).check(check).status == "fail"
+    folder.edit_logs("Total submission size quantized+brotli: 15", "Total submission size quantized+brotli: 16")
+    assert row_of(audit(folder.path)).doubt == "fails artifact-bytes"
 
 
 def test_of_one_day_the_best_leads_alone():

@@ -53,6 +53,16 @@ CHECKS: tuple[CheckFunction, ...] = (
     attribution,
 )
 BY_RULES = (train_seconds, train_plus_calibration_seconds, eval_seconds, hardware)  # which ask what the track allows
+OF_PAPERS = (  # which ask what the folder says and holds beside its logs: the scores are the logs' all the same
+    required_files,
+    claimed_mean,
+    claimed_std,
+    claimed_seed_values,
+    claimed_significance,
+    units,
+    delta_disclosed,
+    attribution,
+)
 WITHOUT_LOGS = (required_files, log_complete, seed_count)
 
 
@@ -63,7 +73,7 @@ def run_check(function: CheckFunction, review: Review) -> Check:
         return Check(name, "unknown", "there is no log of a run")
     if not review.track.ruled and function in BY_RULES:
         return Check(name, "unknown", f"there are no rules here of the track '{review.track.name}' that it names")
-    findings = Findings()
+    findings = Findings(of_papers=function in OF_PAPERS)
     return findings.check(name, function(review, findings))
 
 

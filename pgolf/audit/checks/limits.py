@@ -78,9 +78,9 @@ def _claimed_size(review: Review, findings: Findings, claim: Claim, totals: list
     elif code := next((claim.value - m for m in models if counts_other_code(review, claim.value - m)), None):
         findings.warn(f"{text} (it counts a code of {code:,.0f} bytes that no log ran)", claim)
     elif models and any(claim.agrees(x) for x in [*models, sum(models) / len(models)]):
-        findings.fail(f"{text} (it counts the model alone)", claim)
+        findings.fail_papers(f"{text} (it counts the model alone)", claim)
     else:
-        findings.fail(text, claim)
+        findings.fail_papers(text, claim)
 
 
 def code_bytes(review: Review, findings: Findings) -> str:

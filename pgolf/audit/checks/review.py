@@ -23,12 +23,14 @@ SAID, SHOWN = 8, 24  # findings that a message spells out, and lines that it poi
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check: a sentence, and the lines that it rests on."""
+    """The outcome of one check: a sentence, and the lines that it rests on. `of_papers`: where it fails, it does so for
+    what the folder says or holds beside its logs alone, and the scores are the logs' all the same."""
 
     id: str
     status: Status
     message: str
     evidence: tuple[Evidence, ...] = ()
+    of_papers: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """As a dictionary for JSON, evidence as file and line."""
@@ -38,16 +40,23 @@ class Check:
 
 @dataclass
 class Findings:
-    """The reports of one check, and the lines that show them."""
+    """The reports of one check, and the lines that show them. `of_papers`: none of its failures is a run's."""
 
     findings: list[tuple[Status, str, tuple[Evidence, ...]]] = field(default_factory=list)
     shown: list[Evidence] = field(default_factory=list)
+    of_papers: bool = False
+    of_a_run: bool = False  # whether a failure is
 
     def add(self, status: Status, text: str, *places: Place) -> None:
+        self.of_a_run |= status == "fail" and not self.of_papers
         self.findings.append((status, text, tuple(_places(places))))
 
     def fail(self, text: str, *places: Place) -> None:
         self.add("fail", text, *places)
+
+    def fail_papers(self, text: str, *places: Place) -> None:
+        """A failure of what the folder says or holds beside its logs, in a check that is of the runs, too."""
+        self.findings.append(("fail", text, tuple(_places(places))))
 
     def warn(self, text: str, *places: Place) -> None:
         self.add("warn", text, *places)
@@ -67,7 +76,8 @@ class Findings:
         texts = [text for _, text, _ in order]
         more = f"; and {len(texts) - SAID} more" if len(texts) > SAID else ""
         evidence = dict.fromkeys(e for _, _, places in order for e in places)
-        return Check(name, order[0][0], "; ".join(texts[:SAID]) + more, tuple(evidence)[:SHOWN])
+        of_papers = order[0][0] == "fail" and not self.of_a_run
+        return Check(name, order[0][0], "; ".join(texts[:SAID]) + more, tuple(evidence)[:SHOWN], of_papers)
 
 
 def _places(places: Iterable[Place]) -> list[Evidence]:
