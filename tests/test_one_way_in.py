@@ -16,14 +16,14 @@ FUNCTIONS = frozenset(["open", "sha256_file", "hash_folder"])
 PARSERS = frozenset(["json.load", "json.loads", "tomllib.load", "tomllib.loads", "pickle.load", "pickle.loads"])
 NAMED = {  # of a module: a function that reads in another way, and why it may
     ("report/formats.py", "append_summary"): "appends to the file that the user names for a job's summary",
-    ("report/from_logs.py", "_put"): "the draft that it has written, and the folder that the user names to replace",
+    ("report/from_logs.py", "put"): "the draft that it has written, and the folder that the user names to replace",
     ("record/disk.py", "full_disk"): "the end of a log of pgolf's own process",
     ("record/ending.py", "is_busy"): "a lock, which is not read",
     ("record/stopping.py", "ask_to_stop"): "makes an empty file",
     ("record/live_page.py", "_script"): "a file of pgolf's own",
     ("report/leaderboard.py", "page"): "a file of pgolf's own",
     ("report/submission.py", "_files"): "a folder that it has made a moment ago",
-    ("report/runs_submission.py", "_files"): "a folder that it has made a moment ago",
+    ("report/runs_submission.py", "files_of"): "a folder that it has made a moment ago",
     ("record/folder.py", "list_in"): "files that it has written a moment ago",
     ("record/runs_data.py", "hashes"): "data that the user names, regular files that may lie behind links of theirs",
     ("record/runs_folder.py", "remove_others"): "a submission that it has written, to see whether it is as it was",

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Iterable, Sequence
 from datetime import date as Day
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from pgolf.errors import BadInput
 
 if TYPE_CHECKING:
     from pgolf.ledger import StandingRecord
+    from pgolf.report.from_logs import About
     from pgolf.tracks import Track
 
 app = typer.Typer()
@@ -27,10 +29,13 @@ DATED = re.compile(r"(\d{4}-\d\d-\d\d)[_-](.+)")  # a record's folder: its day, 
     epilog=examples(
         "pgolf draft seed*.txt --program train_gpt.py -o records/track_10min_16mb/2026-04-30_Mine",
         "pgolf draft a.log b.log c.log --program mine/ --name Mine --against pr1493 --summary 'Wider MLP.'",
+        "pgolf draft new/*.txt --baseline-logs old --program train_gpt.py --track nanogpt_short --name Mine",
     )
 )
 def draft(
-    logs: Annotated[list[Path], typer.Argument(help="Logs of the runs, one a seed, in any dialect.")],
+    logs: Annotated[
+        list[Path], typer.Argument(help="Logs of the runs, one a seed, in any dialect; of a speedrun, one a run.")
+    ],
     program: Annotated[Path, typer.Option(help="The script that ran, or its folder; it is copied, not run.")],
     output: Annotated[
         Path | None,
@@ -66,13 +71,18 @@ def draft(
         str,
         typer.Option(help="The evaluation that counts, by its name in the logs; default: the last one of each log."),
     ] = "",
+    baseline_logs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of a speedrun: a log of the baseline, or a folder with its logs; repeat it for each."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a draft that is there and differs.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a submission's folder from logs that pgolf did not run.
 
     README.md and submission.json say what the logs say; all else is unknown. The logs are copied under their usual
-    names, with the program beside them. Then `pgolf audit --draft` says what is missing. Exit 0: the folder is written,
+    names, with the program beside them. Of a speedrun, README.md has the table of the runs, and there is no
+    submission.json. Then `pgolf audit --draft` says what is missing. Exit 0: the folder is written,
     whatever it says; 2: a log has no final score or cannot be read, or another folder is in the way.
     """
     from pgolf.report.from_logs import About, draft_from_logs
@@ -85,8 +95,19 @@ def draft(
     if not called:
         raise BadInput("name the submission: give --name, or -o FOLDER")
     folder_name = submission_name(day, called)
-    about = About(called, author, github_id, day, rules, summary, _standing(against, rules, day), stage)
     target = output or Path("records") / rules.name / folder_name
+    if rules.target:
+        if against or stage or artifact:
+            raise BadInput(
+                f"track {rules.name} counts runs: the record to beat is the runs of --baseline-logs, and a run's "
+                "result is its last validation loss: leave out --against, --stage and --artifact"
+            )
+        about = About(called, author, github_id, day, rules, summary)
+        _draft_runs(logs, baseline_logs or (), program, about, target, force, as_json)
+        return
+    if baseline_logs:
+        raise BadInput(f"--baseline-logs are of a speedrun, and track {rules.name} counts seeds: give --against")
+    about = About(called, author, github_id, day, rules, summary, _standing(against, rules, day), stage)
     found = draft_from_logs(logs, program, about, target, artifact or (), force)
     if as_json:
         content = {
@@ -99,13 +120,48 @@ def draft(
         }
         typer.echo(json.dumps(content, indent=2))
         return
-    for remark in found.remarks:
-        stderr.print(f"· {escape(remark)}", soft_wrap=True)
+    _remark(found.remarks)
     std = "unknown" if found.std is None else f"{found.std:.8f}"
     rows = [(f"{bpb:.8f}", f"seed {'unknown' if seed is None else seed}") for seed, bpb in found.scores]
     show_table([*rows, (f"{found.mean:.8f}", f"mean; sample std {std}")], ("val_bpb", ""), {0})
-    typer.echo(f"{'draft' if found.new else 'there already, the same'}: {found.folder}")
-    typer.echo(f"next: {shlex.join(['pgolf', 'audit', '--draft', str(found.folder)])}")
+    _next(found.folder, found.new)
+
+
+def _draft_runs(
+    logs: list[Path],
+    baseline: Sequence[Path],
+    program: Path,
+    about: "About",
+    target: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """The same of a speedrun."""
+    from pgolf.audit.audit import finite
+    from pgolf.report.runs_from_logs import draft_runs
+    from pgolf.report.target_rows import columns, variant_rows
+
+    found = draft_runs(logs, baseline, program, about, target, force)
+    if as_json:
+        content = {"folder": str(found.folder), "new": found.new, "remarks": list(found.remarks)}
+        typer.echo(json.dumps(finite(content | {"variants": found.audit.as_json()["variants"]}), indent=2))
+        return
+    _remark(found.remarks)
+    shown = columns(found.audit)
+    rows = [(row.name, *(getattr(row, field) for _, field in shown)) for row in variant_rows(found.audit)]
+    headings = ("variant", *(heading for heading, _ in shown))
+    show_table(rows, headings, range(1, len(headings)), headed=True)
+    _next(found.folder, found.new, "--track", about.track.name)
+
+
+def _remark(remarks: Iterable[str]) -> None:
+    for remark in remarks:
+        stderr.print(f"· {escape(remark)}", soft_wrap=True)
+
+
+def _next(folder: Path, new: bool, *options: str) -> None:
+    typer.echo(f"{'draft' if new else 'there already, the same'}: {folder}")
+    typer.echo(f"next: {shlex.join(['pgolf', 'audit', '--draft', str(folder), *options])}")
 
 
 def _track(track: str | None, output: Path | None) -> "Track":

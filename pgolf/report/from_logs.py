@@ -5,7 +5,7 @@ It says what the logs say. All else is unknown: there is no plan of the seeds, a
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def draft_from_logs(
         read within bounds; a folder that is not to be replaced.
     """
     _check_given(logs, artifacts, about.track)
-    _check_target(target, [*logs, program, *artifacts], force)
+    check_target(target, [*logs, program, *artifacts], is_draft)
     read = [_read(log) for log in logs]
     with tempfile.TemporaryDirectory(prefix="pgolf-") as temporary:
         room = Path(temporary)
@@ -104,17 +104,13 @@ def draft_from_logs(
         inputs = _inputs(read, found, room / "program", about, artifacts)
         folder = room / "draft" / target.name
         draft = write_draft(inputs, folder)
-        new = _put(folder, target, force)
+        new = put(folder, target, force)
     scores = tuple((s.seed, s.val_bpb) for s in draft.scores)
     return Drafted(target, new, tuple(remarks), scores, draft.mean, draft.std)
 
 
 def _check_given(logs: Sequence[Path], artifacts: Sequence[Path], track: Track) -> None:
-    if track.target:
-        raise BadInput(
-            f"track {track.name} counts runs, not seeds: put the logs of each variant into a folder of its own "
-            "(this_pr/, baseline/) beside a README.md, and audit that folder: pgolf audit"
-        )
+    assert not track.target  # `draft_runs` is for those
     if len(logs) > MOST_LOGS:
         raise BadInput(f"{len(logs):,} logs; a draft has at most {MOST_LOGS}, one a seed")
     if artifacts and len(artifacts) != len(logs):
@@ -125,8 +121,8 @@ def _check_given(logs: Sequence[Path], artifacts: Sequence[Path], track: Track) 
         open_regular(path, path.parent).close()
 
 
-def _check_target(target: Path, given: Sequence[Path], force: bool) -> None:
-    """BadInput if `target` is there and is not to be replaced, or holds a file that is read."""
+def check_target(target: Path, given: Sequence[Path], is_draft: Callable[[Path], bool]) -> None:
+    """BadInput if `target` is there and is no draft, or holds a file that is read."""
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise BadInput(f"{target}: not a folder; give another one with -o")
     place = target.resolve()
@@ -215,7 +211,7 @@ def _program(path: Path, room: Path) -> Program:
     try:
         program = open_program(path)
     except BadInput as e:
-        program = _files_alone(path, str(e))
+        program = files_alone(path, str(e))
     check_names(program)
     for name, content in program.files.items():
         write_atomic(room / "program" / name, content)
@@ -231,7 +227,7 @@ def _program(path: Path, room: Path) -> Program:
     return replace(as_logged, name=program.name) if as_logged.files == program.files else program
 
 
-def _files_alone(path: Path, why: str) -> Program:
+def files_alone(path: Path, why: str) -> Program:
     """A script of which only the file is known. BadInput if it is not one file."""
     if path.is_dir() or not path.exists():
         raise BadInput(why)
@@ -273,7 +269,7 @@ def _default(program: Program, name: str) -> str:
     return known.default if known and known.default else WHERE_DATA_IS
 
 
-def _put(folder: Path, target: Path, force: bool) -> bool:
+def put(folder: Path, target: Path, force: bool) -> bool:
     """Put a written folder into its place; False: the same one is there already."""
     there = target.is_dir() and any(target.iterdir())
     if there and hash_folder(target) == hash_folder(folder):

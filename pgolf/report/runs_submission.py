@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from markupsafe import Markup
-
 from pgolf.audit.checks import Check
 from pgolf.audit.checks.speedrun.review import VariantFigures
 from pgolf.audit.target import TargetAudit, audit_target
@@ -20,21 +18,18 @@ from pgolf.phrases import counted
 from pgolf.program import Program
 from pgolf.program.environment import published
 from pgolf.report.commands import to_run_again
-from pgolf.report.figures import By, save_png
 from pgolf.report.inputs import check_names
 from pgolf.report.render import render
+from pgolf.report.runs_figures import RunsFigures, write_curves
 from pgolf.report.runs_inputs import BASELINE, NEW, OWN_NAMES, PlannedRun, RunsInputs
-from pgolf.report.target_figures import both
-from pgolf.report.target_page import curves_of, hardware_of_runs
-from pgolf.report.target_review import variants_markdown
-from pgolf.report.target_rows import VariantRow, target_of, variant_rows
+from pgolf.report.target_rows import target_of
 from pgolf.stats.comparison import format_p
 from pgolf.tracks.written import as_toml, is_own
 from pgolf.untrusted import Untrusted, read_bytes
 
 MOST_BYTES = 1 << 30  # of a file of a submission
 OF_README = "stated-"  # how the names of checks begin that hold README.md against the logs
-CURVES, PLAN = "curves.png", "plan.json"
+PLAN = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -196,18 +191,13 @@ def _no_gain(new: VariantFigures, audit: TargetAudit) -> Iterator[str]:
 
 def _describe(inputs: RunsInputs, verdict: RunsVerdict, folder: Path) -> None:
     """Write what is said of the runs: curves.png and README.md."""
-    audit = verdict.audit
-    curves = curves_of(audit) if audit else []
-    if audit and curves:
-        by: By = "step" if target_of(audit).least == "steps" else "seconds"
-        if all(p.seconds is None for v in curves for _, points in v.runs for p in points):
-            by = "step"
-        save_png(both(curves, by, target_of(audit).loss), folder / CURVES, "Validation loss")
-    text = render("runs_README.md.j2", d=RunsDraft(inputs, verdict), files=_files(folder) if verdict.positive else [])
+    if verdict.audit:
+        write_curves(verdict.audit, folder)
+    text = render("runs_README.md.j2", d=RunsDraft(inputs, verdict), files=files_of(folder) if verdict.positive else [])
     write_atomic(folder / "README.md", text)
 
 
-def _files(folder: Path) -> list[tuple[str, int, str]]:
+def files_of(folder: Path) -> list[tuple[str, int, str]]:
     """(path, bytes, SHA-256) of what is in the folder so far."""
     found = ((p.relative_to(folder).as_posix(), p) for p in sorted(folder.rglob("*")) if p.is_file())
     return [(name, p.stat().st_size, sha256_file(p)) for name, p in found]
@@ -221,24 +211,9 @@ class RunsDraft:
     verdict: RunsVerdict
 
     @property
-    def table(self) -> Markup | None:
-        """The table of the variants, and the sentences beside it, in Markdown that is escaped already."""
-        return Markup("\n".join(variants_markdown(self.verdict.audit))) if self.verdict.audit else None
-
-    @property
-    def row(self) -> VariantRow | None:
-        """The figures of the new variant."""
-        rows = variant_rows(self.verdict.audit) if self.verdict.audit else []
-        return next((row for row in rows if row.name == NEW), None)
-
-    @property
-    def has_curves(self) -> bool:
-        return bool(self.verdict.audit and curves_of(self.verdict.audit))
-
-    @property
-    def hardware(self) -> str | None:
-        """The hardware of the runs, by their logs."""
-        return hardware_of_runs(self.verdict.audit) if self.verdict.audit else None
+    def figures(self) -> RunsFigures:
+        """Those of its audit."""
+        return RunsFigures(self.verdict.audit)
 
     @property
     def machines(self) -> dict[str, list[PlannedRun]]:
@@ -254,11 +229,6 @@ class RunsDraft:
         """How many attempts ended how."""
         outcomes = [a.outcome for a in self.inputs.attempts]
         return {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
-
-    @property
-    def one_number_of_steps(self) -> bool:
-        """Whether all runs of a variant have as many steps."""
-        return all(len(v.steps) <= 1 for v in self.verdict.audit.variants) if self.verdict.audit else True
 
     @staticmethod
     def settings(program: Program) -> list[str]:

@@ -215,8 +215,3 @@ def test_auto_is_a_record_that_the_rules_of_the_track_admit(tmp_path):
     ran = CliRunner().invoke(app, ["draft", str(log), "--program", str(script), "-o", str(early), "--against", "auto"])
     assert isinstance(ran.exception, BadInput) and "from before 2026-03-18 that its rules admit" in str(ran.exception)
     assert not early.exists()
-
-
-def test_speedruns_have_no_seeds_to_draft(tmp_path):
-    with pytest.raises(BadInput, match="counts runs, not seeds"):
-        drafted(tmp_path, LOGS, about=replace(ABOUT, track=tracks.load("nanogpt_short")))
