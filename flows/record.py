@@ -286,6 +286,7 @@ def train(
         earlier={"seed": course} if (course := earlier_course(record.folder)) else None,
         tell=shown.live.runs,
         losses_compare=judges["seed"].standing is not None,
+        before={label: row for label, row in shown.live.done_before.items() if label in over},
     )
     shown.live.beside(board.standing)
     milestones = Milestones(shown.news, labels, over, judges["seed"], standing, board.rows)

@@ -52,7 +52,8 @@ class Board:
     `standing` and `limits` are what to compare with, where they are known, unless `bytes_per_token` of the text here
     say that a loss per token is something else there; `cost` tells the dollars spent so far, None where nothing is
     paid for; `tell` is called with rows and notes at each change; `earlier` has the course of a run by kind ('seed'),
-    as earlier records tell of it; `losses_compare` whether training losses show what a run is heading for.
+    as earlier records tell of it; `losses_compare` whether training losses show what a run is heading for; `before` has
+    the rows of runs that were done before, which are shown so and not as waiting.
     """
 
     def __init__(
@@ -66,12 +67,13 @@ class Board:
         tell: Callable[[Sequence[Row], Sequence[str]], None] | None = None,
         earlier: Mapping[str, Course] | None = None,
         losses_compare: bool = False,
+        before: Mapping[str, Row] | None = None,
     ) -> None:
         self.runs: dict[str, Progress | None] = dict.fromkeys(labels)
         theirs = standing.bytes_per_token if standing else None
         other_tokens = bytes_per_token and theirs and abs(bytes_per_token / theirs - 1) > SAME_TOKENS
         self.standing, self.limits, self.cost = None if other_tokens else standing, limits, cost
-        self.tell, self.earlier = tell, earlier or {}
+        self.tell, self.earlier, self.before = tell, earlier or {}, before or {}
         self.to_beat, self.losses_compare = standing, losses_compare
         self.headings: dict[str, tuple[tuple[int, int, str], Heading | None]] = {}  # and what each was made of
         self.ended: dict[str, Course] = {}
@@ -84,6 +86,8 @@ class Board:
     def __enter__(self) -> "Board":
         if self.live:
             self.live.start()
+        if self.before and self.tell:  # no run may be left to tell of
+            self.tell(self.rows(), self.notes())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -134,6 +138,8 @@ class Board:
 
     def row(self, label: str, p: Progress | None) -> Row:
         """One run as plain data."""
+        if p is None and label in self.before:
+            return self.before[label]
         left = time_left(p or Progress(), self.course(label), self.limits)
         if p is None:
             return Row(label, left=left.seconds, basis=left.basis) if left else Row(label)

@@ -90,6 +90,8 @@ class LiveFile:
 
     def __init__(self, folder: Path, record_id: str, track: str, name: str) -> None:
         self.folder = folder
+        before = read_live(folder)
+        self.done_before = {row.label: row for row in before.rows if row.state == "done"} if before else {}
         self.live = Live(record_id, track, name, started=now(), updated=now())
         self.written = -EVERY_S
         self.unwritten = False  # whether the last write has failed, which is told once
