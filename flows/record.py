@@ -79,7 +79,7 @@ from pgolf.record.short import text_of
 from pgolf.record.stopping import Stop
 from pgolf.record.trust import check_trusted
 from pgolf.report.submission import write_unfinished
-from pgolf.report.tables import verdict_news
+from pgolf.report.tables import verdict_line
 
 log = logging.getLogger("pgolf.record")
 logging.getLogger("pgolf").setLevel(logging.INFO)
@@ -196,7 +196,7 @@ def record_3seed(
         claim(record.id, request.preset if request.theirs else Path(request.preset).stem)
         shown.news.begin(f"started, seeds {', '.join(map(str, record.request.seeds))}")
         outcome = make(record, parallel, wanted, shown)
-        shown.done(outcome, verdict_news(outcome.verdict, outcome.scores).splitlines()[0])
+        shown.done(outcome, verdict_line(outcome.verdict, outcome.scores))
         return outcome
 
 

@@ -96,12 +96,25 @@ def seed_news(score: SeedScore, limits: Sequence[Measure]) -> str:
 
 def verdict_news(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
     """The verdict in a line or two."""
+    text = f"{_kind(verdict)}: {_scored(verdict, scores)}"
+    return "\n".join([text, *(f"- {r}" for r in verdict.against), *(f"- warning: {w}" for w in verdict.warnings)])
+
+
+def verdict_line(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
+    """The verdict in one line: with the first reason why it is no record, unless the comparison's words are that."""
+    compared = verdict.comparison.verdict if verdict.comparison else None
+    against = [] if compared in verdict.reasons else verdict.against[:1]
+    return f"{_kind(verdict)}: {'; '.join([*against, _scored(verdict, scores)])}"
+
+
+def _kind(verdict: Verdict) -> str:
+    return "A RECORD" if verdict.positive else "a non-record submission" if verdict.non_record else "no record"
+
+
+def _scored(verdict: Verdict, scores: Sequence[SeedScore]) -> str:
     mean = sum(s.val_bpb for s in scores) / len(scores)
     said = _compared(verdict.comparison) if verdict.comparison else "not compared"
-    seeds = counted(len(scores), "seed")
-    kind = "A RECORD" if verdict.positive else "a non-record submission" if verdict.non_record else "no record"
-    text = f"{kind}: val_bpb {mean:.5f} over {seeds}, {said}"
-    return "\n".join([text, *(f"- {r}" for r in verdict.against), *(f"- warning: {w}" for w in verdict.warnings)])
+    return f"val_bpb {mean:.5f} over {counted(len(scores), 'seed')}, {said}"
 
 
 def _compared(comparison: Comparison) -> str:

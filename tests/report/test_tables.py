@@ -11,7 +11,7 @@ from pgolf import tracks
 from pgolf.audit.measures import measures_of
 from pgolf.evidence.logs import read_run
 from pgolf.ledger import SeedScore, StageScore, load, seed_score
-from pgolf.report.tables import seed_news, seed_rows, seed_table, verdict_markdown, verdict_news
+from pgolf.report.tables import seed_news, seed_rows, seed_table, verdict_line, verdict_markdown, verdict_news
 from pgolf.report.verdict import Verdict
 from pgolf.stats.comparison import compare
 
@@ -66,6 +66,10 @@ def test_news_of_the_verdict_says_why_not() -> None:
         "A RECORD: val_bpb 1.06549 over 3 seeds, gain over pr1493 +0.01552 bpb, clears"
     )
     assert verdict_news(verdict("too late"), load("pr1736").seeds).endswith("\n- too late")
+    line = verdict_line(verdict("too late"), load("pr1736").seeds)
+    assert line.startswith("no record: too late; val_bpb 1.06549 over 3 seeds, gain over pr1493")
+    weak = replace(verdict(), reasons=(verdict().comparison.verdict,))  # it is in the line once
+    assert verdict_line(weak, load("pr1736").seeds) == verdict_news(weak, load("pr1736").seeds).split("\n")[0]
 
 
 def test_final_score_of_a_stage_without_a_column_is_shown() -> None:
