@@ -148,10 +148,17 @@ def end_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
 
     If another process has taken the record up meanwhile, its runs are left to it.
     """
+    end_what_is_left(flow_run)
+    end_pods(flow, flow_run, state)
+
+
+def end_what_is_left(flow_run: FlowRun) -> bool:
+    """End what a flow run has left running here and on machines of the user's, unless another process has taken it up;
+    whether all of it is ended."""
     with get_client(sync_client=True) as client:
         tags = client.read_flow_run(flow_run.id).tags
     file = flow_run.parameters.get("pods_file")
-    settings = read_settings(Path(file) if file else None)
+    settings, ended = read_settings(Path(file) if file else None), True
     for folder in folders_of(flow_run.parameters, tags):
         with lock_if_free(folder) as free:
             if free:
@@ -159,7 +166,8 @@ def end_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
                     end_left(folder, settings)
                 except RunFailed as e:
                     log.warning("%s", e)
-    end_pods(flow, flow_run, state)
+                    ended = False
+    return ended
 
 
 def folders_of(parameters: Mapping[str, Any], tags: Iterable[str]) -> list[Path]:

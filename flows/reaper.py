@@ -1,5 +1,5 @@
-"""reaper: on a schedule, hand a record whose worker was killed to the next worker, and end rented pods of this owner
-whose record nobody works on. One of the four nets of docs/runpod.md."""
+"""reaper: on a schedule, hand a record whose worker was killed to the next worker, end what it has left of a cancelled
+one, and end rented pods of this owner whose record nobody works on. One of the four nets of docs/runpod.md."""
 
 import logging
 import time
@@ -11,9 +11,9 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingRetry, Cancelled
 
-from pgolf.flows.pods import TAG, api_key, folders_of
+from pgolf.flows.pods import TAG, api_key, end_pods, end_what_is_left, folders_of
 from pgolf.pods.reap import reap, worked_on
 from pgolf.pods.runpod import Runpod
 from pgolf.pods.settings import read_settings
@@ -51,26 +51,34 @@ def reap_pods(runs_dir: str = "runs", pods_file: str | None = None) -> list[str]
 
 
 def take_up() -> list[UUID]:
-    """Schedule again each flow run of a deployment whose state is Running while nobody holds its record's lock.
+    """Schedule again each flow run of a deployment whose state is Running while nobody holds its record's lock; of one
+    that is Cancelling, end what is left.
 
-    The worker that takes it goes on where it stood. Records in folders that are not here are left alone.
+    The worker that takes it goes on where it stood. Records in folders that are not here are left alone. Returns the
+    flow runs whose state is another one now.
     """
-    left = abandoned()
+    left = {run.id for run in abandoned()}
     if left:
         time.sleep(SETTLE_S)
-    ids = [run.id for run in abandoned() if run.id in {known.id for known in left}]
-    with get_client(sync_client=True) as client:
-        for run_id in ids:
-            again: State[Any] = AwaitingRetry(message="its worker is gone; taken up by the next one")
-            client.set_flow_run_state(run_id, again, force=True)
-            log.info("flow run %s: its worker is gone, scheduled again", run_id)
-    return ids
+    moved = []
+    for run in [run for run in abandoned() if run.id in left]:
+        state: State[Any] = AwaitingRetry(message="its worker is gone; taken up by the next one")
+        if run.state and run.state.is_cancelling():
+            if not end_what_is_left(run):
+                continue  # the next reaper tries again
+            end_pods(reap_pods, run, run.state)
+            state = Cancelled(message="its worker was gone; the reaper has ended what it left")
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run.id, state, force=True)
+        log.info("flow run %s: %s", run.id, state.message)
+        moved.append(run.id)
+    return moved
 
 
 def abandoned() -> list[FlowRun]:
-    """Flow runs of deployments whose state is Running, and on whose records nobody works."""
+    """Flow runs of deployments whose state is Running or Cancelling, and on whose records nobody works."""
     found = []
-    for run in flow_runs([StateType.RUNNING]):
+    for run in flow_runs([StateType.RUNNING, StateType.CANCELLING]):
         folders = [folder for folder in folders_of(run.parameters, run.tags) if folder.is_dir()]
         if run.deployment_id and folders and not any(worked_on(f.parent, f.name) for f in folders):
             found.append(run)
