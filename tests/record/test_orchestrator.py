@@ -125,6 +125,16 @@ def test_work_that_is_asked_to_stop_ends_and_says_so(record: Path) -> None:
     assert json.dumps(one.as_json())
 
 
+@pytest.mark.parametrize("named", [None, Path("pods.toml")])
+def test_pods_file_is_known_to_who_stops_it_in_another_folder(
+    record: Path, settings: Settings, named: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(record.parents[1])
+    with attending(record, "cpu_smoke", "mine", "ssh", named):
+        who = read_orchestrator(record)
+    assert who and who.pods_file == str(record.parents[1] / "pods.toml")
+
+
 def test_stop_says_so_where_another_process_takes_the_record_up(record: Path, settings: Settings) -> None:
     write_orchestrator(record, Orchestrator(identity(), command=("pgolf", "record")))
     other = Orchestrator(replace(identity(), pid=1), command=("pgolf", "record"))
