@@ -66,7 +66,7 @@ def start(module: str, flow: str, parameters: dict[str, Any]) -> Path:
     finally:
         os.close(file)
     pods_file = parameters.get("pods_file")
-    who = Orchestrator(identity(process.pid), "detached", Here.command, parameters["pods"], pods_file)
+    who = Orchestrator(identity(process.pid), "detached", Here.command, parameters["pods"], pods_file, os.getcwd())
     write_orchestrator(starting, who)
     assert process.stdin
     with process.stdin as pipe:

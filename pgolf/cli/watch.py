@@ -25,7 +25,7 @@ def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
     A record that is `left` has runs that go on while nobody is at it: the command that started it takes them up, and
     `pgolf stop` ends them. One that is `stopped` goes on with the same command.
     """
-    from pgolf.record.orchestrator import as_typed
+    from pgolf.record.orchestrator import typed_here
     from pgolf.record.rows import said_left
     from pgolf.record.stand import list_stands
 
@@ -41,7 +41,7 @@ def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
         runs = "" if stand.runs is None else f"{stand.done} of {stand.runs}"
         said = [said_left(stand.left, stand.basis), stand.said]
         if stand.state in ("left", "stopped", "failed") and stand.command:
-            said.append(f"go on: {as_typed(stand.command)}")
+            said.append(f"go on: {typed_here(stand.command, stand.cwd)}")
         state = Text(stand.state, STYLES.get(stand.state, ""))
         rows.append([state, stand.record, runs, "; ".join(filter(None, said))])
     headings = ["state", "record", "runs", "where it stands"]
@@ -79,7 +79,7 @@ def stop(record: Record, runs_dir: RunsDir = Path("runs"), pods_file: PodsFile =
     """
     from pgolf.pods.settings import read_settings
     from pgolf.record.ending import stop_record
-    from pgolf.record.orchestrator import as_typed, end_starting, find_record, read_orchestrator
+    from pgolf.record.orchestrator import end_starting, find_record, read_orchestrator, typed_here
 
     folder = find_record(record, runs_dir)
     who = read_orchestrator(folder)
@@ -93,7 +93,7 @@ def stop(record: Record, runs_dir: RunsDir = Path("runs"), pods_file: PodsFile =
     said = "stopped: nothing of it runs any more" if ended else "nothing of it runs"
     typer.echo(f"{folder.name}: {said}; finished work is kept")
     if who and who.command:
-        typer.echo(f"go on: {as_typed(who.command)}")
+        typer.echo(f"go on: {typed_here(who.command, who.cwd)}")
 
 
 def _api_key(folder: Path) -> str | None:

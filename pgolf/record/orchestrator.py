@@ -54,8 +54,8 @@ class Orchestrator:
     """A process that makes a record.
 
     `how`: `detached` from the terminal that started it, in the `foreground` of one, or below a Prefect `worker`.
-    `command` are the words that start it again; empty where that is a worker's business. `pods` and `pods_file` say
-    where the seeds run.
+    `command` are the words that start it again, in the folder `cwd`; empty where that is a worker's business. `pods`
+    and `pods_file` say where the seeds run.
     """
 
     process: Identity
@@ -63,6 +63,7 @@ class Orchestrator:
     command: tuple[str, ...] = ()
     pods: str = "local"
     pods_file: str | None = None
+    cwd: str = ""
 
     @property
     def ends_with_it(self) -> bool:
@@ -99,6 +100,12 @@ def as_typed(command: Sequence[str]) -> str:
     pgolf record --env "HF_TOKEN=$HF_TOKEN" --summary 'it'"'"'s $5'
     """
     return " ".join(f'"{word}"' if _is_hidden(word) else shlex.quote(word) for word in command)
+
+
+def typed_here(command: Sequence[str], cwd: str) -> str:
+    """A command that was given in the folder `cwd`, as a shell takes it in this one: its paths may be relative."""
+    line = as_typed(command)
+    return f"(cd {shlex.quote(cwd)} && {line})" if cwd and Path(cwd) != Path.cwd() else line
 
 
 def _is_hidden(word: str) -> bool:
@@ -237,7 +244,7 @@ def attending(folder: Path, track: str, name: str, pods: str, pods_file: Path | 
     (folder / END).unlink(missing_ok=True)
     file = settings_file(pods_file) if pods != "local" else None  # `pgolf stop` is given in another folder, too
     named = str(file.absolute()) if file else None
-    write_orchestrator(folder, Orchestrator(identity(), Here.how, Here.command, pods, named))
+    write_orchestrator(folder, Orchestrator(identity(), Here.how, Here.command, pods, named, os.getcwd()))
     handler = _take_log(folder)
     attending = Attending(LiveFile(folder, folder.name, track, name))
     attending.live.show("starting")

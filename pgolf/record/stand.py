@@ -31,7 +31,8 @@ class Stand:
     done, runs : how many of its runs are done; None: unknown.
     left, basis : seconds until its runs end, None: unknown; and what that is told from.
     said : what it is at, its verdict, or why it failed.
-    command : the words that start it again; empty where that is not known, or a worker's business.
+    command, cwd : the words that start it again, and the folder that they were given in; empty where that is not known,
+        or a worker's business.
     """
 
     record: str
@@ -44,6 +45,7 @@ class Stand:
     basis: Basis = "runs"
     said: str = ""
     command: tuple[str, ...] = ()
+    cwd: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The content that `pgolf status --json` prints; unknown is null."""
@@ -56,7 +58,8 @@ def list_stands(runs_dir: Path) -> list[Stand]:
     stands = [stand_of(folder.resolve(), alive) for folder in records_in(runs_dir)]
     for folder in records_starting(runs_dir):
         who = read_orchestrator(folder)
-        stands.append(Stand(folder.name, folder, "starting", command=who.command if who else ()))
+        started = (who.command, who.cwd) if who else ((), "")
+        stands.append(Stand(folder.name, folder.resolve(), "starting", command=started[0], cwd=started[1]))
     return stands
 
 
@@ -64,7 +67,7 @@ def stand_of(folder: Path, alive: Collection[Path]) -> Stand:
     """Where a record stands; `alive` are the folders of the pods that run on this machine."""
     live, who = read_live(folder), read_orchestrator(folder)
     here = [pod for pod in alive if pod.is_relative_to(folder)]
-    facts: dict[str, Any] = {"command": who.command if who else ()}
+    facts: dict[str, Any] = {"command": who.command, "cwd": who.cwd} if who else {}
     if live and live.rows:
         facts |= {"done": sum(row.state == "done" for row in live.rows), "runs": len(live.rows)}
     facts["track"] = live.track if live else _track(folder)
@@ -77,7 +80,7 @@ def stand_of(folder: Path, alive: Collection[Path]) -> Stand:
         said = f"still running here, with nobody at it: {counted(len(here), 'run')}"
         return Stand(folder.name, folder, "left", said=said, **facts)
     if live and live.state in ("running", "left") and (elsewhere := _elsewhere(folder)):
-        said = f"its runs may go on elsewhere, with nobody at it: {', '.join(elsewhere)}"
+        said = f"its runs may go on elsewhere: {', '.join(elsewhere)}"
         return Stand(folder.name, folder, "left", said=said, **facts)
     if live is None:
         return _without_live(folder, facts)

@@ -483,7 +483,7 @@ def test_run_that_is_left_there_is_ended_by_stop_or_said_to_go_on(tmp_path: Path
         (stand,) = list_stands(tmp_path)
         return stand.state, stand.said
 
-    go_on = ("left", "its runs may go on elsewhere, with nobody at it: there")
+    go_on = ("left", "its runs may go on elsewhere: there")
     assert state() == go_on
     with pytest.raises(RunFailed, match="nobody is at it; its runs may go on elsewhere"):
         follow(record)

@@ -42,6 +42,7 @@ from pgolf.record.orchestrator import (
     read_orchestrator,
     records_starting,
     start_folder,
+    typed_here,
     write_orchestrator,
 )
 from pgolf.record.outcome import End, RunsOutcome, end_with, read_end, write_end
@@ -123,6 +124,26 @@ def test_work_that_is_asked_to_stop_ends_and_says_so(record: Path) -> None:
     assert "asked to stop" in (record / LOG).read_text()
     (one,) = list_stands(record.parent)
     assert json.dumps(one.as_json())
+
+
+def test_command_that_goes_on_is_for_the_folder_where_it_was_given(
+    record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, other = tmp_path / "my folder", tmp_path / "other"
+    there.mkdir()
+    other.mkdir()
+    monkeypatch.chdir(there)
+    monkeypatch.setattr("pgolf.record.orchestrator.Here.command", ("pgolf", "record", "--program", "mine"))
+    with attending(record, "cpu_smoke", "mine", "local", None):
+        pass
+
+    def said(where: Path) -> str:
+        monkeypatch.chdir(where)
+        (one,) = list_stands(record.parent)
+        return typed_here(one.command, one.cwd)
+
+    assert said(there) == "pgolf record --program mine"
+    assert said(other) == f"(cd '{there}' && pgolf record --program mine)"
 
 
 @pytest.mark.parametrize("named", [None, Path("pods.toml")])
