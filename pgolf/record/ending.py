@@ -15,7 +15,7 @@ from pgolf.pods.places import end_on_machines, has_rented, lock_if_free, wind_up
 from pgolf.pods.processes import pods_alive
 from pgolf.pods.settings import Settings
 from pgolf.pods.slots import lock_file
-from pgolf.record.live import read_live, write_live
+from pgolf.record.live import now, read_live, write_live
 from pgolf.record.orchestrator import Orchestrator, read_orchestrator
 from pgolf.record.stopping import ask_to_stop, take_back
 
@@ -48,7 +48,10 @@ def end_left(record: Path, settings: Settings) -> list[Path]:
         raise RunFailed(f"{record.name}: runs of it may go on elsewhere ({where}); then stop it again")
     if live and live.state in ("running", "left"):
         with suppress(OSError):  # on a full disk it is ended all the same
-            write_live(record, replace(live, state="stopped", verdict="all runs are ended"))
+            write_live(
+                record,
+                replace(live, state="stopped", verdict="all runs are ended", doing="", left=None, updated=now()),
+            )
     return ended
 
 

@@ -6,7 +6,7 @@ It is drawn from live.json alone, in milliseconds, and loads nothing but itself.
 import base64
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -53,11 +53,15 @@ class Chart:
 def live_page(live: Live, folder: Path) -> str:
     """The page of a record; `folder` is where the page will lie, whose report it links to."""
     script, digest = _script()
+    ended = live.state not in ("running", "left")
+    if ended:  # a run that was in its midst has no time left
+        live = replace(live, left=None, rows=tuple(replace(row, left=None, over=False) for row in live.rows))
     whole = whole_left(live.rows) if live.left is not None else None
     running = [row for row in live.rows if row.state == "running" and live.state == "running"]
     return render(
         "live.html.j2",
         live=live,
+        ended=ended,
         light=LIGHTS[live.state],
         started=clock_time(live.started),
         updated=clock_time(live.updated),

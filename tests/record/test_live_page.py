@@ -93,6 +93,14 @@ def test_words_of_a_stranger_are_only_words(tmp_path: Path) -> None:
     assert text.count("<script>") == 1  # the page's own
 
 
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+def test_run_in_its_midst_is_stopped_where_the_record_has_ended(state: State, tmp_path: Path) -> None:
+    text = live_page(live(state), tmp_path)
+    assert ">stopped</span>" in text and ">running</span>" not in text
+    assert "13:20" in text and " left<" not in text  # the time that it took, and none that it will take
+    assert ">running</span>" in live_page(live("left"), tmp_path)
+
+
 @pytest.mark.parametrize("state", ["running", "finished", "failed", "stopped", "left"])
 def test_any_state_and_any_figure_can_be_drawn(state: State, tmp_path: Path) -> None:
     odd = Row("seed 1", "train", 5, 0, math.inf, math.nan, math.nan, math.nan, None, 1e12)
@@ -179,6 +187,8 @@ def test_page_fits_a_phone_and_a_desk_as_a_file(browser: Browser, tmp_path: Path
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     heights = page.evaluate("[...document.querySelectorAll('.run')].map(e => e.getBoundingClientRect().width)")
     assert min(heights) > 250  # a card is no column of three letters
+    tops = page.evaluate("[...document.querySelectorAll('.run')].map(e => e.getBoundingClientRect().top)")
+    assert len(set(tops)) == (4 if width == 390 else 2)  # cards of a row begin at one height
     assert trouble == []
 
 
