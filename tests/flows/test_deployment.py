@@ -66,12 +66,6 @@ class Deployed:
     shell: dict[str, str]
     folder: Path
     told: list[str]
-    worker: subprocess.Popen[bytes]
-
-    def ctrl_c(self) -> None:
-        """In the worker's terminal."""
-        os.killpg(self.worker.pid, signal.SIGINT)
-        self.worker.wait(timeout=120)
 
     @property
     def url(self) -> str:
@@ -113,7 +107,7 @@ def deployed(
             "PYTHONPATH": str(REPOSITORY / "tests" / "fakes" / "site"),
         }
         server = in_background(server_line, shell, tmp_path / "server.txt")
-        opened = None
+        worker = None
         try:
             await_health(shell["PREFECT_API_URL"], server)
             run_to_end(deploy_line, shell)
@@ -126,10 +120,9 @@ def deployed(
                 "probe": "false",
             }
             run_to_end(f"{run_line} {' '.join(f'--param {name}={value}' for name, value in given.items())}", shell)
-            opened = Deployed(shell, tmp_path, [body["text"] for body in chat.told], worker)
-            yield opened
+            yield Deployed(shell, tmp_path, [body["text"] for body in chat.told])
         finally:
-            for process in (opened.worker if opened else worker, server):
+            for process in (worker, server):
                 if process:
                     end(process)
 
@@ -272,60 +265,8 @@ def test_seeds_outlive_a_worker_told_to_end_and_a_cancelled_run_ends_them(
     deployed: Deployed, made: Made, tiny_track: Path, tiny_data: Dataset
 ) -> None:
     record = deployed.folder / "runs/outlives"
-    start, attempts = start_and_freeze(deployed, made, tiny_track, tiny_data, record)
-    first = told_to_end(deployed, record)
-    assert first["state"]["type"] == "CRASHED"
-    assert all(of_pod(attempt) for attempt in attempts)
-    marks = json.loads((record / "told.json").read_text())
-    assert "ended" in marks and not any("has failed" in mark for mark in marks)
-
-    run_to_end(start, deployed.shell)
-    await_taken_up(record)
-    (second,) = [run for run in deployed.all("flow_runs") if run["state"]["type"] == "RUNNING"]
-    run_to_end(f"prefect flow-run cancel {second['id']}", deployed.shell)
-    wait_for(lambda: not any(of_pod(attempt) for attempt in attempts))
-    assert {attempt: (attempt / "pod.json").read_text() for attempt in attempts} == attempts
-    assert not list(record.glob("seeds/*/attempt-2"))
-
-
-def test_record_of_a_worker_that_got_ctrl_c_is_handed_to_the_next_one(
-    deployed: Deployed, made: Made, tiny_track: Path, tiny_data: Dataset
-) -> None:
-    """Prefect's worker kills its flows then, so that none of them can say anything. Cancelled while no worker is there,
-    it is ended by the reaper."""
-    record = deployed.folder / "runs/handed"
-    _, attempts = start_and_freeze(deployed, made, tiny_track, tiny_data, record)
-
-    def state() -> str:
-        (run,) = [run for run in deployed.all("flow_runs") if run["parameters"].get("record_id") == record.name]
-        return str(run["state"]["type"])
-
-    def another_worker() -> None:
-        deployed.worker = in_background(quickstart()[2], deployed.shell, deployed.folder / "worker.txt")
-        run_to_end("prefect deployment run reaper/reaper", deployed.shell)
-
-    deployed.ctrl_c()
-    assert state() == "RUNNING", "as docs/operate.md says"
-    assert all(of_pod(attempt) for attempt in attempts)
-    another_worker()
-    await_taken_up(record)
-
-    deployed.ctrl_c()
-    (run,) = [run for run in deployed.all("flow_runs") if run["parameters"].get("record_id") == record.name]
-    run_to_end(f"prefect flow-run cancel {run['id']}", deployed.shell)
-    assert all(of_pod(attempt) for attempt in attempts)
-    another_worker()
-    wait_for(lambda: state() == "CANCELLED")
-    assert not any(of_pod(attempt) for attempt in attempts)
-    assert not list(record.glob("seeds/*/attempt-2"))
-
-
-def start_and_freeze(
-    deployed: Deployed, made: Made, track: Path, data: Dataset, record: Path
-) -> tuple[str, dict[Path, str]]:
-    """Start a record; its two first seeds stand still in their midst. The command, and each attempt's pod.json."""
     (deployed.folder / "program.py").write_bytes(replay.program(made.folder / "seeds", edit=SLOW))
-    given = {"track": track, "data_dir": data.data_dir, "runs_dir": record.parent, "record_id": record.name}
+    given = {"track": tiny_track, "data_dir": tiny_data.data_dir, "runs_dir": record.parent, "record_id": record.name}
     given |= {"probe": "false", "parallel": 2}
     parameters = " ".join(f"--param {name}={value}" for name, value in given.items())
     start = f"{quickstart()[-1].split(' --param')[0]} {parameters}"
@@ -334,12 +275,19 @@ def start_and_freeze(
     attempts = {p.parent: p.read_text() for p in record.glob("seeds/*/attempt-1/pod.json")}
     for process in [process for attempt in attempts for process in of_pod(attempt)]:
         process.suspend()
-    return start, attempts
+    first = told_to_end(deployed, record)
+    assert first["state"]["type"] == "CRASHED"
+    assert all(of_pod(attempt) for attempt in attempts)
+    marks = json.loads((record / "told.json").read_text())
+    assert "ended" in marks and not any("has failed" in mark for mark in marks)
 
-
-def await_taken_up(record: Path) -> None:
-    """Until another process follows both seeds."""
+    run_to_end(start, deployed.shell)
     wait_for(lambda: (record / "record.log").read_text().count("still running since before, taken up") == 2)
+    (second,) = [run for run in deployed.all("flow_runs") if run["state"]["type"] == "RUNNING"]
+    run_to_end(f"prefect flow-run cancel {second['id']}", deployed.shell)
+    wait_for(lambda: not any(of_pod(attempt) for attempt in attempts))
+    assert {attempt: (attempt / "pod.json").read_text() for attempt in attempts} == attempts
+    assert not list(record.glob("seeds/*/attempt-2"))
 
 
 def told_to_end(deployed: Deployed, record: Path) -> dict:
