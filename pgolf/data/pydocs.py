@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from pgolf.data.shards import write_shard
 from pgolf.data.tokenizer import train_tokenizer
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.python_source import uncollected
 from pgolf.trainer.config import Config
 
 PACKAGES = ("numpy", "scipy", "torch")
@@ -98,12 +99,13 @@ def find_sources(packages: Sequence[str]) -> dict[str, Path]:
 def read_documents(sources: dict[str, Path], progress: Progress) -> list[str]:
     """The distinct docstrings of at least MIN_CHARACTERS, ordered by the SHA-256 of their text."""
     documents = {}
-    for done, path in enumerate(sources.values()):
-        if done % 100 == 0:
-            progress("parsing", done, len(sources))
-        for text in _docstrings(path.read_bytes()):
-            if len(text) >= MIN_CHARACTERS and _is_plain(text):
-                documents[hashlib.sha256(text.encode()).digest()] = text
+    with uncollected():
+        for done, path in enumerate(sources.values()):
+            if done % 100 == 0:
+                progress("parsing", done, len(sources))
+            for text in _docstrings(path.read_bytes()):
+                if len(text) >= MIN_CHARACTERS and _is_plain(text):
+                    documents[hashlib.sha256(text.encode()).digest()] = text
     progress("parsing", len(sources), len(sources))
     return [text for _, text in sorted(documents.items())]
 
@@ -117,8 +119,18 @@ def _docstrings(source: bytes) -> list[str]:
     except (SyntaxError, ValueError):
         return []  # test data of another Python
     holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, holders)]
+    found = [ast.get_docstring(node) for node in _statements(tree) if isinstance(node, holders)]
     return [text for text in found if text]
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """The tree and all statements within it: `ast.walk` without expressions, which are most of a tree."""
+    left = [tree]
+    while left:
+        yield (node := left.pop())
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            held = getattr(node, name, ())
+            left += held if isinstance(held, list) else ()
 
 
 def _is_plain(text: str) -> bool:

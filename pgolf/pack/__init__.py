@@ -9,7 +9,6 @@ With the versions in constraints.txt the same source gives the same bytes on any
 
 import ast
 import builtins
-import gc
 import hashlib
 import string
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -29,7 +28,7 @@ from pgolf.pack.shrink import short_names, shrink
 from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
 from pgolf.pack.wrapper import BEGINNING, COMPRESSORS, smallest, unwrap
-from pgolf.python_source import MOST_BYTES, Unreadable, parse
+from pgolf.python_source import MOST_BYTES, Unreadable, parse, uncollected
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
 from pgolf.untrusted import Untrusted, read_beginning, read_bytes
 
@@ -82,20 +81,7 @@ def _fresh_builtins() -> Iterator[None]:
         vars(builtins).update(kept)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles: trees whose nodes know their parents are full of them, and it would take a fifth
-    of the time to find hardly any garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@_uncollected()
+@uncollected()
 @_fresh_builtins()
 def pack(
     knobs: dict[str, Knob] | None = None,

@@ -42,6 +42,23 @@ def test_docstrings_are_parsed_filtered_and_ordered_by_content(tmp_path):
     assert documents == read({"b": broken, "z": source, "a": source}), "order must not depend on the files' names"
 
 
+def test_docstrings_are_found_wherever_a_definition_may_stand(tmp_path):
+    holders = {
+        "if": "if x:\n    pass\nelse:\n    {}",
+        "elif": "if x:\n    pass\n" + "elif x:\n    pass\n" * 2000 + "elif x:\n    {}",
+        "try": "try:\n    pass\nexcept E:\n    pass\nfinally:\n    {}",
+        "handler": "try:\n    pass\nexcept E:\n    {}",
+        "for": "for i in x:\n    pass\nelse:\n    {}",
+        "with": "async def g():\n    async with x:\n        {}",
+        "match": "match x:\n    case _:\n        {}",
+        "lambda": "f = lambda: x\nwhile f():\n    {}",
+    }
+    for where, text in holders.items():
+        (tmp_path / f"{where}.py").write_text(text.format(f'def f(): """{LONG}{where}"""') + "\n")
+    documents = read({path.name: path for path in tmp_path.iterdir()})
+    assert sorted(text.removeprefix(LONG) for text in documents) == sorted(holders)
+
+
 def test_sources_are_found_without_importing():
     code = (
         "import sys; from pgolf.data.pydocs import find_sources\n"
