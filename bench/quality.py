@@ -2,7 +2,7 @@
 
     python bench/quality.py [PRESET[,KNOB=VALUE…] …] [--seeds 42,314,999] [--val-tokens N] [--parallel N] [--json]
     python bench/quality.py --ablate smoke-frontier [PRESET,KNOB=VALUE… …]
-    python bench/quality.py --experiments docs/experiments.toml
+    python bench/quality.py --experiments docs/experiments.toml [--only TITLE]
 
 Presets default to smoke-base and smoke. Knobs of the shipped presets are chosen on seeds 1, 2, 3 and reported on 42,
 314, 999; a file of experiments holds the variants that were compared on the way, one `[[table]]` each. Variants that
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,14 @@ from pgolf.evidence.event_schema import Score, read_event_lines
 from pgolf.evidence.run import stage_kind
 from pgolf.files import write_json
 from pgolf.knobs import of_part
-from pgolf.stages import LABELS, SWITCHES
+from pgolf.stages import LABELS, STAGES
+from pgolf.trainer.config import Config
 from pgolf.trainer.data import open_shard
 
 ROOT = Path(__file__).parent.parent
-ADAPTATION = of_part("adaptation")
-SCORED_LATER = dict.fromkeys(SWITCHES, False)
+DEFAULTS = asdict(Config())
+SWITCHES = {stage.switches[0][0] for stage in STAGES if stage.switches}  # of the stages that an artifact is enough for
+SCORING = {*SWITCHES, *of_part("adaptation"), *(name for name in DEFAULTS if name.startswith("stream_"))}
 
 
 @dataclass
@@ -79,7 +81,7 @@ def finish(knobs: dict, seed: int, data_dir: Path, artifact: Path | None = None)
 
 def training(knobs: dict) -> dict:
     """The knobs that decide the artifact: variants that agree on them share it."""
-    return {k: v for k, v in knobs.items() if k not in ADAPTATION} | SCORED_LATER
+    return {k: v for k, v in knobs.items() if k not in SCORING} | dict.fromkeys(SWITCHES, False)
 
 
 def job_name(knobs: dict, seed: int) -> str:
@@ -120,7 +122,7 @@ def measure(table: Table, data_dir: Path, pool: ThreadPoolExecutor, bar: Progres
     def scores(job: tuple[dict, int]) -> dict[str, float]:
         knobs, seed = job
         folder, before = trained[job_name(knobs, seed)]
-        if not any(knobs.get(switch, True) for switch in SWITCHES):
+        if not any(knobs.get(switch, DEFAULTS[switch]) for switch in SWITCHES):
             bar.advance(task)
             return before
         return before | done(knobs, seed, folder / "final_model.int6.ptz")[1]
@@ -175,6 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="*")
     parser.add_argument("--experiments", type=Path, help="a TOML file of tables, instead of variants")
+    parser.add_argument("--only", metavar="TITLE", help="of the experiments, those whose title has this in it")
     parser.add_argument("--seeds", default="42,314,999")
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true")
@@ -187,6 +190,7 @@ def main() -> None:
         args.variants = ["smoke-base", "smoke"]
     if args.experiments:
         tables = [Table(**t) for t in tomllib.loads(args.experiments.read_text())["table"]]
+        tables = [table for table in tables if (args.only or "") in table.title]
     else:
         seeds = [int(s) for s in args.seeds.split(",")]
         tables = [Table(args.variants, seeds=seeds, val_tokens=args.val_tokens)]
