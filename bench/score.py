@@ -43,11 +43,13 @@ SIZES = {
         vocab_size=1024, num_layers=7, model_dim=256, num_heads=4, num_kv_heads=2, eval_seq_len=512,
         rope_train_seq_len=512, loop_start=2, loop_end=4, parallel_residual_start=5, ttt_chunk_tokens=1024,
     ),
-    "smoke": presets.config_of(presets.load("smoke") | {"ttt_chunk_tokens": 4096}),
+    "smoke": presets.config_of(presets.load("smoke-base") | {"ttt_chunk_tokens": 4096}),
+    "full": presets.config_of(presets.load("pr1493") | {"warmup_steps": 0}),
 }  # fmt: skip
 TOKENS = {
     "small": {"fixed": 4096, "sliding": 2048, "stream": 8192, "ttt": 4096, "phased": 2048},
     "smoke": {"fixed": 32768, "sliding": 16384, "stream": 32768, "ttt": 16384, "phased": 16384},
+    "full": {"fixed": 4096, "sliding": 4096, "stream": 16384, "ttt": 4096, "phased": 2048},
 }
 SHOWN = ("stream_window", "stream_piece", "stream_context")
 DOCUMENT = 256  # tokens of the longest

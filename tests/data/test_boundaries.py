@@ -126,4 +126,4 @@ def test_training_on_named_shards_without_documents_is_refused_where_they_matter
     places = {"DATASETS_DIR": next(copy.glob("datasets/*")), "TOKENIZER_PATH": next(copy.glob("tokenizers/*"))}
     settings = [f"VOCAB_SIZE={tiny_data.vocab_size}", *(f"{name}={path}" for name, path in places.items())]
     with pytest.raises(BadInput, match="BOS, and DOC_ATTENTION_ENABLED needs to see where documents begin"):
-        exec_trainer("smoke", [*settings, "DOC_ATTENTION_ENABLED=1"], 1, None, None)
+        exec_trainer("smoke-base", [*settings, "DOC_ATTENTION_ENABLED=1"], 1, None, None)
