@@ -24,7 +24,9 @@ from pgolf.stages import BY_NAME
 
 PAGE = "live.html"
 COLORS = 6  # of seeds, in the page's style
-SETTLED = 0.1  # share of the steps after which losses count for a chart's range: the first ones would flatten the rest
+SETTLED = (
+    0.1  # share of a run's steps after which its losses bound a chart above: the first ones would flatten the rest
+)
 LIGHTS = {"running": "pass", "finished": "pass", "failed": "fail", "stopped": "warn", "left": "warn"}
 REPORTS = ("records/*/*", "report")  # folders in a record's that hold one
 
@@ -123,9 +125,9 @@ def chart_of(live: Live) -> Chart | None:
     if len(live.standing_curve) > 1:
         curves.insert(0, (live.standing or "the standing record", "var(--old)", live.standing_curve))
     last = max(max(1, curve[-1][0]) for _, _, curve in curves)
-    heights = sorted(loss for _, _, curve in curves for step, loss in curve if step >= SETTLED * last)
-    heights = heights or [loss for _, _, curve in curves for _, loss in curve]
-    least, most = min(heights), max(heights)
+    heights = [loss for _, _, curve in curves for step, loss in curve if step >= SETTLED * curve[-1][0]]
+    every = [loss for _, _, curve in curves for _, loss in curve]
+    least, most = min(every), max(heights or every)
     lines = tuple(Line(name, color, _points(curve, last, least, most)) for name, color, curve in curves)
     return Chart(lines, least, most, last)
 

@@ -15,7 +15,7 @@ from browser import chromium
 from playwright.sync_api import Browser, Page
 
 from pgolf.record.live import Live, LiveFile, Said, State, write_live
-from pgolf.record.live_page import PAGE, live_page
+from pgolf.record.live_page import PAGE, chart_of, live_page
 from pgolf.record.rows import Row, Scored, Used
 
 HOSTILE = '<script>alert("1")</script>"><img src=x onerror=alert(2)>' + "very-long-" * 30
@@ -77,6 +77,14 @@ def test_page_says_where_each_run_stands(tmp_path: Path) -> None:
         assert words in text, words
     assert text.count("<polyline") == 2
     assert "1000,1000" in text and ",0 " in text  # from the first settled loss to the last
+
+
+def test_lowest_loss_is_inside_the_chart_also_where_the_standing_record_is_longer() -> None:
+    row = Row("seed 42", stage="train", curve=((0, 9.0), (100, 3.5), (150, 3.294), (200, 3.31)))
+    chart = chart_of(live(rows=(row,), standing_curve=((0, 9.0), (500, 3.6), (4000, 3.4))))
+    assert chart and (chart.least, chart.most, chart.last) == (3.294, 3.6, 4000)
+    heights = [float(point.partition(",")[2]) for line in chart.lines for point in line.points.split()]
+    assert max(heights) == 1000
 
 
 def test_time_left_of_all_runs_says_whether_it_is_a_bound(tmp_path: Path) -> None:
