@@ -90,6 +90,11 @@ def stop(record: Record, runs_dir: RunsDir = Path("runs"), pods_file: PodsFile =
         ended = stop_record(
             folder, read_settings(file), _api_key(folder), lambda text: stderr.print(text, markup=False)
         )
+    from pgolf.record.stand import stand_of
+
+    if stand_of(folder, ()).state == "finished":
+        typer.echo(f"{folder.name}: finished; nothing of it runs")
+        return
     said = "stopped: nothing of it runs any more" if ended else "nothing of it runs"
     typer.echo(f"{folder.name}: {said}; finished work is kept")
     if who and who.command:

@@ -18,6 +18,7 @@ import jobs
 import pytest
 from filelock import FileLock
 from living import of_pod, wait_for
+from typer.testing import CliRunner
 
 from pgolf import cli, tracks
 from pgolf.audit.target import audit_target
@@ -30,7 +31,7 @@ from pgolf.pods.processes import identity
 from pgolf.pods.settings import Settings, read_settings
 from pgolf.pods.slots import lock_file
 from pgolf.record.ending import stop_record
-from pgolf.record.live import Live, read_live, write_live
+from pgolf.record.live import Live, State, read_live, write_live
 from pgolf.record.orchestrator import (
     LOG,
     Orchestrator,
@@ -124,6 +125,15 @@ def test_work_that_is_asked_to_stop_ends_and_says_so(record: Path) -> None:
     assert "asked to stop" in (record / LOG).read_text()
     (one,) = list_stands(record.parent)
     assert json.dumps(one.as_json())
+
+
+@pytest.mark.parametrize(("state", "goes_on"), [("finished", False), ("failed", True)])
+def test_stop_of_a_finished_record_names_no_command_that_goes_on(record: Path, state: State, goes_on: bool) -> None:
+    write_orchestrator(record, Orchestrator(replace(identity(), pid=2**22), command=("pgolf", "record")))
+    write_live(record, Live("mine", "cpu_smoke", "mine", "now", "now", state))
+    done = CliRunner().invoke(cli.app, ["stop", "mine", "--runs-dir", str(record.parent)])
+    assert done.exit_code == 0, done.output
+    assert ("go on" in done.output, "finished; nothing" in done.output) == (goes_on, not goes_on)
 
 
 def test_command_that_goes_on_is_for_the_folder_where_it_was_given(
