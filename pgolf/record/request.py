@@ -66,11 +66,13 @@ def check_request(
     evaluator: str | None = None,
     against: str | None = None,
     non_record: bool = False,
+    fewer: str = " (a --non-record submission does not)",
 ) -> Request:
     """The record that is asked for; what is None comes from the track, the name from the preset or the program.
 
     With a `program`, the path of a user's, `overrides` are of variables that it reads and `env` of any others; `packed`
-    packs its script first. A `non_record` may have fewer seeds than the track asks for.
+    packs its script first. A `non_record` may have fewer seeds than the track asks for; `fewer` says so where too few
+    are named.
 
     Raises
     ------
@@ -107,7 +109,7 @@ def check_request(
     if len(named) < rules.policy.min_seeds and not non_record:
         raise BadInput(
             f"too few seeds ({', '.join(map(str, named))}): "
-            f"track {rules.name} asks for at least {rules.policy.min_seeds} (a --non-record submission does not)"
+            f"track {rules.name} asks for at least {rules.policy.min_seeds}{fewer}"
         )
     check_name(name or Path(preset).stem)
     if theirs and evaluator:

@@ -43,7 +43,7 @@ def plan_sweep(
         changes training, or needs more than the given file has.
     """
     tracks.load_limited(track)
-    request = check_request(track, preset, confirm_seeds, knobs)
+    request = check_request(track, preset, confirm_seeds, knobs, fewer="")
     if seed in request.seeds:
         raise BadInput(
             f"seed {seed} is one of the seeds that confirm ({', '.join(map(str, request.seeds))}): name another"
@@ -80,7 +80,7 @@ def plan_ablation(old: str, new: str, track: str, seeds: Sequence[int] | None) -
     BadInput : see `check_request` and `singles`; presets whose vocabularies differ.
     """
     tracks.load_limited(track)
-    request = check_request(track, old, seeds)
+    request = check_request(track, old, seeds, fewer="")
     tried = singles(request.knobs, presets.load(new))
     if any(name == "vocab_size" for candidate in tried for name, _ in candidate.settings):
         raise BadInput(f"{old} and {new} have other vocabularies: their text is cut differently, and no knob alone")

@@ -35,12 +35,17 @@ def test_seeds_that_confirm_are_the_tracks_or_those_named(tmp_path):
         ({"checkpoint": "empty"}, "not a checkpoint"),
         ({"artifact": "artifact", "checkpoint": "checkpoint"}, "not both"),
         ({"grid": []}, "nothing to try"),
-        ({"confirm_seeds": [1]}, "too few"),
+        ({"confirm_seeds": [1]}, r"too few seeds .* at least 3$"),
     ],
 )
 def test_bad_input(given, reason, tmp_path):
     with pytest.raises(BadInput, match=reason):
         plan(tmp_path, **given)
+
+
+def test_too_few_seeds_of_an_ablation_name_no_option_of_records():
+    with pytest.raises(BadInput, match=r"too few seeds \(1, 2\): track .* asks for at least 3$"):
+        plan_ablation("smoke", "smoke-base", "cpu_smoke", [1, 2])
 
 
 def test_presets_of_other_vocabularies_cannot_be_ablated(tmp_path):
