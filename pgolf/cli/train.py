@@ -204,8 +204,9 @@ def unpack(
     brotli. Says which line extracts what, and names what cannot be followed.
     """
     from pgolf import pack as packing
-    from pgolf.program.extracted import extracted
+    from pgolf.program.extracted import check_script, extracted
 
+    check_script(file)
     ours = packing.is_ours(file)
     text = packing.unpack(packing.read_packed(file), str(file)) if ours else extracted(file)
     typer.echo(text.encode(), nl=False)  # as Python reads source, whatever the terminal's encoding

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pgolf.errors import BadInput
 from pgolf.evidence.wrapped import unwrapped
+from pgolf.program.find import SCRIPT
 from pgolf.program.folder import Folder
 from pgolf.program.syntax import Module
 from pgolf.program.unpacking import Layer, layers
@@ -14,6 +15,18 @@ from pgolf.untrusted import Untrusted, read_bytes
 MOST_LAYERS = 8  # of one script, inside one another or beside one another
 LONGEST_NAME = 255  # characters of a name of a file that a script may open
 GUESSED = "decoded from a string, whose use could not be followed"
+
+
+def check_script(path: Path) -> None:
+    """BadInput if `path` is a folder; it names the script in there, if there is one."""
+    if not path.is_dir():
+        return
+    folder = Folder(path)
+    scripts = [SCRIPT] if folder.has(SCRIPT) else [name for name in folder.top() if name.endswith(".py")]
+    said = (
+        f"give {path / scripts[0]}" if len(scripts) == 1 else "give the one to unpack" if scripts else "none is in it"
+    )
+    raise BadInput(f"{path}: a folder, and a script is wanted: {said}")
 
 
 def extracted(path: Path) -> str:

@@ -12,7 +12,7 @@ import brotli
 import pytest
 
 from pgolf.errors import BadInput
-from pgolf.program.extracted import extracted
+from pgolf.program.extracted import check_script, extracted
 
 INNER = "# the seed\nimport os\nseed = int(os.environ.get('SEED', 1337))\nprint('ä', seed)\n"
 PACKERS = {"lzma": lzma.compress, "zlib": zlib.compress, "gzip": gzip.compress, "bz2": bz2.compress}
@@ -100,6 +100,23 @@ def test_nothing_is_run(tmp_path):
     mark = tmp_path / "ran"
     unpack(tmp_path, wrapper("lzma", f"open({str(mark)!r}, 'w')\n"))
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["train_gpt.py", "other.py"], "a folder, and a script is wanted: give .*/train_gpt.py$"),
+        (["train.py", "README.md"], "give .*/train.py$"),
+        (["a.py", "b.py"], "give the one to unpack$"),
+        ([], "none is in it$"),
+    ],
+    ids=range(4),
+)
+def test_a_folder_is_refused_and_the_script_in_it_named(tmp_path, names, said):
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(BadInput, match=said):
+        check_script(tmp_path)
 
 
 @pytest.mark.parametrize(
