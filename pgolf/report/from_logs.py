@@ -18,6 +18,7 @@ from pgolf.files import copy_folder, hash_folder, replaced_folder, write_atomic
 from pgolf.ledger import StandingRecord, value
 from pgolf.phrases import counted
 from pgolf.program import Program
+from pgolf.program.data import TOKENIZER
 from pgolf.program.find import SCRIPT, open_program
 from pgolf.program.folder import Folder
 from pgolf.report.inputs import RecordInputs, SeedRun, check_names
@@ -26,7 +27,7 @@ from pgolf.tracks import Track
 from pgolf.untrusted import Untrusted, open_regular, parse_json, read_bytes
 
 MOST_LOGS = 100
-WHERE_DATA_IS = "path/to/data"  # where the source has no default of its own
+WHERE_DATA_IS, WHERE_TOKENIZER_IS = "path/to/data", "path/to/tokenizer.model"  # where the source has no default
 
 
 @dataclass(frozen=True)
@@ -264,9 +265,10 @@ def _inputs(
 
 
 def _default(program: Program, name: str) -> str:
-    """Where the program looks for its data by itself."""
+    """Where the program looks for its data, or its tokenizer, by itself."""
     known = (program.variables or {}).get(name)
-    return known.default if known and known.default else WHERE_DATA_IS
+    where = WHERE_TOKENIZER_IS if program.data[name] == TOKENIZER else WHERE_DATA_IS
+    return known.default if known and known.default else where
 
 
 def put(folder: Path, target: Path, force: bool) -> bool:

@@ -89,6 +89,13 @@ def test_one_log_has_no_spread_and_a_script_without_a_seed_no_command(tmp_path):
     assert any("train_gpt.py" in remark and "unknown" in remark for remark in found.remarks)
 
 
+def test_the_command_of_a_draft_calls_a_tokenizer_no_data(tmp_path):
+    program = tmp_path / "train_gpt.py"
+    program.write_text("import os\nos.environ['SEED'], os.environ['DATA_PATH'], os.environ['TOKENIZER_PATH']\n")
+    readme = (drafted(tmp_path, LOGS[:1], program).folder / "README.md").read_text()
+    assert "DATA_PATH=path/to/data TOKENIZER_PATH=path/to/tokenizer.model" in readme
+
+
 def test_a_log_without_a_final_score_is_named_and_nothing_written(tmp_path):
     cut = tmp_path / "cut_short.log"
     cut.write_text("".join(line for line in LOGS[1].read_text().splitlines(True) if "final" not in line))
