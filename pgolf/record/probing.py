@@ -46,7 +46,7 @@ def run_probes(
     """
     window = min(int(knobs["eval_seq_len"]), WINDOW)
     short = {"eval_seq_len": window, "eval_stride": min(int(knobs["eval_stride"]), window // 2)}
-    given = {k: v for k, v in knobs.items() if k in EVALUATION} | short
+    given = {k: v for k, v in knobs.items() if k in (*EVALUATION, "cpu_kernels")} | short
     settings = [word for name, value in as_env(given).items() for word in ("--set", f"{name}={value}")]
     arguments = [str(artifact), "--train-gpt", str(train_gpt), "--data-dir", str(data_dir), *settings]
     about = {

@@ -389,6 +389,16 @@ def test_a_packed_file_that_reads_more_or_scores_otherwise_fails_its_seal(tiny_a
     assert "the program that this checkout packs" in other.notes[0]  # with other defaults
 
 
+@pytest.mark.parametrize("asked", [{}, {"cpu_kernels": False}, {"cpu_kernels": True}], ids=["", "without", "with"])
+@pytest.mark.parametrize("kernels", [False, True], ids=["a file without kernels", "a file with kernels"])
+def test_a_file_is_held_to_the_rounding_of_its_own_kernels(kernels, asked, tiny_artifact, tiny_data, tmp_path):
+    path, knobs = tiny_artifact.path, tiny_artifact.knobs
+    file = tmp_path / "train_gpt.py"
+    file.write_bytes(pack(knobs | {"cpu_kernels": kernels}).code)
+    result = probe_artifact(path, file, tiny_data.data_dir, knobs | asked, modes=["fixed"], positions=1)[-1]
+    assert result.probe == "sealed" and result.passed, result
+
+
 def test_targets_are_told_apart(tiny_artifact, tmp_path):
     for target, options in ((str(tiny_artifact.path), {"length": 99}), ("a.py:make", {"preset": "smoke"})):
         with pytest.raises(BadInput, match=r"which .* is not"):
