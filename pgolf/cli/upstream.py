@@ -266,6 +266,10 @@ def submit(
     )
     if not output:
         typer.echo(f"\n{done.body}")
-    typer.echo(f"{'' if not output else chr(10)}Nothing is pushed. To push it, and open the pull request:\n")
+    by_hand = done.by_hand(output)
+    todo = "push it" if by_hand else "push it, and open the pull request"
+    typer.echo(f"{'' if not output else chr(10)}Nothing is pushed. To {todo}:\n")
     for command in commands:
         typer.echo(f"    {command}")
+    if by_hand:
+        typer.echo(f"\n{by_hand}")

@@ -11,7 +11,8 @@ MAX_VALUE_CHARS = 2000  # characters of one value
 MARKUP = re.compile(r"([\\`*_\[\]|~#])")
 # Words that GitHub makes a link, a mention or a formula of, though no Markdown is in them
 LIVELY = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=#)(?=\d)|(?<=[Gg][Hh])(?=-\d)|(?<=@)(?=[\w-])|(?<=\$)", re.I)
-BEGINS_BLOCK = re.compile(r"^(?=[-+=])|^(\d{1,9})(?=[.)])")
+# A list, or a line that makes a heading or a table of the line above it; not a number, as -0.02 or 1.5
+BEGINS_BLOCK = re.compile(r"^(?=[-+](?:\s|$)|=+\s*$|:?-+:?\s*$)|^(\d{1,9})(?=[.)](?:\s|$))")
 
 
 def escape(text: str) -> str:
@@ -41,6 +42,8 @@ def inert(text: str) -> str:
     \- \[a\](b) &lt;i&gt;
     >>> print(inert("@all #1 https://a.b").replace("\u200b", "."))
     @.all \#.1 https:.//a.b
+    >>> inert("-0.0245"), inert("0.005 nats"), inert("1. one"), inert("---")
+    ('-0.0245', '0.005 nats', '1\\. one', '\\---')
     """
     begun = BEGINS_BLOCK.sub(r"\1\\", escape(text), count=1)
     return re.sub("\u200b{2,}", "\u200b", LIVELY.sub("\u200b", begun))

@@ -67,6 +67,16 @@ class Submitted:
         words = ["gh", "pr", "create", "--repo", archive, "--head", head, "--title", self.title]
         return [push, shlex.join([*words, "--body-file", str(body_file or "body.md")])]
 
+    def by_hand(self, body_file: Path | None = None) -> str | None:
+        """How to open the pull request where no command does, as the archive is not known to be on GitHub."""
+        if self.clone.archive():
+            return None
+        where = f"the text in {body_file}" if body_file else "the text above"
+        return (
+            f"Then open the pull request on the archive's page: from branch {self.committed.branch}, with the title "
+            f"above and {where} as its body."
+        )
+
 
 def submit(
     folder: Path,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -243,6 +244,20 @@ def test_the_commands_have_the_fork_and_no_password(clone, record, tmp_path):
     assert f"--repo openai/parameter-golf --head me:{BRANCH} --title " in create
     shown = CliRunner().invoke(app, ["submit", str(record.path), "--repo", str(clone)])
     assert "there already" in shown.output and "Nothing is pushed." in shown.output
+
+
+def test_a_clone_from_elsewhere_is_told_how_to_open_the_pull_request(clone, record, tmp_path):
+    git(clone, "remote", "set-url", "origin", "https://example.org/archive.git")
+    out = tmp_path / "body.md"
+    ran = CliRunner().invoke(app, ["submit", str(record.path), "--repo", str(clone), "-o", str(out)])
+    assert ran.exit_code == 0, ran.output
+    assert "To push it:\n" in ran.output and "gh pr create" not in ran.output
+    assert f"on the archive's page: from branch {BRANCH}, with the title above and the text in {out}" in ran.output
+
+
+def test_figures_of_the_body_are_plain_text(record):
+    text = body(audit(record.path, against="pr1493"), IN_ARCHIVE)
+    assert re.search(r"\| [+-]?\d+\.\d+", text) and not re.search(r"\\[-.]", text)
 
 
 def test_a_speedrun_goes_to_its_own_track(clone, tmp_path):
