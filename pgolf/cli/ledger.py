@@ -33,7 +33,7 @@ def list_records(
     mark says which one stands, and which is not admitted; --json, and a pipe, say why. --against names another one.
     """
     from pgolf import ledger
-    from pgolf.ledger.choosing import statuses
+    from pgolf.ledger.choosing import count_seeds, statuses
 
     entries = sorted((ledger.load(name) for name in ledger.names()), key=lambda s: (s.track, s.sample().mean))
     status = statuses()
@@ -46,7 +46,7 @@ def list_records(
     tables = []
     for track, of_track in groupby(entries, key=lambda s: s.track):
         rows = [
-            (_score(s), _mark(status.get(s.name, "")), str(len(s.seeds)), s.name, s.date, s.author) for s in of_track
+            (_score(s), _mark(status.get(s.name, "")), str(count_seeds(s)), s.name, s.date, s.author) for s in of_track
         ]
         headings = ("val_bpb", "", "seeds", "name", "date", "author")
         tables.append(Columns(rows, headings, {2}, title=f"track {track}", keep=4))
@@ -59,7 +59,10 @@ def _score(record: "StandingRecord") -> str:
 
 
 def _seeds(record: "StandingRecord") -> str:
-    return counted(len(record.seeds), "seed")
+    from pgolf.ledger.choosing import count_seeds
+
+    runs, seeds = len(record.seeds), count_seeds(record)
+    return counted(seeds, "seed") if runs == seeds else f"{counted(runs, 'run')} of {counted(seeds, 'seed')}"
 
 
 def _mark(status: str) -> str:

@@ -125,11 +125,15 @@ def _is_before(record: StandingRecord, day: date | None) -> bool:
     return False
 
 
+def count_seeds(record: StandingRecord) -> int:
+    """How many seeds an entry has: runs of one seed count once, each run whose seed is unknown as a seed of its own."""
+    numbers = [s.seed for s in record.seeds if s.seed is not None]
+    return len(record.seeds) - (len(numbers) - len(set(numbers)))
+
+
 def _faults(record: StandingRecord, track: Track) -> Iterator[str]:
     """Why a track's rules do not admit an entry."""
-    sample = record.sample()
-    numbers = [s.seed for s in record.seeds if s.seed is not None]
-    seeds = sample.n - (len(numbers) - len(set(numbers)))
+    sample, seeds = record.sample(), count_seeds(record)
     if seeds < track.policy.min_seeds:
         yield f"{counted(seeds, 'seed')}, fewer than {track.policy.min_seeds}"
     yield from sample.doubts

@@ -77,9 +77,13 @@ def test_in_a_pipe_a_row_is_one_line(capsys):
 
 def test_the_ledger_is_listed_whole_at_60_columns():
     piped = CliRunner().invoke(app, ["ledger", "list"]).output.splitlines()
+    (lora,) = (line for line in piped if " 2026-03-17_LoRA_TTT " in line)
+    assert "4 runs of 1 seed " in lora and "not admitted: 1 seed, fewer than 3" in lora
     assert len(piped) == len(ledger.names()) and all(line[1] == "." for line in piped)
     narrow = plain(CliRunner().invoke(app, ["ledger", "list"], env=on_a_terminal(60)).output)
-    assert "".join("".join(narrow).split()).endswith("".join("".join(piped).split()))
+    assert all(name in "".join("".join(narrow).split()) for name in ledger.names())
+    (lora,) = (line for line in narrow if line.endswith(" 2026-03-17_LoRA_TTT"))
+    assert lora.split()[2] == "1"
     assert max(map(len, narrow)) <= 60
 
 
