@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pgolf import ledger
-from pgolf.audit.belonging import DEFAULT_TRACK, day_of, speedrun_track, track_of
+from pgolf.audit.belonging import DEFAULT_TRACK, day_of, speedrun_track, track_of, with_planned_text
 from pgolf.audit.checks import Check, Review, run_checks
 from pgolf.audit.target import TargetAudit, audit_target
 from pgolf.errors import BadInput
@@ -134,7 +134,7 @@ def audit(
     if track and track.target:
         return audit_target(folder, track, strict, _variant_folder(against))
     entry = read_entry(folder)
-    track = track or track_of(entry)
+    track = with_planned_text(track or track_of(entry), folder)
     if track.target:
         return audit_target(folder, track, strict, _variant_folder(against))
     if strict:

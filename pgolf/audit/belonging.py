@@ -2,11 +2,14 @@
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from pgolf import tracks
+from pgolf.errors import BadInput
 from pgolf.evidence.entry import Entry
+from pgolf.evidence.plan import read_plans
 from pgolf.tracks import Track
 
 DEFAULT_TRACK = "10min_16mb"
@@ -28,6 +31,21 @@ def track_of(entry: Entry) -> Track:
     if said and not named and not lies_in:
         return tracks.unknown(said)
     return tracks.load(named or lies_in or DEFAULT_TRACK)
+
+
+def with_planned_text(track: Track, folder: Path) -> Track:
+    """A track without records beside the validation text of the track that the folder's plan is of: its seeds were
+    scored on that."""
+    if track.name != NO_RECORD:
+        return track
+    with suppress(BadInput):
+        plans = read_plans(folder)
+        if plans and plans[-1].track in tracks.names():
+            of = tracks.load(plans[-1].track)
+            return replace(
+                track, corpus=of.corpus, val_bytes=of.val_bytes, val_spaces=of.val_spaces, validation=of.validation
+            )
+    return track
 
 
 def _folder_names(path: Path) -> list[str]:

@@ -500,6 +500,9 @@ def test_what_is_no_record_can_be_submitted_as_none(inputs, tmp_path):
     assert folder == tmp_path / "out" / "records" / "non_record_16mb" / "2026-05-02_A_name"
     audited = audit(folder)
     assert audited.track.name == "non_record_16mb" and not audited.failed
+    same = audited.check("same-data")  # beside the text of its plan's track, not that of the contest's 16 MB
+    assert (same.status, "by its plan it is of corpus pydocs" in same.message) == ("unknown", True)
+    assert not any("validation split" in warning for warning in verdict.warnings)
     readme, content = (folder / "README.md").read_text(), json.loads((folder / "submission.json").read_text())
     assert readme.startswith("# Non-record submission: A name\n")
     assert "- no improvement: the new mean is not lower\n" in readme.split("## Results")[0]

@@ -23,6 +23,8 @@ MORE_TEXT = 1.05  # times the bytes of the validation text that older splits hav
 def compare_bytes(review: Review, findings: Findings) -> None:
     """Report every score that does not divide by the bytes of the track's validation text."""
     if not (review.track.val_bytes or review.track.validation):
+        if review.track.corpus and not review.track.record:
+            findings.unknown(f"bytes per token: by its plan it is of corpus {review.track.corpus}, which is not known")
         return
     ratios = [(s.name, b) for _, s in review.scored if (b := s.bytes_per_token)]
     usual = {name: median(b for other, b in ratios if other == name) for name, _ in ratios}
