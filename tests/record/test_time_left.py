@@ -16,8 +16,8 @@ from pgolf.record.progress import Progress
 from pgolf.record.rows import Row, said_left
 from pgolf.record.time_left import Course, Left, Stage, course_of, mean_course, time_left, whole_left
 
-# seeds of preset smoke: 338 s, mostly of an adaptation that is silent for 45 s after each of its chunks
-LEAPS = Path(__file__).parents[1] / "recorded" / "smoke"
+# seeds of preset smoke as it was: 338 s, mostly of an adaptation that is silent for 45 s after each of its chunks
+LEAPS = Path(__file__).parents[1] / "recorded" / "leaps"
 LIMITS = tracks.load("cpu_smoke").limits
 
 
