@@ -333,6 +333,7 @@ def probed(record: Record, seed: int, folder: Path) -> Path | None:
     try:
         known = known_probes(record.folder, record.program)
         if known:
+            log.info("seed %s: probes reused, %s", (of := read_probes(known)).seed, _failing(of.failures))
             return known
         log.info("seed %s: probing the evaluation of its artifact", seed)
         path: Path = record.folder / probe_evaluation(record, seed, folder)
@@ -342,8 +343,12 @@ def probed(record: Record, seed: int, folder: Path) -> Path | None:
     failures = read_probes(path).failures
     for failure in failures:
         log.error("%s", failure)
-    log.info("seed %s: %s", seed, f"{len(failures)} probes fail" if failures else "no probe fails")
+    log.info("seed %s: %s", seed, _failing(failures))
     return path
+
+
+def _failing(failures: Sequence[str]) -> str:
+    return f"{len(failures)} probe{'s fail' if len(failures) > 1 else ' fails'}" if failures else "no probe fails"
 
 
 def collect(

@@ -62,7 +62,8 @@ class Probed:
     """The artifact and program that were probed, and the results. `artifact` and `program` (its script) are SHA-256.
 
     `evaluator` has the SHA-256 of each file of the evaluator that a user gave, by name; `eval_only` the variables by
-    which the program itself scored the artifact. Both are empty for our own trainer.
+    which the program itself scored the artifact. Both are empty for our own trainer. `prober` is the SHA-256 of the
+    code of pgolf that probed; empty in older files.
     """
 
     seed: int
@@ -71,6 +72,7 @@ class Probed:
     results: tuple[ProbeResult, ...]
     evaluator: Mapping[str, str] = field(default_factory=dict)
     eval_only: Mapping[str, str] = field(default_factory=dict)
+    prober: str = ""
 
     def answer(self, *probes: str, evaluator: str | tuple[str, ...] = "") -> "Answer":
         """Whether all these probes (of one evaluator, or of any) pass; None where one was not run."""

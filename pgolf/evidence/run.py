@@ -55,7 +55,7 @@ class Sourced(Generic[T]):
 class Stage:
     """One evaluation of the finished model, in the log's own words.
 
-    `kind` is our name for what it measures: 'pre-quant', 'quantized', 'sliding', 'ttt' or 'other'.
+    `kind` is our name for what it measures: 'pre-quant', 'quantized', 'sliding', 'stream', 'ttt' or 'other'.
     `val_loss` is nats per token, `val_bpb` bits per byte, `eval_seconds` wall-clock seconds.
     `decimals` counts the digits that the log printed of `val_bpb`.
     `diagnostic`: the log says that this pass is for information and claims nothing.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pgolf
 from pgolf.errors import RunFailed
 from pgolf.evidence.manifest import read_manifest
 from pgolf.evidence.probes import PROBES, read_probes
@@ -105,9 +106,16 @@ def _probe(seed: int, arguments: Sequence[str], most_s: float | None = None) -> 
 
 
 def _write(folder: Path, about: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Path:
-    lines = [json.dumps(entry) for entry in (about, *results)]
+    lines = [json.dumps(entry) for entry in ({**about, "prober": prober()}, *results)]
     write_atomic(folder / PROBES, "\n".join(lines) + "\n")
     return folder / PROBES
+
+
+def prober() -> str:
+    """SHA-256 of the code of pgolf that probes."""
+    root = Path(pgolf.__file__).parent
+    files = [*sorted((root / "legality").glob("*.py")), root / "artifact.py", root / "record" / "probing.py"]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def can_probe(program: Program) -> bool:
@@ -131,12 +139,15 @@ def evaluator_hashes(spec: str) -> dict[str, str]:
 
 def known_probes(folder: Path, program: Program) -> Path | None:
     """The results in a record's folder, where they are of this program, of an artifact that the record has made, and of
-    the evaluator and the `eval_only` as they are now."""
+    the evaluator and the `eval_only` as they are now. A failure that other code of pgolf has found is not known: it may
+    have been pgolf's own."""
     path = folder / PROBES
     if not path.exists():
         return None
     probed = read_probes(path)
     if probed.artifact not in read_manifest(folder).values() or probed.program != program.hashes[program.script]:
+        return None
+    if probed.failures and probed.prober != prober():
         return None
     now = evaluator_hashes(program.evaluator) if program.evaluator else {}
     return path if (probed.evaluator, probed.eval_only) == (now, dict(program.eval_only or {})) else None

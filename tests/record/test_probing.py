@@ -63,7 +63,20 @@ def test_an_honest_evaluator_passes_and_is_known_until_it_changes(tiny_data, art
     assert set(results.evaluator) == {"their_eval.py", "helper.py"}
     assert known_probes(record, program) is None  # the record has made no such artifact
     list_files(record, record, {"final_model.int6.ptz": results.artifact})
-    assert known_probes(record, program) == record / "probes.jsonl"
+    path = record / "probes.jsonl"
+    assert known_probes(record, program) == path
+    lines = path.read_text()
+    failing = lines.replace('"passed": true', '"passed": false', 1)
+    other = f'"prober": "{"0" * 64}"'
+    assert results.prober and read_probes(path).failures == []
+    path.write_text(lines.replace(f'"prober": "{results.prober}"', other))
+    assert known_probes(record, program) == path  # what passed is not tried again by another version of pgolf
+    path.write_text(failing.replace(f'"prober": "{results.prober}"', other))
+    assert len(read_probes(path).failures) == 1
+    assert known_probes(record, program) is None  # what failed is: the failure may have been pgolf's own
+    path.write_text(failing)
+    assert known_probes(record, program) == path
+    path.write_text(lines)
     (tmp_path / "helper.py").write_text("changed = True")
     assert known_probes(record, program) is None
 
