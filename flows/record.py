@@ -54,6 +54,7 @@ from pgolf.record.folder import (
     baseline_job,
     describe_record,
     gather,
+    other_text,
     scored_sha256,
     seed_job,
     with_rules,
@@ -240,7 +241,6 @@ def make(record: Record, parallel: int | None, wanted: Wanted, shown: Attending)
         assert record.request.baseline is not None  # `ledger_entry` has refused a track without a baseline
         code = pack_trainer(record.request.baseline)
         jobs.insert(0, baseline_job(record, code, threads))
-    shown.live.beside(standing)
     shown.live.show("seeds")
     finished = train(record, jobs, at_once, standing, wanted, shown)
     if standing is None:
@@ -276,7 +276,10 @@ def train(
     place = pods_of(record.folder, wanted, data, stop, ranks=track.nproc, runs=left, hours=hours_of(track.limits))
     per_token = dataset.val_bytes / dataset.val_tokens
     limits = track.limits
-    judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing)}
+    if other := other_text(record, standing):
+        log.warning("no gain over the record to beat is shown: %s", other)
+        standing = None
+    judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing, other)}
     board = Board(
         labels,
         standing=standing,
@@ -286,6 +289,7 @@ def train(
         earlier={"seed": course} if (course := earlier_course(record.folder)) else None,
         tell=shown.live.runs,
         losses_compare=judges["seed"].standing is not None,
+        remarks=[f"no gain is shown: {other}"] if other else [],
         before={label: row for label, row in shown.live.done_before.items() if label in over},
     )
     shown.live.beside(board.standing)
@@ -309,14 +313,15 @@ def train(
     return collect(record, runs, futures)
 
 
-def judge_of(record: Record, standing: StandingRecord | None) -> Judge:
-    """The rules of the record's plan; no loss ends a seed if it does not compare with the standing record's."""
+def judge_of(record: Record, standing: StandingRecord | None, other: str | None) -> Judge:
+    """The rules of the record's plan; no loss ends a seed if it does not compare with the standing record's, for one as
+    that is of `other` text."""
     track, config = record.request.track, config_of(record.request.knobs)
     if record.program.ours:
         knobs: dict[str, str | None] = {name: str(getattr(config, name)) for name in SAME_KNOBS}
     else:
         knobs = {name: text_of(record.program, name.upper()) for name in SAME_KNOBS}
-    why = incomparable(standing, knobs, record.dataset.val_bytes / record.dataset.val_tokens)
+    why = other or incomparable(standing, knobs, record.dataset.val_bytes / record.dataset.val_tokens)
     if why and "loss" in record.early_stop:
         log.warning("no seed is ended for a hopeless loss: %s", why)
     limits, clock = track.limits, config.max_wallclock_seconds

@@ -38,6 +38,7 @@ class Audit:
     comparison: Comparison | None
     previous: StandingRecord | None = None
     no_comparison: str = ""
+    other_text: bool = False  # whether `previous` was scored on other text, which is why
 
     @property
     def runs(self) -> list[Run]:
@@ -159,6 +160,7 @@ def audit(
         comparison=beside.comparison,
         previous=beside.previous,
         no_comparison=beside.no_comparison,
+        other_text=beside.other_text,
     )
 
 

@@ -53,7 +53,7 @@ class Board:
     say that a loss per token is something else there; `cost` tells the dollars spent so far, None where nothing is
     paid for; `tell` is called with rows and notes at each change; `earlier` has the course of a run by kind ('seed'),
     as earlier records tell of it; `losses_compare` whether training losses show what a run is heading for; `before` has
-    the rows of runs that were done before, which are shown so and not as waiting.
+    the rows of runs that were done before, which are shown so and not as waiting; `remarks` are told below all runs.
     """
 
     def __init__(
@@ -68,13 +68,14 @@ class Board:
         earlier: Mapping[str, Course] | None = None,
         losses_compare: bool = False,
         before: Mapping[str, Row] | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
         self.runs: dict[str, Progress | None] = dict.fromkeys(labels)
         theirs = standing.bytes_per_token if standing else None
         other_tokens = bytes_per_token and theirs and abs(bytes_per_token / theirs - 1) > SAME_TOKENS
         self.standing, self.limits, self.cost = None if other_tokens else standing, limits, cost
         self.tell, self.earlier, self.before = tell, earlier or {}, before or {}
-        self.to_beat, self.losses_compare = standing, losses_compare
+        self.to_beat, self.losses_compare, self.remarks = standing, losses_compare, remarks
         self.headings: dict[str, tuple[tuple[int, int, str], Heading | None]] = {}  # and what each was made of
         self.ended: dict[str, Course] = {}
         self.said: dict[str, tuple[str, float]] = {}  # stage and time of a run's last line
@@ -180,6 +181,7 @@ class Board:
         """What is told below the runs: what a loss is compared with, the cost."""
         cost, name = self.cost(), self.standing.name if self.standing else None
         notes = [f"beside a loss: its gain over {name} at the same step"] if name else []
+        notes += self.remarks
         return notes + ([f"${cost:,.2f} spent so far"] if cost is not None else [])
 
     def view(self) -> RenderableType:

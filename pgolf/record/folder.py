@@ -38,6 +38,7 @@ from pgolf.record.results import ARTIFACT, LOG, read_result
 from pgolf.record.seeds import EVENTS, attempts
 from pgolf.record.short import clock_of
 from pgolf.report.inputs import RecordInputs, SeedRun
+from pgolf.stats.sample import from_seeds, same_validation
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import load_validation, tokens_sha256
 
@@ -188,6 +189,22 @@ def scored_sha256(record: Record) -> str:
     knobs = request.baseline if request.theirs and request.baseline else request.knobs
     config = config_of({**knobs, "vocab_size": dataset.vocab_size, "data_dir": str(dataset.data_dir)})
     return tokens_sha256(load_validation(config))
+
+
+def other_text(record: Record, standing: StandingRecord | None) -> str | None:
+    """Why no gain over the standing record can be shown: it was scored on other text than the dataset has. None: it was
+    not, or that cannot be told before the seeds are scored."""
+    if standing is None:
+        return None
+    sha256, dataset = scored_sha256(record), record.yardstick or record.dataset
+    # a user's program may cut the same text otherwise, so that its hash alone says nothing
+    known = sha256 if record.program.ours or sha256 == standing.scored_sha256 else None
+    here = from_seeds(record.request.name, [1.0], scored_sha256=known, val_bytes=dataset.val_bytes)
+    try:
+        same_validation(here, standing.sample())
+    except BadInput as e:
+        return str(e)
+    return None
 
 
 def _seed_run(record: Record, seed: int, folder: Path) -> SeedRun:

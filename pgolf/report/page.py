@@ -50,6 +50,7 @@ class Report:
     ----------
     positive, reasons : the verdict, and why not; None where there is only an audit.
     non_record : it is submitted as what it is, no record.
+    other_text : the record to beat was scored on other text, so that no gain is one.
     runs : one a seed; those with a final score make the figures.
     other_runs : (log, run) of those in the folder that the record does not claim.
     standing, comparison : the record to beat, if one was named; `no_comparison` says why there is none.
@@ -73,6 +74,7 @@ class Report:
     checks: Sequence[Check]
     positive: bool | None = None
     non_record: bool = False
+    other_text: bool = False
     reasons: Sequence[str] = ()
     sections: Sequence[tuple[str, Sequence[Statement]]] = ()
     plans: Sequence[Plan] = ()
@@ -127,10 +129,15 @@ class Report:
         """How many checks came out so."""
         return sum(c.status == status for c in self.checks)
 
+    @property
+    def beside(self) -> StandingRecord | None:
+        """The record to beat, where figures show it: none that was scored on other text, as they would show a gain."""
+        return None if self.other_text else self.standing
+
     @cached_property
     def stages(self) -> list[StageDifference]:
         """Every stage of both records."""
-        return stage_differences(self.scores, self.standing.seeds if self.standing else ())
+        return stage_differences(self.scores, self.beside.seeds if self.beside else ())
 
     @property
     def own_stages(self) -> list[StageDifference]:
@@ -162,9 +169,9 @@ class Report:
     def curves(self) -> list[tuple[str, dict[int, str]]]:
         """The name of each seed, and its losses by step as they are printed; the standing record's seeds last."""
         sides = list(zip(figures.names(self.scores), self.scores, strict=True))
-        if self.standing:
-            theirs = figures.names(self.standing.seeds)
-            sides += [(f"{self.standing.name} {n}", s) for n, s in zip(theirs, self.standing.seeds, strict=True)]
+        if self.beside:
+            theirs = figures.names(self.beside.seeds)
+            sides += [(f"{self.beside.name} {n}", s) for n, s in zip(theirs, self.beside.seeds, strict=True)]
         return [(name, _losses(score)) for name, score in sides if score.curve]
 
     @property
@@ -178,7 +185,7 @@ class Report:
 
     @property
     def standing_has_seconds(self) -> bool:
-        return any(s.curve_seconds for s in self.standing.seeds) if self.standing else False
+        return any(s.curve_seconds for s in self.beside.seeds) if self.beside else False
 
     @property
     def bytes_per_token(self) -> float | None:
@@ -188,18 +195,18 @@ class Report:
     @property
     def other_tokens(self) -> bool:
         """Whether the standing record's tokens are of another length: losses per token then do not compare."""
-        ours, theirs = self.bytes_per_token, self.standing.bytes_per_token if self.standing else None
+        ours, theirs = self.bytes_per_token, self.beside.bytes_per_token if self.beside else None
         return bool(ours and theirs and abs(ours / theirs - 1) > 1e-3)
 
     def loss_chart(self, by: figures.By) -> Markup:
         """Training loss over steps, or over seconds."""
-        figure = figures.loss_curves(self.scores, self.standing, by)
-        return figures.as_svg(figure, alt.of_loss_curves(self.scores, self.standing, by) + BELOW)
+        figure = figures.loss_curves(self.scores, self.beside, by)
+        return figures.as_svg(figure, alt.of_loss_curves(self.scores, self.beside, by) + BELOW)
 
     def stage_chart(self) -> Markup:
         """bpb by stage, beside the standing record."""
-        figure = figures.stage_waterfall(self.stages, self.title, self.standing.name if self.standing else None)
-        return figures.as_svg(figure, alt.of_stages(self.stages, self.standing) + BELOW)
+        figure = figures.stage_waterfall(self.stages, self.title, self.beside.name if self.beside else None)
+        return figures.as_svg(figure, alt.of_stages(self.stages, self.beside) + BELOW)
 
     def gain_chart(self) -> Markup:
         """Δ with its interval, against zero and the bar."""
@@ -248,6 +255,7 @@ def report_of_audit(audit: Audit) -> Report:
         standing=audit.previous,
         comparison=audit.comparison,
         no_comparison=audit.no_comparison,
+        other_text=audit.other_text,
         checks=audit.checks,
         plans=read_plans(audit.folder),
         files=_hashed(audit.folder, audit.entry.sizes),

@@ -108,7 +108,7 @@ def _put_together(
 
 
 def _save_figures(draft: Draft, folder: Path) -> None:
-    standing = draft.inputs.standing
+    standing = draft.beside
     if draft.has_curves:
         save_png(loss_curves(draft.scores, standing), folder / CURVES, "Training loss")
     stages = stage_waterfall(draft.stages, draft.inputs.name, standing.name if standing else None)
@@ -128,6 +128,7 @@ def _report(draft: Draft, verdict: Verdict, files: Sequence[tuple[str, int, str]
         standing=inputs.standing,
         comparison=draft.comparison,
         no_comparison=draft.no_comparison,
+        other_text=inputs.standing is not None and draft.beside is None,
         checks=verdict.checks,
         positive=verdict.positive,
         non_record=verdict.non_record,

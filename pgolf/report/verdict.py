@@ -22,7 +22,7 @@ from pgolf.evidence.claimed_stage import claim_stage
 from pgolf.evidence.entry import read_entry
 from pgolf.evidence.probes import Probed, read_probes
 from pgolf.evidence.run import Run
-from pgolf.ledger import SeedScore, from_runs, spreads, val_bytes, value
+from pgolf.ledger import SeedScore, StandingRecord, from_runs, spreads, val_bytes, value
 from pgolf.phrases import counted
 from pgolf.report import alt, compliance
 from pgolf.report.commands import to_reproduce
@@ -174,14 +174,19 @@ class Draft:
         return value(self.runs[0].scored_sha256)
 
     @property
+    def beside(self) -> StandingRecord | None:
+        """The record to beat, where figures show it: none that was scored on other text, as they would show a gain."""
+        return self.inputs.standing if self.comparison else None
+
+    @property
     def loss_alt(self) -> str:
         """What the plot of the training losses shows."""
-        return alt.of_loss_curves(self.scores, self.inputs.standing)
+        return alt.of_loss_curves(self.scores, self.beside)
 
     @property
     def stages_alt(self) -> str:
         """What the plot of the stages shows."""
-        return alt.of_stages(self.stages, self.inputs.standing)
+        return alt.of_stages(self.stages, self.beside)
 
     @cached_property  # the template asks often, and the whole ledger is read
     def spreads(self) -> list[float]:
@@ -219,7 +224,7 @@ def describe(
     comparison, no_comparison = _compared(inputs, sample)
     program = inputs.program
     knobs = knob_table(sample_of.hyperparameters, inputs.standing, program)
-    stages = stage_differences(scores, inputs.standing.seeds if inputs.standing else ())
+    stages = stage_differences(scores, inputs.standing.seeds if inputs.standing and comparison else ())
     probed = read_probes(inputs.probes) if inputs.probes else None
     facts = Facts(
         track=inputs.track,

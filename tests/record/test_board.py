@@ -83,6 +83,11 @@ def test_loss_beyond_the_standing_curve_has_nothing_to_be_compared_with() -> Non
     assert losses_at(ledger.load("pr1855"), 1) is None  # a record without curves
 
 
+def test_remarks_are_told_below_all_runs() -> None:
+    board = Board(["seed 42"], Console(file=io.StringIO()), remarks=["no gain is shown: other text"])
+    assert board.notes() == ["no gain is shown: other text"]
+
+
 def test_losses_over_other_tokens_are_not_compared() -> None:
     standing = ledger.load("pr1493")
     for bytes_per_token, compared in ((3.7270, True), (3.1572, False), (None, True)):

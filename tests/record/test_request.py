@@ -3,19 +3,20 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from seconds import TINY, record_here
 
-from pgolf import cli
+from pgolf import cli, ledger
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.plan import read_plans
 from pgolf.files import write_atomic
 from pgolf.flows.tasks import pack_trainer
-from pgolf.record.folder import Record, describe_record, working_on
+from pgolf.record.folder import Record, describe_record, other_text, scored_sha256, working_on
 from pgolf.record.preflight import check_disk, check_size
 from pgolf.record.programs import own_program, write_files
 from pgolf.record.request import check_request
@@ -124,6 +125,15 @@ def test_id_of_a_record_with_other_inputs_is_refused_and_that_record_unharmed(
     with pytest.raises(BadInput, match="knobs"), working_on(described(tiny_data, tmp_path, "mine", ttt_lr="0.001")):
         pass
     assert {p.name: p.read_bytes() for p in (tmp_path / "mine").iterdir()} == before
+
+
+def test_gains_over_a_record_on_other_text_are_none(tiny_data: Dataset, tmp_path: Path) -> None:
+    this = described(tiny_data, tmp_path)
+    there = ledger.load("cpu_smoke-base")
+    assert "were scored on different validation text" in (other_text(this, there) or "")
+    assert other_text(this, replace(there, scored_sha256=scored_sha256(this))) is None
+    assert other_text(this, replace(there, val_bytes=None)) is None
+    assert other_text(this, None) is None
 
 
 def test_two_at_one_record_is_one_too_many(tiny_data: Dataset, tmp_path: Path) -> None:

@@ -200,6 +200,17 @@ def test_what_spoils_a_record(inputs, tmp_path, spoil, reason):
     assert any(reason in r for r in verdict.reasons), verdict.reasons
 
 
+def test_no_gain_is_shown_over_a_record_that_was_scored_on_other_text(inputs, tmp_path):
+    beaten = written(inputs, tmp_path / "same") / "README.md"
+    assert "(gain +" in beaten.read_text()
+    other = replace(inputs.standing, scored_sha256="0" * 64, val_bytes=9)
+    folder = written(replace(inputs, standing=other), tmp_path / "other")
+    readme, page = (folder / "README.md").read_text(), (folder / "report.html").read_text()
+    assert "were scored on different validation text" in readme and "were scored on different validation text" in page
+    for text in (readme, page):
+        assert not re.search(r"\(gain [+-]|gain \(bpb\)|gain, bpb|in grey|The final gain is", text)
+
+
 def tampered(inputs, folder, what):
     path = folder / ("other" if what == "artifact" else "train_gpt.py")
     path.write_bytes(b"something else")

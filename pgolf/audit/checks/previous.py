@@ -49,7 +49,7 @@ def _said(knob: str | None) -> str:
 def attribution(review: Review, findings: Findings) -> str:
     """The stage table beside the previous record's: a gain that is there before adaptation is not adaptation's."""
     previous = review.previous
-    if previous is None or not review.scored:
+    if previous is None or not review.scored or review.other_text:
         findings.unknown(review.no_comparison)
         return ""
     rows = stage_differences([seed_score(r) for r, _ in review.scored], previous.seeds)

@@ -96,6 +96,7 @@ class Review:
     previous: StandingRecord | None = None
     comparison: Comparison | None = field(init=False, default=None)
     no_comparison: str = field(init=False, default="no previous record was named (--against)")
+    other_text: bool = field(init=False, default=False)  # whether `previous` was scored on other text
 
     def __post_init__(self) -> None:
         sample, policy = self.sample(), self.track.policy
@@ -105,7 +106,7 @@ class Review:
             try:
                 self.comparison = compare(sample, self.previous.sample(), policy.margin_nats, policy.alpha)
             except BadInput as e:
-                self.no_comparison = str(e)
+                self.no_comparison, self.other_text = str(e), True
 
     @property
     def runs(self) -> list[Run]:
