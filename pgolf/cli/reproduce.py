@@ -43,7 +43,8 @@ def reproduce(
     The code in the folder may be anybody's: pgolf says whose it is and asks first, and runs it sealed off, with no
     network, no home, and no files but its own and the dataset. Takes knobs from the record's logs, and the dataset from
     --data-dir. Killed at any point, it leaves nothing running; the same command makes another attempt, from the first
-    step. Where an attempt has come to its end, it shows that result and runs nothing; --out names another folder.
+    step. Where an attempt has come to its end, it shows that result and runs nothing, unless the program has changed
+    since; --out names another folder.
 
     Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input, or
     a program that you have not agreed to, or that cannot be sealed off here.
@@ -65,6 +66,9 @@ def reproduce(
     agreed(folder, again.program, yes, SEALED if seal else AS_YOU)
     if has_ended(again.job, again.seed):
         said = f"seed {again.seed} has run in {again.out}: this is its result; --out names another folder"
+        stderr.print(said, markup=False, soft_wrap=True)
+    elif again.job.anew:
+        said = f"seed {again.seed} has run another program in {again.out}: this one is run, as another attempt"
         stderr.print(said, markup=False, soft_wrap=True)
     with progress_bar(f"seed {again.seed} of {name}") as progress:
 

@@ -26,7 +26,8 @@ class Job:
     the name that they get there; `most_seconds` is when a run that has not ended by itself is ended (None: never);
     `clock` is when the program ends training by itself, in seconds of training (None: unknown). `by_loss`: it is of a
     speedrun, whose result is a loss; the number of a run takes the place of a seed, and `data` is the folder that
-    `data` in the run's folder is a link to (None: there is none).
+    `data` in the run's folder is a link to (None: there is none). `anew`: what ran before was of another program, and
+    is taken up no more.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Job:
     clock: float | None = None
     by_loss: bool = False
     data: Path | None = None
+    anew: bool = False
 
     @property
     def command(self) -> list[str]:

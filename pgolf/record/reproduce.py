@@ -7,6 +7,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.entry import Entry, read_entry
 from pgolf.evidence.logs import read_run
 from pgolf.evidence.run import Run
+from pgolf.files import write_json
 from pgolf.pack.wrapper import unwrap
 from pgolf.program import SETTINGS, Program
 from pgolf.program.check import missing_here
@@ -31,16 +33,17 @@ from pgolf.record.progress import Progress
 from pgolf.record.request import check_ranks_of, with_vocabulary
 from pgolf.record.results import ARTIFACT_MOST, LOG, name_for, read_result
 from pgolf.record.sealed_job import check_sealable, seal_job
-from pgolf.record.seeds import run_seed
+from pgolf.record.seeds import attempt_folders, run_seed
 from pgolf.stats.sample import Sample, from_seeds
 from pgolf.stats.student import t_quantile
 from pgolf.trainer.config import Config, config_from_env
 from pgolf.trainer.data import DataError, shards
-from pgolf.untrusted import Untrusted, hash_file, parse_json, read_bytes
+from pgolf.untrusted import Untrusted, hash_file, parse_json, read_bytes, read_json
 
 LEVEL = 0.95
 LOOK_S = 1.0  # a sealed run, too, looks now and then whether somebody holds the lock
 OURS = ("events.jsonl", "weights_fingerprint")  # words of our trainer; `pgolf pack --source` packs any program
+PROGRAMS, MOST_PROGRAMS = "programs.json", 1 << 20  # beside the attempts at a seed, and its bytes
 MOST_PACKED = 1 << 20  # bytes of a packed trainer
 MOST_RANKS = 64  # without GPUs: a log may name any number
 MOST_SECONDS = 24 * 3600.0  # after which a stranger's program that has not ended is ended
@@ -106,7 +109,7 @@ def prepare(folder: Path, out: Path, data_dir: Path, seed: int | None = None, ar
     Parameters
     ----------
     folder : the record.
-    out : where it is to run; a run that is there already will be taken up or, if it has ended, read.
+    out : where it is to run; a run of this program that is there already will be taken up or, if it has ended, read.
     data_dir : the folder of the dataset and tokenizer, or one above it.
     seed : one of the record's; default: its first.
     artifact : a compressed model whose SHA-256 submission.json gives for that seed; it is scored, nothing is trained.
@@ -124,6 +127,7 @@ def prepare(folder: Path, out: Path, data_dir: Path, seed: int | None = None, ar
     world, out, data_dir = _ranks(logged), out.resolve(), data_dir.resolve()
     job = (_own_job if is_ours(folder) else _their_job)(folder, out, data_dir, logged, artifact)
     job = replace(job, folder=out / ("scored" if artifact else "trained"), source=out / "program")
+    job = replace(job, anew=_has_changed(job, number))
     return Again(entry, number, score, out, job, world, tuple(data_dir / name for name in ("datasets", "tokenizers")))
 
 
@@ -150,6 +154,7 @@ def run_again(
         raise BadInput(f"another `pgolf reproduce` is at {again.out}; wait for it, or name another folder") from None
     try:
         write_files(again.program, again.job.source)
+        _note_program(again.job, again.seed)
         job = replace(again.job, nproc=again.nproc)
         if sealed:
             job = seal_job(job, again.nproc, again.dataset, again.job.source, again.out / ".lock")
@@ -162,6 +167,29 @@ def run_again(
     if final is None:
         raise RunFailed(f"{log}: the program ended without a final score")
     return Reproduction(again.seed, final.val_bpb, again.logged_bpb, *spread(_sample(again.entry)))
+
+
+def _noted(job: Job, seed: int) -> dict[str, str]:
+    """SHA-256 of the program that each attempt at a seed ran, by the attempt's name, as far as that is known."""
+    with suppress(Untrusted):
+        content = read_json(job.folder / str(seed) / PROGRAMS, MOST_PROGRAMS, job.folder)
+        if isinstance(content, dict):
+            return {name: sha256 for name, sha256 in content.items() if isinstance(sha256, str)}
+    return {}
+
+
+def _has_changed(job: Job, seed: int) -> bool:
+    """Whether the last attempt at a seed is of another program, or of one that is not known."""
+    folders = attempt_folders(job.folder / str(seed))
+    return bool(folders) and _noted(job, seed).get(folders[-1].name) != job.program.sha256
+
+
+def _note_program(job: Job, seed: int) -> None:
+    """Write down which program the next attempt runs, before it is made."""
+    folder = job.folder / str(seed)
+    following = f"attempt-{len(attempt_folders(folder)) + 1}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / PROGRAMS, _noted(job, seed) | {following: job.program.sha256})
 
 
 def _ranks(logged: Run) -> int:

@@ -116,9 +116,12 @@ def _leaves(stop: threading.Event) -> bool:
 
 
 def _attempt(job: Job, seed: int, place: Place) -> Pod:
-    """The pod of the last attempt, as it stands; of a next one, where that was taken down."""
+    """The pod of the last attempt, as it stands; of a next one, where that was taken down or of another program."""
     folders = attempt_folders(job.folder / str(seed))
-    if folders:
+    if job.anew:
+        for folder in folders:
+            LocalPod(folder).kill()
+    elif folders:
         pod = place.open(folders[-1])
         status = pod.status()
         result = read_result(pod.folder)
@@ -361,7 +364,7 @@ def _attempts_at(record: Path, seed: int, below: str) -> Iterator[Attempt]:
 def has_ended(job: Job, seed: int) -> bool:
     """Whether a seed's last attempt has come to its end here, and nothing is left to be done for it."""
     folders = attempt_folders(job.folder / str(seed))
-    status = LocalPod(folders[-1]).status() if folders else Status("fresh")
+    status = LocalPod(folders[-1]).status() if folders and not job.anew else Status("fresh")
     if status.state != "ended":
         return False
     return not status.infrastructure or read_decision(folders[-1]) is not None or read_result(folders[-1]) is not None

@@ -189,3 +189,10 @@ def test_in_a_pipe_the_command_says_what_it_is_doing(folder, tmp_path):
     assert (again.exit_code, again.stdout) == (0, done.stdout)
     assert f"seed 314 has run in {tmp_path / 'out'}: this is its result; --out names another folder" in again.stderr
     assert [path.name for path in (tmp_path / "out/trained/314").glob("attempt-*")] == ["attempt-1"]
+    changed = PROGRAM.replace("SHIFT", "0.1")
+    (folder / "train_gpt.py").write_bytes(packed(changed))
+    for once in (True, False):
+        ran = CliRunner().invoke(app, [*words, "--data-dir", str(tmp_path / "data")])
+        assert ran.exit_code == 1 and ran.stdout.startswith("seed 314: 1.18030000"), ran.output
+        assert ("has run another program" in ran.stderr, "this is its result" in ran.stderr) == (once, not once)
+        assert len(list((tmp_path / "out/trained/314").glob("attempt-*"))) == 2
