@@ -1,7 +1,9 @@
 """A record's outcome on standard output: tables and the verdict, or JSON."""
 
 import json
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -35,9 +37,18 @@ def _show(outcome: "Outcome | RunsOutcome") -> None:
         of = outcome.verdict
         show_tables(seed_table(outcome.scores), *([comparison_table(of.comparison)] if of.comparison else []))
         show_verdict(stdout, of.positive, of.against, of.warnings, outcome.path, of.non_record)
+        _next(outcome.path, of.submitted)
         return
     verdict = outcome.verdict
     wide = Console(highlight=False, width=None if sys.stdout.isatty() else ENDLESS)
     if verdict.audit:
         wide.print(target_tables(verdict.audit))
     show_verdict(wide, verdict.positive, verdict.reasons, verdict.warnings, outcome.path)
+    _next(outcome.path, verdict.positive)
+
+
+def _next(folder: Path, submitted: bool) -> None:
+    """Say what comes next with the folder of a submission."""
+    if submitted:
+        named = shlex.quote(str(folder))
+        typer.echo(f"next: pgolf audit --draft {named}, then pgolf submit {named} --repo CLONE")

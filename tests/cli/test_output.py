@@ -9,7 +9,10 @@ from typer.testing import CliRunner
 
 from pgolf import ledger
 from pgolf.cli import app, output
+from pgolf.cli.outcome import show_outcome
 from pgolf.cli.output import Lines, show_report, show_table
+from pgolf.record.outcome import Outcome
+from pgolf.report.verdict import Verdict
 from pgolf.sweep.attribution import Effect
 from pgolf.sweep.report import ablation_markdown
 
@@ -73,6 +76,16 @@ def test_in_a_pipe_a_row_is_one_line(capsys):
     assert lines[0].index("3") > 60 and not any(line.endswith(" ") for line in lines)
     show_table([])
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_record_says_what_comes_next_with_its_folder(positive, tmp_path, capsys):
+    verdict = Verdict(positive, None, (), () if positive else ("too late",))
+    scores = ledger.load("cpu_smoke-base").seeds
+    code = show_outcome(Outcome("r", tmp_path, scores, verdict, tmp_path / "my folder"), as_json=False)
+    said, folder = capsys.readouterr().out, f"'{tmp_path}/my folder'"
+    assert code == (not positive)
+    assert (f"next: pgolf audit --draft {folder}, then pgolf submit {folder} --repo CLONE\n" in said) == positive
 
 
 def test_the_ledger_is_listed_whole_at_60_columns():

@@ -116,7 +116,8 @@ def test_the_same_command_starts_nothing_again(faster: tuple[Path, Made]) -> Non
     shown = [word for word in command(folder, "--name", "FasterSteps", "--author", "A. Nobody") if word != "--json"]
     code, stdout, _ = here(shown)
     assert code == 0
-    assert stdout.splitlines()[-1] == f"record: {made.outcome['path']}"
+    said, following = stdout.splitlines()[-2:]
+    assert said == f"record: {made.outcome['path']}" and following.startswith("next: pgolf audit --draft ")
     assert "p faster" in stdout
     end = read_end(made.folder)
     assert end and end.outcome().as_json() == again.outcome, "any terminal can show it later"
