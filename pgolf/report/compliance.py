@@ -331,8 +331,9 @@ def _delta(facts: Facts) -> Iterator[Statement]:
         )
     if row := before_adaptation(facts.stages):
         before, total = row.gain or 0.0, facts.stages[-1].gain or 0.0
+        claim = "The gain is" if total > 0 else "There is a gain, and it is"
         yield Statement(
-            f"The gain is not adaptation's alone: {signed(before, 8)} bpb before it ({row.label}), "
+            f"{claim} not adaptation's alone: {signed(before, 8)} bpb before it ({row.label}), "
             f"{signed(total, 8)} after.",
             before > 0 if total > 0 else False,
         )

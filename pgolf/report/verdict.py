@@ -159,6 +159,16 @@ class Draft:
         return [s for s in self.stages if s.new and s.label != self.final_label]
 
     @property
+    def streamed(self) -> str | None:
+        """How our trainer makes a stage `stream`, which is no word of the community's; None without such a stage."""
+        if not self.inputs.program.ours or all(s.kind != "stream" for s in self.before_final):
+            return None
+        final = self.runs[0].final
+        chunks = "; adaptation scores its chunks like this, too" if final and final.name == "quantized_ttt" else ""
+        how = "every token passes the model once, with keys and values of the tokens before it"
+        return f"At the stage stream {how}{chunks}."
+
+    @property
     def hardware(self) -> str | None:
         """The hardware of the runs, by their logs."""
         return hardware_of(self.runs[0])

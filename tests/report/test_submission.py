@@ -141,6 +141,22 @@ def test_readme_lists_the_whole_knob_delta(inputs, tmp_path):
     ]
 
 
+def test_readme_says_of_a_stream_how_it_scores(inputs, tmp_path):
+    assert "passes the model once" not in (written(inputs, tmp_path / "sliding") / "README.md").read_text()
+    runs = []
+    for run in inputs.runs:
+        paths = tmp_path / f"{run.seed}.streamed.log", tmp_path / f"{run.seed}.streamed.jsonl"
+        for path, old in zip(paths, (run.log, run.events), strict=True):
+            path.write_text(old.read_text().replace("quantized_sliding_window", "quantized_stream"))
+        runs.append(replace(run, log=paths[0], events=paths[1]))
+    readme = (written(replace(inputs, runs=tuple(runs)), tmp_path / "streamed") / "README.md").read_text()
+    assert "| seed | pre-quant | quantized | stream |" in readme
+    assert (
+        "At the stage stream every token passes the model once, with keys and values of the tokens before it; "
+        "adaptation scores its chunks like this, too."
+    ) in readme
+
+
 def test_readme_command_is_the_one_that_a_shell_reads(inputs, tmp_path):
     readme = (written(inputs, tmp_path / "out") / "README.md").read_text()
     command = readme.split("```bash\n")[1].split("```")[0].splitlines()[-1]
@@ -519,6 +535,7 @@ def test_what_is_no_record_can_be_submitted_as_none(inputs, tmp_path):
     assert "- no improvement: the new mean is not lower\n" in readme.split("## Results")[0]
     assert "## Significance" not in readme and "p(any" not in readme
     assert "- **yes** — No record is claimed, and no significance." in readme
+    assert "- **no** — There is a gain, and it is not adaptation's alone: -0." in readme
     assert (content["track"], content["non_record"], content["significance"]) == ("non_record_16mb", True, None)
     assert content["compliance"]["record_claim"] is False and content["compliance"]["train_under_600s"] is True
 
