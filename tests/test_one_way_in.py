@@ -21,6 +21,7 @@ NAMED = {  # of a module: a function that reads in another way, and why it may
     ("record/ending.py", "is_busy"): "a lock, which is not read",
     ("record/stopping.py", "ask_to_stop"): "makes an empty file",
     ("record/live_page.py", "_script"): "a file of pgolf's own",
+    ("record/probing.py", "prober"): "files of pgolf's own",
     ("report/leaderboard.py", "page"): "a file of pgolf's own",
     ("report/submission.py", "_files"): "a folder that it has made a moment ago",
     ("report/runs_submission.py", "files_of"): "a folder that it has made a moment ago",
