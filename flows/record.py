@@ -338,22 +338,18 @@ def probed(record: Record, seed: int, folder: Path) -> Path | None:
     try:
         known = known_probes(record.folder, record.program)
         if known:
-            log.info("seed %s: probes reused, %s", (of := read_probes(known)).seed, _failing(of.failures))
+            log.info("seed %s: probes reused, %s", (of := read_probes(known)).seed, of.count)
             return known
         log.info("seed %s: probing the evaluation of its artifact", seed)
         path: Path = record.folder / probe_evaluation(record, seed, folder)
     except (RunFailed, BadInput) as e:  # the evaluator may be gone by now
         log.warning("%s", e)
         return None
-    failures = read_probes(path).failures
-    for failure in failures:
+    found = read_probes(path)
+    for failure in found.failures:
         log.error("%s", failure)
-    log.info("seed %s: %s", seed, _failing(failures))
+    log.info("seed %s: %s", seed, found.count)
     return path
-
-
-def _failing(failures: Sequence[str]) -> str:
-    return f"{len(failures)} probe{'s fail' if len(failures) > 1 else ' fails'}" if failures else "no probe fails"
 
 
 def collect(

@@ -100,6 +100,12 @@ class Probed:
             if r.passed is False
         ]
 
+    @property
+    def count(self) -> str:
+        """How many probes fail, in words."""
+        n = len(self.failures)
+        return f"{n} probe{'s fail' if n > 1 else ' fails'}" if n else "no probe fails"
+
 
 @dataclass(frozen=True)
 class Answer:

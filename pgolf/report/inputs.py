@@ -8,6 +8,7 @@ from typing import Any
 
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import Attempt, Plan
+from pgolf.files import sha256_file
 from pgolf.ledger import StandingRecord
 from pgolf.program import Program
 from pgolf.tracks import Track
@@ -105,8 +106,10 @@ class RecordInputs:
         return {run.seed: run.artifact.stat().st_size + self.program.code_bytes for run in self.runs if run.artifact}
 
     def depends(self) -> dict[str, Any]:
-        """All that a submission depends on, for JSON (paths as text); of the program's files their hashes."""
+        """All that a submission depends on, for JSON (paths as text); of the program's files and the probes' results
+        their hashes."""
         facts = asdict(self)
+        facts["probes"] = sha256_file(self.probes) if self.probes else None
         facts["program"]["files"] = self.program.hashes
         return facts
 

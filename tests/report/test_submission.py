@@ -356,6 +356,14 @@ def test_what_was_probed_is_claimed_and_names_its_lines(inputs, tmp_path):
     assert (folder / "probes.jsonl").read_bytes() == (tmp_path / "probes.jsonl").read_bytes()
 
 
+def test_a_submission_depends_on_what_the_probes_found(inputs, tmp_path):
+    found, path = [], tmp_path / "probes.jsonl"
+    for text in ("one result", "another one", "another one"):
+        path.write_text(text)
+        found.append(json.dumps(replace(inputs, probes=path).depends(), default=str))
+    assert found[0] != found[1] == found[2] != json.dumps(inputs.depends(), default=str)
+
+
 def test_a_probe_that_was_not_run_leaves_it_unknown(inputs, tmp_path):
     folder = written(replace(inputs, probes=probes_of(inputs, tmp_path, passed=None)), tmp_path / "out")
     assert folder.parent.name == "cpu_smoke"
