@@ -29,7 +29,8 @@ DATED = re.compile(r"(\d{4}-\d\d-\d\d)[_-](.+)")  # a record's folder: its day, 
     epilog=examples(
         "pgolf draft seed*.txt --program train_gpt.py -o records/track_10min_16mb/2026-04-30_Mine",
         "pgolf draft a.log b.log c.log --program mine/ --name Mine --against pr1493 --summary 'Wider MLP.'",
-        "pgolf draft new/*.txt --baseline-logs old --program train_gpt.py --track nanogpt_short --name Mine",
+        "pgolf draft my_runs/*.txt --baseline-logs runs_of_the_standing_record --program train_gpt.py "
+        "--track nanogpt_short --name Mine",
     )
 )
 def draft(

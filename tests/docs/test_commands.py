@@ -137,6 +137,7 @@ NOT_HERE = {  # the beginning of a command line: why it is read, and not run
     r"eval .*EPOCHS=5": "adapts for long",
     r"data (fineweb|upload|source|pydocs|train-tokenizer|tokenize|document-start) ": "needs a hub, or a corpus",
     r"draft a.log ": "drafts the same logs again",
+    r"draft my_runs": "needs runs of two sides; tests/report/test_runs_from_logs.py drafts real ones",
     r"(watch|stop) ": "needs a record that runs",
     r"pods ": "asks an account for its machines",
     r"pack .*zstandard": "needs a package",
