@@ -327,7 +327,7 @@ def test_hostile_words(inputs, out):
 
 def test_killed_writing_leaves_no_half_folder(inputs, out, monkeypatch):
     folder = write_runs_submission(inputs, out)
-    monkeypatch.setattr("pgolf.report.runs_submission.save_png", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("pgolf.report.runs_figures.save_png", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         write_runs_submission(replace(inputs, summary="other"), out)
     assert "A faster down projection" in (folder / "README.md").read_text()
