@@ -44,7 +44,7 @@ SIZES = {
         rope_train_seq_len=512, loop_start=2, loop_end=4, parallel_residual_start=5, ttt_chunk_tokens=1024,
     ),
     "smoke": presets.config_of(presets.load("smoke-base") | {"ttt_chunk_tokens": 4096}),
-    "full": presets.config_of(presets.load("pr1493") | {"warmup_steps": 0}),
+    "full": presets.config_of(presets.load("pr1493")),
 }  # fmt: skip
 TOKENS = {
     "small": {"fixed": 4096, "sliding": 2048, "stream": 8192, "ttt": 4096, "phased": 2048},

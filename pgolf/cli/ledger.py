@@ -29,8 +29,8 @@ def list_records(
 
     The one that stands for a track is the one that the track names, else its best one that its rules admit: with as
     many seeds as the track asks for, no size or time over its limits and their grace, and scored on its validation
-    text. A
-    mark says which one stands, and which is not admitted; --json, and a pipe, say why. --against names another one.
+    text. A mark says which one stands, and which is not admitted; --json, and a pipe, say why. --against names another
+    one.
     """
     from pgolf import ledger
     from pgolf.ledger.choosing import count_seeds, statuses

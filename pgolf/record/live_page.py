@@ -24,9 +24,7 @@ from pgolf.stages import BY_NAME
 
 PAGE = "live.html"
 COLORS = 6  # of seeds, in the page's style
-SETTLED = (
-    0.1  # share of a run's steps after which its losses bound a chart above: the first ones would flatten the rest
-)
+SETTLED = 0.1  # share of a run's steps after which its losses bound a chart above: the first would flatten the rest
 LIGHTS = {"running": "pass", "finished": "pass", "failed": "fail", "stopped": "warn", "left": "warn"}
 REPORTS = ("records/*/*", "report")  # folders in a record's that hold one
 
