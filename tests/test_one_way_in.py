@@ -23,6 +23,7 @@ NAMED = {  # of a module: a function that reads in another way, and why it may
     ("record/live_page.py", "_script"): "a file of pgolf's own",
     ("record/probing.py", "prober"): "files of pgolf's own",
     ("report/leaderboard.py", "page"): "a file of pgolf's own",
+    ("report/inputs.py", "depends"): "a file of pgolf's own",
     ("report/submission.py", "_files"): "a folder that it has made a moment ago",
     ("report/runs_submission.py", "files_of"): "a folder that it has made a moment ago",
     ("record/folder.py", "list_in"): "files that it has written a moment ago",
