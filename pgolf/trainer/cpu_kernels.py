@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from pgolf.trainer.banded import banded_attention
+from pgolf.trainer.banded import QUERIES, banded_attention
 from pgolf.trainer.blocks import MLP, Attention, Block
 from pgolf.trainer.config import Config
 from pgolf.trainer.primitives import EPS, Rope, causal_attention, factor
@@ -194,6 +194,25 @@ def in_blocks(window: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if not torch.is_grad_enabled() or q.shape[1] != T or T % STEP or T > BLOCKWISE_UP_TO:
         return banded_attention(window, q, k, v) if window else causal_attention(q, k, v)
     return Causal.apply(q, k, v, window).to(q.dtype)
+
+
+def band(window: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`banded_attention` with one mask for all blocks, and queries beside the keys that they share."""
+    if not here(q):
+        return banded_attention(window, q, k, v)
+    (_, t, H, _), (T, K), dtype = q.shape, k.shape[1:3], q.dtype
+    window, n, parts = min(window, T), 0, []
+    q, k, v = (factor(x).transpose(1, 2).contiguous() for x in (q, k, v))
+    for at in range(0, t, QUERIES):
+        rows = q.unflatten(1, (K, -1))[..., at : at + QUERIES, :]
+        if n != rows.shape[3]:
+            n = rows.shape[3]
+            mask = torch.ones(n, n + window - 1, dtype=q.dtype).tril(window - 1).triu().log().repeat(H // K, 1)
+        end = T - t + at + n
+        seen = slice(max(0, end - n - window + 1), end)
+        block = rows.flatten(2, 3), k[:, :, seen], v[:, :, seen]
+        parts.append(F.scaled_dot_product_attention(*block, mask[:, seen.start - end :]).unflatten(2, (-1, n)))
+    return torch.cat(parts, 3).flatten(1, 2).transpose(1, 2).to(dtype)
 
 
 class CpuAttention(Attention):

@@ -63,6 +63,10 @@ class Past:
         if self.before:
             keys = tuple(torch.cat(pair, 1) for pair in zip(self.before[visit], keys, strict=True))
         self.kept.append([x[:, max(0, x.shape[1] - window + 1) :] for x in keys])
+        if self.cfg.cpu_kernels:
+            from pgolf.trainer.cpu_kernels import band
+
+            return band(window, q, *keys)
         return banded_attention(window, q, *keys)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pgolf.trainer.banded import banded_attention
 from pgolf.trainer.config import MODEL_KNOBS
-from pgolf.trainer.cpu_kernels import STEP, LeakySquare, Norm, Turned, WithoutOwn, in_blocks
+from pgolf.trainer.cpu_kernels import STEP, LeakySquare, Norm, Turned, WithoutOwn, band, in_blocks
 from pgolf.trainer.head import training_loss
 from pgolf.trainer.model import GPT
 from pgolf.trainer.primitives import EPS
@@ -97,6 +97,14 @@ def test_attention_in_blocks_sees_nothing_that_is_later():
         before, after = in_blocks(0, q, k, v), in_blocks(0, q, *again)
         assert torch.equal(before[:, :at], after[:, :at])
         assert not torch.isclose(before[:, at:], after[:, at:]).all(-1).any()
+
+
+@pytest.mark.parametrize("window", [1, 3, 100, 256, 10**9])
+@pytest.mark.parametrize("queries", [1, 127, 200, 256])
+def test_the_band_of_a_stream_is_causal_attention_over_a_window(window, queries):
+    q, k, v = (torch.randn(B, T, heads, E, dtype=torch.float64) for heads in (H, K, K))
+    found = band(window, *(x.float() for x in (q[:, T - queries :], k, v)))
+    torch.testing.assert_close(found.double(), causal(q, k, v, min(window, T))[:, T - queries :], rtol=1e-5, atol=1e-6)
 
 
 def test_rows_of_zeros_stay_zeros_and_have_the_gradient_of_rms_norm():
