@@ -7,9 +7,9 @@ Both sides score the same tokens with the same weights, in turn; each figure is 
 that a noisy machine disturbs it little. bpb differences are at one byte a token: with real text they are smaller. In
 bfloat16 the straightforward side runs under autocast, as the public trainer does, and the two round differently.
 Phased adaptation of documents (no phases, no warm start, so that batches change nothing) has beside it the same
-evaluator with one document at a time. A stream has our own sliding windows beside it, over the same window. The second
-command scores artifacts, one a seed, both ways: bpb in a stream less bpb with sliding windows, and its 95 % interval
-(Student's t).
+evaluator with one document at a time. A stream has our own sliding windows beside it, over the same window; at full
+size one rank's share of sixteen, whose time is multiplied. The second command scores artifacts, one a seed, both ways:
+bpb in a stream less bpb with sliding windows, and its 95 % interval (Student's t).
 """
 
 import argparse
@@ -20,6 +20,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from pgolf.stages import BY_MODE
 from pgolf.trainer.config import BOS, Config
 from pgolf.trainer.model import GPT
 from pgolf.trainer.phased_ttt import phased
-from pgolf.trainer.score import Scored, sliding
+from pgolf.trainer.score import Scored, share, sliding, sliding_windows
 
 # 'small' is the public trainer's measured configuration; chunks are shorter, so that a short stream has four
 SIZES = {
@@ -44,13 +45,14 @@ SIZES = {
         rope_train_seq_len=512, loop_start=2, loop_end=4, parallel_residual_start=5, ttt_chunk_tokens=1024,
     ),
     "smoke": presets.config_of(presets.load("smoke-base") | {"ttt_chunk_tokens": 4096}),
-    "full": presets.config_of(presets.load("pr1493")),
+    "full": presets.config_of(presets.load("pr1493") | {"stream_piece": 65536}),
 }  # fmt: skip
 TOKENS = {
     "small": {"fixed": 4096, "sliding": 2048, "stream": 8192, "ttt": 4096, "phased": 2048},
     "smoke": {"fixed": 32768, "sliding": 16384, "stream": 32768, "ttt": 16384, "phased": 16384},
-    "full": {"fixed": 4096, "sliding": 4096, "stream": 16384, "ttt": 4096, "phased": 2048},
+    "full": {"fixed": 4096, "sliding": 4096, "stream": 65536, "ttt": 4096, "phased": 2048},
 }
+SHARES = {"small": 1, "smoke": 1, "full": 16}  # of the windows beside a stream one rank's is scored: all take an hour
 SHOWN = ("stream_window", "stream_piece", "stream_context")
 DOCUMENT = 256  # tokens of the longest
 PHASED = {
@@ -106,7 +108,9 @@ def measure(size: str, dtype: torch.dtype, repeats: int, modes: list[str]) -> di
     model = random_model(cfg, dtype)
     result: dict = {"size": size, "dtype": str(dtype).removeprefix("torch."), "max_abs_bpb_diff": 0.0}
     for mode in modes:
-        sides = SIDES[mode]
+        sides, shares = SIDES[mode], SHARES[size] if mode == "stream" else 1
+        if shares > 1:
+            sides = sides[0], partial(sides[1], rank=1, world=shares)
         model.cfg = replace(cfg, stream_enabled=mode == "stream")
         tokens = stream(mode, TOKENS[size][mode], cfg)
         seconds, scores = [math.inf, math.inf], [torch.empty(0)] * 2
@@ -117,6 +121,9 @@ def measure(size: str, dtype: torch.dtype, repeats: int, modes: list[str]) -> di
                 with torch.autocast("cpu", torch.bfloat16, enabled=side == 1 and dtype == torch.bfloat16):
                     scores[side] = losses(evaluator, fresh, tokens)
                 seconds[side] = min(seconds[side], time.process_time() - started)
+        if shares > 1:
+            windows = len(sliding_windows(cfg, len(tokens) - 1))
+            seconds[1] *= windows / len(share(windows, 1, shares))
         ours, theirs = (s.double() for s in scores)
         result |= {
             f"{mode}_speedup": round(seconds[1] / seconds[0], 3),
