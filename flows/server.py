@@ -35,7 +35,8 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
     """Prefect's API: the server of the settings (PREFECT_API_URL), else one for as long as this lasts.
 
     It starts while the caller does something else. Yields a function that waits until it is up, and raises RunFailed if
-    it does not start. BadInput if a server is set and does not answer.
+    it does not start. BadInput if a server is set and does not answer. Where somebody ends the command, that does not
+    wait for its server, which ends by itself some seconds later.
     """
     if url := PREFECT_API_URL.value():
         _check_reachable(url)
@@ -44,7 +45,7 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
     log.info("prefect: starting a server for this command, its database is in %s", home)
     server, url = start(home, subprocess.PIPE)
     assert server.stdin
-
+    told_to_end = False
     try:
         with temporary_settings({PREFECT_API_URL: url}):
             try:
@@ -52,9 +53,13 @@ def prefect_api(home: Path) -> Iterator[Callable[[], None]]:
             finally:
                 for handler in logging.getLogger("prefect.flow_runs").handlers:
                     handler.flush()  # the last lines are still on their way
+    except (KeyboardInterrupt, SystemExit):
+        told_to_end = True
+        raise
     finally:
         server.stdin.close()
-        server.wait()
+        if not told_to_end:
+            server.wait()
 
 
 def wait(url: str, home: Path, most_s: float = STARTUP_TIMEOUT_S) -> None:
@@ -106,11 +111,13 @@ def start(home: Path, stdin: int) -> tuple[subprocess.Popen[bytes], str]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage is collected while imports make a million objects that stay: a sixth of their time."""
+    """No garbage is collected while imports make a million objects that stay: a sixth of their time. Nor is it looked
+    for among them afterwards, at the end of the process least of all, which took seconds."""
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 

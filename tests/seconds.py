@@ -89,7 +89,7 @@ def as_before() -> Iterator[None]:
     """Give this process its handlers of signals and of logs back, which a command sets as if it were alone."""
     log = logging.getLogger("pgolf")
     handlers, level, propagate = list(log.handlers), log.level, log.propagate
-    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -18,7 +18,7 @@ import psutil
 import pytest
 import replay
 from living import of_pod, wait_for
-from seconds import PGOLF, Made, environment, record_command
+from seconds import PGOLF, TINY, Made, environment, record_command
 
 from pgolf.data.dataset import Dataset
 
@@ -184,3 +184,33 @@ def test_stop_ends_every_process_also_where_nobody_is_at_it(shell: Shell, alive:
     assert shell.state() == "stopped"
     again = shell.pgolf("stop", "left")
     assert again.returncode == 0 and "nothing of it runs" in again.stdout
+
+
+def test_ctrl_c_of_a_sweep_says_what_it_does_and_ends_what_runs(made: Made, tiny_data: Dataset, tmp_path: Path) -> None:
+    where = ["--track", str(TINY / "tiny_track.toml"), "--data-dir", str(tiny_data.data_dir), "--id", "swept"]
+    command = [PGOLF, "sweep", "--candidate", "TTT_EPOCHS=2", *where, "--runs-dir", str(tmp_path)]
+    shell = Shell(tmp_path / "swept", replay.command(made.folder / "seeds", command, seed="'42'", pace_s=600.0))
+    terminal = shell.type(shell.command)
+    attempt = shell.record / "base" / "1337" / "attempt-1"
+    try:
+        wait_for((attempt / "events.jsonl").exists)
+        frozen = of_pod(attempt)
+        for process in frozen:
+            process.suspend()
+        terminal.ctrl_c()
+        wait_for(lambda: "Ctrl-C: ending what runs" in terminal.shown)
+        terminal.ctrl_c()
+        wait_for(lambda: "Ctrl-C: still ending what runs" in terminal.shown)
+        for process in frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+        assert terminal.wait() == 128 + signal.SIGINT
+        shown = terminal.shown
+        assert shown.index("Ctrl-C: ending") < shown.index("stopped: all runs are ended, and finished work is kept")
+        assert "Traceback" not in shown
+        assert not of_pod(attempt)
+    finally:
+        if terminal.code is None:
+            os.kill(terminal.pid, signal.SIGKILL)
+        for process in of_pod(attempt):
+            process.kill()

@@ -1,17 +1,20 @@
 """The Prefect server of one command ends when that command does; one that is set and not there is said in words."""
 
+import gc
 import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from pgolf.errors import BadInput, RunFailed
-from pgolf.flows.server import STARTUP_TIMEOUT_S, prefect_api, start, wait
+from pgolf.flows.server import STARTUP_TIMEOUT_S, prefect_api, start, uncollected, wait
 
 
 def test_server_whose_parent_is_gone_before_it_is_up_ends(tmp_path: Path) -> None:
@@ -58,3 +61,31 @@ def test_server_that_does_not_answer_is_bad_input(url: str, tmp_path: Path) -> N
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_does_not_wait_for_the_server_which_ends_by_itself(tmp_path: Path) -> None:
+    before, servers = set(psutil.Process().children()), []
+
+    def interrupted() -> None:
+        with temporary_settings({PREFECT_API_URL: None}), pytest.raises(KeyboardInterrupt), prefect_api(tmp_path):
+            servers.extend(set(psutil.Process().children()) - before)
+            servers[0].suspend()
+            raise KeyboardInterrupt
+
+    command = threading.Thread(target=interrupted, daemon=True)
+    command.start()
+    command.join(timeout=60)
+    (server,) = servers
+    try:
+        assert not command.is_alive(), "it waits for a server that stands still"
+    finally:
+        server.resume()
+    assert server.wait(timeout=120) == 0
+
+
+def test_what_imports_have_made_is_not_looked_through_at_the_end() -> None:
+    before = gc.get_freeze_count()
+    with uncollected():
+        made: list[object] = [[] for _ in range(1000)]
+        assert not gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count() >= before + len(made)
