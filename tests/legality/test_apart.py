@@ -278,11 +278,15 @@ def test_a_token_by_token_evaluator_has_a_verdict_within_its_budget(tmp_path):
     spec = written(tmp_path, piece="time.sleep(0.02)")
     text = Path(spec.rpartition(":")[0]).read_text().replace("10", "1")
     (tmp_path / "theirs.py").write_text(text)
-    began = time.monotonic()
-    results = by_name(probe_file(spec, positions=64, seeds=[0, 1], budget_s=40.0))
-    assert time.monotonic() - began < 40 + 20  # a busy machine may start the last, sealed pass slowly
-    assert not any(r.passed is False for r in results.values())
-    said = re.search(r"Of (\d+) positions (\d+) were tried within the budget of 40 s", results["causal"].power)
+    for budget_s in (40, 160):  # a busy machine gets to no position within the first
+        began = time.monotonic()
+        results = by_name(probe_file(spec, positions=64, seeds=[0, 1], budget_s=float(budget_s)))
+        assert time.monotonic() - began < budget_s + 60  # it may start the last, sealed pass slowly
+        assert not any(r.passed is False for r in results.values())
+        power = results["causal"].power
+        said = re.search(rf"Of (\d+) positions (\d+) were tried within the budget of {budget_s} s", power)
+        if said and int(said[2]):
+            break
     assert said and int(said[1]) > int(said[2]) > 0
     assert results["causal"].positions == int(said[2])
 
