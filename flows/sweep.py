@@ -28,6 +28,7 @@ from pgolf.ledger.choosing import standing_record
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.job import share_cores
+from pgolf.record.orchestrator import signed
 from pgolf.record.outcome import Outcome
 from pgolf.record.programs import own_program
 from pgolf.record.refusals import check_sweep_start
@@ -172,7 +173,7 @@ def sweep(
     request, tried, given = plan.request, plan.tried, plan.given
     kept = bounds(request.track.limits, time_margin, size_margin)
     record = prepare(request, f"sweep-{{}}-{seed}", sweep_id, runs_dir, data_dir, given)
-    with working_on(record):
+    with working_on(record), signed(record.folder):
         log.info("sweep: %s", record.folder)
         bench, at_once = set_up(record, given, parallel, kept.eval_seconds)
         (base,) = try_all(bench, [(Candidate(), seed)], 1)
@@ -301,7 +302,7 @@ def ablation(
     """
     request, tried = plan_ablation(old, new, track, seeds)
     record = prepare(request, f"ablation-{{}}-{Path(new).stem}", ablation_id, runs_dir, data_dir, {})
-    with working_on(record):
+    with working_on(record), signed(record.folder):
         log.info("ablation: %s", record.folder)
         bench, at_once = set_up(record, {}, parallel, None)
         bases = try_all(bench, [(Candidate(), seed) for seed in request.seeds], at_once)

@@ -33,10 +33,10 @@ def make_record(foreground: bool | None, module: str, flow: str, parameters: dic
     BadInput, RunFailed : as the flow.
     typer.Exit : somebody has left.
     """
-    Here.command = as_given(["pgolf", *sys.argv[1:]])
     if foreground or (foreground is None and not has_terminal()):
         outcome: Outcome | RunsOutcome = run_flow(module, flow, **parameters)
         return outcome
+    Here.command = as_given(["pgolf", *sys.argv[1:]])
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _leave)

@@ -4,6 +4,7 @@ A table on a terminal fits its width: cells are folded, nothing is cut. In a pip
 """
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -139,7 +140,9 @@ def _cell(text: str) -> str:
 def run_flow(module: str, flow: str, /, **parameters: Any) -> Any:
     """Run a flow in this process, with its log on the terminal. Ctrl-C and signals end it with one line and a code."""
     from pgolf.record.board import show_log
+    from pgolf.record.orchestrator import Here, as_given
 
+    Here.command = as_given(["pgolf", *sys.argv[1:]])
     show_log()
     from pgolf.flows.here import run_here
 

@@ -234,6 +234,15 @@ class BoundedLog(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 @contextmanager
+def signed(folder: Path) -> Iterator[None]:
+    """Say in the folder of a sweep, whose lock this process holds, who is at it and by which command it goes on, and
+    heed requests to stop it. AskedToStop as `attending` raises it."""
+    write_orchestrator(folder, Orchestrator(identity(), Here.how, Here.command, cwd=os.getcwd()))
+    with heeding(folder):
+        yield
+
+
+@contextmanager
 def attending(folder: Path, track: str, name: str, pods: str, pods_file: Path | None) -> Iterator["Attending"]:
     """Tell others of the work on the record in `folder`, whose lock this process holds, and heed what they ask for.
 

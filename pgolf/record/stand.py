@@ -13,7 +13,7 @@ from pgolf.pods.places import machines_of
 from pgolf.pods.processes import pods_alive
 from pgolf.record.ending import is_busy
 from pgolf.record.live import made_printable, read_live
-from pgolf.record.orchestrator import read_orchestrator, records_in, records_starting
+from pgolf.record.orchestrator import FILE, read_orchestrator, records_in, records_starting
 from pgolf.record.rows import Basis, Row
 from pgolf.record.time_left import whole_left
 from pgolf.stages import BY_NAME
@@ -97,12 +97,20 @@ def _elsewhere(folder: Path) -> list[str]:
 
 
 def _without_live(folder: Path, facts: dict[str, Any]) -> Stand:
-    """A record of an earlier version, or a sweep."""
-    submissions = sorted(folder.glob("records/*/*/README.md"))
-    if submissions or (folder / "report" / "README.md").is_file():
-        said = f"see {(submissions or [folder / 'report' / 'README.md'])[-1].parent.relative_to(folder)}"
+    """A sweep, an ablation, or a record of an earlier version. What it has written last is its end, unless somebody has
+    begun with it since."""
+    written = [*folder.glob("report/README.md"), *sorted(folder.glob("records/*/*/README.md"))]
+    if written and not _is_newer(folder / FILE, written[-1]):
+        said = f"see {written[-1].parent.relative_to(folder)}"
         return Stand(folder.name, folder, "finished", said=said, **facts)
     return Stand(folder.name, folder, "stopped", said=GONE, **facts)
+
+
+def _is_newer(path: Path, other: Path) -> bool:
+    """Whether a file was written after another one; not where it is missing."""
+    with suppress(OSError):
+        return path.stat().st_mtime_ns > other.stat().st_mtime_ns
+    return False
 
 
 def said_of(row: Row) -> str:

@@ -209,6 +209,8 @@ def test_ctrl_c_of_a_sweep_says_what_it_does_and_ends_what_runs(made: Made, tiny
         assert shown.index("Ctrl-C: ending") < shown.index("stopped: all runs are ended, and finished work is kept")
         assert "Traceback" not in shown
         assert not of_pod(attempt)
+        assert shell.state() == "stopped"
+        assert "go on: pgolf sweep --candidate TTT_EPOCHS=2 --track " in shell.pgolf("status").stdout
     finally:
         if terminal.code is None:
             os.kill(terminal.pid, signal.SIGKILL)

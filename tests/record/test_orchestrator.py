@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import resource
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from pgolf.audit.target import audit_target
 from pgolf.cli.following import follow
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.plan import make_plan, write_plan
+from pgolf.files import write_atomic
 from pgolf.pods.local import LocalPod
 from pgolf.pods.places import lock_if_free
 from pgolf.pods.processes import identity
@@ -42,6 +44,7 @@ from pgolf.record.orchestrator import (
     find_record,
     read_orchestrator,
     records_starting,
+    signed,
     start_folder,
     typed_here,
     write_orchestrator,
@@ -362,3 +365,37 @@ def test_record_of_an_earlier_version_is_finished_wherever_it_is_asked_about(rec
         assert int(end.value.code or 0) == code
         shown = " ".join(capsys.readouterr())
         assert said in shown and "records/cpu_smoke/2026-01-01_mine" in shown and "gone" not in shown
+
+
+def test_sweep_has_ended_where_its_report_is_newer_than_whoever_was_at_it_last(
+    record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgolf.record.orchestrator.Here.command", ("pgolf", "ablate", "old", "new"))
+    report = record / "report" / "README.md"
+
+    def stood() -> tuple[str, str, tuple[str, ...]]:
+        (one,) = list_stands(record.parent)
+        return one.state, one.said, one.command
+
+    command = ("pgolf", "ablate", "old", "new")
+    with pytest.raises(KeyboardInterrupt), signed(record):
+        raise KeyboardInterrupt
+    assert stood() == ("stopped", "the process that made it is gone", command)
+    with signed(record):
+        write_atomic(report, "which change brought what")
+        os.utime(report, (time.time() + 1, time.time() + 1))
+    assert stood() == ("finished", "see report", command)
+    os.utime(report, (1, 1))  # begun again, with more to try
+    assert stood() == ("stopped", "the process that made it is gone", command)
+    done = CliRunner().invoke(cli.app, ["status", "--runs-dir", str(record.parent)])
+    assert "go on: pgolf ablate old new" in done.output
+
+
+def test_sweep_heeds_a_request_to_stop(record: Path) -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: exit(1))
+    try:
+        with lock_if_free(record), pytest.raises(AskedToStop), signed(record):
+            ask_to_stop(record)
+            time.sleep(30)
+    finally:
+        signal.signal(signal.SIGTERM, before)
