@@ -80,7 +80,8 @@ def _of_record(audit: Audit, path: str) -> Iterator[str]:
     seeds = counted(len(audit.runs), "seed")
     yield f"**val_bpb {mean}** ({seeds}{std}), track {code(audit.track.name)}. Adds {code(path)}."
     yield from ("", *seeds_table(audit, audit.runs))
-    yield from ("", "## Significance", "")
+    heading = "Significance" if audit.track.record else "Beside the standing record (this is no record)"
+    yield from ("", f"## {heading}", "")
     yield from _significance(audit)
     yield from ("", "## Limits", "", "| limit | allowed | largest | |", "|---|---:|---:|---|")
     yield from (_limit(measure) for measure in worst_measures(audit.runs, audit.track.limits))

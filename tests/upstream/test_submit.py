@@ -206,7 +206,10 @@ def test_it_is_called_a_record_only_where_the_one_that_stands_is_beaten(record):
     assert "A better record stands" in body(beside_old, IN_ARCHIVE) or not beside_old.comparison.clears
     assert not title(beside_old).startswith("Record")
     record.claim(track="non-record-unlimited-compute-16mb")
-    assert title(audit(record.path)).startswith("Non-record: ")
+    none = audit(record.path)
+    assert title(none).startswith("Non-record: ")
+    assert "## Beside the standing record (this is no record)" in body(none, IN_ARCHIVE)
+    assert "## Significance" not in body(none, IN_ARCHIVE) and "## Significance" in body(plain, IN_ARCHIVE)
 
 
 def test_a_record_that_beats_the_one_that_stands_is_called_one(record):
