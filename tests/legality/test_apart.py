@@ -281,7 +281,7 @@ def test_a_token_by_token_evaluator_has_a_verdict_within_its_budget(tmp_path):
     for budget_s in (40, 160):  # a busy machine gets to no position within the first
         began = time.monotonic()
         results = by_name(probe_file(spec, positions=64, seeds=[0, 1], budget_s=float(budget_s)))
-        assert time.monotonic() - began < budget_s + 60  # it may start the last, sealed pass slowly
+        assert time.monotonic() - began < budget_s + 20  # it may start the last, sealed pass slowly
         assert not any(r.passed is False for r in results.values())
         power = results["causal"].power
         said = re.search(rf"Of (\d+) positions (\d+) were tried within the budget of {budget_s} s", power)
