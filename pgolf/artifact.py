@@ -263,6 +263,7 @@ class Evaluation:
     tokenizer_sha256: str
     device: str
     dtype: str
+    threads: int
     knobs: dict[str, Knob]
 
     def as_json(self) -> dict[str, Any]:
@@ -345,5 +346,6 @@ def evaluate_artifact(
         tokenizer_sha256=sha256_file(Path(cfg.tokenizer_path)),
         device=str(artifact.model.tok_emb.weight.device),
         dtype=str(artifact.model.dtype).removeprefix("torch."),
+        threads=torch.get_num_threads(),
         knobs={k: getattr(cfg, k) for k in EVALUATION},
     )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import brotli
@@ -118,6 +119,20 @@ def test_eval_prints_one_object(tiny_artifact, tiny_data, monkeypatch, capsys):
     assert code == 0 and f"val_bpb:{result['val_bpb']:.8f}" in out
     code, out, err = run(monkeypatch, capsys, "eval", tiny_artifact.path, *where[:4], "--max-seconds", "0.001")
     assert code == 1 and "over the budget of 0.001 s" in err and out == ""
+
+
+def test_eval_takes_the_threads_of_the_run_that_made_it(tiny_artifact, tiny_data, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    artifact = shutil.copy(tiny_artifact.path, tmp_path)
+    (tmp_path / "events.jsonl").write_text(json.dumps({"t": 0.1, "event": "start", "config": {}, "threads": 1}))
+    options = ["eval", artifact, "--mode", "fixed", "--data-dir", tiny_data.data_dir, "--tokens", 64, "--json"]
+    for asked, threads in (((), 1), (("--set", "CPU_THREADS=2"), 2)):
+        torch.set_num_threads(3)
+        code, out, _ = run(monkeypatch, capsys, *options, *asked)
+        assert (code, json.loads(out)["threads"]) == (0, threads)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # as many as torch has begun with
+    torch.set_num_threads(3)
+    assert json.loads(run(monkeypatch, capsys, *options)[1])["threads"] == 3
 
 
 def test_any_artifact_is_scored_in_a_stream(tiny_artifact, tiny_data, opened, monkeypatch, capsys):

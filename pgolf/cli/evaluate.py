@@ -1,6 +1,7 @@
 """`pgolf eval`, `probe`."""
 
 import json
+import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from pgolf.cli.options import AsJson, DatasetNear, Settings, examples, presets
 from pgolf.cli.output import progress_bar, show_table
 from pgolf.errors import BadInput, did_you_mean
+from pgolf.phrases import counted
 from pgolf.stages import BY_MODE
 
 app = typer.Typer()
@@ -41,6 +43,8 @@ def evaluate(
     """Score an artifact.
 
     Takes the model from the artifact; knobs of evaluation are the trainer's defaults, changed by --preset and --set.
+    A CPU's threads are as many as the run had in whose folder the artifact lies, for its last digits; OMP_NUM_THREADS
+    or --set CPU_THREADS=N changes that.
 
     Exit 0: scored; 1: stopped, since the pass would take longer than --max-seconds; 2: bad input.
     """
@@ -50,9 +54,13 @@ def evaluate(
         raise BadInput(f"no mode '{mode}'{did_you_mean(mode, BY_MODE)}; there are: {', '.join(BY_MODE)}")
     open_regular(artifact).close()  # says so at once where there is none; the rest imports torch
     from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
+    from pgolf.record.logged_seed import threads_beside
     from pgolf.record.request import parse_overrides
 
-    opened = in_folder(open_artifact(artifact, eval_knobs(preset, parse_overrides(settings or []), device)), data_dir)
+    knobs = eval_knobs(preset, parse_overrides(settings or []), device)
+    if "OMP_NUM_THREADS" not in os.environ:
+        knobs.setdefault("cpu_threads", threads_beside(artifact) or 0)
+    opened = in_folder(open_artifact(artifact, knobs), data_dir)
     with progress_bar(mode) as progress:
         result = evaluate_artifact(opened, mode, split, tokens, max_seconds, lambda done, of: progress(mode, done, of))
     if not result.documents:
@@ -62,7 +70,8 @@ def evaluate(
         return
     typer.echo(
         f"{mode} val_loss:{result.val_loss:.8f} val_bpb:{result.val_bpb:.8f} eval_time:{result.seconds * 1000:.0f}ms "
-        f"({result.positions} tokens, {result.bytes} bytes, {result.device} {result.dtype})"
+        f"({result.positions} tokens, {result.bytes} bytes, {result.device} {result.dtype}, "
+        f"{counted(result.threads, 'thread')})"
     )
 
 

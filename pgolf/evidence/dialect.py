@@ -78,6 +78,7 @@ SEED = re.compile(r"(?<![\w-])seed(?:\s*[:=]\s*|\s+)(\d{1,18})(?![\w.]|\s*[,/&]\
 WHOLE_FACTS = {
     "parameters": re.compile(r"(?:model_params|total_params|params|parameters)\s*[:=]\s*([\d,_]+)(?![\d.])"),
     "world_size": re.compile(r"(?:running .{0,200}?\bwith )?world_size\s*[:= ]\s*(\d+)"),
+    "threads": re.compile(r"torch: .{0,120} threads: (\d{1,4})\b"),
     "val_tokens": re.compile(r"(?:val_tokens\s*[:=]|val_loader:.{0,200}?\btokens[:=])\s*([\d,_]+)"),
     "val_bytes": re.compile(r"val_bytes\s*[:=]\s*([\d,_]+)(?![\d.])"),
 }

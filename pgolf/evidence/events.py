@@ -11,6 +11,8 @@ from pgolf.evidence.event_schema import Event, read_event_lines
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import CurvePoint, Evidence, Problem, Run, Sourced, Stage, T, stage_kind
 
+EVENTS = "events.jsonl"
+
 
 def read_events(path: Path, relative_to: Path | None = None) -> Run | None:
     """The run that an events file tells of; None if no line of it is an event of the trainer.
@@ -70,7 +72,7 @@ def _start(run: Run, event: said.Start, at: Evidence) -> None:
     for knob, value in config.items():
         run.hyperparameters[printable(knob)] = Sourced(printable(str(value)), at)
     run.seed = _sourced(said.whole(config.get("seed")), at)
-    run.world_size = _sourced(event.world_size, at)
+    run.world_size, run.threads = _sourced(event.world_size, at), _sourced(event.threads, at)
     run.torch_version, run.hardware = _word(event.torch, at), _word(event.device, at)
 
 
@@ -114,7 +116,7 @@ def _word(value: str | None, at: Evidence) -> Sourced[str] | None:
 def beside(log: Path) -> list[Path]:
     """Where the events of a log may be: events_seed42.jsonl or train_seed42.events.jsonl beside train_seed42.log, or
     the folder's one events.jsonl."""
-    names = [f"{log.stem}.events.jsonl", f"events_{log.stem.removeprefix('train_')}.jsonl", "events.jsonl"]
+    names = [f"{log.stem}.events.jsonl", f"events_{log.stem.removeprefix('train_')}.jsonl", EVENTS]
     return [p for p in (log.with_name(n) for n in names) if os.path.lexists(p)]
 
 

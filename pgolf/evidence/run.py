@@ -125,6 +125,7 @@ class Run:
     planned_steps: Sourced[int] | None = None  # by the last step's own line: 1390 of 'step:1385/1390'
     parameters: Sourced[int] | None = None
     world_size: Sourced[int] | None = None
+    threads: Sourced[int] | None = None  # of a rank
     val_tokens: Sourced[int] | None = None
     val_bytes: Sourced[int] | None = None
     scored_sha256: Sourced[str] | None = None

@@ -5,12 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from pgolf.errors import BadInput
+from pgolf.evidence.events import EVENTS
 from pgolf.evidence.manifest import read_versions
 from pgolf.evidence.plan import read_plans
 from pgolf.pods.local import LocalPod
 from pgolf.record.progress import Progress
 from pgolf.record.results import LOG
-from pgolf.record.seeds import EVENTS, attempt_folders
+from pgolf.record.seeds import attempt_folders
 from pgolf.record.time_left import Course, course_of, mean_course
 from pgolf.untrusted import Untrusted, list_folder, read_text
 

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
+from pgolf.evidence.events import EVENTS
 from pgolf.evidence.lines import printable
 from pgolf.evidence.manifest import list_files
 from pgolf.evidence.plan import Plan, Rule, check_plan, make_plan, read_plans, write_plan
@@ -35,7 +36,7 @@ from pgolf.record.programs import (
 from pgolf.record.refusals import check_id
 from pgolf.record.request import Request
 from pgolf.record.results import ARTIFACT, LOG, read_result
-from pgolf.record.seeds import EVENTS, attempts
+from pgolf.record.seeds import attempts
 from pgolf.record.short import clock_of
 from pgolf.report.inputs import RecordInputs, SeedRun
 from pgolf.stats.sample import from_seeds, same_validation

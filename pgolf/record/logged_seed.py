@@ -5,11 +5,14 @@ Nothing heavy is imported here: a record, a seed or a dataset that is missing is
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
+from pgolf.cores import usable_cores
 from pgolf.data.present import MANIFEST, MOST_MANIFEST
 from pgolf.errors import BadInput
 from pgolf.evidence.entry import Entry, read_entry
+from pgolf.evidence.events import EVENTS, read_events
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Run
 from pgolf.files import stays_inside
@@ -31,6 +34,19 @@ def logged_seed(entry: Entry, seed: int | None) -> tuple[int, float, Run]:
     if seed not in runs:
         raise BadInput(f"{entry.path} has no seed {seed}; it has {', '.join(map(str, runs))}")
     return runs[seed]
+
+
+def logged_threads(run: Run | None) -> int | None:
+    """Threads of a rank that a run had, up to this machine's cores: with as many its scores come out to the last digit.
+    None: its log does not say."""
+    return min(run.threads.value, usable_cores()) if run and run.threads and run.threads.value else None
+
+
+def threads_beside(artifact: Path) -> int | None:
+    """`logged_threads` of the run in whose folder an artifact lies, by its events."""
+    with suppress(BadInput):
+        return logged_threads(read_events(artifact.with_name(EVENTS), artifact.parent))
+    return None
 
 
 def check_again(record: Path, seed: int | None, data_dir: Path, artifact: Path | None = None) -> None:

@@ -27,7 +27,7 @@ from pgolf.program.environment import log_problem, value_problem
 from pgolf.program.find import open_program
 from pgolf.program.source import read_source
 from pgolf.record.job import Job
-from pgolf.record.logged_seed import dataset_of, logged_seed
+from pgolf.record.logged_seed import dataset_of, logged_seed, logged_threads
 from pgolf.record.programs import PACKED, own_program, settings_on, write_files
 from pgolf.record.progress import Progress
 from pgolf.record.request import check_ranks_of, with_vocabulary
@@ -215,7 +215,9 @@ def _own_job(folder: Path, out: Path, data_dir: Path, logged: Run, artifact: Pat
     code = read_bytes(folder / PACKED, MOST_PACKED, inside=folder)
     program = own_program(code, folder.resolve().name, {})
     given = {}
-    environment = knob_environment(knobs, read_source({PACKED: code}, PACKED).variables) | {"DATA_DIR": str(data_dir)}
+    threads = logged_threads(logged)
+    environment = {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    environment |= knob_environment(knobs, read_source({PACKED: code}, PACKED).variables) | {"DATA_DIR": str(data_dir)}
     if artifact:
         name = name_for(program, artifact)
         given, environment["EVAL_ONLY"] = {name: artifact}, name

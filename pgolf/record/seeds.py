@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from pgolf.errors import RunFailed
+from pgolf.evidence.events import EVENTS
 from pgolf.evidence.lines import printable, without_prefix
 from pgolf.evidence.plan import Attempt
 from pgolf.files import sha256_file
@@ -36,7 +37,6 @@ from pgolf.record.run_results import OTHER_LOGS, settle_run, tells_its_end
 from pgolf.record.stopping import Stop
 
 log = logging.getLogger(__name__)
-EVENTS = "events.jsonl"
 POLL_S = 0.5
 LAST_BYTES = 1 << 16  # of a log, that its last words are looked for in
 CAUSE = re.compile(r"\s*traceback : (Signal \d.*)")  # by torchrun, the first rank that failed last

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pgolf.cli import app
+from pgolf.cores import usable_cores
 from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file
@@ -91,6 +92,17 @@ def test_a_log_sets_only_knobs_of_our_trainer(folder, tmp_path):
     read = "".join(f"os.environ.get({name.upper()!r})\n" for name in names)
     program = PROGRAM.replace("SHIFT", "0.0001").replace("import os\n", f"import os\n{seen}assert not given\n{read}")
     (folder / "train_gpt.py").write_bytes(packed(program))
+    assert reproduce(folder, tmp_path / "out", tmp_path / "data").inside
+
+
+@pytest.mark.parametrize(
+    ("logged", "wanted"), [(" threads: 1", "1"), (" threads: 9999", str(usable_cores())), ("", None)]
+)
+def test_a_rank_gets_the_threads_that_it_had(folder, tmp_path, logged, wanted):
+    for log in folder.glob("*.log"):
+        log.write_text(f"torch: 2.13.0 device: cpu dtype: torch.float32{logged}\n{log.read_text()}")
+    program = PROGRAM.replace("import os\n", f"import os\nassert os.environ.get('OMP_NUM_THREADS') == {wanted!r}\n")
+    (folder / "train_gpt.py").write_bytes(packed(program.replace("SHIFT", "0.0001")))
     assert reproduce(folder, tmp_path / "out", tmp_path / "data").inside
 
 
