@@ -18,6 +18,7 @@ from pgolf.evidence.claims import MAX_CLAIMS_BYTES, Claim, Claims, read_claims
 from pgolf.evidence.folder import Copy, file_sizes, read_beginning_of, readme_of, runs_in_logs
 from pgolf.evidence.lines import MOST_BYTES, printable
 from pgolf.evidence.logs import read_seeds, rescored
+from pgolf.evidence.record_folder import check_record_folder
 from pgolf.evidence.run import OF_THE_RUN, Evidence, Run, Sourced
 from pgolf.evidence.wrapped import MOST_WRAPPED, unwrapped
 from pgolf.untrusted import Untrusted, hash_file, read_bytes
@@ -82,10 +83,9 @@ def read_entry(path: Path) -> Entry:
 
     Raises
     ------
-    BadInput : it is no folder, cannot be read, or holds neither a submission.json nor a log of a run.
+    BadInput : it is no record's own folder, cannot be read, or holds neither a submission.json nor a log of a run.
     """
-    if not path.is_dir():
-        raise BadInput(f"no folder {path}: name a record folder, with its submission.json and its logs")
+    check_record_folder(path)
     claims = read_claims(path)
     code = _listed(path, [*claims.code, *([claims.program] if claims.program else [])])
     entry = Entry(path, claims, "", code_sizes=code)

@@ -19,6 +19,7 @@ from pgolf.errors import BadInput
 from pgolf.evidence.claims import MAX_CLAIMS_BYTES
 from pgolf.evidence.folder import Copy, Unread, file_sizes, read_beginning_of, readme_of, runs_in_logs
 from pgolf.evidence.lines import MOST_BYTES, printable
+from pgolf.evidence.record_folder import check_record_folder
 from pgolf.evidence.run import Evidence, Run
 from pgolf.evidence.same_run import TELLING_S, Repeat, Seen, clocked, repeated
 from pgolf.evidence.stated import Stated
@@ -134,10 +135,9 @@ def read_variants(path: Path) -> Variants:
 
     Raises
     ------
-    BadInput : it is no folder, cannot be read, or holds no log of a run.
+    BadInput : it is no record's own folder, cannot be read, or holds no log of a run.
     """
-    if not path.is_dir():
-        raise BadInput(f"no folder {path}: name a record folder, with a log of each run")
+    check_record_folder(path)
     unread: Unread = {}
     sizes = file_sizes(path, unread)
     other = [n for n in sizes if n.lower().endswith(".md")]

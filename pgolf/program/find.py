@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.entry import Entry
+from pgolf.evidence.record_folder import check_no_work_folder
 from pgolf.program import ARTIFACTS, Program
 from pgolf.program.data import data_variables, required_data, tells_shards, vocab_size
 from pgolf.program.environment import check_extra, check_settings, name_problem
@@ -145,6 +146,7 @@ def _found(path: Path, speedrun: bool) -> _Found:
 
 
 def _in_folder(path: Path, speedrun: bool) -> _Found:
+    check_no_work_folder(path)
     folder, settings = Folder(path), read_settings(path)
     entry = None if speedrun else entry_of(path.resolve())
     script = settings.script or _choose(folder, path)

@@ -14,6 +14,7 @@ from pgolf.audit.audit import Audit, Audited, audit
 from pgolf.audit.belonging import SHORT_DAY
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.lines import printable
+from pgolf.evidence.record_folder import check_record_folder
 from pgolf.files import stays_inside
 from pgolf.ledger import StandingRecord
 from pgolf.phrases import counted
@@ -104,6 +105,7 @@ def submit(
     BadInput : the folder or the clone cannot be used. Nothing is written.
     RunFailed : a check fails, or git does. Nothing is committed.
     """
+    check_record_folder(folder)
     name = folder.resolve().name
     if not SHORT_DAY.match(name) or not stays_inside(name):
         raise BadInput(f"{folder}: a submission's folder is called <date>_<name>, such as 2026-04-30_Mine; rename it")

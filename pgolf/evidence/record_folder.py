@@ -1,0 +1,69 @@
+"""Whether a folder is a record's own. One that pgolf works in, or that records lie in, holds logs of more than one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from pgolf.errors import BadInput
+from pgolf.evidence.lines import printable
+from pgolf.untrusted import Untrusted, list_folder
+
+CLAIMS = "submission*.json"
+OF_WORK = {"plan.json", "manifest.json"}  # in a folder that a record, a sweep or an ablation is made in
+DEEPEST, MOST_LOOKED_AT, SHOWN = 4, 20_000, 5  # folders below, files and folders looked at, folders in a message
+
+Kind = Literal["record", "work"]
+
+
+def check_record_folder(path: Path) -> None:
+    """Refuse a folder that is no record's own, so that logs of several runs or records are not read as those of one.
+
+    Raises
+    ------
+    BadInput : no folder; one that pgolf works in, such as runs/ID; or one that records lie in, such as runs. The
+        message names the records' folders in it.
+    """
+    if not path.is_dir():
+        raise BadInput(f"no folder {path}: name a record folder, with its submission.json and its logs")
+    check_no_work_folder(path)
+    kinds = dict(_kinds(path))
+    if kinds and kinds.get(path) != "record":
+        todo = _named(kinds) or "no record's folder is in it"
+        raise BadInput(f"{path}: no record's folder, but one that others lie in; {todo}")
+
+
+def check_no_work_folder(path: Path) -> None:
+    """Refuse a folder that pgolf works in, such as runs/ID, with the BadInput of `check_record_folder`."""
+    if next(_kinds(path), None) == (path, "work"):
+        todo = _named(dict(_kinds(path))) or "no record's folder is in it"
+        raise BadInput(f"{path}: no record's folder, but one that pgolf works in, with logs of all that ran; {todo}")
+
+
+def _named(kinds: Mapping[Path, Kind]) -> str:
+    """What to give instead; '' where there is nothing."""
+    records = [printable(str(folder)) for folder, kind in kinds.items() if kind == "record"]
+    more = f" and {len(records) - SHOWN} more" if len(records) > SHOWN else ""
+    each = "the record's: " if len(records) == 1 else "one record's: "
+    return f"give {each}{', '.join(records[:SHOWN])}{more}" if records else ""
+
+
+def _kinds(path: Path) -> Iterator[tuple[Path, Kind]]:
+    """The folders, from `path` to DEEPEST below, that are a record's or that pgolf works in. In a record's folder
+    nothing else is looked for."""
+    left, folders = MOST_LOOKED_AT, [path]
+    for depth in range(DEEPEST + 1):
+        below: list[Path] = []
+        for folder in folders:
+            with suppress(Untrusted):  # one that may not be read has no logs for us
+                inside = list_folder(folder, left)
+                left -= len(inside)
+                names = {entry.name for entry in inside}
+                if any(fnmatchcase(name, CLAIMS) for name in names):
+                    yield folder, "record"
+                    continue
+                if names >= OF_WORK:
+                    yield folder, "work"
+                below += [folder / e.name for e in inside if depth < DEEPEST and e.is_dir(follow_symlinks=False)]
+        folders = below
