@@ -290,7 +290,7 @@ def train(
         tell=shown.live.runs,
         losses_compare=judges["seed"].standing is not None,
         remarks=[f"no gain is shown: {other}"] if other else [],
-        before={label: row for label, row in shown.live.done_before.items() if label in over},
+        before=shown.live.done_of(over),
     )
     shown.live.beside(board.standing)
     milestones = Milestones(shown.news, labels, over, judges["seed"], standing, board.rows)

@@ -171,8 +171,9 @@ def run_all(record: RunsRecord, wanted: Wanted, shown: Attending) -> dict[int, P
     over = {f"{variant} {number}" for number, variant in record.runs if has_ended(jobs[variant], number)}
     left = len(record.runs) - len(over)
     labels = [f"{variant} {number}" for number, variant in record.runs]
-    before = {label: row for label, row in shown.live.done_before.items() if label in over}
-    board = Board(labels, cost=lambda: spent(record.folder) or None, tell=shown.live.runs, before=before)
+    board = Board(
+        labels, cost=lambda: spent(record.folder) or None, tell=shown.live.runs, before=shown.live.done_of(over)
+    )
     milestones = Milestones(shown.news, labels, over, rows=board.rows)
     pool: ThreadPoolTaskRunner[str] = ThreadPoolTaskRunner(1)
     finished: dict[int, Path] = {}

@@ -25,14 +25,16 @@ from pgolf.flows.record import record_3seed
 from pgolf.flows.show import artifact_key, show
 from pgolf.flows.tasks import pack_trainer, prepare_data, was_taken_down
 from pgolf.ledger.choosing import standing_record
+from pgolf.phrases import counted
 from pgolf.record.board import Board
 from pgolf.record.folder import Record, describe_record, working_on
 from pgolf.record.job import share_cores
-from pgolf.record.orchestrator import signed
-from pgolf.record.outcome import Outcome
+from pgolf.record.orchestrator import Attending, attending
+from pgolf.record.outcome import Outcome, SweepOutcome
 from pgolf.record.programs import own_program
 from pgolf.record.refusals import check_sweep_start
 from pgolf.record.request import Request
+from pgolf.record.rows import Row
 from pgolf.sweep.attribution import Effect, attribute
 from pgolf.sweep.candidates import Candidate, Needs
 from pgolf.sweep.choice import Bounds, Choice, Luck, bounds, choose, luck
@@ -41,6 +43,7 @@ from pgolf.sweep.report import ablation_markdown, sweep_markdown
 from pgolf.sweep.trials import Bench, Trial
 
 log = logging.getLogger("pgolf.sweep")
+Run = tuple[Candidate, int]  # with this seed
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,41 @@ def try_candidate(bench: Bench, candidate: Candidate, seed: int, board: Board) -
     if known := bench.known(candidate, seed):
         log.info("%s %s: reused, tried before", candidate.label, seed)
         return known
-    return bench.run(candidate, seed, show(board, f"{candidate.label} {seed}", bench.folder.name))
+    label = label_of((candidate, seed))
+    trial = bench.run(candidate, seed, show(board, label, bench.folder.name))
+    if trial.state != "scored":
+        board.settle(label, row_of(label, trial))
+    return trial
 
 
-def try_all(bench: Bench, runs: Sequence[tuple[Candidate, int]], at_once: int) -> list[Trial]:
+def board_of(bench: Bench, runs: Sequence[Run], shown: Attending) -> Board:
+    """The view of all runs of a sweep: those to come, and those that were tried before."""
+    takes = {label_of(run): bench.takes(run[0]) for run in runs}
+    known = {label_of(run): trial for run in runs if (trial := bench.known(*run))}
+    return Board(
+        list(takes),
+        tell=shown.live.runs,
+        before={label: row_of(label, trial) for label, trial in known.items()},
+        kind=lambda label: takes[label],
+    )
+
+
+def label_of(run: Run) -> str:
+    """A candidate and its seed in words."""
+    return f"{run[0].label} {run[1]}"
+
+
+def row_of(label: str, trial: Trial) -> Row:
+    """A candidate that was tried before, as a view shows it."""
+    if trial.state == "scored":
+        return Row(label, stage="done", val_bpb=trial.val_bpb)
+    return Row(label, stage=trial.state, error=trial.reason or trial.state)
+
+
+def try_all(bench: Bench, runs: Sequence[Run], at_once: int, board: Board) -> list[Trial]:
     """Try candidates, `at_once` at the same time. When this process is told to stop, every candidate is."""
     pool: ThreadPoolTaskRunner[Trial] = ThreadPoolTaskRunner(at_once)
-    with Board([f"{candidate.label} {seed}" for candidate, seed in runs]) as board, pool:
+    with pool:
         try:
             futures: list[PrefectFuture[Trial]] = [
                 pool.submit(
@@ -173,14 +204,20 @@ def sweep(
     request, tried, given = plan.request, plan.tried, plan.given
     kept = bounds(request.track.limits, time_margin, size_margin)
     record = prepare(request, f"sweep-{{}}-{seed}", sweep_id, runs_dir, data_dir, given)
-    with working_on(record), signed(record.folder):
+    label = Path(request.preset).stem
+    with working_on(record), attending(record.folder, request.track.name, f"sweep of {label}", chat=False) as shown:
         log.info("sweep: %s", record.folder)
         bench, at_once = set_up(record, given, parallel, kept.eval_seconds)
-        (base,) = try_all(bench, [(Candidate(), seed)], 1)
-        try_all(bench, [(candidate, seed) for candidate in tried if candidate.settings], at_once)
+        first, *others = [(candidate, seed) for candidate in tried]
+        with board_of(bench, [first, *others], shown) as board:
+            shown.live.show("the base")
+            (base,) = try_all(bench, [first], 1, board)
+            shown.live.show("candidates")
+            try_all(bench, others, at_once, board)
         choice = choose(bench.all_known(), kept)
         found = luck_of(choice, request, base)
         report = write_report(record, choice, kept, found, f"Not yet: `{confirm_command(track, request, choice)}`.")
+        shown.done(SweepOutcome("sweep", record.folder, report, said := describe_choice(choice)), said)
     confirmed = confirm_winner(record, track, choice, runs_dir, data_dir, parallel) if confirm else None
     if confirmed:
         write_report(record, choice, kept, found, describe_confirmed(confirmed))
@@ -239,6 +276,12 @@ def write_report(record: Record, choice: Choice, kept: Bounds, found: Luck | Non
     return report
 
 
+def describe_choice(choice: Choice) -> str:
+    """What was chosen, in a line."""
+    best, of = choice.winner, counted(choice.tried, "candidate")
+    return f"{best.candidate.label} is chosen of {of}: val_bpb {best.val_bpb:.8f} on seed {best.seed}"
+
+
 def confirm_command(track: str, request: Request, choice: Choice) -> str:
     """The command that runs the winner on the seeds that were named."""
     knobs = {**request.overrides, **choice.winner.settings}
@@ -294,7 +337,7 @@ def ablation(
         old: The preset before: a preset's name, or a TOML file.
         new: The preset after: a preset's name, or a TOML file.
         track: The rules: a track's name, or a TOML file.
-        seeds: Two seeds or more. Default: the track's.
+        seeds: As many as the track asks for, or more. Default: the track's.
         ablation_id: Name of the folder in runs_dir. Default: made of the inputs.
         runs_dir: Folder that holds all runs.
         data_dir: Folder that holds the datasets.
@@ -302,20 +345,29 @@ def ablation(
     """
     request, tried = plan_ablation(old, new, track, seeds)
     record = prepare(request, f"ablation-{{}}-{Path(new).stem}", ablation_id, runs_dir, data_dir, {})
-    with working_on(record), signed(record.folder):
+    names = Path(old).stem, Path(new).stem
+    about = request.track.name, f"ablation: {names[0]} to {names[1]}"
+    with working_on(record), attending(record.folder, *about, chat=False) as shown:
         log.info("ablation: %s", record.folder)
         bench, at_once = set_up(record, {}, parallel, None)
-        bases = try_all(bench, [(Candidate(), seed) for seed in request.seeds], at_once)
-        trials = try_all(bench, [(candidate, seed) for candidate in tried for seed in request.seeds], at_once)
+        first = [(Candidate(), seed) for seed in request.seeds]
+        others = [(candidate, seed) for candidate in tried for seed in request.seeds]
+        with board_of(bench, [*first, *others], shown) as board:
+            shown.live.show("the base")
+            bases = try_all(bench, first, at_once, board)
+            shown.live.show("changes")
+            trials = try_all(bench, others, at_once, board)
         scores = {candidate: scores_of([t for t in trials if t.candidate == candidate]) for candidate in tried}
         together = scores[tried[-1]]
         alone = {candidate: scores[candidate] for candidate in (tried[:-1] or tried)}
         effects = attribute(scores_of(bases), alone, together)
-        text = ablation_markdown(Path(old).stem, Path(new).stem, request.seeds, effects)
+        text = ablation_markdown(*names, request.seeds, effects)
         report = record.folder / "report" / "README.md"
         write_atomic(report, text)
         key = f"{artifact_key(record.id)}-ablation"
         create_markdown_artifact(text, key=key, description="Which change brought what")
+        said = f"{sum(e.shown for e in effects)} of {counted(len(effects), 'gain')} shown, over {len(bases)} seeds"
+        shown.done(SweepOutcome("ablation", record.folder, report, said), said)
     return Ablated(record.folder, report, tuple(effects))
 
 

@@ -18,12 +18,12 @@ from pgolf.pods.processes import has_terminal, identity
 from pgolf.record.orchestrator import DETACHED, LOG, Here, Orchestrator, as_given, start_folder, write_orchestrator
 
 if TYPE_CHECKING:
-    from pgolf.record.outcome import Outcome, RunsOutcome
+    from pgolf.record.outcome import AnyOutcome
 
 COMMAND = [sys.executable, "-P", "-m", DETACHED]
 
 
-def make_record(foreground: bool | None, module: str, flow: str, parameters: dict[str, Any]) -> "Outcome | RunsOutcome":
+def make_record(foreground: bool | None, module: str, flow: str, parameters: dict[str, Any]) -> "AnyOutcome":
     """Make a record by a flow with these parameters, and show it; return its outcome.
 
     By default in this process where there is no terminal, else in one that no terminal ends: Ctrl-C leaves that.
@@ -34,7 +34,7 @@ def make_record(foreground: bool | None, module: str, flow: str, parameters: dic
     typer.Exit : somebody has left.
     """
     if foreground or (foreground is None and not has_terminal()):
-        outcome: Outcome | RunsOutcome = run_flow(module, flow, **parameters)
+        outcome: AnyOutcome = run_flow(module, flow, **parameters)
         return outcome
     Here.command = as_given(["pgolf", *sys.argv[1:]])
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -133,7 +133,7 @@ def probe(
 
     given = settings or []
     knobs = check_extra(parse_variables(given), "", (), "--set") if ".py:" in target else parse_overrides(given)
-    streams = parse_seeds(seeds) if seeds else None
+    streams = parse_seeds(seeds) if seeds is not None else None
     # an evaluator may print, and standard output is for results alone
     with redirect_stdout(sys.stderr), progress_bar("reading") as progress:
         results = legality.probe_target(

@@ -1,4 +1,4 @@
-"""A record's outcome on standard output: tables and the verdict, or JSON."""
+"""The outcome of a record or a sweep on standard output: tables and the verdict, or JSON."""
 
 import json
 import shlex
@@ -12,11 +12,12 @@ from rich.console import Console
 from pgolf.cli.output import show_tables, show_verdict
 
 if TYPE_CHECKING:
-    from pgolf.record.outcome import Outcome, RunsOutcome
+    from pgolf.record.outcome import AnyOutcome
 
 
-def show_outcome(outcome: "Outcome | RunsOutcome", as_json: bool) -> int:
-    """Print the outcome of a record; return the exit code that says it: 0 for a submission, else 1."""
+def show_outcome(outcome: "AnyOutcome", as_json: bool) -> int:
+    """Print the outcome of a record or a sweep; return the exit code that says it: 0 for a submission, or a sweep's
+    table, else 1."""
     from pgolf.record.outcome import end_with
 
     if as_json:
@@ -26,12 +27,16 @@ def show_outcome(outcome: "Outcome | RunsOutcome", as_json: bool) -> int:
     return end_with(outcome).exit_code
 
 
-def _show(outcome: "Outcome | RunsOutcome") -> None:
-    from pgolf.record.outcome import Outcome
+def _show(outcome: "AnyOutcome") -> None:
+    from pgolf.record.outcome import Outcome, SweepOutcome
     from pgolf.report.columns import ENDLESS
     from pgolf.report.tables import comparison_table, seed_table
     from pgolf.report.target_tables import target_tables
 
+    if isinstance(outcome, SweepOutcome):
+        typer.echo(f"{outcome.kind} {outcome.folder.name} is finished: {outcome.said}")
+        typer.echo(f"its table: {outcome.report}")
+        return
     stdout = Console(highlight=False)
     if isinstance(outcome, Outcome):
         of = outcome.verdict

@@ -72,7 +72,9 @@ def sweep(
     from pgolf.sweep.plan import plan_sweep
 
     space_file, artifact_file, checkpoint_file = (str(path) if path else None for path in (space, artifact, checkpoint))
-    knobs, seeds = parse_overrides(settings or []), parse_seeds(confirm_seeds) if confirm_seeds else None
+    knobs, seeds = parse_overrides(settings or []), None
+    if confirm_seeds is not None:
+        seeds = parse_seeds(confirm_seeds, "--confirm-seeds")
     given = (grid or [], candidate or [], space_file, artifact_file, checkpoint_file)
     plan = plan_sweep(track, preset, seed, knobs, *given, seeds)  # before anything is started
     check_sweep_start(plan.request, runs_dir, data_dir, sweep_id)
@@ -121,13 +123,14 @@ def ablate(
     """Measure what each change between two presets brings.
 
     Runs the preset before as it is, then with each knob in which the two differ changed alone, then with all of them
-    changed, each over the same seeds, two or more. Stopped or killed, the same command goes on and repeats nothing.
+    changed, each over the same seeds, as many as the track asks for, or more. To change a knob, write it into a preset
+    file. Stopped or killed, the same command goes on and repeats nothing.
     """
     from pgolf.record.refusals import check_sweep_start
     from pgolf.record.request import parse_seeds
     from pgolf.sweep.plan import plan_ablation
 
-    named = list(parse_seeds(seeds)) if seeds else None
+    named = list(parse_seeds(seeds)) if seeds is not None else None
     request, _ = plan_ablation(old, new, track, named)  # before anything is started
     check_sweep_start(request, runs_dir, data_dir, ablation_id)
     ablated = run_flow(

@@ -1,4 +1,4 @@
-"""`pgolf status`, `watch`, `stop`: records that are made by other processes of this machine."""
+"""`pgolf status`, `watch`, `stop`: records and sweeps that are made by other processes of this machine."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from pgolf.cli.outcome import show_outcome
 from pgolf.cli.output import show_table, stderr
 
 app = typer.Typer()
-Record = Annotated[str, typer.Argument(metavar="ID", help="The record's id, or its folder.")]
+Record = Annotated[str, typer.Argument(metavar="ID", help="The id of the record or sweep, or its folder.")]
 STYLES = {"running": "cyan", "starting": "cyan", "finished": "green", "failed": "red", "left": "yellow"}
 
 
@@ -20,9 +20,9 @@ STYLES = {"running": "cyan", "starting": "cyan", "finished": "green", "failed": 
     epilog=examples("pgolf status", "pgolf status --json"),
 )
 def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
-    """List the records here, and where each stands.
+    """List the records and sweeps here, and where each stands.
 
-    A record that is `left` has runs that go on while nobody is at it: the command that started it takes them up, and
+    One that is `left` has runs that go on while nobody is at it: the command that started it takes them up, and
     `pgolf stop` ends them. One that is `stopped` goes on with the same command.
     """
     from pgolf.record.orchestrator import typed_here
@@ -53,10 +53,10 @@ def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
     epilog=examples("pgolf watch cpu_smoke-smoke-1a2b3c4d"),
 )
 def watch(record: Record, runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
-    """Show a record that is being made, to its verdict.
+    """Show a record, a sweep or an ablation that is being made.
 
-    Works from any terminal; Ctrl-C leaves it. Exit 0: a record; 1: no record, or it failed; 2: bad input, or no such
-    record.
+    Shows a record to its verdict, the others to their table. Works from any terminal; Ctrl-C leaves it. Exit 0: a
+    record, or a table; 1: no record, or it failed; 2: bad input, or no such record.
     """
     from pgolf.cli.following import follow, leaving
     from pgolf.record.orchestrator import find_record
@@ -71,10 +71,10 @@ def watch(record: Record, runs_dir: RunsDir = Path("runs"), as_json: AsJson = Fa
     epilog=examples("pgolf stop cpu_smoke-smoke-1a2b3c4d"),
 )
 def stop(record: Record, runs_dir: RunsDir = Path("runs"), pods_file: PodsFile = None) -> None:
-    """End a record in order: all its runs, and its pods.
+    """End a record, sweep or ablation in order, and its pods.
 
-    Ends every process of a run. Works also where the process that made it is gone and its runs go on, and on a record
-    that a Prefect worker makes on this machine. Finished work is kept. Waits until nothing of it runs; then the same
+    Ends every process of a run. Works also where the process that made it is gone and its runs go on, and on what a
+    Prefect worker makes on this machine. Finished work is kept. Waits until nothing of it runs; then the same
     command goes on.
     """
     from pgolf.pods.settings import read_settings

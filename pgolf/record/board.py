@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import mean
 from types import TracebackType
 
@@ -21,7 +22,7 @@ from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.phrases import signed
 from pgolf.record.heading import Heading, heading_of, scored
 from pgolf.record.progress import Progress
-from pgolf.record.rows import Row, Used, amount, kind_of, thinned, used_of
+from pgolf.record.rows import Row, Used, amount, kind_of, thinned, titles, used_of
 from pgolf.record.time_left import Course, course_of, mean_course, time_left, whole_left
 from pgolf.stages import BY_NAME
 from pgolf.tracks import Limits
@@ -53,7 +54,8 @@ class Board:
     say that a loss per token is something else there; `cost` tells the dollars spent so far, None where nothing is
     paid for; `tell` is called with rows and notes at each change; `earlier` has the course of a run by kind ('seed'),
     as earlier records tell of it; `losses_compare` whether training losses show what a run is heading for; `before` has
-    the rows of runs that were done before, which are shown so and not as waiting; `remarks` are told below all runs.
+    the rows of runs that were done before, which are shown so and not as waiting; `remarks` are told below all runs;
+    `kind` says of a label which runs go alike.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Board:
         losses_compare: bool = False,
         before: Mapping[str, Row] | None = None,
         remarks: Sequence[str] = (),
+        kind: Callable[[str], str] = kind_of,
     ) -> None:
         self.runs: dict[str, Progress | None] = dict.fromkeys(labels)
         theirs = standing.bytes_per_token if standing else None
         other_tokens = bytes_per_token and theirs and abs(bytes_per_token / theirs - 1) > SAME_TOKENS
         self.standing, self.limits, self.cost = None if other_tokens else standing, limits, cost
-        self.tell, self.earlier, self.before = tell, earlier or {}, before or {}
+        self.tell, self.earlier, self.kind = tell, earlier or {}, kind
+        self.before = {label: replace(row, reused=True) for label, row in (before or {}).items()}
         self.to_beat, self.losses_compare, self.remarks = standing, losses_compare, remarks
         self.headings: dict[str, tuple[tuple[int, int, str], Heading | None]] = {}  # and what each was made of
         self.ended: dict[str, Course] = {}
@@ -108,10 +112,17 @@ class Board:
             if self.tell:
                 self.tell(self.rows(), self.notes())
 
+    def settle(self, label: str, row: Row) -> None:
+        """Show a run as it has ended, whatever it has said last."""
+        with self.lock:
+            self.runs[label], self.before[label] = None, row
+            if self.tell:
+                self.tell(self.rows(), self.notes())
+
     def course(self, label: str) -> Course | None:
         """How a run of `label`'s kind goes: those that have ended here, else those of earlier records."""
-        kind = kind_of(label)
-        ended = [course for other, course in list(self.ended.items()) if kind_of(other) == kind]
+        kind = self.kind(label)
+        ended = [course for other, course in list(self.ended.items()) if self.kind(other) == kind]
         return mean_course(ended) or self.earlier.get(kind)
 
     def share(self, label: str, progress: Progress) -> float:
@@ -194,19 +205,19 @@ def draw(rows: Sequence[Row], notes: Sequence[str] = ()) -> RenderableType:
     left = whole_left(rows) if len(rows) > 1 else None
     words = [f"all runs: {left.words}"] if left and left.words else []
     below = Text("; ".join([*words, *notes]), "dim")
-    return Group(Columns(map(_panel, rows), padding=(0, 1, 0, 0)), below)
+    panels = map(_panel, rows, titles([row.label for row in rows], PANEL - 6))  # what a border leaves of it
+    return Group(Columns(panels, padding=(0, 1, 0, 0)), below)
 
 
-def _panel(row: Row) -> Panel:
+def _panel(row: Row, title: str) -> Panel:
     """One run."""
     if row.state == "waiting":
-        return Panel(Text("waiting", "dim"), title=Text(row.label), title_align="left", width=PANEL, border_style="dim")
+        return Panel(Text("waiting", "dim"), title=Text(title), title_align="left", width=PANEL, border_style="dim")
     table = Table.grid(padding=(0, 1))
     for line in _lines(row):
         table.add_row(*line)
     color = {"failed": "red", "done": "green"}.get(row.state, "none")
-    title = Text(row.label)
-    return Panel(table, title=title, title_align="left", subtitle=row.time, width=PANEL, border_style=color)
+    return Panel(table, title=Text(title), title_align="left", subtitle=row.time, width=PANEL, border_style=color)
 
 
 def _lines(row: Row) -> Iterator[tuple[RenderableType, ...]]:

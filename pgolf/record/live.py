@@ -8,10 +8,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any, Literal
@@ -102,13 +103,27 @@ class LiveFile:
         with self.lock:
             self._write(doing=doing)
 
+    def done_of(self, labels: Collection[str]) -> dict[str, Row]:
+        """The rows, by label, of those of these runs that an earlier process has brought to their end."""
+        return {label: row for label, row in self.done_before.items() if label in labels}
+
     def runs(self, rows: Sequence[Row], notes: Sequence[str] = ()) -> None:
-        """Show the runs, unless they were shown a moment ago."""
+        """Show the runs, unless they were shown a moment ago; of very many those that run, and the first ones."""
+        shown = rows
+        if len(rows) > MOST_ROWS:
+            going = [row.state == "running" for row in rows]
+            places = MOST_ROWS - sum(going)
+            shown = [
+                row
+                for row, runs, others in zip(rows, going, accumulate(not g for g in going), strict=True)
+                if runs or others <= places
+            ]
+            notes = [*notes, f"and {len(rows) - len(shown):,} more runs"]
         with self.lock:
-            same = [row.stage for row in rows] == [row.stage for row in self.live.rows]
+            same = [row.stage for row in shown] == [row.stage for row in self.live.rows]
             if not same or time.monotonic() - self.written >= EVERY_S:
                 whole = whole_left(rows)
-                self._write(rows=tuple(rows), notes=tuple(notes), left=whole.seconds if whole else None)
+                self._write(rows=tuple(shown), notes=tuple(notes), left=whole.seconds if whole else None)
 
     @contextmanager
     def beating(self) -> Iterator[None]:

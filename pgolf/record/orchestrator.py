@@ -32,7 +32,7 @@ from pgolf.pods.processes import Identity, identity
 from pgolf.pods.settings import settings_file
 from pgolf.record.live import LiveFile, made_printable
 from pgolf.record.news import News
-from pgolf.record.outcome import END, End, Outcome, RunsOutcome, end_with, write_end
+from pgolf.record.outcome import END, AnyOutcome, End, end_with, write_end
 from pgolf.record.stopping import AskedToStop, heeding
 from pgolf.untrusted import Untrusted, read_json
 
@@ -234,17 +234,11 @@ class BoundedLog(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 @contextmanager
-def signed(folder: Path) -> Iterator[None]:
-    """Say in the folder of a sweep, whose lock this process holds, who is at it and by which command it goes on, and
-    heed requests to stop it. AskedToStop as `attending` raises it."""
-    write_orchestrator(folder, Orchestrator(identity(), Here.how, Here.command, cwd=os.getcwd()))
-    with heeding(folder):
-        yield
-
-
-@contextmanager
-def attending(folder: Path, track: str, name: str, pods: str, pods_file: Path | None) -> Iterator["Attending"]:
-    """Tell others of the work on the record in `folder`, whose lock this process holds, and heed what they ask for.
+def attending(
+    folder: Path, track: str, name: str, pods: str = "local", pods_file: Path | None = None, chat: bool = True
+) -> Iterator["Attending"]:
+    """Tell others of the work on the record or sweep in `folder`, whose lock this process holds, and heed what they ask
+    for. `chat`: whether a chat is told, too, which is for records.
 
     Raises
     ------
@@ -255,7 +249,7 @@ def attending(folder: Path, track: str, name: str, pods: str, pods_file: Path | 
     named = str(file.absolute()) if file else None
     write_orchestrator(folder, Orchestrator(identity(), Here.how, Here.command, pods, named, os.getcwd()))
     handler = _take_log(folder)
-    attending = Attending(LiveFile(folder, folder.name, track, name))
+    attending = Attending(LiveFile(folder, folder.name, track, name), chat)
     attending.live.show("starting")
     try:
         with attending.live.beating(), heeding(folder) as attending.asked:
@@ -287,12 +281,13 @@ def _take_log(folder: Path) -> BoundedLog | None:
 class Attending:
     """The work on a record as others see it."""
 
-    def __init__(self, live: LiveFile) -> None:
+    def __init__(self, live: LiveFile, chat: bool = True) -> None:
         self.live, self.asked = live, threading.Event()
         self.news = News(live.folder, live.say)
+        self.news.on = self.news.on and chat
         self.leaves = False  # whether its runs go on without this process
 
-    def done(self, outcome: Outcome | RunsOutcome, said: str) -> None:
+    def done(self, outcome: AnyOutcome, said: str) -> None:
         """Tell of the outcome, in a line and whole."""
         self._end(end_with(outcome))
         self.live.end("finished", said)

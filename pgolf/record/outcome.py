@@ -1,10 +1,10 @@
-"""What comes of a record, and its file: `runs/<record-id>/end.json`, by which any terminal can show it later."""
+"""What comes of a record or a sweep, and its file: `runs/<record-id>/end.json`, by which any terminal tells it."""
 
 import math
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -71,17 +71,35 @@ class RunsOutcome:
 
 
 @dataclass(frozen=True)
+class SweepOutcome:
+    """The outcome of a sweep or an ablation: its folder, the report with its table, and what came of it in a line."""
+
+    kind: Literal["sweep", "ablation"]
+    folder: Path
+    report: Path
+    said: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The content that `pgolf watch --json` prints."""
+        return asdict(self) | {"folder": str(self.folder), "report": str(self.report)}
+
+
+AnyOutcome = Outcome | RunsOutcome | SweepOutcome
+
+
+@dataclass(frozen=True)
 class End:
-    """How the work on a record has ended: its outcome, or else the exit code and why there is none."""
+    """How the work on a record or a sweep has ended: its outcome, or else the exit code and why there is none."""
 
     of_seeds: Outcome | None = None
     of_runs: RunsOutcome | None = None
+    of_sweep: SweepOutcome | None = None
     exit_code: int = 0
     error: str = ""
 
-    def outcome(self) -> Outcome | RunsOutcome:
+    def outcome(self) -> AnyOutcome:
         """The outcome; BadInput or RunFailed where there is none."""
-        if found := self.of_seeds or self.of_runs:
+        if found := self.of_seeds or self.of_runs or self.of_sweep:
             return found
         raise (BadInput if self.exit_code == 2 else RunFailed)(self.error)
 
@@ -89,8 +107,10 @@ class End:
 READER = TypeAdapter(End)
 
 
-def end_with(outcome: Outcome | RunsOutcome) -> End:
+def end_with(outcome: AnyOutcome) -> End:
     """The end that has this outcome."""
+    if isinstance(outcome, SweepOutcome):
+        return End(of_sweep=outcome)
     if isinstance(outcome, Outcome):
         return End(outcome, exit_code=0 if outcome.verdict.submitted else 1)
     return End(of_runs=outcome, exit_code=0 if outcome.verdict.positive else 1)

@@ -245,12 +245,14 @@ def with_vocabulary(program: Program, vocab_size: int) -> Program:
     return replace(program, environment={**program.environment, "VOCAB_SIZE": str(vocab_size)})
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
+def parse_seeds(text: str, option: str = "--seeds") -> tuple[int, ...]:
     """'42,314,999' as integers; BadInput names the part that is none."""
+    if not text.strip(" ,"):
+        raise BadInput(f"{option} is empty; name at least one seed, or leave the option out")
     try:
         return check_seeds([parse_seed(part) for part in text.split(",") if part.strip()])
     except ValueError as e:
-        raise BadInput(f"--seeds {text}: {e}; give integers with commas between them, such as 42,314,999") from None
+        raise BadInput(f"{option} {text}: {e}; give integers with commas between them, such as 42,314,999") from None
 
 
 def parse_seed(text: str) -> int:

@@ -59,6 +59,7 @@ class Row:
     scores : of each stage so far.
     heading, rests_on : an estimate of the final score, and what it rests on; None where nothing supports one.
     curve : (step, training loss) of some steps.
+    reused : whether it was done before this process began.
     """
 
     label: str
@@ -79,6 +80,7 @@ class Row:
     heading: float | None = None
     rests_on: str | None = None
     curve: Curve = ()
+    reused: bool = False
 
     @property
     def state(self) -> State:
@@ -91,13 +93,38 @@ class Row:
     def time(self) -> str:
         """The time that it has taken, and the time that it will still take, as people read it."""
         if self.state != "running":
-            return clock(self.elapsed) if self.elapsed else ""
+            return ", ".join([clock(self.elapsed)] * bool(self.elapsed) + ["reused"] * self.reused)
         return ", ".join(filter(None, [clock(self.elapsed), said_left(self.left, self.basis, self.over)]))
 
 
 def kind_of(label: str) -> str:
     """What a run is one of: 'seed 42' is one of 'seed'."""
     return label.rsplit(" ", 1)[0]
+
+
+def titles(labels: Sequence[str], most: int) -> list[str]:
+    """Labels of runs in at most so many characters: settings that all have are left out, and one that is cut keeps its
+    number and its seed, so that no two look alike.
+
+    Examples
+    --------
+    >>> titles(["base 42", "TTT_EPOCHS=2,TTT_LR=0.001 42", "TTT_EPOCHS=2,TTT_LR=0.002 42"], 20)
+    ['base 42', 'TTT_LR=0.001 42', 'TTT_LR=0.002 42']
+    >>> titles(["EMBED_BITS=7,MATRIX_BITS=5 42", "EMBED_BITS=8,MATRIX_BITS=6 42"], 20)
+    ['1: EMBED_BITS=7,… 42', '2: EMBED_BITS=8,… 42']
+    """
+    parts = [label.rpartition(" ")[::2] for label in labels]
+    changed = [set(what.split(",")) for what, _ in dict.fromkeys(parts) if "=" in what]
+    shared = set.intersection(*changed) if len(changed) > 1 else set()
+    found = []
+    for number, (label, (what, seed)) in enumerate(zip(labels, parts, strict=True), start=1):
+        own = ",".join(word for word in what.split(",") if word not in shared) or what
+        text = f"{own} {seed}" if what else label
+        if len(text) > most:
+            kept = f"{number}: {own}"[: max(0, most - len(seed) - 2)]
+            text = f"{kept}… {seed}"[:most]
+        found.append(text)
+    return found
 
 
 def thinned(curve: Sequence[tuple[int, float, *tuple[float, ...]]]) -> Curve:

@@ -122,19 +122,25 @@ class Bench:
             copied.unlink()  # as large as a few models, and the base has it
         return trial
 
+    def takes(self, candidate: Candidate) -> Needs:
+        """How much of a run a candidate takes here: those that take as much go alike."""
+        if not candidate.settings and not self.given:
+            return "training"
+        if candidate.needs == "artifact" and self.given and "artifact" not in self.given:
+            return "checkpoint"  # of a given checkpoint there is no artifact yet
+        return candidate.needs
+
     def _job(self, candidate: Candidate, seed: int) -> Job:
         """The job of a pod: the whole run, or the part from the base's checkpoint or artifact on."""
         environment = {**self.environment, **{name.upper(): text for name, text in candidate.settings}}
         job = Job(
             candidate.label, self.folder / "trials" / candidate.key, self.program, self.folder, environment, self.nproc
         )
-        needs = candidate.needs
         if not candidate.settings and not self.given:
             # a checkpoint of the end is what candidates of quantisation start from
             environment = {"CHECKPOINT_EVERY": str(1 << 30), **environment}
             return replace(job, name="base", folder=self.folder / "base", environment=environment)
-        if needs == "artifact" and self.given and "artifact" not in self.given:
-            needs = "checkpoint"  # of a given checkpoint there is no artifact yet
+        needs = self.takes(candidate)
         if needs == "training":
             return job
         source = self.given.get(needs) or self._base(seed) / (ARTIFACT if needs == "artifact" else CHECKPOINT)

@@ -12,6 +12,7 @@ import replay
 from seconds import PGOLF, TINY, Made, environment, here
 
 from pgolf.data.dataset import Dataset
+from pgolf.record.live import read_live
 
 pytestmark = [pytest.mark.record, pytest.mark.usefixtures("shared_server")]
 GRID = ["--grid", "TTT_LR=0.001,0.002,0.005,0.01,0.02,0.05", "--grid", "TTT_EPOCHS=1,2"]
@@ -61,8 +62,16 @@ def test_sweep_of_twelve_survives_a_kill_repeats_nothing_and_ranks_by_score(
     first.wait()
     pods = {p: p.read_bytes() for p in (tmp_path / "sweep").rglob("pod.json")}
 
+    stopped = read_live(tmp_path / "sweep")
+    assert stopped and len(stopped.rows) == 12 and stopped.doing == "candidates"
+
     code, stdout, stderr = here(line)
     assert code == 0, stderr
+    live = read_live(tmp_path / "sweep")
+    assert live and [row.state for row in live.rows] == ["done"] * 12 and sum(row.reused for row in live.rows) >= 4
+    code, stdout_watch, _ = here([PGOLF, "watch", "sweep", "--runs-dir", str(tmp_path)])
+    assert code == 0 and "TTT_EPOCHS=2,TTT_LR=0.02 is chosen of 12 candidates" in stdout_watch
+    assert str(tmp_path / "sweep/report/README.md") in stdout_watch
     swept = json.loads(stdout)
     assert swept["tried"] == 12 == len(list(trials.glob("*/*.json")))
     assert not list((tmp_path / "sweep").rglob("attempt-2")), "what ran on without its orchestrator was taken up"

@@ -11,7 +11,8 @@ from pgolf import ledger, tracks
 from pgolf.ledger.choosing import losses_at
 from pgolf.record.board import Board
 from pgolf.record.progress import Progress
-from pgolf.record.rows import clock
+from pgolf.record.rows import Row, clock
+from pgolf.record.time_left import whole_left
 
 
 def training(step: int, elapsed: float) -> Progress:
@@ -105,6 +106,48 @@ def test_view_fits_a_terminal_of_eighty_columns() -> None:
     lines = file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "seed 42" in lines[0] and "seed 314" in lines[0]
+
+
+def test_runs_that_were_tried_before_are_shown_done_and_reused() -> None:
+    file = io.StringIO()
+    screen = Console(file=file, width=120, color_system=None)
+    before = {"base 42": Row("base 42", stage="done", val_bpb=2.5, elapsed=9.0), "TTT_LR=1 42": Row("", stage="done")}
+    board = Board(["base 42", "TTT_LR=1 42", "TTT_LR=2 42"], screen, before=before)
+    screen.print(board.view())
+    text = file.getvalue()
+    assert text.count("reused") == 2 and text.count("waiting") == 1 and "0:09, reused" in text and "2.50000" in text
+
+
+def test_titles_tell_runs_apart_by_what_they_change_and_by_the_seed() -> None:
+    file = io.StringIO()
+    screen = Console(file=file, width=120, color_system=None)
+    knobs = "EMBED_CLIP_SIGMAS=15.0,MATRIX_CLIP_SIGMAS=12.85"
+    labels = [f"{knobs},TTT_LR={lr} {seed}" for lr in (0.001, 0.002) for seed in (42, 314)]
+    screen.print(Board(labels, screen).view())
+    screen.print(Board([f"{knobs},TTT_LR=0.1 42", f"{knobs.replace('85', '86')} 314"], screen).view())
+    text = file.getvalue()
+    for title in ("TTT_LR=0.001 42", "TTT_LR=0.001 314", "TTT_LR=0.002 42", "TTT_LR=0.002 314"):
+        assert f" {title} " in text
+    for title in ("1: MATRIX_CLIP_SIGMAS=12.85,T… 42", "MATRIX_CLIP_SIGMAS=12.86 314"):
+        assert f" {title} " in text
+
+
+def test_time_left_of_all_runs_counts_those_that_wait_and_is_untold_until_one_like_them_has_ended() -> None:
+    kinds = {"base 1": "training", "TTT_LR=1 1": "artifact", "TTT_LR=2 1": "artifact"}
+    board = Board(list(kinds), Console(file=io.StringIO()), kind=lambda label: kinds[label])
+    board.update("base 1", finished(100.0))
+    board.update("TTT_LR=1 1", training(20, 10.0))
+    assert whole_left(board.rows()) is None
+    board.update("TTT_LR=1 1", finished(30.0))
+    left = whole_left(board.rows())
+    assert left and left.seconds == 30.0
+
+
+def test_run_that_has_failed_without_saying_so_is_shown_failed() -> None:
+    board = Board(["TTT_LR=1 42"], Console(file=io.StringIO()))
+    board.update("TTT_LR=1 42", training(20, 10.0))
+    board.settle("TTT_LR=1 42", Row("TTT_LR=1 42", stage="stopped", error="bound to take 99 s"))
+    assert [(row.state, row.error) for row in board.rows()] == [("failed", "bound to take 99 s")]
 
 
 def test_elsewhere_it_is_a_line_a_stage(caplog: pytest.LogCaptureFixture) -> None:

@@ -35,17 +35,26 @@ def test_a_reader_sees_what_the_board_shows(tmp_path: Path) -> None:
     assert read and (read.state, read.verdict, len(read.rows)) == ("failed", "no seed finished", 2)
 
 
+def test_of_very_many_runs_those_that_run_are_shown(tmp_path: Path) -> None:
+    live = LiveFile(tmp_path, "r", "cpu_smoke", "mine")
+    rows = [Row(f"seed {n}", stage="train" if n == 1499 else "waiting") for n in range(1500)]
+    live.runs(rows)
+    read = read_live(tmp_path)
+    assert read and len(read.rows) == 1000 and read.rows[-1].label == "seed 1499" and read.rows[-2].label == "seed 998"
+    assert read.notes == ("and 500 more runs",)
+
+
 def test_runs_that_were_done_before_are_shown_so_by_the_next_process(tmp_path: Path) -> None:
     done, killed = Row("seed 1", stage="done", val_bpb=2.5), Row("seed 2", stage="train")
     write_live(tmp_path, replace(LIVE_NOW, rows=(done, killed)))
     live = LiveFile(tmp_path, "r", "cpu_smoke", "mine")
     assert live.done_before == {"seed 1": done}
     live.show("preflight")
-    board = Board(["seed 1", "seed 2"], tell=live.runs, before=live.done_before)
+    board = Board(["seed 1", "seed 2"], tell=live.runs, before=live.done_of(["seed 1", "seed 2"]))
     board.live = None
     with board:
         read = read_live(tmp_path)
-        assert read and read.rows == (done, Row("seed 2"))
+        assert read and read.rows == (replace(done, reused=True), Row("seed 2"))
     board.update("seed 1", Progress(elapsed=3.0))  # it is run again all the same
     assert board.rows()[0].state == "running"
 

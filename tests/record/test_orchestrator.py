@@ -44,12 +44,11 @@ from pgolf.record.orchestrator import (
     find_record,
     read_orchestrator,
     records_starting,
-    signed,
     start_folder,
     typed_here,
     write_orchestrator,
 )
-from pgolf.record.outcome import End, RunsOutcome, end_with, read_end, write_end
+from pgolf.record.outcome import End, RunsOutcome, SweepOutcome, end_with, read_end, write_end
 from pgolf.record.rows import Row
 from pgolf.record.seeds import Left, run_seed
 from pgolf.record.stand import list_stands
@@ -367,7 +366,50 @@ def test_record_of_an_earlier_version_is_finished_wherever_it_is_asked_about(rec
         assert said in shown and "records/cpu_smoke/2026-01-01_mine" in shown and "gone" not in shown
 
 
-def test_sweep_has_ended_where_its_report_is_newer_than_whoever_was_at_it_last(
+def test_end_of_a_sweep_is_told_by_status_and_watch_as_it_was(
+    record: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(record.parents[1])
+    monkeypatch.setattr("pgolf.record.orchestrator.Here.command", ("pgolf", "ablate", "old", "new"))
+    about = record, "cpu_smoke", "ablation: old to new"
+
+    def watched(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["pgolf", "watch", "mine", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), " ".join(capsys.readouterr())
+
+    with pytest.raises(KeyboardInterrupt), attending(*about, chat=False):
+        raise KeyboardInterrupt
+    assert stand(record.parent)[0] == "stopped"
+    with pytest.raises(RunFailed), attending(*about, chat=False):
+        raise RunFailed("TTT_LR=9 42: it diverged")
+    assert stand(record.parent) == ("failed", "TTT_LR=9 42: it diverged")
+    assert watched()[0] == 1 and "it diverged" in watched()[1]
+    with lock_if_free(record), attending(*about, chat=False) as shown:
+        shown.live.show("changes")
+        shown.live.runs([Row("base 42", stage="done", elapsed=9.0), Row("TTT_LR=9 42", stage="train", left=60.0)])
+        (one,) = list_stands(record.parent)
+        assert (one.state, one.done, one.runs, one.said) == ("running", 1, 2, "changes; TTT_LR=9 42 train")
+        table = SweepOutcome("ablation", record, record / "report" / "README.md", "1 of 1 gain shown, over 3 seeds")
+        shown.done(table, table.said)
+    assert stand(record.parent) == ("finished", table.said)
+    code, said = watched()
+    assert code == 0 and "ablation mine is finished: 1 of 1 gain shown" in said and str(table.report) in said
+    assert json.loads(watched("--json")[1]) == table.as_json()
+
+
+def test_webhook_of_records_is_told_nothing_of_sweeps(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setenv("PGOLF_WEBHOOK_URL", "http://127.0.0.1:1/hook")
+    monkeypatch.setattr("pgolf.record.news.notify", told.append)
+    for chat in (False, True):
+        with pytest.raises(RunFailed), attending(record, "cpu_smoke", "mine", chat=chat):
+            raise RunFailed("it diverged")
+        assert told == ["mine: failed: it diverged"] * chat
+
+
+def test_sweep_of_an_earlier_version_has_ended_where_its_report_is_newer_than_whoever_was_at_it_last(
     record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pgolf.record.orchestrator.Here.command", ("pgolf", "ablate", "old", "new"))
@@ -378,12 +420,10 @@ def test_sweep_has_ended_where_its_report_is_newer_than_whoever_was_at_it_last(
         return one.state, one.said, one.command
 
     command = ("pgolf", "ablate", "old", "new")
-    with pytest.raises(KeyboardInterrupt), signed(record):
-        raise KeyboardInterrupt
+    write_orchestrator(record, Orchestrator(identity(), "foreground", command))
     assert stood() == ("stopped", "the process that made it is gone", command)
-    with signed(record):
-        write_atomic(report, "which change brought what")
-        os.utime(report, (time.time() + 1, time.time() + 1))
+    write_atomic(report, "which change brought what")
+    os.utime(report, (time.time() + 1, time.time() + 1))
     assert stood() == ("finished", "see report", command)
     os.utime(report, (1, 1))  # begun again, with more to try
     assert stood() == ("stopped", "the process that made it is gone", command)
@@ -394,7 +434,7 @@ def test_sweep_has_ended_where_its_report_is_newer_than_whoever_was_at_it_last(
 def test_sweep_heeds_a_request_to_stop(record: Path) -> None:
     before = signal.signal(signal.SIGTERM, lambda *_: exit(1))
     try:
-        with lock_if_free(record), pytest.raises(AskedToStop), signed(record):
+        with lock_if_free(record), pytest.raises(AskedToStop), attending(record, "cpu_smoke", "mine", chat=False):
             ask_to_stop(record)
             time.sleep(30)
     finally:

@@ -41,7 +41,7 @@ ASKED = ((None, None), (True, None), (False, None), (None, True))  # of a seed's
         (["--seeds", "42,314,99.5"], "'99.5' is no seed"),
         (["--seeds", "42,314,-1"], "'-1' is no seed"),
         (["--seeds", "42,314"], "at least 3"),
-        (["--seeds", ""], "no seeds given"),
+        (["--seeds", ""], "--seeds is empty"),
         (["--name", "???"], "name '???'"),
     ],
 )
