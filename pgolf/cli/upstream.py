@@ -224,14 +224,18 @@ def submit(
 
     The folder is audited, and committed to a branch of its own; title and body of the pull request, and the commands
     that push it, are printed. Nothing is pushed. Your branch, index and files in the clone stay as they are, and no
-    hook of the clone runs. A second run says that the commit is there, or adds one with what has changed.
+    hook of the clone runs. A second run says that the commit is there, or adds one with what has changed. A branch that
+    has another record's folder of that name is left alone.
 
     Exit 0: committed; 1: a check fails, and nothing is committed; 2: the folder or the clone cannot be used.
     """
     from pgolf import tracks
     from pgolf.files import write_atomic
+    from pgolf.record.disk import check_output
     from pgolf.upstream.submit import submit as commit
 
+    if output:
+        check_output(output, "--output")  # before anything is committed
     done = commit(folder, repo, tracks.load(track) if track else None, against, branch, base, anyway)
     committed, commands = done.committed, done.commands(output)
     if output:

@@ -121,6 +121,10 @@ def logs(path: Path, unread: Unread | None = None) -> list[Path]:
 
 def may_be_log(entry: "os.DirEntry[str]") -> bool:
     """Whether a file may be a log, by its name; a link is none."""
-    name = entry.name.strip()
-    suffix = os.path.splitext(name)[1].lower()
-    return suffix in LOG_SUFFIXES and not NO_LOG.match(name) and entry.is_file(follow_symlinks=False)
+    return is_log_name(entry.name) and entry.is_file(follow_symlinks=False)
+
+
+def is_log_name(name: str) -> bool:
+    """Whether a file's name may be a log's."""
+    name = name.strip()
+    return os.path.splitext(name)[1].lower() in LOG_SUFFIXES and not NO_LOG.match(name)

@@ -23,6 +23,13 @@ def check_writable(folder: Path, option: str) -> None:
         raise BadInput(f"{folder}: {why}; name another folder with {option}")
 
 
+def check_output(file: Path, option: str) -> None:
+    """BadInput if a file cannot be written, in a folder that need not exist; nothing is written yet."""
+    why = "it is a folder" if file.is_dir() else unusable(file.parent)
+    if why:
+        raise BadInput(f"{file}: {why}; name another file with {option}")
+
+
 def unusable(folder: Path) -> str:
     """Why nothing can be made in a folder, which need not exist, or ''."""
     there = existing(folder)

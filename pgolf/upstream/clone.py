@@ -92,6 +92,16 @@ class Clone:
         listed = self._git("ls-tree", "-z", commit, path)
         return listed.split("\t")[0].split()[2] if listed else None
 
+    def files(self, commit: str, path: str) -> dict[str, str]:
+        """The hash of each file below a folder of a commit, by its path there; empty where there is no such folder."""
+        listed = self._git("ls-tree", "-r", "-z", commit, f"{path}/").split("\0")
+        entries = [entry.partition("\t") for entry in listed if entry]
+        return {name.removeprefix(f"{path}/"): facts.split()[2] for facts, _, name in entries}
+
+    def hash_of(self, content: bytes) -> str:
+        """The hash that a file of this content has in the clone."""
+        return self._git("hash-object", "--no-filters", "--stdin", given=content).strip()
+
     def changed(self, base: str, commit: str) -> list[str]:
         """Paths in which a commit differs from what it has in common with `base`."""
         common = self._run("merge-base", base, commit)

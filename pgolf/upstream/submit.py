@@ -13,6 +13,7 @@ from pgolf import tracks
 from pgolf.audit.audit import Audit, Audited, audit
 from pgolf.audit.belonging import SHORT_DAY
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.folder import is_log_name
 from pgolf.evidence.lines import printable
 from pgolf.evidence.record_folder import check_record_folder
 from pgolf.files import stays_inside
@@ -27,6 +28,7 @@ MOST_FILE_BYTES = 100 << 20  # GitHub takes no larger file
 MOST_BYTES, MOST_FILES, DEEPEST = 1 << 30, 1000, 8
 # What runs leave, and a submission does not have: models, caches
 LEFT_OUT = ("*.pt", "*.pth", "*.ptz", "*.ckpt", "*.safetensors", "*.npz", "*.pyc", "__pycache__")
+PLAN = "plan.json"
 SHOWN, MOST_SHOWN = 5, 400  # failures that a message names, and characters of one
 
 
@@ -102,7 +104,8 @@ def submit(
 
     Raises
     ------
-    BadInput : the folder or the clone cannot be used. Nothing is written.
+    BadInput : the folder or the clone cannot be used, or the branch has another record of this name. Nothing is
+        written.
     RunFailed : a check fails, or git does. Nothing is committed.
     """
     check_record_folder(folder)
@@ -120,8 +123,10 @@ def submit(
         _check_passes(found, folder)
     headline, text = title(found), body(found, path)
     message = f"{headline}\n\nAdds {path}.\n"
-    committed = clone.commit_folder(path, files, branch or f"record/{_slug(name)}", commit, message)
-    remarks = list(_remarks(found, clone, left_out))
+    branch = branch or f"record/{_slug(name)}"
+    gone = _check_same_record(clone, branch, path, files)
+    committed = clone.commit_folder(path, files, branch, commit, message)
+    remarks = [*_remarks(found, clone, left_out), *gone]
     sizes = tuple((file.name, len(file.content)) for file in files)
     day = clone.day_of(commit)
     return Submitted(committed, start, day, path, sizes, tuple(left_out), headline, text, tuple(remarks), clone)
@@ -140,6 +145,29 @@ def _track_folder(clone: Clone, commit: str, start: str, track: Track) -> str:
         f"{clone.path}: {'several folders' if names else 'no folder'} of track {track.name} in records/ of {start} "
         f"({shown}); give a clone of the archive of that track with --repo, or another track with --track"
     )
+
+
+def _check_same_record(clone: Clone, branch: str, path: str, files: Sequence[File]) -> list[str]:
+    """Refuse to put a record's folder in the place of another record's of the same name; else say in a sentence which
+    of its files are gone. It is the same record if it has the same plan.json, which is never rewritten; where a side
+    has none, if most of its logs are there still."""
+    tip = clone.tip(branch)
+    there = clone.files(tip, path) if tip else {}
+    here = {file.name: file.content for file in files}
+    logs = [of for name, of in there.items() if is_log_name(name.rpartition("/")[2])]
+    compared = [content for name, content in here.items() if name == PLAN or is_log_name(name.rpartition("/")[2])]
+    hashes = {clone.hash_of(content) for content in compared} if there else set()
+    kept = sum(of in hashes for of in logs)
+    planned = PLAN in there and PLAN in here
+    same = there.get(PLAN) in hashes if planned else 2 * kept > len(logs)
+    if kept < len(logs) and not same:
+        raise BadInput(
+            f"branch {branch} has another record in {path}, with other logs, which this one would replace: rename "
+            f"this folder, so that both can be submitted; to give up the one that is there, delete its branch, `git -C "
+            f"{shlex.quote(str(clone.path))} branch -D {shlex.quote(branch)}`"
+        )
+    gone = [printable(name) for name in there if name not in here]
+    return [f"no longer there: {_first(gone)}"] if gone else []
 
 
 def _check_passes(found: Audited, folder: Path) -> None:
@@ -161,10 +189,13 @@ def _remarks(found: Audited, clone: Clone, left_out: Sequence[str]) -> Iterator[
     if isinstance(found, Audit) and found.track.record and (better := better_than_beaten(found)):
         yield f"{better.name} stands by pgolf's ledger, and is better than the record that was compared with"
     if left_out:
-        more = f" and {len(left_out) - SHOWN} more" if len(left_out) > SHOWN else ""
-        yield f"left out: {', '.join(left_out[:SHOWN])}{more}"
+        yield f"left out: {_first(left_out)}"
     if clone.signs():
         yield "the commit is not signed, though commit.gpgSign is set"
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _slug(name: str) -> str:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from pgolf.audit.audit import audit
 from pgolf.cli import app
 from pgolf.errors import BadInput, RunFailed
+from pgolf.evidence.plan import make_plan, write_plan
 from pgolf.ledger.choosing import standing_record
 from pgolf.report.pull_request import body, title
 from pgolf.tracks import load
@@ -109,6 +110,57 @@ def test_a_second_run_finds_it_there_and_changes_make_a_second_commit(clone, rec
     more = submit(record.path, clone).committed
     assert (more.new, more.parent) == (True, first.commit)
     assert "dataset.json" not in git(clone, "ls-tree", "-r", "--name-only", BRANCH)
+
+
+def planned(folder: Folder, created: str) -> None:
+    """The folder as pgolf writes it: with the plan of its runs, and logs that name them."""
+    write_plan(folder.path, make_plan("r1", "10min_16mb", "smoke", SEEDS, {"train_gpt.py": "ab" * 32}, created=created))
+    folder.edit_logs("run_id: ", f"run_id: {created}-")
+
+
+@pytest.mark.parametrize("has_plan", [True, False])
+def test_another_record_of_that_name_replaces_nothing(clone, record, tmp_path, has_plan):
+    other = Folder(tmp_path / "others" / record.path.name)
+    other.write()
+    other.edit_logs("run_id: ", "run_id: b")
+    if has_plan:
+        planned(record, "2026-04-25T00:00:00+00:00")
+        planned(other, "2026-04-25T01:00:00+00:00")
+    first = submit(record.path, clone).committed
+    with pytest.raises(BadInput, match=f"branch {BRANCH} has another record in {IN_ARCHIVE}.*rename this folder"):
+        submit(other.path, clone)
+    with pytest.raises(BadInput, match="branch -D mine"):
+        submit(record.path, clone, branch="mine") and submit(other.path, clone, branch="mine")
+    assert git(clone, "rev-parse", BRANCH).strip() == first.commit
+    renamed = other.path.rename(other.path.with_name("2026-04-25_Another"))
+    assert submit(renamed, clone).committed.branch == "record/2026-04-25_Another"
+    git(clone, "branch", "-D", BRANCH)
+    assert submit(renamed.rename(other.path), clone).committed.new
+
+
+def test_the_same_record_may_change_and_says_what_is_gone(clone, record):
+    planned(record, "2026-04-25T00:00:00+00:00")
+    submit(record.path, clone)
+    record.edit_logs("run_id: ", "run_id: again-")  # its plan says that it is the same
+    (record.path / "dataset.json").unlink()
+    done = submit(record.path, clone)
+    assert done.committed.new and "no longer there: dataset.json" in done.remarks
+
+
+def test_a_draft_may_have_one_log_replaced_or_renamed(clone, record):
+    submit(record.path, clone)
+    record.log(42).rename(record.path / "train_42.txt")
+    record.edit("train_seed314.log", "run_id: ", "run_id: again-")
+    done = submit(record.path, clone)
+    assert done.committed.new and "no longer there: train_seed42.log" in done.remarks
+
+
+@pytest.mark.parametrize("output", [".", "README.md/body.md"])
+def test_a_body_that_cannot_be_written_stops_it_before_the_commit(clone, record, monkeypatch, output):
+    monkeypatch.chdir(record.path)
+    ended = CliRunner().invoke(app, ["submit", str(record.path), "--repo", str(clone), "-o", output])
+    assert isinstance(ended.exception, BadInput) and "--output" in str(ended.exception)
+    assert BRANCH not in git(clone, "branch", "--all")
 
 
 def test_what_a_killed_run_has_left_does_not_stop_the_next(clone, record):
