@@ -16,7 +16,7 @@ from typing import Any
 
 from pgolf.errors import BadInput, RunFailed
 from pgolf.flows.here import run_here
-from pgolf.record.folder import Busy
+from pgolf.record.ending import Busy
 from pgolf.record.orchestrator import BoundedLog, Here, move_to
 from pgolf.record.outcome import End, write_end
 from pgolf.record.stopping import KEPT

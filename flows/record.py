@@ -185,7 +185,7 @@ def record_3seed(
     check_costs(request, wanted)
     if wanted.kind == "runpod":
         check_key(api_key())
-    check_start(request, wanted, Path(runs_dir), Path(data_dir), record_id)
+    check_start(request, wanted, Path(runs_dir), Path(data_dir), record_id, (stop_early, stop_hopeless))
     dataset = prepare_data(request, Path(data_dir))
     runs = request.theirs or own_program(pack_trainer(request.knobs), Path(request.preset).stem, request.knobs)
     record = describe_record(Path(runs_dir), request, dataset, runs, record_id, (stop_early, stop_hopeless))

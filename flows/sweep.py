@@ -38,7 +38,7 @@ from pgolf.record.rows import Row
 from pgolf.sweep.attribution import Effect, attribute
 from pgolf.sweep.candidates import Candidate, Needs
 from pgolf.sweep.choice import Bounds, Choice, Luck, bounds, choose, luck
-from pgolf.sweep.plan import plan_ablation, plan_sweep
+from pgolf.sweep.plan import check_margins, plan_ablation, plan_sweep
 from pgolf.sweep.report import ablation_markdown, sweep_markdown
 from pgolf.sweep.trials import Bench, Trial
 
@@ -202,6 +202,7 @@ def sweep(
         confirm_seeds,
     )
     request, tried, given = plan.request, plan.tried, plan.given
+    check_margins(request.track.limits, time_margin, size_margin)
     kept = bounds(request.track.limits, time_margin, size_margin)
     record = prepare(request, f"sweep-{{}}-{seed}", sweep_id, runs_dir, data_dir, given)
     label = Path(request.preset).stem
@@ -228,7 +229,7 @@ def prepare(
     request: Request, name: str, own_id: str | None, runs_dir: str, data_dir: str, given: Mapping[Needs, Path]
 ) -> Record:
     """Prepare data and program, and describe the record; `name` has a place for the name made of the inputs."""
-    check_sweep_start(request, Path(runs_dir), Path(data_dir), own_id)
+    check_sweep_start(request, Path(runs_dir), Path(data_dir), own_id, given)
     dataset = prepare_data(request, Path(data_dir))
     program = own_program(pack_trainer(request.knobs), Path(request.preset).stem, request.knobs)
     record = describe_record(Path(runs_dir), request, dataset, program, own_id)

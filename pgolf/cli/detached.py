@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from pgolf.cli.following import follow, leaving
-from pgolf.cli.output import run_flow
+from pgolf.cli.output import run_flow, stderr
 from pgolf.pods.processes import has_terminal, identity
 from pgolf.record.orchestrator import DETACHED, LOG, Here, Orchestrator, as_given, start_folder, write_orchestrator
+from pgolf.record.stand import being_made, check_free
 
 if TYPE_CHECKING:
     from pgolf.record.outcome import AnyOutcome
@@ -23,8 +25,11 @@ if TYPE_CHECKING:
 COMMAND = [sys.executable, "-P", "-m", DETACHED]
 
 
-def make_record(foreground: bool | None, module: str, flow: str, parameters: dict[str, Any]) -> "AnyOutcome":
-    """Make a record by a flow with these parameters, and show it; return its outcome.
+def make_record(
+    foreground: bool | None, module: str, flow: str, parameters: dict[str, Any], inputs: Mapping[str, str]
+) -> "AnyOutcome":
+    """Make a record by a flow with these parameters, and show it; return its outcome. One that is being made by the
+    same command and of the same `inputs`, as far as they are known, is shown, or in the foreground refused.
 
     By default in this process where there is no terminal, else in one that no terminal ends: Ctrl-C leaves that.
 
@@ -33,20 +38,26 @@ def make_record(foreground: bool | None, module: str, flow: str, parameters: dic
     BadInput, RunFailed : as the flow.
     typer.Exit : somebody has left.
     """
+    Here.command = as_given(["pgolf", *sys.argv[1:]])
+    asked = Path(parameters["runs_dir"]), inputs, Here.command, parameters["record_id"]
     if foreground or (foreground is None and not has_terminal()):
+        check_free(*asked)
         outcome: AnyOutcome = run_flow(module, flow, **parameters)
         return outcome
-    Here.command = as_given(["pgolf", *sys.argv[1:]])
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _leave)
-    starting = start(module, flow, parameters)
+    there = being_made(*asked)
+    if there:
+        stderr.print(f"{there.name} is being made by this command already", markup=False, soft_wrap=True)
+    starting = there or start(module, flow, parameters)
     try:
         with leaving(starting):
             end = follow(starting, whole=True)
     except (KeyboardInterrupt, SystemExit) as e:
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
-    shutil.rmtree(starting, ignore_errors=True)
+    if not there:
+        shutil.rmtree(starting, ignore_errors=True)
     return end.outcome()
 
 

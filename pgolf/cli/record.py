@@ -175,7 +175,7 @@ def record(
         return
     from pgolf.pods.places import check_wanted
     from pgolf.program.environment import parse_variables
-    from pgolf.record.refusals import check_id, check_start
+    from pgolf.record.refusals import check_id, check_planned, check_start
     from pgolf.record.request import check_request, check_to_beat, parse_overrides, parse_seeds
 
     check_id(record_id)
@@ -193,6 +193,7 @@ def record(
     check_to_beat(request)
     wanted = check_wanted(pods, pods_at_once, rehearse, max_cost, max_hours, pods_file, no_bound)
     if plan:
+        check_planned(request, runs_dir, data_dir, record_id)
         from pgolf.record.planned import plan_record
 
         planned = plan_record(request, wanted, stop_early, stop_hopeless, runs_dir, data_dir)
@@ -205,7 +206,7 @@ def record(
         from pgolf.record.planned import check_costs
 
         check_costs(request, wanted)
-    check_start(request, wanted, runs_dir, data_dir, record_id)
+    check_start(request, wanted, runs_dir, data_dir, record_id, (stop_early, stop_hopeless))
     from pgolf.record.prospect import prospect_of
 
     if warning := prospect_of(request).warning:
@@ -236,5 +237,5 @@ def record(
     }
     from pgolf.cli.detached import make_record
 
-    outcome = make_record(foreground, "pgolf.flows.record", "record_3seed", parameters)
+    outcome = make_record(foreground, "pgolf.flows.record", "record_3seed", parameters, request.inputs)
     raise typer.Exit(show_outcome(outcome, as_json))

@@ -65,7 +65,7 @@ def record_speedrun(
     """
     from pgolf.pods.places import check_wanted
     from pgolf.program.environment import parse_variables
-    from pgolf.record.refusals import check_id, check_runs_start
+    from pgolf.record.refusals import check_folder, check_id, check_runs_start
     from pgolf.record.runs_data import find_data
     from pgolf.record.runs_request import check_runs
 
@@ -75,7 +75,9 @@ def record_speedrun(
     file = pods["pods_file"]
     asked = check_wanted(pods["pods"], None, False, pods["max_cost"], pods["max_hours"], file, pods["no_bound"])
     data = find_data(request, folders["data_dir"])
-    if not plan:
+    if plan:
+        check_folder(folders["runs_dir"], folders["record_id"])
+    else:
         check_runs_start(request, asked, folders["runs_dir"], folders["record_id"])
     from pgolf.record.runs_folder import check_plan_of_runs  # these import torch
     from pgolf.record.runs_planned import check_runs_costs, one_at_a_time, plan_runs
@@ -108,5 +110,5 @@ def record_speedrun(
     }
     from pgolf.cli.detached import make_record
 
-    outcome = make_record(foreground, "pgolf.flows.record_runs", "record_runs", parameters)
+    outcome = make_record(foreground, "pgolf.flows.record_runs", "record_runs", parameters, request.inputs)
     raise typer.Exit(show_outcome(outcome, as_json))

@@ -1,6 +1,7 @@
 """`pgolf sweep`, `ablate`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,8 +52,8 @@ def sweep(
     confirm_seeds: Annotated[
         str | None, typer.Option(help="Seeds of that record, as in 42,314,999; default: the track's.")
     ] = None,
-    time_margin: Annotated[float, typer.Option(min=0, help="Seconds of the limit on evaluation to leave free.")] = 0.0,
-    size_margin: Annotated[int, typer.Option(min=0, help="Bytes of the limit on the artifact to leave free.")] = 0,
+    time_margin: Annotated[float, typer.Option(help="Seconds of the limit on evaluation to leave free.")] = 0.0,
+    size_margin: Annotated[int, typer.Option(help="Bytes of the limit on the artifact to leave free.")] = 0,
     sweep_id: FolderName = None,
     runs_dir: RunsDir = Path("runs"),
     data_dir: DataDir = Path("data"),
@@ -67,9 +68,11 @@ def sweep(
     Exit 0: one is chosen (with --confirm: and its record is positive); 1: none fits, a run failed, or the record is
     negative; 2: bad input.
     """
+    from pgolf.record.orchestrator import as_given
     from pgolf.record.refusals import check_sweep_start
     from pgolf.record.request import parse_overrides, parse_seeds
-    from pgolf.sweep.plan import plan_sweep
+    from pgolf.record.stand import check_free
+    from pgolf.sweep.plan import check_margins, plan_sweep
 
     space_file, artifact_file, checkpoint_file = (str(path) if path else None for path in (space, artifact, checkpoint))
     knobs, seeds = parse_overrides(settings or []), None
@@ -77,7 +80,9 @@ def sweep(
         seeds = parse_seeds(confirm_seeds, "--confirm-seeds")
     given = (grid or [], candidate or [], space_file, artifact_file, checkpoint_file)
     plan = plan_sweep(track, preset, seed, knobs, *given, seeds)  # before anything is started
-    check_sweep_start(plan.request, runs_dir, data_dir, sweep_id)
+    check_margins(plan.request.track.limits, time_margin, size_margin)
+    check_sweep_start(plan.request, runs_dir, data_dir, sweep_id, plan.given)
+    check_free(runs_dir, plan.request.inputs, as_given(["pgolf", *sys.argv[1:]]), sweep_id)
     swept = run_flow(
         "pgolf.flows.sweep",
         "sweep",
@@ -126,13 +131,16 @@ def ablate(
     changed, each over the same seeds, as many as the track asks for, or more. To change a knob, write it into a preset
     file. Stopped or killed, the same command goes on and repeats nothing.
     """
+    from pgolf.record.orchestrator import as_given
     from pgolf.record.refusals import check_sweep_start
     from pgolf.record.request import parse_seeds
+    from pgolf.record.stand import check_free
     from pgolf.sweep.plan import plan_ablation
 
     named = list(parse_seeds(seeds)) if seeds is not None else None
     request, _ = plan_ablation(old, new, track, named)  # before anything is started
     check_sweep_start(request, runs_dir, data_dir, ablation_id)
+    check_free(runs_dir, request.inputs, as_given(["pgolf", *sys.argv[1:]]), ablation_id)
     ablated = run_flow(
         "pgolf.flows.sweep",
         "ablation",

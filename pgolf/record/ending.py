@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 from pgolf.pods.local import LocalPod
 from pgolf.pods.places import end_on_machines, has_rented, lock_if_free, wind_up
 from pgolf.pods.processes import pods_alive
@@ -78,6 +78,17 @@ def stop_record(record: Path, settings: Settings, key: str | None, tell: Callabl
         if has_rented(record):
             raise RunFailed(f"{record.name}: not all of its pods are ended; look: pgolf pods list")
     return busy or rented or bool(ended)
+
+
+class Busy(BadInput):
+    """Another process works on the record in `folder`, by the same plan."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"another process is at {folder} just now; `pgolf watch {folder.name}` shows how it goes. Wait for it, or "
+            "name another folder with --id"
+        )
 
 
 def is_busy(record: Path) -> bool:

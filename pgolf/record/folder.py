@@ -3,12 +3,10 @@
 Any process may be killed at any line; the same command goes on from what the folder holds.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,6 +22,7 @@ from pgolf.ledger import StandingRecord
 from pgolf.pods.slots import lock_file
 from pgolf.presets import config_of
 from pgolf.program import Program
+from pgolf.record.ending import Busy
 from pgolf.record.job import Job
 from pgolf.record.programs import (
     dataset_config,
@@ -34,7 +33,7 @@ from pgolf.record.programs import (
     write_files,
 )
 from pgolf.record.refusals import check_id
-from pgolf.record.request import Request
+from pgolf.record.request import Request, hash_of, rules_of
 from pgolf.record.results import ARTIFACT, LOG, read_result
 from pgolf.record.seeds import attempts
 from pgolf.record.short import clock_of
@@ -78,15 +77,10 @@ def describe_record(
 
     Writes nothing; BadInput for an id that is no name.
     """
-    inputs = {
-        **(program.hashes | {"knobs": hash_of(dict(request.knobs))} if program.ours else {"program": program.sha256}),
-        "dataset": hash_of(dataset.files),
-        "track": hash_of(asdict(request.track)),
-    }
-    label = request.preset if request.theirs else Path(request.preset).stem
+    inputs = {**(program.hashes if program.ours else {}), **request.inputs, "dataset": hash_of(dataset.files)}
     asked = {"rules": hash_of(list(rules))} if any(rule is not None for rule in rules) else {}
     named = {**inputs, "seeds": hash_of(list(request.seeds)), **asked}
-    name = name_of_record(record_id, request.track.name, label, named)
+    name = name_of_record(record_id, request.track.name, request.label, named)
     return Record(name, runs_dir.resolve() / name, request, dataset, program, inputs)
 
 
@@ -95,11 +89,6 @@ def name_of_record(given: str | None, track: str, label: str, inputs: Mapping[st
     check_id(given)
     label = re.sub(r"[^A-Za-z0-9._-]+", "_", label)[:60]
     return given or f"{track}-{label}-{hash_of(dict(inputs))[:8]}"
-
-
-def hash_of(value: object) -> str:
-    """SHA-256 of a value that JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
@@ -111,23 +100,12 @@ def working_on(record: Record) -> Iterator[None]:
     BadInput : someone else is at it, or the folder is of a record with other inputs or seeds.
     """
     request = record.request
-    preset = request.preset if request.theirs else Path(request.preset).stem
-    plan = make_plan(record.id, request.track.name, preset, request.seeds, record.inputs, early_stop=record.early_stop)
+    names = record.id, request.track.name, request.label
+    plan = make_plan(*names, request.seeds, record.inputs, early_stop=record.early_stop)
     with held(record.folder, plan):
         path = write_plan(record.folder, plan)
         list_in(record.folder, [path, *write_files(record.program, record.source)])
         yield
-
-
-class Busy(BadInput):
-    """Another process works on the record in `folder`, by the same plan."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        super().__init__(
-            f"another `pgolf record` is at {folder} just now; `pgolf watch {folder.name}` shows it. Wait for it, or "
-            "make another one with --id"
-        )
 
 
 @contextmanager
@@ -156,12 +134,6 @@ def with_rules(record: Record, limits: bool | None, loss: bool | None, rented: b
     plans = read_plans(record.folder)
     default: tuple[Rule, ...] = ("limits",) if rented else ()
     return replace(record, early_stop=rules_of(plans[0].early_stop if plans else default, limits, loss))
-
-
-def rules_of(before: tuple[Rule, ...], limits: bool | None, loss: bool | None) -> tuple[Rule, ...]:
-    """The rules that are asked for; those of `before` where nothing is."""
-    asked: dict[Rule, bool | None] = {"limits": limits, "loss": loss}
-    return tuple(rule for rule, wish in asked.items() if (rule in before if wish is None else wish))
 
 
 def seed_job(record: Record, environment: Mapping[str, str]) -> Job:

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
+from pgolf import presets
 from pgolf.audit.belonging import NO_RECORD
+from pgolf.errors import BadInput
 from pgolf.evidence.plan import Rule
 from pgolf.pack.kept import packed
 from pgolf.pods.estimate import Estimate, check_bounds, estimate
@@ -18,10 +20,10 @@ from pgolf.pods.places import Wanted
 from pgolf.program import Program
 from pgolf.program.check import missing_here
 from pgolf.record.arrival import Arrival, arrival
-from pgolf.record.folder import rules_of
 from pgolf.record.programs import own_program
 from pgolf.record.prospect import Prospect, prospect_of
-from pgolf.record.request import Request
+from pgolf.record.refusals import check_data
+from pgolf.record.request import Request, as_text, rules_of
 from pgolf.record.short import shortened
 
 SHOWN_LINES = 40  # of a script that would run on every machine
@@ -29,7 +31,7 @@ SHOWN_LINES = 40  # of a script that would run on every machine
 
 @dataclass(frozen=True)
 class Planned:
-    """A record that nobody has started. `lacks` is what this machine lacks for the program."""
+    """A record that nobody has started. `lacks` is what this machine lacks for it."""
 
     request: Request
     program: Program
@@ -61,6 +63,8 @@ class Planned:
             "name": request.name,
             "against": self.prospect.name,
             **self.prospect.as_json(),
+            "preset": None if request.theirs else request.preset,
+            "changed": {} if request.theirs else dict(request.overrides),
             "seeds": list(request.seeds),
             "program": program.as_json() | {"bytes": {name: len(text) for name, text in program.files.items()}},
             "commands": {str(seed): self.command(seed) for seed in request.seeds},
@@ -86,6 +90,12 @@ class Planned:
             yield "no record", self.prospect.warning
         if request.non_record:
             yield "non-record", f"what is no record is written, too, as a submission to track {NO_RECORD}"
+        if program.ours:
+            yield "preset", request.preset
+            before = presets.config_of(presets.load(request.preset))
+            for number, (name, text) in enumerate(request.overrides.items()):
+                was = as_text(getattr(before, name))
+                yield "" if number else "changed", f"{name.upper()}={text} ({was} in the preset)"
         yield "program", f"{program.name}, started as {program.script}" + (" (pgolf's trainer, packed)" * program.ours)
         for name, content in sorted(program.files.items()):
             counted = "code" if name in program.code else "not counted"
@@ -139,6 +149,10 @@ def plan_record(
     """Plan a record; nothing is started or written."""
     rules = rules_of(("limits",) if wanted.kind == "runpod" else (), limits_rule, loss_rule)
     lacks = tuple(missing_here(request.theirs, torch.cuda.is_available())) if request.theirs else ()
+    try:
+        check_data(request, data_dir)
+    except BadInput as e:
+        lacks += (str(e),)
     program = request.theirs or own_program(packed(request.knobs), Path(request.preset).stem, request.knobs)
     costs = estimate(wanted, len(request.seeds), seed_hours(request), request.track.nproc) if wanted.remote else None
     there = arrival(request, wanted, costs.machines, runs_dir, data_dir) if costs else None

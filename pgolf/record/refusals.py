@@ -6,19 +6,23 @@ Told in a moment, before anything is started or written, and as far as it goes b
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pgolf import presets
 from pgolf.data.present import check_present, find_dataset
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import check_plan, make_plan, make_plan_of_runs, read_plans
+from pgolf.files import sha256_file
 from pgolf.pods.places import Wanted, check_key, key_of_environment
-from pgolf.record.disk import check_room, check_writable
-from pgolf.record.request import Request
+from pgolf.record.disk import check_room, check_writable, existing
+from pgolf.record.request import Request, rules_of
 from pgolf.record.runs_request import RunsRequest
 
 LOG_BYTES = 20_000_000  # logs and events of a seed, generously
 SPARE_BYTES = 200_000_000  # left free for everything else on this disk
+GIVEN = ("artifact", "checkpoint")  # files that a sweep may start from
 OF_PREFECT = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
 
 
@@ -28,8 +32,9 @@ def check_start(
     runs_dir: Path,
     data_dir: Path,
     record_id: str | None = None,
+    rules: Sequence[bool | None] = (None, None),
 ) -> None:
-    """All that would stop a record later, and can be told now.
+    """All that would stop a record later, and can be told now; `rules` are those of `describe_record`.
 
     Raises
     ------
@@ -37,11 +42,7 @@ def check_start(
         disk; no dataset, or one that is not whole; no key for pods; what a program of the user's lacks here.
     """
     check_folder(runs_dir, record_id)
-    if record_id and (plans := read_plans(runs_dir / record_id)):
-        label = request.preset if request.theirs else Path(request.preset).stem
-        inputs, rules = plans[-1].inputs, plans[-1].early_stop  # which the flow compares
-        plan = make_plan(record_id, request.track.name, label, request.seeds, inputs, early_stop=rules)
-        check_plan(runs_dir / record_id, plan)
+    check_same_plan(request, runs_dir, record_id, rules)
     _check_key(wanted)
     check_data(request, data_dir)
     check_room(runs_dir, len(request.seeds) * LOG_BYTES + SPARE_BYTES, f"{len(request.seeds)} seeds need")
@@ -56,17 +57,54 @@ def check_runs_start(request: RunsRequest, wanted: Wanted, runs_dir: Path, recor
     check_folder(runs_dir, record_id)
     if record_id and (plans := read_plans(runs_dir / record_id)):
         names = request.track.name, request.program.name
-        plan = make_plan_of_runs(record_id, *names, request.order, request.seeds, plans[-1].inputs)
+        inputs = {**plans[-1].inputs, **request.inputs}  # of the data, the flow compares them
+        plan = make_plan_of_runs(record_id, *names, request.order, request.seeds, inputs)
         check_plan(runs_dir / record_id, plan)
     _check_key(wanted)
     check_room(runs_dir, 2 * request.runs * LOG_BYTES + SPARE_BYTES, f"{2 * request.runs} runs need")
 
 
-def check_sweep_start(request: Request, runs_dir: Path, data_dir: Path, sweep_id: str | None = None) -> None:
-    """The same for a sweep or an ablation, which keep little and run here."""
+def check_sweep_start(
+    request: Request,
+    runs_dir: Path,
+    data_dir: Path,
+    sweep_id: str | None = None,
+    given: Mapping[Any, Path] | None = None,
+) -> None:
+    """The same for a sweep or an ablation, which keep little and run here; `given` are files that it starts from."""
     check_folder(runs_dir, sweep_id)
+    check_same_plan(request, runs_dir, sweep_id, given=given)
     check_data(request, data_dir)
     check_room(runs_dir, LOG_BYTES + SPARE_BYTES, "its runs need")
+
+
+def check_same_plan(
+    request: Request,
+    runs_dir: Path,
+    record_id: str | None,
+    rules: Sequence[bool | None] = (None, None),
+    given: Mapping[Any, Path] | None = None,
+) -> None:
+    """BadInput if a folder of this name holds another plan, as far as that can be told before data and program are
+    made: the flow compares all of it."""
+    if not record_id or not (plans := read_plans(runs_dir / record_id)):
+        return
+    last = plans[-1]
+    before = {name: sha256 for name, sha256 in last.inputs.items() if name not in GIVEN}
+    inputs = {**before, **request.inputs, **{name: sha256_file(path) for name, path in (given or {}).items()}}
+    ended = rules_of(plans[0].early_stop, *rules)
+    plan = make_plan(record_id, request.track.name, request.label, request.seeds, inputs, early_stop=ended)
+    check_plan(runs_dir / record_id, plan)
+
+
+def check_planned(request: Request, runs_dir: Path, data_dir: Path, record_id: str | None) -> None:
+    """What a plan that nobody starts is refused for: folders that cannot be used, and an id of another record."""
+    check_folder(runs_dir, record_id)
+    check_same_plan(request, runs_dir, record_id)
+    if request.track.corpus == "pydocs":
+        check_writable(data_dir, "--data-dir")
+    elif not existing(data_dir).is_dir():
+        raise BadInput(f"{existing(data_dir)} is no folder; name another one with --data-dir")
 
 
 def check_id(given: str | None) -> None:

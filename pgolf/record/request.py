@@ -1,14 +1,16 @@
 """The record that a user asks for, checked before anything is started or written."""
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pgolf import presets, tracks
 from pgolf.errors import BadInput
-from pgolf.evidence.plan import check_seeds
+from pgolf.evidence.plan import Rule, check_seeds
 from pgolf.files import write_atomic
 from pgolf.knobs import RESERVED
 from pgolf.ledger import StandingRecord
@@ -47,6 +49,28 @@ class Request:
     theirs: Program | None = None  # the user's program; None: pgolf's trainer with these knobs
     against: StandingRecord | None = None  # the record to beat; None: the track's
     non_record: bool = False  # if it is no record, it is to be submitted as a non-record one
+
+    @property
+    def label(self) -> str:
+        """The program's name, or the preset's."""
+        return self.preset if self.theirs else Path(self.preset).stem
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Hashes of what a record depends on, as far as they are known before its data and its program are made."""
+        ran = {"program": self.theirs.sha256} if self.theirs else {"knobs": hash_of(dict(self.knobs))}
+        return {**ran, "track": hash_of(asdict(self.track))}
+
+
+def hash_of(value: object) -> str:
+    """SHA-256 of a value that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def rules_of(before: tuple[Rule, ...], limits: bool | None, loss: bool | None) -> tuple[Rule, ...]:
+    """The rules that are asked for, by which seeds are ended early; those of `before` where nothing is."""
+    asked: dict[Rule, bool | None] = {"limits": limits, "loss": loss}
+    return tuple(rule for rule, wish in asked.items() if (rule in before if wish is None else wish))
 
 
 def check_request(

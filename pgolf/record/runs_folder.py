@@ -9,7 +9,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from pgolf.errors import BadInput
@@ -18,9 +18,10 @@ from pgolf.evidence.manifest import list_files, list_machines, read_manifest, re
 from pgolf.evidence.plan import Plan, check_plan, make_plan_of_runs, read_plans, write_plan
 from pgolf.files import hash_folder, stays_inside
 from pgolf.pods.local import machine_of
-from pgolf.record.folder import hash_of, held, list_in, name_of_record
+from pgolf.record.folder import held, list_in, name_of_record
 from pgolf.record.job import Job
 from pgolf.record.programs import write_files
+from pgolf.record.request import hash_of
 from pgolf.record.run_results import log_of
 from pgolf.record.runs_data import RunsData, reads_below
 from pgolf.record.runs_request import RunsRequest
@@ -67,12 +68,7 @@ def describe_runs(
     if data:
         log.info("data: hashing %s files, %.2f GB", f"{len(data.sizes):,}", sum(data.sizes.values()) / 1e9)
     files = data.hashes() if data else {}
-    inputs = {
-        NEW: request.program.sha256,
-        BASELINE: request.baseline.sha256,
-        "data": hash_of(files),
-        "track": hash_of(asdict(request.track)),
-    }
+    inputs = {**request.inputs, "data": hash_of(files)}
     named = {**inputs, "runs": hash_of(request.runs)}
     name = name_of_record(record_id, request.track.name, request.program.name, named)
     return RunsRecord(name, runs_dir.resolve() / name, request, data, files, inputs)

@@ -1,13 +1,13 @@
 """A speedrun's record that is asked for, checked before anything is started, and the order of its runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pgolf.errors import BadInput
 from pgolf.program import Program
 from pgolf.program.find import open_program
-from pgolf.record.request import check_name, check_ranks_of
+from pgolf.record.request import check_name, check_ranks_of, hash_of
 from pgolf.report.inputs import check_names
 from pgolf.report.runs_inputs import BASELINE, NEW, OWN_NAMES
 from pgolf.tracks import Target, Track
@@ -42,6 +42,11 @@ class RunsRequest:
     def programs(self) -> dict[str, Program]:
         """The program of each variant."""
         return {NEW: self.program, BASELINE: self.baseline}
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Hashes of what a record depends on, as far as they are known before its data is read."""
+        return {NEW: self.program.sha256, BASELINE: self.baseline.sha256, "track": hash_of(asdict(self.track))}
 
     @property
     def order(self) -> tuple[str, ...]:

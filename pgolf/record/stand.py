@@ -1,6 +1,7 @@
 """Where each record of a folder stands: what `pgolf status` shows."""
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ from pgolf.evidence.plan import read_plans
 from pgolf.phrases import counted
 from pgolf.pods.places import machines_of
 from pgolf.pods.processes import pods_alive
-from pgolf.record.ending import is_busy
+from pgolf.record.ending import Busy, is_busy
 from pgolf.record.live import made_printable, read_live
 from pgolf.record.orchestrator import FILE, read_orchestrator, records_in, records_starting
 from pgolf.record.rows import Basis, Row
 from pgolf.record.time_left import whole_left
 from pgolf.stages import BY_NAME
 
+SHOWN = ("--json", "--foreground", "--no-foreground", "--yes", "-y")  # options that change nothing of a record
 GONE = "the process that made it is gone"
 
 
@@ -87,6 +89,30 @@ def stand_of(folder: Path, alive: Collection[Path]) -> Stand:
     if live.state in ("running", "left"):
         return Stand(folder.name, folder, "stopped", said=GONE, **facts)
     return Stand(folder.name, folder, live.state, said=live.verdict or "", **facts)
+
+
+def being_made(
+    runs_dir: Path, inputs: Mapping[str, str], command: Sequence[str], record_id: str | None = None
+) -> Path | None:
+    """The folder that another process works in just now by the same command, given in this folder, on the same `inputs`
+    as far as they are known; None: there is none, or that cannot be told yet."""
+    for folder in [runs_dir / record_id] if record_id else records_in(runs_dir):
+        with suppress(BadInput):
+            plans, who = read_plans(folder), read_orchestrator(folder)
+            same = plans and who and inputs.items() <= plans[-1].inputs.items()
+            if same and who and (_bare(who.command), who.cwd) == (_bare(command), os.getcwd()) and is_busy(folder):
+                return folder.resolve()
+    return None
+
+
+def _bare(command: Sequence[str]) -> list[str]:
+    return [word for word in command if word not in SHOWN]
+
+
+def check_free(runs_dir: Path, inputs: Mapping[str, str], command: Sequence[str], record_id: str | None = None) -> None:
+    """Busy if another process is at it; see `being_made`."""
+    if folder := being_made(runs_dir, inputs, command, record_id):
+        raise Busy(folder)
 
 
 def _elsewhere(folder: Path) -> list[str]:

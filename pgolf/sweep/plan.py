@@ -9,6 +9,7 @@ from pgolf import presets, tracks
 from pgolf.errors import BadInput
 from pgolf.record.request import Request, check_request
 from pgolf.sweep.candidates import Candidate, Needs, singles, space
+from pgolf.tracks import Limits
 from pgolf.trainer.config import Knob
 
 
@@ -50,6 +51,17 @@ def plan_sweep(
         )
     tried = space(request.knobs, grid, listed, Path(space_file) if space_file else None)
     return SweepPlan(request, seed, tried, _check_given(tried, artifact, checkpoint))
+
+
+def check_margins(limits: Limits, time_margin: float, size_margin: int) -> None:
+    """BadInput for margins that are no part of the limits that they are kept free of."""
+    named = (
+        ("--time-margin", time_margin, limits.eval_seconds, "s of evaluation"),
+        ("--size-margin", size_margin, limits.artifact_bytes, "bytes of code and model"),
+    )
+    for option, margin, limit, unit in named:
+        if not 0 <= margin < limit:  # nor is nan
+            raise BadInput(f"{option} {margin:,}: the limit is {limit:,} {unit}; name a margin from 0 to below that")
 
 
 def _check_given(tried: Sequence[Candidate], artifact: str | None, checkpoint: str | None) -> dict[Needs, Path]:

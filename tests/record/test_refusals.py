@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,16 +13,22 @@ import numpy as np
 import pytest
 from seconds import TINY
 
+from pgolf import cli
 from pgolf.data.dataset import Dataset
 from pgolf.data.present import check_present, find_dataset
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, RunFailed
 from pgolf.pods.places import check_wanted
+from pgolf.pods.processes import identity
 from pgolf.record.disk import blaming_a_full_disk, full_disk
 from pgolf.record.folder import describe_record, working_on
+from pgolf.record.orchestrator import Orchestrator, write_orchestrator
+from pgolf.record.outcome import End, write_end
+from pgolf.record.planned import plan_record
 from pgolf.record.programs import own_program
-from pgolf.record.refusals import check_start
+from pgolf.record.refusals import check_planned, check_start, check_sweep_start
 from pgolf.record.request import check_request
+from pgolf.record.stand import being_made
 
 TRACK = str(TINY / "tiny_track.toml")
 RUN_ALL = """
@@ -47,6 +54,10 @@ REFUSED = {  # a command line: words of what is said
     "record --name=": "--name is empty",
     "record --runs-dir file": "is no folder; name another folder with --runs-dir",
     "record --runs-dir file/below": "is no folder; name another folder with --runs-dir",
+    "record --plan --runs-dir file": "is no folder; name another folder with --runs-dir",
+    "record --plan --data-dir file": "is no folder; name another folder with --data-dir",
+    "record --plan --track 10min_16mb --data-dir file": "is no folder; name another one with --data-dir",
+    "record --plan --id ../up": "--id '../up'",
     "record --data-dir file": "is no folder; name another folder with --data-dir",
     "record --track cpu_smok": "did you mean cpu_smoke",
     "record --track 10min_16mb": "pgolf data fineweb --variant sp8192 --repo OWNER/NAME --out data`",
@@ -69,12 +80,19 @@ REFUSED = {  # a command line: words of what is said
     f"{SPEEDRUN} --baseline program.py --runs 1": "--runs 1",
     f"{SPEEDRUN} --baseline nowhere.py": "nowhere.py",
     f"{SPEEDRUN} --baseline program.py --id ../up": "--id '../up'",
+    f"{SPEEDRUN} --baseline other.py --plan --runs-dir file": "is no folder; name another folder with --runs-dir",
     f"{SPEEDRUN} --baseline other.py --runs-dir file": "is no folder; name another folder with --runs-dir",
     f"{SPEEDRUN} --baseline other.py --pods runpod --no-bound": "no API key; set RUNPOD_API_KEY",
     "sweep --grid TTT_EPOCHS=1,2 --id ../up": "--id '../up'",
     "sweep --grid TTT_EPOCHS=1,2 --runs-dir file": "is no folder; name another folder with --runs-dir",
     "sweep --grid TTT_EPOCHS=1,2 --track 10min_16mb": "--variant sp8192",
     "sweep --grid TTT_EPOCHS=1,2 --seed 42": "seed 42 is one of the seeds that confirm",
+    "sweep --grid TTT_EPOCHS=1,2 --time-margin 600": "--time-margin 600.0: the limit is 600.0 s of evaluation",
+    "sweep --grid TTT_EPOCHS=1,2 --time-margin=-1": "--time-margin -1.0: the limit is",
+    "sweep --grid TTT_EPOCHS=1,2 --time-margin nan": "--time-margin nan: the limit is",
+    "sweep --grid TTT_EPOCHS=1,2 --time-margin inf": "--time-margin inf: the limit is",
+    "sweep --grid TTT_EPOCHS=1,2 --size-margin 2000000": "--size-margin 2,000,000: the limit is 2,000,000 bytes",
+    "sweep --grid TTT_EPOCHS=1,2 --size-margin=-1": "--size-margin -1: the limit is",
     "sweep --space nowhere.toml": "nowhere.toml",
     "sweep --grid TTT_EPOCHS=1,2 --confirm-seeds=": "--confirm-seeds is empty",
     "ablate smoke-base smok": "did you mean smoke",
@@ -169,6 +187,60 @@ def test_a_record_of_that_name_with_other_seeds_is_told_before_anything(tiny_dat
     check_start(request, check_wanted(), tmp_path, tiny_data.data_dir, "mine")
     with pytest.raises(BadInput, match=r"differs from this one in seeds; .*another --id \(record_id in Prefect\)"):
         check_start(check_request(TRACK, seeds=[1, 2, 3]), check_wanted(), tmp_path, tiny_data.data_dir, "mine")
+    other = check_request(TRACK, overrides={"ttt_epochs": "2"})
+    with pytest.raises(BadInput, match="differs from this one in knobs"):
+        check_start(other, check_wanted(), tmp_path, tiny_data.data_dir, "mine")
+    with pytest.raises(BadInput, match="differs from this one in early_stop"):
+        check_start(request, check_wanted(), tmp_path, tiny_data.data_dir, "mine", (True, None))
+    with pytest.raises(BadInput, match="differs from this one in knobs"):
+        check_planned(other, tmp_path, tiny_data.data_dir, "mine")
+    check_sweep_start(request, tmp_path, tiny_data.data_dir, "mine")
+    with pytest.raises(BadInput, match="differs from this one in knobs"):
+        check_sweep_start(other, tmp_path, tiny_data.data_dir, "mine")
+    (tmp_path / "artifact").touch()
+    with pytest.raises(BadInput, match="differs from this one in artifact"):
+        check_sweep_start(request, tmp_path, tiny_data.data_dir, "mine", {"artifact": tmp_path / "artifact"})
+
+
+def test_a_second_command_is_told_at_once_of_the_record_that_the_first_one_makes(
+    tiny_data: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = describe_record(tmp_path, check_request(TRACK), tiny_data, own_program(b"program", "tiny", {}))
+    words = ["record", "--track", TRACK, "--runs-dir", str(tmp_path), "--data-dir", str(tiny_data.data_dir)]
+
+    def again(*more: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["pgolf", *words, *more])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0), capsys.readouterr().err
+
+    monkeypatch.setattr("pgolf.cli.detached.start", lambda *given: pytest.fail("it is made a second time"))
+    monkeypatch.setattr("pgolf.cli.detached.run_flow", lambda *given, **more: pytest.fail("it is made a second time"))
+    with working_on(record):
+        write_orchestrator(record.folder, Orchestrator(identity(), command=("pgolf", *words), cwd=os.getcwd()))
+        code, said = again("--foreground")
+        assert code == 2 and f"another process is at {record.folder} just now" in said
+        threading.Timer(1.0, lambda: write_end(record.folder, End(exit_code=1, error="no seed finished"))).start()
+        code, said = again("--no-foreground", "--json")
+        assert code == 1 and "is being made by this command already" in said and "no seed finished" in said
+        inputs, command = check_request(TRACK).inputs, ("pgolf", *words)
+        assert being_made(tmp_path, inputs, command) == record.folder
+        assert being_made(tmp_path, inputs, (*command, "--stop-early")) is None
+        assert being_made(tmp_path, {**inputs, "knobs": "edited since"}, command) is None
+    assert being_made(tmp_path, inputs, command) is None, "nobody is at it"
+
+
+def test_a_plan_shows_the_knobs_that_are_changed_and_the_data_that_lacks(tmp_path: Path) -> None:
+    planned = plan_record(
+        check_request("10min_16mb", overrides={"ttt_epochs": "7"}), check_wanted(), None, None, tmp_path, tmp_path
+    )
+    rows = dict(planned.rows())
+    assert rows["changed"].startswith("TTT_EPOCHS=7 (") and rows["changed"].endswith(" in the preset)")
+    assert planned.as_json()["changed"] == {"ttt_epochs": "7"}
+    assert "is a dataset" in rows["lacks here"]
 
 
 def test_a_full_disk_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

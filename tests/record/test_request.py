@@ -138,7 +138,7 @@ def test_gains_over_a_record_on_other_text_are_none(tiny_data: Dataset, tmp_path
 
 def test_two_at_one_record_is_one_too_many(tiny_data: Dataset, tmp_path: Path) -> None:
     this = described(tiny_data, tmp_path)
-    with working_on(this), pytest.raises(BadInput, match="another `pgolf record` is at"), working_on(this):
+    with working_on(this), pytest.raises(BadInput, match="another process is at"), working_on(this):
         pass
     with working_on(this):  # free again
         pass
