@@ -11,6 +11,9 @@ from pgolf.evidence.entry import read_entry
 from pgolf.evidence.plan import read_plans
 from pgolf.ledger.choosing import standing_record
 from pgolf.stats.sample import Sample, parse_numbers, pool
+from pgolf.tracks import Track
+
+SIDES = "give a record folder, an entry of `pgolf ledger list`, 1.0793,1.0802,1.0800 or mean=1.0810,std=0.0002,n=3"
 
 
 def read_operand(text: str, label: str, bytes_per_token: float | None = None) -> Sample:
@@ -27,9 +30,11 @@ def read_operand(text: str, label: str, bytes_per_token: float | None = None) ->
     ------
     BadInput : none of these, or a folder whose logs have no final score.
     """
+    if not text.strip():
+        raise BadInput(f"an empty side of the comparison; {SIDES}")
     if Path(text).is_dir():
         return _of_folder(Path(text))
-    parts = [p.strip() for p in text.split(",")]
+    parts = _parts(text)
     if "=" in text or all(_is_number(p) for p in parts):
         return parse_numbers(text, label, bytes_per_token)
     if len(parts) > 1:
@@ -37,25 +42,33 @@ def read_operand(text: str, label: str, bytes_per_token: float | None = None) ->
     if text.endswith(".json") or text in ledger.names():
         return ledger.load(text).sample()
     near = did_you_mean(text, ledger.names())
-    raise BadInput(
-        f"'{text}' is no folder and no ledger entry{near}; give a record folder, an entry of `pgolf ledger list`, "
-        "1.0793,1.0802,1.0800 or mean=1.0810,std=0.0002,n=3"
-    )
+    raise BadInput(f"'{text}' is no folder and no ledger entry{near}; {SIDES}")
 
 
 def standing_beside(text: str) -> str:
     """The name of the record that stands for the track of what `text` names: of a folder its track, of a ledger entry
-    the entry's, of numbers the main one. BadInput if there is none."""
-    if Path(text).is_dir():
-        track = speedrun_track(Path(text)) or track_of(read_entry(Path(text)))
-    else:
-        of = ledger.load(text).track if text.endswith(".json") or text in ledger.names() else DEFAULT_TRACK
-        known = tracks.recognised(of)
-        track = tracks.load(known) if known else tracks.unknown(of)
+    the entry's, of numbers the main one. BadInput if there is none, or where `text` names several of other tracks."""
+    named = [text] if Path(text).is_dir() else _parts(text)
+    known = {track.name: track for track in map(_track_beside, named)}
+    if len(known) > 1:
+        raise BadInput(f"{text}: of several tracks ({', '.join(known)}): name the previous record, too")
+    track = next(iter(known.values()))
     standing = None if track.target else standing_record(track)
     if standing is None:
         raise BadInput(f"no record of the ledger stands for track {track.name}: name the previous record, too")
     return track.standing or standing.name
+
+
+def _track_beside(text: str) -> Track:
+    if text and Path(text).is_dir():
+        return speedrun_track(Path(text)) or track_of(read_entry(Path(text)))
+    of = ledger.load(text).track if text.endswith(".json") or text in ledger.names() else DEFAULT_TRACK
+    known = tracks.recognised(of)
+    return tracks.load(known) if known else tracks.unknown(of)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def _is_number(text: str) -> bool:

@@ -26,6 +26,7 @@ from pgolf.cli import (
     upstream,
     watch,
 )
+from pgolf.cli.given import take_no_empty_word
 from pgolf.cli.output import stderr
 from pgolf.errors import BadInput, RunFailed
 
@@ -35,6 +36,7 @@ for module in (record, watch, reproduce, doctor, train, sweep, evidence, evaluat
 GROUPS = {"data": data.app, "ledger": ledger.app, "pods": pods.app, "program": program.app}
 for name, commands in GROUPS.items():
     app.add_typer(commands, name=name)
+take_no_empty_word(app)
 
 # A path that a user gave and that the system refuses is bad input, wherever it shows. A full disk is a failed run.
 UNUSABLE = (

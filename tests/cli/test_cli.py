@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
 from pgolf.cli import app, main
+from pgolf.errors import BadInput
 
 
 def commands(
@@ -52,6 +53,26 @@ def test_examples_of_the_help_are_commands(path):
         words = shlex.split(example)
         assert tuple(words[: len(path) + 1]) == ("pgolf", *path)
         COMMANDS[path].parse_args(typer.Context(COMMANDS[path]), words[len(path) + 1 :])
+
+
+PATHS = [
+    (path, param)
+    for path, command in COMMANDS.items()
+    if not isinstance(command, TyperGroup)
+    for param in command.params
+    if not getattr(param, "is_flag", False) and param.default != ""
+]
+
+
+@pytest.mark.parametrize(("path", "param"), PATHS, ids=lambda x: x if isinstance(x, str) else getattr(x, "name", None))
+def test_an_empty_word_is_no_folder(path, param, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments = [p for p in COMMANDS[path].params if isinstance(p, TyperArgument)]
+    words = [*path, *("" if p is param else "1" for p in arguments)]
+    words += [] if isinstance(param, TyperArgument) else [param.opts[0], *[""] * param.nargs]
+    ended = CliRunner().invoke(app, words)
+    assert isinstance(ended.exception, BadInput) and " is empty; name one" in str(ended.exception), ended.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_path_that_the_system_refuses_is_a_line_and_bad_input(tmp_path: Path, monkeypatch, capsys):

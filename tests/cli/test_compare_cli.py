@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from good_entry import Folder
 
 from pgolf import cli
 
@@ -81,6 +82,31 @@ def test_without_a_previous_record_the_one_that_stands_is_compared_with(pgolf):
     assert json.loads(out) == json.loads(pgolf("compare", "1.0580,1.0581,1.0583", "pr1855", "--json")[1])
     _, out, _ = pgolf("compare", "cpu_smoke-base")
     assert "previous  " in out and out.count("cpu_smoke-base: mean") == 2, "the standing record of its own track"
+
+
+def of_track(path: Path, track: str) -> str:
+    folder = Folder(path)
+    folder.write()
+    folder.claim(track=track)
+    return str(folder.path)
+
+
+def test_pooled_folders_are_held_beside_the_record_of_their_own_track(pgolf, tmp_path):
+    one, two = of_track(tmp_path / "a", "cpu_smoke"), of_track(tmp_path / "b", "cpu_smoke")
+    for new in (one, f"{one},{two}"):
+        said = "".join(pgolf("compare", new)[1:])
+        assert "cpu_smoke-base" in said and "pr1855" not in said
+    other = of_track(tmp_path / "c", "10min_16mb")
+    code, out, err = pgolf("compare", f"{one},{other}")
+    assert (code, out) == (2, "") and "of several tracks (cpu_smoke, 10min_16mb)" in err
+
+
+@pytest.mark.parametrize("text", ["pr1493,", ",pr1493", "pr1493,,pr1394", " "])
+def test_an_empty_side_is_not_the_current_folder(pgolf, monkeypatch, tmp_path, text):
+    Folder(tmp_path).write()
+    monkeypatch.chdir(tmp_path)
+    for words in ((text,), ("pr1493", text)):
+        assert pgolf("compare", *words)[0] == 2
 
 
 def test_where_no_record_stands_the_previous_one_has_to_be_named(pgolf, tmp_path):
