@@ -95,7 +95,9 @@ def add_to_ledger(
     """Make one ledger entry from the logs of its seeds."""
     from pgolf import ledger, tracks
     from pgolf.evidence.logs import read_run
+    from pgolf.report.inputs import check_day
 
+    check_day(date)
     if known := tracks.recognised(track):
         tracks.load_limited(known)  # of a speedrun, the record to beat is a folder of its own runs
     runs = [read_run(log) for log in logs]

@@ -141,6 +141,8 @@ def load(name: str) -> StandingRecord:
     1.08079352
     """
     path = Path(name) if name.endswith(".json") else FOLDER / f"{name}.json"
+    if name.endswith(".json") and not path.exists():
+        raise BadInput(f"{path}: no such file; give an entry's file, or a name that `pgolf ledger list` has")
     if not path.exists():
         raise BadInput(f"no ledger entry '{name}'{did_you_mean(name, names())}; `pgolf ledger list` lists them")
     try:

@@ -153,6 +153,8 @@ def config_of(knobs: Mapping[str, Knob]) -> Config:
 def _content(name: str) -> tuple[Path, dict[str, Any]]:
     """A preset's file and what it has."""
     path = Path(name) if name.endswith(".toml") else Path(str(files(__name__) / f"{name}.toml"))
+    if name.endswith(".toml") and not path.exists():
+        raise BadInput(f"{path}: no such file; give a preset's file, or the name of one of: {', '.join(names())}")
     if not path.exists():
         raise BadInput(f"no preset '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
     try:
@@ -161,6 +163,8 @@ def _content(name: str) -> tuple[Path, dict[str, Any]]:
         raise BadInput(f"{path}: not a preset: {e.without(path)}") from None
     if unknown := content.keys() - {"extends", "published", "knobs"}:
         raise BadInput(f"{path}: unknown entries {sorted(unknown)}; a preset has 'extends', 'published' and '[knobs]'")
+    if not content.get("extends") and not content.get("knobs"):
+        raise BadInput(f"{path}: neither 'extends' nor a knob in '[knobs]': it would be the trainer's defaults")
     return path, content
 
 

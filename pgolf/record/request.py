@@ -22,7 +22,7 @@ from pgolf.program.environment import parse_variables
 from pgolf.program.find import open_program
 from pgolf.program.source import read_source
 from pgolf.record.short import shortened
-from pgolf.report.inputs import check_names, submission_name
+from pgolf.report.inputs import check_names, folder_words
 from pgolf.tracks import Track
 from pgolf.trainer.config import Knob
 
@@ -177,7 +177,7 @@ def check_to_beat(request: Request) -> None:
 
 def check_name(name: str) -> None:
     """BadInput for a submission's name that makes no folder name."""
-    submission_name("2000-01-01", name)  # its date is not known yet
+    folder_words(name)
 
 
 def check_evaluator(spec: str) -> None:

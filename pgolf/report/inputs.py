@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import date as Day
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +117,25 @@ class RecordInputs:
 
 
 def submission_name(date: str, name: str) -> str:
-    """<date>_<name>, fit for a file system; BadInput for a name without a word, or a date that is not YYYY-MM-DD."""
+    """<date>_<name>, fit for a file system; BadInput for a name without a word, or a date that is no YYYY-MM-DD."""
+    check_day(date)
+    return f"{date}_{folder_words(name)}"
+
+
+def check_day(text: str) -> None:
+    """BadInput for a text that is no day of the calendar, as YYYY-MM-DD."""
+    with suppress(ValueError):
+        if Day.fromisoformat(text).isoformat() == text:
+            return
+    raise BadInput(f"'{text}' is no date; write a day of the calendar as YYYY-MM-DD")
+
+
+def folder_words(name: str) -> str:
+    """A submission's name as its folder has it; BadInput where no word is left."""
     words = re.sub(r"[^A-Za-z0-9.+-]+", "_", name).strip("._-")[:100]
-    if not words or not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
-        raise BadInput(f"name '{name}' and date '{date}' make no folder name; write a word and YYYY-MM-DD")
-    return f"{date}_{words}"
+    if not words:
+        raise BadInput(f"the name '{name}' makes no folder's name; write a word of letters or digits")
+    return words
 
 
 def check_names(program: Program, own: re.Pattern[str] = OWN_FILES) -> None:

@@ -196,6 +196,8 @@ def load(name: str) -> Track:
     BadInput : no such track (near misses are named), or a file that lacks an entry or has one too many.
     """
     path = Path(name) if name.endswith(".toml") else Path(str(files(__name__) / f"{name}.toml"))
+    if name.endswith(".toml") and not path.exists():
+        raise BadInput(f"{path}: no such file; give a track's file, or the name of one of: {', '.join(names())}")
     if not path.exists() or path.name.startswith("."):
         raise BadInput(f"no track '{name}'{did_you_mean(name, names())}; there are: {', '.join(names())}")
     try:

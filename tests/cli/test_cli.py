@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from good_entry import Folder
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
@@ -73,6 +75,46 @@ def test_an_empty_word_is_no_folder(path, param, monkeypatch, tmp_path):
     ended = CliRunner().invoke(app, words)
     assert isinstance(ended.exception, BadInput) and " is empty; name one" in str(ended.exception), ended.output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--describe", "--preset", "gone.toml"),
+        ("train", "--describe", "--preset", "other.toml"),
+        ("audit", ".", "--track", "gone.toml"),
+        ("compare", "1.08", "gone.json"),
+        ("power", "--track", "10min_16mb", "--against", "gone.json", "--std", "0.1", "--delta", "0.1"),
+    ],
+)
+def test_a_file_that_is_missing_is_called_a_file(words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.toml").write_text('extends = "gone.toml"')
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, BadInput) and re.match(r"gone\.(toml|json): no such file", str(error))
+
+
+def test_a_name_without_a_word_is_told_without_a_date(tmp_path):
+    error = (
+        CliRunner().invoke(app, ["record", "--name", "...", "--runs-dir", str(tmp_path / "runs"), "--plan"]).exception
+    )
+    assert isinstance(error, BadInput) and "'...'" in str(error) and "date" not in str(error)
+
+
+@pytest.mark.parametrize("day", ["2026-13-40", "2026-02-29", "2026-1-2", "20260102", "today"])
+def test_a_date_is_a_day_of_the_calendar(day, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train_gpt.py").touch()
+    log = Folder(tmp_path / "logs").write() / "train_seed42.log"
+    before = sorted(tmp_path.rglob("*"))
+    for words in (
+        ["draft", str(log), "--program", "train_gpt.py", "--name", "Mine", "--date", day],
+        ["draft", str(log), "--program", "train_gpt.py", "-o", f"{day}_Mine", "--date", day],
+        ["ledger", "add", "mine", str(log), "--track", "10min_16mb", "--title", "Mine", "--date", day, "--out", "."],
+    ):
+        error = CliRunner().invoke(app, words).exception
+        assert isinstance(error, BadInput) and str(error).startswith(f"'{day}' is no date")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_path_that_the_system_refuses_is_a_line_and_bad_input(tmp_path: Path, monkeypatch, capsys):

@@ -65,7 +65,7 @@ def test_one_score_has_no_spread_and_so_no_test():
     [
         ("pr1439", "did you mean pr1493"),
         ("no/such/folder", "no ledger entry and no folder"),
-        ("gone.json", "no ledger entry"),
+        ("gone.json", r"gone\.json: no such file"),
         ("1.08,-1", "positive numbers"),
         ("mean=1.08,std=0.1", "is no summary"),
         ("1.08,1.09,", "no list of bpb scores"),

@@ -161,3 +161,13 @@ def test_the_size_to_expect_follows_bits_and_factors():
     # the embedding and two `mlp.fc`: 4 components, 2 bits for rows and 4 for columns
     assert size(lqer_enabled="1") - base == pytest.approx(4 * (2 * (8192 + 2 * 2048) + 4 * 3 * 512) / 8, rel=0.01)
     assert size(lqer_enabled="1", lqer_top_k="0") == base
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "[knobs]\n", 'extends = ""\n'])
+def test_a_preset_that_says_nothing_is_refused(text, tmp_path):
+    path = tmp_path / "empty.toml"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=r"empty\.toml: neither 'extends' nor a knob"):
+        presets.load(str(path))
+    path.write_text('extends = "smoke"\n')
+    assert presets.load(str(path)) == presets.load("smoke")
