@@ -25,7 +25,6 @@ from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.logs import read_run
 from pgolf.evidence.manifest import check_files, list_machines
 from pgolf.evidence.plan import read_plans
-from pgolf.evidence.probes import read_probes
 from pgolf.flows.leaving import end_or_leave
 from pgolf.flows.pods import api_key, claim, end_cancelled, end_pods, hours_of, needs_of, pods_of
 from pgolf.flows.show import publish
@@ -34,7 +33,7 @@ from pgolf.flows.tasks import (
     persisted,
     preflight,
     prepare_data,
-    probe_evaluation,
+    probed,
     reach_verdict,
     train_seed,
     write_submission,
@@ -47,7 +46,7 @@ from pgolf.pods.ssh import Data
 from pgolf.pods.versions import versions_here
 from pgolf.presets import config_of
 from pgolf.record.board import Board
-from pgolf.record.earlier import earlier_course
+from pgolf.record.earlier import earlier_course, earlier_probes
 from pgolf.record.early_stop import SAME_KNOBS, Judge, incomparable
 from pgolf.record.folder import (
     Record,
@@ -62,7 +61,6 @@ from pgolf.record.folder import (
 )
 from pgolf.record.job import Job, share_cores
 from pgolf.record.milestones import Milestones
-from pgolf.record.news import News
 from pgolf.record.orchestrator import Attending, attending
 from pgolf.record.outcome import Outcome
 from pgolf.record.planned import check_costs
@@ -246,8 +244,7 @@ def make(record: Record, parallel: int | None, wanted: Wanted, shown: Attending)
     if standing is None:
         standing = measured_here(track, list(finished["baseline"].values()), read_plans(record.folder)[0].created[:10])
         write_standing(record.folder / "baseline" / "standing.json", standing)
-    shown.live.show("verdict")
-    return conclude(record, finished["seed"], standing, shown.news)
+    return conclude(record, finished["seed"], standing, shown)
 
 
 def train(
@@ -280,13 +277,16 @@ def train(
         log.warning("no gain over the record to beat is shown: %s", other)
         standing = None
     judges = {"baseline": Judge((), limits, track.early_stop), "seed": judge_of(record, standing, other)}
+    knobs = record.request.knobs if record.program.ours else None
+    if record.request.probe and can_probe(record.program) and not known_probes(record.folder, record.program):
+        shown.live.probes = earlier_probes(record.folder)
     board = Board(
         labels,
         standing=standing,
         limits=limits,
         bytes_per_token=per_token,
         cost=lambda: spent(record.folder) or None,
-        earlier={"seed": course} if (course := earlier_course(record.folder)) else None,
+        earlier={"seed": course} if (course := earlier_course(record.folder, knobs)) else None,
         tell=shown.live.runs,
         losses_compare=judges["seed"].standing is not None,
         remarks=[f"no gain is shown: {other}"] if other else [],
@@ -306,7 +306,7 @@ def train(
             for future in as_completed(futures):
                 job, seed = runs[futures.index(future)]
                 if job.name == "seed" and record.request.probe and not probes and future.state.is_completed():
-                    probes = probed(record, seed, record.folder / future.result())
+                    probes = probed(record, seed, record.folder / future.result(), shown.live)
         except BaseException as e:
             end_or_leave(stop, e, shown, wanted)  # before the pool waits for its threads
             raise
@@ -328,28 +328,6 @@ def judge_of(record: Record, standing: StandingRecord | None, other: str | None)
     capped = record.program.ours and clock > 0
     capped = capped and Measure("training", "s", limits.train_seconds, clock, limits.grace_seconds).status != "fail"
     return Judge(record.early_stop, limits, track.early_stop, capped, None if why else standing)
-
-
-def probed(record: Record, seed: int, folder: Path) -> Path | None:
-    """The file of probe results that the record has, else probe this attempt. None, and a warning, if the probes failed
-    to run: what nobody has tested is unknown, and the submission says so."""
-    if not can_probe(record.program):
-        return None
-    try:
-        known = known_probes(record.folder, record.program)
-        if known:
-            log.info("seed %s: probes reused, %s", (of := read_probes(known)).seed, of.count)
-            return known
-        log.info("seed %s: probing the evaluation of its artifact", seed)
-        path: Path = record.folder / probe_evaluation(record, seed, folder)
-    except (RunFailed, BadInput) as e:  # the evaluator may be gone by now
-        log.warning("%s", e)
-        return None
-    found = read_probes(path)
-    for failure in found.failures:
-        log.error("%s", failure)
-    log.info("seed %s: %s", seed, found.count)
-    return path
 
 
 def collect(
@@ -381,9 +359,10 @@ def collect(
     return finished
 
 
-def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRecord, news: News) -> Outcome:
+def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRecord, shown: Attending) -> Outcome:
     """From finished seeds to the verdict and its folder."""
-    probes = probed(record, *next(iter(finished.items()))) if record.request.probe else None
+    probes = probed(record, *next(iter(finished.items())), shown.live) if record.request.probe else None
+    shown.live.show("verdict")
     inputs = replace(gather(record, finished, standing), probes=probes)
     verdict = reach_verdict(inputs)
     depends = json.dumps([inputs.depends(), __version__], sort_keys=True, default=str)
@@ -396,5 +375,5 @@ def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRec
         log.info("%s: reused, written before", path.name)
     scores = tuple(replace(seed_score(read_run(run.log)), seed=run.seed) for run in inputs.runs)
     outcome = Outcome(record.id, record.folder, scores, verdict, path)
-    publish(outcome, news)
+    publish(outcome, shown.news)
     return outcome

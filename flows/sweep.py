@@ -108,7 +108,7 @@ def try_candidate(bench: Bench, candidate: Candidate, seed: int, board: Board) -
 
 def board_of(bench: Bench, runs: Sequence[Run], shown: Attending) -> Board:
     """The view of all runs of a sweep: those to come, and those that were tried before."""
-    takes = {label_of(run): bench.takes(run[0]) for run in runs}
+    takes = {label_of(run): f"{bench.takes(run[0])} {run[0].stages}" for run in runs}
     known = {label_of(run): trial for run in runs if (trial := bench.known(*run))}
     return Board(
         list(takes),

@@ -21,8 +21,9 @@ from prefect.tasks import Task
 from pgolf.data.dataset import Dataset, check_case, check_documents, check_shares, open_dataset
 from pgolf.data.present import find_dataset
 from pgolf.data.pydocs import build
-from pgolf.errors import RunFailed
+from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.manifest import list_files
+from pgolf.evidence.probes import read_probes
 from pgolf.files import hash_folder, sha256_file
 from pgolf.flows.pods import hours_of, needs_of, pods_of
 from pgolf.flows.show import show, tell_seed
@@ -37,12 +38,14 @@ from pgolf.record.board import Board
 from pgolf.record.early_stop import Judge
 from pgolf.record.folder import Record
 from pgolf.record.job import Job
+from pgolf.record.live import LiveFile
 from pgolf.record.milestones import Milestones
 from pgolf.record.preflight import findings_of, longer_trial, trial_of, untried, wants_gpu
-from pgolf.record.probing import probe_program, run_probes
+from pgolf.record.probing import can_probe, known_probes, probe_program, run_probes
 from pgolf.record.programs import PACKED, dataset_config
 from pgolf.record.request import Request
 from pgolf.record.results import ARTIFACT, read_result
+from pgolf.record.rows import clock
 from pgolf.record.seeds import Left, Stopped, TakenDown, run_seed
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.submission import judge, write
@@ -176,6 +179,30 @@ def probe_evaluation(record: Record, seed: int, folder: Path) -> str:
         path = probe_program(record.folder, seed, artifact, program, record.source, dataset_config(data))
     list_files(record.folder, record.folder, {path.name: sha256_file(path)})
     return path.relative_to(record.folder).as_posix()
+
+
+def probed(record: Record, seed: int, folder: Path, live: LiveFile) -> Path | None:
+    """The file of probe results that the record has, else probe this attempt. None, and a warning, if the probes failed
+    to run: what nobody has tested is unknown, and the submission says so."""
+    if not can_probe(record.program):
+        return None
+    try:
+        known = known_probes(record.folder, record.program)
+        if known:
+            log.info("seed %s: probes reused, %s", (of := read_probes(known)).seed, of.count)
+            return known
+        took = f", which took {clock(live.probes)} in the record before" if live.probes else ""
+        log.info("seed %s: probing the evaluation of its artifact%s", seed, took)
+        with live.probing():
+            path: Path = record.folder / probe_evaluation(record, seed, folder)
+    except (RunFailed, BadInput) as e:  # the evaluator may be gone by now
+        log.warning("%s", e)
+        return None
+    found = read_probes(path)
+    for failure in found.failures:
+        log.error("%s", failure)
+    log.info("seed %s: %s", seed, found.count)
+    return path
 
 
 @task(name="verdict", task_run_name="verdict")

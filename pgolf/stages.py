@@ -117,6 +117,18 @@ SWITCHES = tuple(
 )  # each turns stages on
 
 
+def chosen(knobs: Mapping[str, object]) -> dict[str, bool]:
+    """Whether each stage that has a switch runs with all these knobs.
+
+    Examples
+    --------
+    >>> chosen({"ttt_enabled": True, "phased_ttt_enabled": True})["quantized_ttt_phased"]
+    True
+    """
+    switched = {stage.name: stage.switches for stage in STAGES if stage.switches}
+    return {name: all(knobs.get(knob) == value for knob, value in given) for name, given in switched.items()}
+
+
 def modes_of(knobs: Mapping[str, object]) -> list[str]:
     """The evaluators of an artifact that these knobs choose if everything in SWITCHES is on.
 

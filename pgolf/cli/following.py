@@ -18,9 +18,10 @@ from pgolf.evidence.lines import printable
 from pgolf.record.board import draw
 from pgolf.record.disk import full_disk
 from pgolf.record.ending import is_busy, runs_alive
-from pgolf.record.live import read_live
+from pgolf.record.live import PROBES, read_live
 from pgolf.record.orchestrator import FILE, LOG, STARTING, Orchestrator, moved_to, read_orchestrator
 from pgolf.record.outcome import End, read_end
+from pgolf.record.rows import said_left
 from pgolf.record.stand import stand_of
 
 POLL_S = 0.25
@@ -147,7 +148,8 @@ class View:
         live = read_live(self.folder)
         if live is None or not live.rows:
             return Text("")
-        return draw(live.rows, live.notes)
+        words = ["the first artifact is probed", *([said] if (said := said_left(live.left)) else [])]
+        return draw(live.rows, [*([": ".join(words)] if live.doing == PROBES else []), *live.notes])
 
 
 def _print(tail: LogTail, board: bool) -> None:

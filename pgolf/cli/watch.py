@@ -39,7 +39,7 @@ def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
     rows: list[list[str | Text]] = []
     for stand in stands:
         runs = "" if stand.runs is None else f"{stand.done} of {stand.runs}"
-        said = [said_left(stand.left, stand.basis), stand.said]
+        said = [said_left(stand.left), stand.said]
         if stand.state in ("left", "stopped", "failed") and stand.command:
             said.append(f"go on: {typed_here(stand.command, stand.cwd)}")
         state = Text(stand.state, STYLES.get(stand.state, ""))

@@ -8,9 +8,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput
 from pgolf.evidence.run import Evidence
@@ -63,7 +63,7 @@ class Probed:
 
     `evaluator` has the SHA-256 of each file of the evaluator that a user gave, by name; `eval_only` the variables by
     which the program itself scored the artifact. Both are empty for our own trainer. `prober` is the SHA-256 of the
-    code of pgolf that probed; empty in older files.
+    code of pgolf that probed; empty in older files. `seconds` is the time that it took, where that was kept.
     """
 
     seed: int
@@ -73,6 +73,7 @@ class Probed:
     evaluator: Mapping[str, str] = field(default_factory=dict)
     eval_only: Mapping[str, str] = field(default_factory=dict)
     prober: str = ""
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     def answer(self, *probes: str, evaluator: str | tuple[str, ...] = "") -> "Answer":
         """Whether all these probes (of one evaluator, or of any) pass; None where one was not run."""

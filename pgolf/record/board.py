@@ -23,9 +23,9 @@ from pgolf.phrases import signed
 from pgolf.record.heading import Heading, heading_of, scored
 from pgolf.record.progress import Progress
 from pgolf.record.rows import Row, Used, amount, kind_of, thinned, titles, used_of
-from pgolf.record.time_left import Course, course_of, mean_course, time_left, whole_left
+from pgolf.record.time_left import Course, course_of, mean_course, most_left, time_left, whole_left
 from pgolf.stages import BY_NAME
-from pgolf.tracks import Limits
+from pgolf.tracks import NO_LIMITS, Limits
 
 log = logging.getLogger(__name__)
 console = Console(stderr=True, highlight=False)  # stdout is for results
@@ -127,8 +127,9 @@ class Board:
 
     def share(self, label: str, progress: Progress) -> float:
         """How much of a run is behind it, in [0, 1], as far as can be told."""
-        left = time_left(progress, self.course(label), self.limits)
-        return progress.elapsed / (progress.elapsed + left.seconds) if left and progress.elapsed else 0.0
+        left = time_left(progress, self.course(label))
+        most = left.seconds if left and left.basis == "runs" else most_left(progress, self.limits or NO_LIMITS)
+        return 0.0 if most is None or not progress.elapsed else progress.elapsed / (progress.elapsed + most)
 
     def line(self, label: str, progress: Progress) -> str:
         """Where a run stands in a line of text."""
@@ -152,7 +153,7 @@ class Board:
         """One run as plain data."""
         if p is None and label in self.before:
             return self.before[label]
-        left = time_left(p or Progress(), self.course(label), self.limits)
+        left = time_left(p or Progress(), self.course(label))
         if p is None:
             return Row(label, left=left.seconds, basis=left.basis) if left else Row(label)
         heading = self.heading(label, p)

@@ -22,12 +22,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pgolf.files import write_atomic, write_json
 from pgolf.ledger import StandingRecord
 from pgolf.ledger.choosing import losses_at
-from pgolf.record.rows import Curve, Row, thinned
+from pgolf.record.rows import Curve, Row, kind_of, thinned
 from pgolf.record.time_left import whole_left
 from pgolf.untrusted import Untrusted, read_json
 
 log = logging.getLogger(__name__)
 LIVE = "live.json"
+PROBES = "probes"  # what a record is at while its first artifact is probed
 EVERY_S = 2.0  # between two writes
 BEAT_S = 15.0  # the longest time without one
 MOST_BYTES, MOST_ROWS, MOST_TEXT, MOST_NEWS = 1 << 20, 1000, 2000, 40
@@ -54,9 +55,9 @@ class Live:
     record_id, track, name : the folder in `runs`, the rules, the submission's name.
     started, updated : when this process began with it, and wrote this, as ISO 8601 in UTC.
     state : `left`: its runs go on, and nobody is at it; `stopped`: nothing of it runs, and the same command goes on.
-    doing : what the record itself is at, in a few words: "preflight", "seeds", "verdict".
+    doing : what the record itself is at, in a few words: "preflight", "seeds", "probes", "verdict".
     rows : its runs, in the plan's order; empty before they begin.
-    left : seconds until the last of these runs ends; None: unknown.
+    left : seconds until the last of these runs ends, and the probes after it; None: unknown.
     notes : what is told below the rows: what a loss is compared with, the cost of rented pods.
     standing, standing_curve : the record that losses are compared with, and its seeds' mean (step, loss).
     news : what a chat is told of it, the last MOST_NEWS lines.
@@ -94,6 +95,10 @@ class LiveFile:
         before = read_live(folder)
         self.done_before = {row.label: row for row in before.rows if row.state == "done"} if before else {}
         self.live = Live(record_id, track, name, started=now(), updated=now())
+        self.probes: float | None = (
+            None  # seconds that they are going to take; None: none are to come, or it is unknown
+        )
+        self.probes_began: float | None = None
         self.written = -EVERY_S
         self.unwritten = False  # whether the last write has failed, which is told once
         self.lock = threading.Lock()
@@ -101,7 +106,29 @@ class LiveFile:
     def show(self, doing: str) -> None:
         """Say what the record itself is at."""
         with self.lock:
-            self._write(doing=doing)
+            self._write(doing=doing, left=self._left(self.live.rows))
+
+    @contextmanager
+    def probing(self) -> Iterator[None]:
+        """Say that the first artifact is probed while this lasts, and how long it will take."""
+        before, self.probes_began = self.live.doing, time.monotonic()
+        self.show(PROBES)
+        try:
+            yield
+        finally:
+            self.probes = None
+            self.show(before)
+
+    def _left(self, rows: Sequence[Row]) -> float | None:
+        """Seconds until the last of these runs ends, and the probes, which begin with the end of the first one that is
+        no baseline; None: unknown, or there is nothing."""
+        whole = whole_left(rows) if rows else None
+        if whole is None or self.probes is None:
+            return whole.seconds if whole else None
+        if self.probes_began is not None:
+            return max(whole.seconds, self.probes_began + self.probes - time.monotonic(), 0.0)
+        first = min(row.left or 0.0 for row in rows if kind_of(row.label) == kind_of(rows[-1].label))
+        return max(whole.seconds, first + self.probes)
 
     def done_of(self, labels: Collection[str]) -> dict[str, Row]:
         """The rows, by label, of those of these runs that an earlier process has brought to their end."""
@@ -122,8 +149,7 @@ class LiveFile:
         with self.lock:
             same = [row.stage for row in shown] == [row.stage for row in self.live.rows]
             if not same or time.monotonic() - self.written >= EVERY_S:
-                whole = whole_left(rows)
-                self._write(rows=tuple(shown), notes=tuple(notes), left=whole.seconds if whole else None)
+                self._write(rows=tuple(shown), notes=tuple(notes), left=self._left(rows))
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -135,7 +161,7 @@ class LiveFile:
             while not over.wait(BEAT_S):
                 with self.lock:
                     if self.live.state == "running" and time.monotonic() - self.written >= BEAT_S:
-                        self._write()
+                        self._write(left=self._left(self.live.rows))
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from pgolf import __version__
 from pgolf.phrases import signed
 from pgolf.record.live import Live
-from pgolf.record.rows import Row, amount
+from pgolf.record.rows import Row, amount, said_left
 from pgolf.record.time_left import whole_left
 from pgolf.report.render import render
 from pgolf.stages import BY_NAME
@@ -65,7 +65,7 @@ def live_page(live: Live, folder: Path) -> str:
         light=LIGHTS[live.state],
         started=clock_time(live.started),
         updated=clock_time(live.updated),
-        left=whole.words if whole else "",
+        left=said_left(live.left, over=bool(whole and whole.over)),
         done=sum(row.state == "done" for row in live.rows),
         scores=[row.val_bpb for row in live.rows if row.state == "done" and row.val_bpb is not None],
         headings=[row.heading for row in running if row.heading is not None],

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def run_probes(
     ------
     RunFailed : the probes came to no result; the reason is theirs.
     """
-    window = min(int(knobs["eval_seq_len"]), WINDOW)
+    began, window = time.monotonic(), min(int(knobs["eval_seq_len"]), WINDOW)
     short = {"eval_seq_len": window, "eval_stride": min(int(knobs["eval_stride"]), window // 2)}
     given = {k: v for k, v in knobs.items() if k in (*EVALUATION, "cpu_kernels")} | short
     settings = [word for name, value in as_env(given).items() for word in ("--set", f"{name}={value}")]
@@ -55,7 +56,7 @@ def run_probes(
         "artifact": hash_file(artifact, ARTIFACT_MOST),
         "program": hash_file(train_gpt, ARTIFACT_MOST),
     }
-    return _write(folder, about, _probe(seed, arguments))
+    return _write(folder, about, _probe(seed, arguments), began)
 
 
 def probe_program(folder: Path, seed: int, artifact: Path, program: Program, source: Path, config: Config) -> Path:
@@ -70,7 +71,7 @@ def probe_program(folder: Path, seed: int, artifact: Path, program: Program, sou
     BadInput : the evaluator is gone.
     RunFailed : the probes came to no result; the reason is theirs.
     """
-    hashes = program.hashes
+    began, hashes = time.monotonic(), program.hashes
     about = {"seed": seed, "artifact": hash_file(artifact, ARTIFACT_MOST), "program": hashes[program.script]}
     results: list[dict[str, Any]] = []
     if program.evaluator:
@@ -85,7 +86,7 @@ def probe_program(folder: Path, seed: int, artifact: Path, program: Program, sou
     if program.eval_only is not None:
         about |= {"eval_only": dict(program.eval_only)}
         results.append(seal_program(seed, artifact, program, config).as_json())
-    return _write(folder, about, results)
+    return _write(folder, about, results, began)
 
 
 def _probe(seed: int, arguments: Sequence[str], most_s: float | None = None) -> list[dict[str, Any]]:
@@ -105,8 +106,9 @@ def _probe(seed: int, arguments: Sequence[str], most_s: float | None = None) -> 
     return results
 
 
-def _write(folder: Path, about: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Path:
-    lines = [json.dumps(entry) for entry in ({**about, "prober": prober()}, *results)]
+def _write(folder: Path, about: Mapping[str, Any], results: Sequence[Mapping[str, Any]], began: float) -> Path:
+    seconds = round(time.monotonic() - began, 1)
+    lines = [json.dumps(entry) for entry in ({**about, "prober": prober(), "seconds": seconds}, *results)]
     write_atomic(folder / PROBES, "\n".join(lines) + "\n")
     return folder / PROBES
 

@@ -8,12 +8,11 @@ from typing import Literal
 from pgolf.audit.measures import Measure, Status
 
 State = Literal["waiting", "running", "done", "failed"]
-# what a time left is told from: runs of the same kind, the track's limits (it is the most), the current stage alone
-# (it is the least)
-Basis = Literal["runs", "limits", "stage"]
+# what a time left is told from: runs of the same kind, or the current stage alone (it is the least)
+Basis = Literal["runs", "stage"]
 Curve = tuple[tuple[int, float], ...]  # step, loss
 CURVE_MOST = 64  # points of a curve that are shown
-HEDGES: dict[Basis, str] = {"runs": "about ", "limits": "up to ", "stage": "≥ "}
+HEDGES: dict[Basis, str] = {"runs": "about ", "stage": "≥ "}
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,8 @@ def said_left(seconds: float | None, basis: Basis = "runs", over: bool = False) 
 
     Examples
     --------
-    >>> said_left(80.0), said_left(80.0, "limits"), said_left(80.0, "stage"), said_left(3.0, over=True)
-    ('about 1:20 left', 'up to 1:20 left', '≥ 1:20 left', 'a little longer')
+    >>> said_left(80.0), said_left(80.0, "stage"), said_left(3.0, over=True)
+    ('about 1:20 left', '≥ 1:20 left', 'a little longer')
     """
     if seconds is None:
         return ""

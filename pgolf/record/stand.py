@@ -15,8 +15,7 @@ from pgolf.pods.processes import pods_alive
 from pgolf.record.ending import Busy, is_busy
 from pgolf.record.live import made_printable, read_live
 from pgolf.record.orchestrator import FILE, read_orchestrator, records_in, records_starting
-from pgolf.record.rows import Basis, Row
-from pgolf.record.time_left import whole_left
+from pgolf.record.rows import Row
 from pgolf.stages import BY_NAME
 
 SHOWN = ("--json", "--foreground", "--no-foreground", "--yes", "-y")  # options that change nothing of a record
@@ -31,7 +30,7 @@ class Stand:
     ----------
     state : `starting`: it has no id yet. `left`: its runs go on, and nobody is at it. `stopped`: nothing of it runs.
     done, runs : how many of its runs are done; None: unknown.
-    left, basis : seconds until its runs end, None: unknown; and what that is told from.
+    left : seconds until its runs and its probes end; None: unknown.
     said : what it is at, its verdict, or why it failed.
     command, cwd : the words that start it again, and the folder that they were given in; empty where that is not known,
         or a worker's business.
@@ -44,7 +43,6 @@ class Stand:
     done: int | None = None
     runs: int | None = None
     left: float | None = None
-    basis: Basis = "runs"
     said: str = ""
     command: tuple[str, ...] = ()
     cwd: str = ""
@@ -75,9 +73,8 @@ def stand_of(folder: Path, alive: Collection[Path]) -> Stand:
     facts["track"] = live.track if live else _track(folder)
     if is_busy(folder):
         said = "; ".join(filter(None, [live.doing, *map(said_of, live.rows)])) if live else ""
-        if live and (whole := whole_left(live.rows)):
-            facts |= {"left": live.left, "basis": whole.basis}
-        return Stand(folder.name, folder, "running", said=said, **facts)
+        left = live.left if live else None
+        return Stand(folder.name, folder, "running", said=said, left=left, **facts)
     if here:
         said = f"still running here, with nobody at it: {counted(len(here), 'run')}"
         return Stand(folder.name, folder, "left", said=said, **facts)

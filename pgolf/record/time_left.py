@@ -1,5 +1,5 @@
-"""How long runs will still take: from runs of the same kind that have ended, here or in an earlier record; where there
-is none, from the track's limits; and always from the pace that a run goes at itself.
+"""How long runs will still take: from runs of the same kind that have ended, here or in an earlier record, and always
+from the pace that a run goes at itself. Where no such run has ended, only what its own stage takes is told.
 
 An estimate is never negative and never stands still: a stage that takes longer than expected of it is said to, and what
 is expected of it then grows.
@@ -118,14 +118,13 @@ def mean_course(courses: Sequence[Course]) -> Course | None:
     return Course(tuple(replace(stage, seconds=fmean(c[i].seconds for c in alike)) for i, stage in enumerate(last)))
 
 
-def time_left(p: Progress, course: Course | None = None, limits: Limits | None = None) -> Left | None:
+def time_left(p: Progress, course: Course | None = None) -> Left | None:
     """How long a run will still take; None if nothing can be told.
 
     Parameters
     ----------
     p : the run; `p.elapsed` is now.
     course : of runs of the same kind.
-    limits : of its track, for the case that there is no course. What is left of them is the most that may be left.
     """
     if p.stage == "done":
         return Left(0.0, "runs")
@@ -134,8 +133,6 @@ def time_left(p: Progress, course: Course | None = None, limits: Limits | None =
     if (ends := _own_end(p)) is not None:
         return _grown(ends - p.elapsed, "runs")
     own = p.stage_left() if p.total > 1 else None
-    if limits and (most := _by_limits(p, own, limits)) is not None:
-        return _grown(most, "limits")
     return None if own is None else _grown(own, "stage")
 
 
@@ -227,16 +224,16 @@ def _pace(p: Progress, course: Course, at: int, since: float, own: float, theirs
     return min(most, max(least, (own + doubt) / (theirs + doubt))) if doubt else 1.0
 
 
-def _by_limits(p: Progress, own: float | None, limits: Limits) -> float | None:
-    """What the limits leave at most; None without limits of both times."""
+def most_left(p: Progress, limits: Limits) -> float | None:
+    """The seconds that the limits leave a run at most; None without limits of both times."""
     train, evaluation = p.measures(limits)[1:]
     if not (train.limited and evaluation.limited):
         return None
     if p.stage in ("starting", "train"):
-        since = p.elapsed - p.heard
+        since, own = p.elapsed - p.heard, p.stage_left() if p.total > 1 else None
         training = own if own is not None else train.limit - (train.value or 0.0) - since
-        return training + evaluation.limit
-    return evaluation.limit - (evaluation.value or 0.0) - (p.elapsed - p.heard)
+        return max(0.0, training + evaluation.limit)
+    return max(0.0, evaluation.limit - (evaluation.value or 0.0) - (p.elapsed - p.heard))
 
 
 def whole_left(rows: Sequence[Row]) -> Left | None:
@@ -251,6 +248,5 @@ def whole_left(rows: Sequence[Row]) -> Left | None:
     heapq.heapify(ends)
     for row in waiting:  # each takes the place that is free first
         heapq.heapreplace(ends, ends[0] + (row.left or 0.0))
-    by_limits = any(row.basis == "limits" for row in (*going, *waiting))
     last = max(going, key=lambda row: row.left or 0.0, default=None)
-    return Left(max(ends), "limits" if by_limits else "runs", over=bool(last and last.over and not waiting))
+    return Left(max(ends), "runs", over=bool(last and last.over and not waiting))

@@ -16,10 +16,12 @@ from typing import Any, Literal
 from pgolf.errors import BadInput
 from pgolf.knobs import EVALUATION, KNOBS, QUANTISATION, RESERVED
 from pgolf.presets import config_of, parse
+from pgolf.stages import STAGES
 from pgolf.trainer.config import Knob
 from pgolf.untrusted import Untrusted, read_toml
 
 MOST_BYTES, MOST_CANDIDATES = 1 << 20, 10_000  # of a space's file; each is a run
+TURNED = {knob for stage in STAGES for knob, _ in stage.switches}  # knobs that turn a stage on or off
 Needs = Literal["artifact", "checkpoint", "training"]
 
 
@@ -38,6 +40,17 @@ class Candidate:
     def key(self) -> str:
         """Its folder's name: equal for equal settings."""
         return hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:12] if self.settings else "base"
+
+    @property
+    def stages(self) -> str:
+        """Its settings that turn a stage on or off, in words: runs with others take other times.
+
+        Examples
+        --------
+        >>> Candidate((("ttt_enabled", "0"), ("ttt_epochs", "2"))).stages
+        'ttt_enabled=0'
+        """
+        return ",".join(f"{name}={text}" for name, text in self.settings if name in TURNED)
 
     @property
     def needs(self) -> Needs:

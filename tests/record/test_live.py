@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +30,39 @@ def test_a_reader_sees_what_the_board_shows(tmp_path: Path) -> None:
     first, second = read.rows
     assert (first.stage, first.done, first.total, first.loss, first.state) == ("train", 20, 100, 4.5, "running")
     assert [limit.value for limit in first.used] == [None, 9.0, None]
-    assert second == Row("seed 2", left=1200.0, basis="limits")
+    assert second == Row("seed 2"), "nothing is known of it"
     live.end("failed", "no seed finished")
     read = read_live(tmp_path)
     assert read and (read.state, read.verdict, len(read.rows)) == ("failed", "no seed finished", 2)
+
+
+def test_probes_are_shown_and_counted_into_the_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = LiveFile(tmp_path, "r", "cpu_smoke", "mine")
+
+    def told() -> tuple[str, float | None]:
+        read = read_live(tmp_path)
+        assert read
+        return read.doing, read.left
+
+    live.show("seeds")
+    live.probes = 28.0
+    base = Row("baseline 1", stage="done")
+    live.runs([base, Row("seed 1", stage="train", left=60.0, basis="runs"), Row("seed 2", left=60.0, basis="runs")])
+    assert told() == ("seeds", 120.0), "they go beside the second seed"
+    done = Row("seed 1", stage="done")
+    live.runs([base, done, Row("seed 2", stage="quantized", left=10.0, basis="runs")])
+    assert told() == ("seeds", 28.0)
+    now = time.monotonic()
+    monkeypatch.setattr("pgolf.record.live.time.monotonic", lambda: now)
+    with live.probing():
+        assert told() == ("probes", 28.0)
+        now += 20.0
+        live.runs([base, done, replace(done, label="seed 2")])
+        assert told() == ("probes", 8.0)
+        now += 20.0
+        live.show("probes")
+        assert told() == ("probes", 0.0), "and never less"
+    assert told() == ("seeds", 0.0)
 
 
 def test_of_very_many_runs_those_that_run_are_shown(tmp_path: Path) -> None:

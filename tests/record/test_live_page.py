@@ -87,9 +87,9 @@ def test_lowest_loss_is_inside_the_chart_also_where_the_standing_record_is_longe
     assert max(heights) == 1000
 
 
-def test_time_left_of_all_runs_says_whether_it_is_a_bound(tmp_path: Path) -> None:
-    rows = (replace(ROW, left=60.0), Row("seed 314", left=1200.0, basis="limits"))
-    assert "up to 21:00 left" in live_page(live(rows=rows, left=1260.0), tmp_path)
+def test_time_left_is_that_of_all_runs_and_of_the_probes(tmp_path: Path) -> None:
+    rows = (replace(ROW, left=60.0), Row("seed 314", left=1200.0, basis="runs"))
+    assert "about 21:00 left" in live_page(live(rows=rows, left=1260.0), tmp_path)
     assert "21:00" not in live_page(live(rows=rows, left=None), tmp_path)
 
 

@@ -68,7 +68,7 @@ def test_an_honest_evaluator_passes_and_is_known_until_it_changes(tiny_data, art
     lines = path.read_text()
     failing = lines.replace('"passed": true', '"passed": false', 1)
     other = f'"prober": "{"0" * 64}"'
-    assert results.prober and read_probes(path).failures == []
+    assert results.prober and read_probes(path).failures == [] and (results.seconds or 0) > 0
     path.write_text(lines.replace(f'"prober": "{results.prober}"', other))
     assert known_probes(record, program) == path  # what passed is not tried again by another version of pgolf
     path.write_text(failing.replace(f'"prober": "{results.prober}"', other))

@@ -7,18 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from pgolf import tracks
 from pgolf.evidence.manifest import list_machines
 from pgolf.evidence.plan import make_plan, write_plan
 from pgolf.files import write_json
-from pgolf.record.earlier import earlier_course
+from pgolf.record.earlier import earlier_course, earlier_probes
 from pgolf.record.progress import Progress
 from pgolf.record.rows import Row, said_left
 from pgolf.record.time_left import Course, Left, Stage, course_of, mean_course, time_left, whole_left
 
 # seeds of preset smoke as it was: 338 s, mostly of an adaptation that is silent for 45 s after each of its chunks
 LEAPS = Path(__file__).parents[1] / "recorded" / "leaps"
-LIMITS = tracks.load("cpu_smoke").limits
 
 
 def events(seed: int) -> list[str]:
@@ -45,9 +43,9 @@ def replayed(
         while lines and lines[0][0] <= now:
             progress.feed(lines.pop(0)[1])
         progress.elapsed = now
-        left = time_left(progress, course, LIMITS)
-        assert left
-        yield now, whole - now, left
+        left = time_left(progress, course)
+        if left:
+            yield now, whole - now, left
         now += tick
 
 
@@ -63,12 +61,13 @@ def test_estimate_shrinks_and_its_error_too_beside_a_run_of_the_same_kind() -> N
         assert after.seconds <= before.seconds + 0.05 * whole  # it takes little back
 
 
-def test_first_run_of_all_is_told_from_the_limits_and_then_from_its_own_leaps() -> None:
+def test_first_run_of_all_is_told_as_far_as_its_own_stage_and_then_from_its_own_leaps() -> None:
     told = list(replayed(None))
-    whole = told[0][1]
-    by_limits = [(real, left) for _, real, left in told if left.basis == "limits"]
+    whole = sum(told[0][:2])
+    assert told[0][0] > 3.0, "nothing is told before a stage has a pace"
+    by_stage = [(real, left) for _, real, left in told if left.basis == "stage"]
     by_itself = [(real, left) for _, real, left in told if left.basis == "runs"]
-    assert all(left.seconds >= real for real, left in by_limits)  # the most that it may take
+    assert by_stage and all(left.seconds <= real for real, left in by_stage)  # it is the least
     assert len(by_itself) > 0.4 * len(told)
     assert all(abs(left.seconds - real) < 0.08 * whole for real, left in by_itself)  # its leaps last 37 to 48 s
 
@@ -89,7 +88,7 @@ def test_last_chunk_is_only_scored() -> None:
     for event in chunks[: border + 1]:  # of four chunks: the fourth is the last
         progress.feed(json.dumps(event) + "\n")
     progress.elapsed = progress.heard
-    left = time_left(progress, None, LIMITS)
+    left = time_left(progress)
     assert left and 3 < left.seconds < 12  # 63,488 tokens to score: 6 s; another silence would be 36 s more
 
 
@@ -181,5 +180,30 @@ def test_earlier_records_of_the_same_kind_and_place_tell_of_the_first_seeds(tmp_
     both = [course for seed in (42, 314) if (course := course_of(ended(seed)))]
     assert earlier_course(now) == mean_course(both)
     assert earlier_course(record(tmp_path / "other", "smoke-base")) is None
+    ran = {"ttt_enabled": True, "sliding_window_enabled": True}
+    assert earlier_course(now, ran) == mean_course(both)
+    without = earlier_course(now, ran | {"ttt_enabled": False})
+    assert without and [s for s in both[-1].stages if s.name not in {s.name for s in without.stages}] == [
+        both[-1].stages[-1]
+    ]
+    assert both[-1].stages[-1].name == "quantized_ttt"
+    assert earlier_course(now, ran | {"stream_enabled": True}) is None, "none has told how long that takes"
+    assert earlier_probes(now) is None
+    about = {"seed": 42, "artifact": "ab", "program": "cd"}
+    (tmp_path / "old" / "probes.jsonl").write_text(json.dumps(about) + "\n")
+    assert earlier_probes(now) is None, "an earlier pgolf kept no time"
+    (tmp_path / "old" / "probes.jsonl").write_text(json.dumps(about | {"seconds": 28.5}) + "\n")
+    assert earlier_probes(now) == 28.5
     (tmp_path / "old" / "seeds" / "42" / "attempt-1" / "exit.json").write_text("?")
     assert earlier_course(now) == mean_course(both[1:])
+
+
+def test_records_of_the_same_knobs_tell_before_newer_ones_of_others(tmp_path: Path) -> None:
+    for name, knobs, seconds in (("now", "a", None), ("like it", "a", 1.0), ("newer", "b", 2.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_plan(folder, make_plan(name, "cpu_smoke", "smoke", [42], {"knobs": knobs}))
+        list_machines(folder, {"here": {"versions": {"torch": "2"}}})
+        about = {"seed": 42, "artifact": "ab", "program": "cd", "seconds": seconds}
+        (folder / "probes.jsonl").write_text(json.dumps(about) + "\n")
+    assert earlier_probes(tmp_path / "now") == 1.0
