@@ -23,8 +23,9 @@ from pgolf.audit.measures import Measure
 from pgolf.data.source import read_source
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.logs import read_run
-from pgolf.evidence.manifest import check_files, list_machines
+from pgolf.evidence.manifest import check_files, list_files, list_machines
 from pgolf.evidence.plan import read_plans
+from pgolf.files import hash_folder
 from pgolf.flows.leaving import end_or_leave
 from pgolf.flows.pods import api_key, claim, end_cancelled, end_pods, hours_of, needs_of, pods_of
 from pgolf.flows.show import publish
@@ -54,6 +55,7 @@ from pgolf.record.folder import (
     describe_record,
     gather,
     other_text,
+    remove_others,
     scored_sha256,
     seed_job,
     with_rules,
@@ -355,6 +357,7 @@ def collect(
     if not finished["seed"]:
         tried = attempts(record.folder, record.request.seeds)
         report = write_unfinished(record.id, record.request.name, read_plans(record.folder), tried, record.folder)
+        list_files(record.folder, report, hash_folder(report))
         raise RunFailed(f"no seed finished; {report} says why")
     return finished
 
@@ -373,6 +376,7 @@ def conclude(record: Record, finished: Mapping[int, Path], standing: StandingRec
         path = record.folder / writer.with_options(refresh_cache=True)(record, inputs, verdict)
     elif state.name == "Cached":
         log.info("%s: reused, written before", path.name)
+    remove_others(record.folder, path)
     scores = tuple(replace(seed_score(read_run(run.log)), seed=run.seed) for run in inputs.runs)
     outcome = Outcome(record.id, record.folder, scores, verdict, path)
     publish(outcome, shown.news)

@@ -36,6 +36,7 @@ from pgolf.pods.places import Opened, Wanted, check_key, check_rented, check_wan
 from pgolf.pods.ssh import Data
 from pgolf.pods.versions import versions_here
 from pgolf.record.board import Board
+from pgolf.record.folder import remove_others
 from pgolf.record.milestones import Milestones
 from pgolf.record.news import News
 from pgolf.record.orchestrator import Attending, attending
@@ -49,7 +50,6 @@ from pgolf.record.runs_folder import (
     describe_runs,
     gather_runs,
     keep_versions,
-    remove_others,
     run_job,
     working_on_runs,
 )
@@ -280,6 +280,7 @@ def conclude(record: RunsRecord, finished: dict[int, Path], news: News) -> RunsO
         path = record.folder / writer.with_options(refresh_cache=True)(record, inputs)
     elif state.name == "Cached":
         log.info("%s: reused, written before", path.name)
+    remove_others(record.folder, path)
     verdict = as_written(verdict, path)
     outcome = RunsOutcome(record.id, record.folder, verdict, path)
     word = "A RECORD" if verdict.positive else "no record"
@@ -302,5 +303,4 @@ def write_runs(record: RunsRecord, inputs: RunsInputs) -> str:
     """Write the submission, or the report; return its folder, relative to the record's."""
     path = write_runs_submission(inputs, record.folder)
     list_files(record.folder, path, hash_folder(path))
-    remove_others(record.folder, path)
     return path.relative_to(record.folder).as_posix()

@@ -28,7 +28,7 @@ NAMED = {  # of a module: a function that reads in another way, and why it may
     ("report/runs_submission.py", "files_of"): "a folder that it has made a moment ago",
     ("record/folder.py", "list_in"): "files that it has written a moment ago",
     ("record/runs_data.py", "hashes"): "data that the user names, regular files that may lie behind links of theirs",
-    ("record/runs_folder.py", "remove_others"): "a submission that it has written, to see whether it is as it was",
+    ("record/folder.py", "remove_others"): "a folder that it has written, to see whether it is as it was",
     ("record/orchestrator.py", "_take_log"): "writes a log that it makes at this moment",
     ("record/seeds.py", "_attempt"): "opens a pod",
     ("record/seeds.py", "_check_result"): "a file that it has written a moment ago",

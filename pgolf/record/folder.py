@@ -3,7 +3,9 @@
 Any process may be killed at any line; the same command goes on from what the folder holds.
 """
 
+import logging
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,9 +17,9 @@ from pgolf.data.dataset import Dataset
 from pgolf.errors import BadInput
 from pgolf.evidence.events import EVENTS
 from pgolf.evidence.lines import printable
-from pgolf.evidence.manifest import list_files
+from pgolf.evidence.manifest import list_files, read_manifest
 from pgolf.evidence.plan import Plan, Rule, check_plan, make_plan, read_plans, write_plan
-from pgolf.files import sha256_file
+from pgolf.files import hash_folder, sha256_file, stays_inside
 from pgolf.ledger import StandingRecord
 from pgolf.pods.slots import lock_file
 from pgolf.presets import config_of
@@ -42,6 +44,8 @@ from pgolf.stats.sample import from_seeds, same_validation
 from pgolf.trainer.config import Config
 from pgolf.trainer.data import load_validation, tokens_sha256
 
+log = logging.getLogger(__name__)
+OUTCOME = re.compile(r"(report|records/[^/]+/[^/]+)/")  # folders of a record that tell what has come of it
 LOOK_S = 5.0  # the reaper holds a record's lock while it looks, and while it ends a pod
 
 
@@ -127,6 +131,33 @@ def held(folder: Path, plan: Plan) -> Iterator[None]:
 def list_in(folder: Path, files: Sequence[Path]) -> None:
     """Put files of a record's folder into its manifest."""
     list_files(folder, folder, {p.relative_to(folder).as_posix(): sha256_file(p) for p in files})
+
+
+def remove_others(record: Path, written: Path) -> None:
+    """Remove what else has come of the same runs, beside the submission or the report that is `written`: a report, or a
+    submission under another name or of another track. Only what the manifest lists as the record's own, and nobody has
+    changed; a folder goes in one step, and what a killed process has left of one goes with it."""
+    own: dict[str, dict[str, str]] = {}
+    for path, sha256 in read_manifest(record).items():
+        if (found := OUTCOME.match(path)) and stays_inside(path) and record / found[1] != written:
+            own.setdefault(found[1], {})[path[found.end() :]] = sha256
+    for folder, listed in own.items():
+        other = record / folder
+        gone = other.with_name(f".{other.name}.gone")
+        if other.is_dir() and not other.is_symlink():
+            there = {p.relative_to(other).as_posix() for p in other.rglob("*") if p.is_symlink() or not p.is_dir()}
+            if there != set(listed) or hash_folder(other) != listed:
+                log.warning("%s was changed after it was written, and stays", other)
+                continue
+            shutil.rmtree(gone, ignore_errors=True)
+            other.rename(gone)
+            log.info("%s: removed, for %s is of the same runs", folder, written.relative_to(record))
+        shutil.rmtree(gone, ignore_errors=True)
+        list_files(record, other, {})
+        for above in (other.parent, other.parent.parent):
+            if above != record and not above.is_symlink():
+                with suppress(OSError):  # it is not empty
+                    above.rmdir()
 
 
 def with_rules(record: Record, limits: bool | None, loss: bool | None, rented: bool) -> Record:

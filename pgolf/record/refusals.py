@@ -14,15 +14,16 @@ from pgolf import presets
 from pgolf.data.present import check_present, find_dataset
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import check_plan, make_plan, make_plan_of_runs, read_plans
-from pgolf.files import sha256_file
 from pgolf.pods.places import Wanted, check_key, key_of_environment
 from pgolf.record.disk import check_room, check_writable, existing
 from pgolf.record.request import Request, rules_of
 from pgolf.record.runs_request import RunsRequest
+from pgolf.untrusted import hash_file
 
 LOG_BYTES = 20_000_000  # logs and events of a seed, generously
 SPARE_BYTES = 200_000_000  # left free for everything else on this disk
 GIVEN = ("artifact", "checkpoint")  # files that a sweep may start from
+MOST_GIVEN = 1 << 40  # bytes of one
 OF_PREFECT = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
 
 
@@ -91,7 +92,7 @@ def check_same_plan(
         return
     last = plans[-1]
     before = {name: sha256 for name, sha256 in last.inputs.items() if name not in GIVEN}
-    inputs = {**before, **request.inputs, **{name: sha256_file(path) for name, path in (given or {}).items()}}
+    inputs = {**before, **request.inputs, **{name: hash_file(path, MOST_GIVEN) for name, path in (given or {}).items()}}
     ended = rules_of(plans[0].early_stop, *rules)
     plan = make_plan(record_id, request.track.name, request.label, request.seeds, inputs, early_stop=ended)
     check_plan(runs_dir / record_id, plan)

@@ -6,7 +6,6 @@ variants/<variant>/<n>/attempt-<k>/     the nth run of the plan: a pod's folder 
 """
 
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ from pathlib import Path
 
 from pgolf.errors import BadInput
 from pgolf.evidence.lines import printable
-from pgolf.evidence.manifest import list_files, list_machines, read_manifest, read_versions
+from pgolf.evidence.manifest import list_machines, read_versions
 from pgolf.evidence.plan import Plan, check_plan, make_plan_of_runs, read_plans, write_plan
-from pgolf.files import hash_folder, stays_inside
 from pgolf.pods.local import machine_of
 from pgolf.record.folder import held, list_in, name_of_record
 from pgolf.record.job import Job
@@ -186,26 +184,3 @@ def unequal_machines(runs: Sequence[PlannedRun]) -> str | None:
         return None
     said = "; ".join(f"{name} {c[NEW]} of {NEW} and {c[BASELINE]} of {BASELINE}" for name, c in counts.items())
     return f"the machines have not as many runs of each variant ({said}), so that times do not compare"
-
-
-def remove_others(record: Path, submission: Path) -> None:
-    """Remove the submissions beside this one, of the same runs under another name: those that the manifest lists as the
-    record's own, and that nobody has changed."""
-    above = submission.parent.relative_to(record).as_posix() + "/"
-    if not above.startswith("records/"):
-        return
-    own: dict[str, dict[str, str]] = {}
-    for path, sha256 in read_manifest(record).items():
-        folder, _, name = path.removeprefix(above).partition("/")
-        if path.startswith(above) and folder != submission.name and stays_inside(folder):
-            own.setdefault(folder, {})[name] = sha256
-    for folder, listed in own.items():
-        other = submission.parent / folder
-        if other.is_dir() and not other.is_symlink():
-            there = {p.relative_to(other).as_posix() for p in other.rglob("*") if p.is_symlink() or not p.is_dir()}
-            if there != set(listed) or hash_folder(other) != listed:
-                log.warning("%s was changed after it was written, and stays", other)
-                continue
-            shutil.rmtree(other)
-            log.info("%s: removed, for %s is of the same runs", folder, submission.name)
-        list_files(record, other, {})

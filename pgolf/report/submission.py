@@ -81,7 +81,8 @@ def write_draft(inputs: RecordInputs, folder: Path) -> Draft:
 def write_unfinished(record_id: str, name: str, plans: Sequence[Plan], attempts: Sequence[Attempt], out: Path) -> Path:
     """Write `out`/report/ for a record of which no seed ran to its end; returns the folder."""
     text = render("unfinished.md.j2", record_id=record_id, name=name, plans=plans, attempts=attempts)
-    write_atomic(out / "report" / "README.md", text)
+    with replaced_folder(out / "report") as new:
+        write_atomic(new / "README.md", text)
     return out / "report"
 
 

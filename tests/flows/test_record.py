@@ -131,6 +131,7 @@ def test_no_better_is_a_report_and_exit_1(
     assert code == 0 and again, stderr
     assert (again.outcome["positive"], again.outcome["non_record"]) == (False, True)
     assert pods(worse.folder) == before, "the seeds have run; only the folder is written"
+    assert not (worse.folder / "report").exists(), "which says that there is none"
     (audited,) = audit_folders([Path(again.outcome["path"])])
     assert audited.track.name == "non_record_16mb" and not audited.failed
 

@@ -14,6 +14,7 @@ from pgolf.evidence.manifest import list_files, read_manifest, read_versions
 from pgolf.evidence.plan import read_plans
 from pgolf.files import hash_folder
 from pgolf.program import Program
+from pgolf.record.folder import remove_others
 from pgolf.record.results import refuse
 from pgolf.record.run_results import log_of, settle_run
 from pgolf.record.runs_data import find_data
@@ -22,7 +23,6 @@ from pgolf.record.runs_folder import (
     describe_runs,
     gather_runs,
     keep_versions,
-    remove_others,
     run_job,
     unequal_machines,
     working_on_runs,
@@ -380,6 +380,29 @@ def test_the_submission_under_its_last_name_is_the_only_one(tmp_path):
     remove_others(tmp_path, new)
     assert not old.exists()
     assert [*read_manifest(tmp_path)] == ["records/tiny/new/README.md"]
+
+
+def test_a_report_and_a_submission_of_the_same_runs_are_never_side_by_side(tmp_path, monkeypatch):
+    (submission,) = submissions(tmp_path, "mine")
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "README.md").write_text("# NOT A RECORD")
+    list_files(tmp_path, report, hash_folder(report))
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr("pgolf.record.folder.shutil.rmtree", interrupted)
+        remove_others(tmp_path, submission)
+    remove_others(tmp_path, submission)
+    assert {p.name for p in tmp_path.iterdir()} == {"manifest.json", "records"}, "also what a kill has left"
+    assert [*read_manifest(tmp_path)] == ["records/tiny/mine/README.md"]
+    report.mkdir()
+    (report / "README.md").write_text("# NOT A RECORD")
+    remove_others(tmp_path, report)
+    assert {p.name for p in tmp_path.iterdir()} == {"manifest.json", "report"}
+
+
+def interrupted(path, **_):
+    if path.exists():
+        raise KeyboardInterrupt
 
 
 def test_what_is_not_the_records_own_or_was_changed_stays(tmp_path):
