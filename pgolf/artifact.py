@@ -187,12 +187,13 @@ def _place(cfg: Config) -> tuple[torch.device, torch.dtype]:
 
 
 def load_tokens(cfg: Config, split: str = "val", limit: int | None = None) -> Tensor:
-    """Tokens of a split, int64 `[n + 1]`: the validation tokens as the trainer has them, or up to `limit` positions.
+    """Tokens of a split, int64 `[n + 1]`: the validation tokens as the trainer has them, or up to `limit` positions; of
+    the validation split no more than the trainer scores.
 
     BadInput for a split that is not there or cannot be read.
     """
     try:
-        if split == "val" and limit is None:
+        if split == "val" and (limit is None or limit >= whole_positions(cfg)):
             check_validation(cfg)
             return load_validation(cfg)
         parts, have = [], 0
@@ -207,6 +208,12 @@ def load_tokens(cfg: Config, split: str = "val", limit: int | None = None) -> Te
     if len(tokens) < 2 or int(tokens.max()) >= cfg.vocab_size:
         raise BadInput(f"{cfg.datasets_dir}: split '{split}' has {len(tokens)} tokens, up to {int(tokens.max())}")
     return tokens
+
+
+def whole_positions(cfg: Config) -> int:
+    """The positions of the validation split that the trainer scores: whole sequences, if it has one."""
+    positions = sum(len(open_tokens(path)) for path in shards(cfg, "val")) - 1
+    return positions // cfg.eval_seq_len * cfg.eval_seq_len or positions
 
 
 def check_mode(cfg: Config, mode: str, split: str = "val") -> None:

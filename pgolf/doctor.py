@@ -21,7 +21,7 @@ from pgolf import ledger, tracks
 from pgolf.errors import BadInput
 from pgolf.ledger.choosing import check_standing, standing_record
 from pgolf.notify import VARIABLE as WEBHOOK
-from pgolf.phrases import signed
+from pgolf.phrases import counted, signed
 from pgolf.pods.places import KEY as RUNPOD_KEY
 from pgolf.pods.settings import read_settings
 from pgolf.presets import load
@@ -116,7 +116,7 @@ def _to_beat(track: Track) -> Iterator[Finding]:
         return
     if standing:
         sample = standing.sample()
-        found = f"{standing.name}, {sample.mean:.8f} bpb over {sample.n} seeds; --against names another one"
+        found = f"{standing.name}, {sample.mean:.8f} bpb over {counted(sample.n, 'seed')}; --against names another one"
     else:
         found = f"measured first, with preset {Path(str(track.baseline_preset)).stem}"
     yield Finding("to beat", "ok", found)

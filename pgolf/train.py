@@ -22,6 +22,7 @@ from pgolf.describe import describe
 from pgolf.errors import BadInput
 from pgolf.files import write_atomic
 from pgolf.pack.kept import packed
+from pgolf.phrases import counted
 from pgolf.record.request import parse_overrides
 from pgolf.trainer.config import Config, Knob, config_from_env
 from pgolf.unpacked import PACKED
@@ -79,7 +80,8 @@ def _check_ranks(environment: Mapping[str, str], nproc: int, preset: str) -> Non
     check_shares(config, nproc)
     if config.device != "cpu" and torch.cuda.is_available() and nproc > torch.cuda.device_count():
         raise BadInput(
-            f"--nproc {nproc}: this machine has {torch.cuda.device_count()} GPUs; take as many ranks or fewer"
+            f"--nproc {nproc}: this machine has {counted(torch.cuda.device_count(), 'GPU')}; take as many ranks or "
+            "fewer"
         )
 
 

@@ -52,6 +52,19 @@ def test_the_score_is_of_the_whole_split_and_says_of_what(opened, tiny_data):
     assert len(result.scored_sha256) == len(result.tokenizer_sha256) == len(result.artifact_sha256) == 64
 
 
+@pytest.mark.parametrize("mode", ["fixed", "sliding"])
+def test_more_tokens_than_there_are_is_all_of_them(opened, tiny_data, mode):
+    whole = evaluate_artifact(opened, mode)
+    for limit in (whole.positions, tiny_data.val_tokens - 1, 999_999_999):
+        again = evaluate_artifact(opened, mode, limit=limit)
+        assert (again.positions, again.val_loss, again.scored_sha256) == (
+            whole.positions,
+            whole.val_loss,
+            whole.scored_sha256,
+        )
+    assert evaluate_artifact(opened, mode, limit=100).positions == 100
+
+
 def test_adaptation_leaves_the_artifact_as_it_was(opened):
     small = replace(opened, cfg=replace(opened.cfg, ttt_chunk_tokens=128))
     small.model.cfg = small.cfg

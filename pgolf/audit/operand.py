@@ -1,5 +1,6 @@
 """One side of `pgolf compare` as a user names it: folders, ledger entries, or numbers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pgolf.audit.checks import Review
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.entry import read_entry
 from pgolf.evidence.plan import read_plans
+from pgolf.evidence.record_folder import names_apart
 from pgolf.ledger.choosing import standing_record
 from pgolf.stats.sample import Sample, parse_numbers, pool
 from pgolf.tracks import Track
@@ -16,29 +18,38 @@ from pgolf.tracks import Track
 SIDES = "give a record folder, an entry of `pgolf ledger list`, 1.0793,1.0802,1.0800 or mean=1.0810,std=0.0002,n=3"
 
 
-def read_operand(text: str, label: str, bytes_per_token: float | None = None) -> Sample:
-    """The final scores that `text` names.
+def read_sides(new: str, old: str, bytes_per_token: float | None = None) -> tuple[Sample, Sample]:
+    """The final scores that two texts name. Folders of one name are told apart by what differs in their paths.
 
     Parameters
     ----------
-    text : a record folder, a ledger entry, several of them with commas between (independent reproductions, pooled),
-        `1.0793,1.0802,1.0800`, or `mean=1.0810,std=0.0002,n=3`.
-    label : what to call plain numbers.
+    new, old : each a record folder, a ledger entry, several of them with commas between (independent reproductions,
+        pooled), `1.0793,1.0802,1.0800`, or `mean=1.0810,std=0.0002,n=3`.
     bytes_per_token : for plain numbers.
 
     Raises
     ------
-    BadInput : none of these, or a folder whose logs have no final score.
+    BadInput : one is none of these, or a folder whose logs have no final score.
     """
+    folders = [path for text in (new, old) for part in (text, *_parts(text)) if part and (path := Path(part)).is_dir()]
+    names = dict(zip(folders, names_apart(folders), strict=True))
+    return (
+        _read_side(new, "new numbers", names, bytes_per_token),
+        _read_side(old, "previous numbers", names, bytes_per_token),
+    )
+
+
+def _read_side(text: str, label: str, names: Mapping[Path, str], bytes_per_token: float | None) -> Sample:
+    """The scores of one side; `label` is what to call plain numbers, `names` what to call folders."""
     if not text.strip():
         raise BadInput(f"an empty side of the comparison; {SIDES}")
     if Path(text).is_dir():
-        return _of_folder(Path(text))
+        return replace(_of_folder(Path(text)), label=names[Path(text)])
     parts = _parts(text)
     if "=" in text or all(_is_number(p) for p in parts):
         return parse_numbers(text, label, bytes_per_token)
     if len(parts) > 1:
-        return pool([read_operand(p, label, bytes_per_token) for p in parts])
+        return pool([_read_side(p, label, names, bytes_per_token) for p in parts])
     if text.endswith(".json") or text in ledger.names():
         return ledger.load(text).sample()
     near = did_you_mean(text, ledger.names())
@@ -87,4 +98,4 @@ def _of_folder(folder: Path) -> Sample:
         raise BadInput(f"{folder}: not every seed's log has a final score; `pgolf audit {folder}` says which")
     plans = read_plans(folder)
     added = plans[-1].added_seeds if plans else ()
-    return replace(sample, label=folder.resolve().name, added_seeds=added)
+    return replace(sample, added_seeds=added)

@@ -10,6 +10,7 @@ import typer
 
 from pgolf.cli.options import AsJson, DatasetOut, Docs, TextField, examples
 from pgolf.cli.output import progress_bar, show_rows
+from pgolf.phrases import counted
 
 if TYPE_CHECKING:
     from pgolf.data.dataset import Dataset
@@ -36,7 +37,7 @@ def pydocs(
 
     with progress_bar("reading sources") as progress:
         if write_docs:
-            typer.echo(f"{write_documents(write_docs, progress=progress)} documents in {write_docs}")
+            typer.echo(f"{counted(write_documents(write_docs, progress=progress), 'document')} in {write_docs}")
             return
         dataset = build(data_dir, progress)
     _show_dataset(dataset, as_json)
@@ -111,7 +112,9 @@ def source(
     if as_json:
         typer.echo(json.dumps(kept and kept.as_json()))
     else:
-        typer.echo(f"{len(dataset.files)} files: {kept.url}" if kept else "no source: pods are sent the files")
+        typer.echo(
+            f"{counted(len(dataset.files), 'file')}: {kept.url}" if kept else "no source: pods are sent the files"
+        )
 
 
 @app.command(
@@ -162,7 +165,7 @@ def upload(
         typer.echo(json.dumps(uploaded.as_json()))
         return
     typer.echo(
-        f"{uploaded.repository} at {uploaded.revision}: {uploaded.files} files, {uploaded.bytes:,} bytes, "
+        f"{uploaded.repository} at {uploaded.revision}: {counted(uploaded.files, 'file')}, {uploaded.bytes:,} bytes, "
         f"{uploaded.sent} of them sent now"
     )
     typer.echo(f"pgolf data fineweb --variant {uploaded.variant} --repo {uploaded.repository}")

@@ -206,7 +206,7 @@ def compare(
     pooled), final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3). Of two
     folders of speedruns the losses and times of their runs are compared.
     """
-    from pgolf.audit.operand import read_operand, standing_beside
+    from pgolf.audit.operand import read_sides, standing_beside
     from pgolf.audit.two_variants import compare_variants, of_speedruns
     from pgolf.stats import comparison as stats
 
@@ -215,9 +215,7 @@ def compare(
         both = compare_variants(Path(new), Path(old))
         _show_comparison(both.as_json(), both.rows(), both.doubts, as_json)
         return
-    new_side = read_operand(new, "new numbers", bytes_per_token)
-    old_side = read_operand(old, "previous numbers", bytes_per_token)
-    comparison = stats.compare(new_side, old_side, margin_nats, alpha)
+    comparison = stats.compare(*read_sides(new, old, bytes_per_token), margin_nats, alpha)
     _show_comparison(comparison.as_json(), comparison.rows(), comparison.notes, as_json)
 
 

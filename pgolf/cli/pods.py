@@ -8,6 +8,7 @@ import typer
 
 from pgolf.cli.options import AsJson, DatasetDir, PodsFile, RunsDir, examples
 from pgolf.cli.output import show_table
+from pgolf.phrases import counted
 
 app = typer.Typer(no_args_is_help=True, help="List rented pods, end them, fill volumes.")
 
@@ -93,7 +94,10 @@ def pods_stage(
     if as_json:
         typer.echo(json.dumps(filled.as_json()))
         return
-    typer.echo(f"network volume {named}: {filled.files} files, {filled.bytes / 1e9:.2f} GB, whole in {filled.folder}")
+    typer.echo(
+        f"network volume {named}: {counted(filled.files, 'file')}, {filled.bytes / 1e9:.2f} GB, "
+        f"whole in {filled.folder}"
+    )
     for one in filled.staged:
         typer.echo(f"{one.bytes / 1e9:.2f} GB came from {one.where} in {one.seconds:.0f} s")
     typer.echo("known since an earlier call" if filled.known else f"the pod cost ${filled.dollars:.2f}")

@@ -6,6 +6,7 @@ from pgolf import tracks
 from pgolf.errors import BadInput
 from pgolf.ledger.against import standing_of
 from pgolf.ledger.choosing import check_standing, standing_record
+from pgolf.phrases import counted
 from pgolf.stats.power import SeedPlan, plan_seeds
 from pgolf.stats.runs import RunPlan, plan_runs
 from pgolf.stats.sample import LN2
@@ -26,7 +27,7 @@ class Bar:
     @property
     def row(self) -> tuple[str, str]:
         """What is to be beaten, for people."""
-        return "to beat", f"{self.name}, {self.old_seeds} seeds; the bar is {self.margin:.7f} bpb"
+        return "to beat", f"{self.name}, {counted(self.old_seeds, 'seed')}; the bar is {self.margin:.7f} bpb"
 
 
 Rules = tracks.Target | Bar | None

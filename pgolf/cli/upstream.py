@@ -15,6 +15,7 @@ from pgolf.cli.options import Against, AsJson, NamedTrack, RecordFolder, example
 from pgolf.cli.options import tracks as known_tracks
 from pgolf.cli.output import show_rows, show_table, stderr
 from pgolf.errors import BadInput
+from pgolf.phrases import counted
 
 if TYPE_CHECKING:
     from pgolf.ledger import StandingRecord
@@ -264,7 +265,7 @@ def submit(
         [
             ("branch", f"{committed.branch}, from {done.base} of {done.base_day}"),
             ("commit", f"{committed.commit[:12]}{'' if committed.new else ', there already'}"),
-            ("folder", f"{done.path}: {len(done.files)} files, {size:,} bytes"),
+            ("folder", f"{done.path}: {counted(len(done.files), 'file')}, {size:,} bytes"),
             ("title", done.title),
             ("body", str(output) if output else "below"),
         ]

@@ -22,6 +22,7 @@ from pgolf.data.present import MANIFEST, MOST_MANIFEST, how_to_get
 from pgolf.data.windows import Letters
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file
+from pgolf.phrases import counted
 from pgolf.tracks import MOST_SHARED, too_many_near
 from pgolf.trainer.caseops import SideCar, side_cars
 from pgolf.trainer.config import BOS, Config
@@ -171,8 +172,8 @@ def check_shares(cfg: Config, world: int) -> None:
         files = shards(cfg, "train")
         if len(files) < world:
             raise BadInput(
-                f"{cfg.datasets_dir}: {len(files)} training files for {world} ranks; each rank reads files of its own, "
-                "so take fewer ranks, or a dataset of more shards"
+                f"{cfg.datasets_dir}: {counted(len(files), 'training file')} for {counted(world, 'rank')}; each rank "
+                "reads files of its own, so take fewer ranks, or a dataset of more shards"
             )
         for rank in range(world):
             if all(len(open_shard(path)) <= cfg.train_seq_len for path in files[rank::world]):

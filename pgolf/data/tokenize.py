@@ -33,6 +33,7 @@ from pgolf.data.present import MANIFEST, MOST_MANIFEST
 from pgolf.data.shards import ShardWriter
 from pgolf.errors import BadInput, RunFailed
 from pgolf.files import sha256_file, write_atomic, write_json
+from pgolf.phrases import counted
 from pgolf.trainer.config import Config
 from pgolf.untrusted import Untrusted, read_json
 
@@ -265,7 +266,7 @@ def _join(parts: Sequence[Path], folder: Path, recipe: Recipe, progress: Progres
             text[split] += int(text_bytes[rows][kept[-1][rows]].sum())
             count[split] += int(kept[-1][rows].sum())
     if not count["train"]:
-        raise BadInput(f"{seen} documents: --val-docs {val_docs} leaves none to train on")
+        raise BadInput(f"{counted(seen, 'document')}: --val-docs {val_docs} leaves none to train on")
     shards = {split: -(-tokens[split] // recipe.shard_tokens) for split in tokens}
     with (
         ShardWriter(folder, "val", tokens["val"], shards["val"]) as val,

@@ -15,6 +15,7 @@ from pgolf.data import corpus
 from pgolf.data.caseops import OPERATORS, encode
 from pgolf.errors import BadInput
 from pgolf.files import sha256_file, write_atomic
+from pgolf.phrases import counted
 
 SAMPLE_BYTES = 200_000_000  # of text to learn from: SentencePiece holds it in memory several times over
 REPORT_BYTES = 20_000_000  # of text that the report is measured on
@@ -161,7 +162,7 @@ def _sample(
         elif share == 1.0 or _unit(text) < share:
             texts.append(text)
     if not texts:
-        raise BadInput(f"{seen} documents: --val-docs {val_docs} leaves none to learn from")
+        raise BadInput(f"{counted(seen, 'document')}: --val-docs {val_docs} leaves none to learn from")
     return held_out, texts
 
 

@@ -1,6 +1,7 @@
 """Whether a folder is a record's own. One that pgolf works in, or that records lie in, holds logs of more than one."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -39,6 +40,25 @@ def check_no_work_folder(path: Path) -> None:
     if next(_kinds(path), None) == (path, "work"):
         todo = _named(dict(_kinds(path))) or "no record's folder is in it"
         raise BadInput(f"{path}: no record's folder, but one that pgolf works in, with logs of all that ran; {todo}")
+
+
+def names_apart(folders: Iterable[Path]) -> list[str]:
+    """The name of each folder; of several that have one name, with the part of the path that they differ in.
+
+    >>> names_apart([Path("runs/a/records/2026_X"), Path("runs/b/records/2026_X"), Path("2026_Y")])
+    ['2026_X (a)', '2026_X (b)', '2026_Y']
+    """
+    paths = [folder.resolve() for folder in folders]
+    said = {path: path.name for path in paths}
+    for name in {path.name for path in paths}:
+        alike = {path.parent for path in said if path.name == name}
+        if len(alike) > 1:
+            shared = os.path.commonpath(alike)
+            below = {parent: parent.relative_to(shared).parts for parent in alike}
+            short = len({parts[:1] for parts in below.values()}) == len(alike)
+            for parent, parts in below.items():
+                said[parent / name] = f"{name} ({'/'.join(parts[:1] if short else parts) or parent.name})"
+    return [said[path] for path in paths]
 
 
 def _named(kinds: Mapping[Path, Kind]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.files import write_atomic
 from pgolf.knobs import KNOBS
+from pgolf.phrases import counted
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob, parse_knob
 from pgolf.untrusted import GREATEST, Untrusted, read_toml
 
@@ -134,8 +135,8 @@ def check_ranks(cfg: Config, world: int, name: str) -> None:
     smallest = world * accumulated * cfg.train_seq_len
     if smallest < 1 or cfg.train_batch_tokens < 1 or cfg.train_batch_tokens % smallest:
         raise BadInput(
-            f"{name}: TRAIN_BATCH_TOKENS {cfg.train_batch_tokens} is no multiple of {world} ranks × {accumulated} "
-            f"micro-batches × TRAIN_SEQ_LEN {cfg.train_seq_len}"
+            f"{name}: TRAIN_BATCH_TOKENS {cfg.train_batch_tokens} is no multiple of {counted(world, 'rank')} × "
+            f"{accumulated} micro-batches × TRAIN_SEQ_LEN {cfg.train_seq_len}"
         )
 
 

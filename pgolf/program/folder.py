@@ -26,7 +26,8 @@ RESULTS = frozenset([".log", ".out", ".err", ".pt", ".pth", ".ptz", ".npz", ".ck
 PAGES = frozenset([".md", ".rst", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".pdf", ".ipynb"])
 FOLDERS = frozenset(["__pycache__", "runs", "records", "data", "logs", "wandb", "venv", "node_modules"])
 OF_A_RECORD = re.compile(
-    r"submission\.json|plan.*\.json|manifest\.json|dataset\.json|report\.html|events\.jsonl|readme(\.\w+)?|licen[cs]e(\.\w+)?"
+    r"submission\.json|plan.*\.json|manifest\.json|dataset\.json|report\.html|readme(\.\w+)?|licen[cs]e(\.\w+)?"
+    r"|probes\.jsonl|(train_seed\d+\.)?events(_seed\d+)?\.jsonl"
     rf"|{re.escape(NAME)}|.*seeds?[_=-]?\d+.*\.txt",
     re.I,
 )

@@ -16,6 +16,7 @@ from pgolf.evidence.events import EVENTS, read_events
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Run
 from pgolf.files import stays_inside
+from pgolf.phrases import counted
 from pgolf.report.submission import DATASET
 from pgolf.untrusted import Untrusted, hash_file, read_json
 
@@ -76,7 +77,7 @@ def dataset_of(entry: Entry, run: Run, data_dir: Path) -> Path:
         looked = "; ".join(f"{folder}: {why}" for folder, why in differs.items()) or "no dataset is there"
         made = ", or make it with `pgolf data pydocs` and the record's versions of these packages"
         raise BadInput(
-            f"{entry.path}: its {DATASET} names {len(listed)} files by their hashes, and {data_dir} has not these "
+            f"{entry.path}: its {DATASET} names {counted(len(listed), 'file')} by hash, and {data_dir} has not these "
             f"({looked}); {NAME_THEM}{made if _is_made(entry.path) else ''}"
         )
     said = run.hyperparameters.get("vocab_size")

@@ -11,6 +11,7 @@ from pgolf.audit.measures import Measure
 from pgolf.data.cut import cut_dataset
 from pgolf.describe import describe
 from pgolf.errors import BadInput, RunFailed
+from pgolf.phrases import counted
 from pgolf.pods.places import Wanted
 from pgolf.presets import as_env, config_of
 from pgolf.program.check import missing_here
@@ -113,7 +114,7 @@ def check_disk(request: Request, folder: Path) -> None:
     weights, kept = 4 * parameters, not request.theirs and request.knobs.get("checkpoint_every")
     checkpoints = 10 * weights if kept else 0  # weights, average, momenta; old and new
     needed = seeds * (2 * weights + checkpoints + LOG_BYTES) + SPARE_BYTES
-    check_room(folder, needed, f"{seeds} seeds need")
+    check_room(folder, needed, f"{counted(seeds, 'seed')} need{'s' * (seeds == 1)}")
 
 
 def trial_environment(
@@ -128,7 +129,9 @@ def trial_environment(
     sequence = config.eval_seq_len
     cut_dataset(config, folder, 2 * sequence + 1, nproc)
     if not config.grad_accum_steps and 8 % nproc:
-        raise BadInput(f"a trial on {nproc} ranks, which do not divide 8: set GRAD_ACCUM_STEPS, or take 1, 2, 4 or 8")
+        raise BadInput(
+            f"a trial on {counted(nproc, 'rank')}, which do not divide 8: set GRAD_ACCUM_STEPS, or take 1, 2, 4 or 8"
+        )
     accumulated = config.grad_accum_steps or 8 // nproc
     tiny: dict[str, Knob] = {
         "iterations": 4,

@@ -14,6 +14,7 @@ from pgolf import presets
 from pgolf.data.present import check_present, find_dataset
 from pgolf.errors import BadInput
 from pgolf.evidence.plan import check_plan, make_plan, make_plan_of_runs, read_plans
+from pgolf.phrases import counted
 from pgolf.pods.places import Wanted, check_key, key_of_environment
 from pgolf.record.disk import check_room, check_writable, existing
 from pgolf.record.request import Request, rules_of
@@ -46,7 +47,8 @@ def check_start(
     check_same_plan(request, runs_dir, record_id, rules)
     _check_key(wanted)
     check_data(request, data_dir)
-    check_room(runs_dir, len(request.seeds) * LOG_BYTES + SPARE_BYTES, f"{len(request.seeds)} seeds need")
+    seeds = len(request.seeds)
+    check_room(runs_dir, seeds * LOG_BYTES + SPARE_BYTES, f"{counted(seeds, 'seed')} need{'s' * (seeds == 1)}")
     from pgolf.record.preflight import check_disk, check_here  # import torch: all that needs no model is checked
 
     check_disk(request, runs_dir)

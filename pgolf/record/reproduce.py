@@ -21,6 +21,7 @@ from pgolf.evidence.logs import read_run
 from pgolf.evidence.run import Run
 from pgolf.files import write_json
 from pgolf.pack.wrapper import unwrap
+from pgolf.phrases import counted
 from pgolf.program import SETTINGS, Program
 from pgolf.program.check import missing_here
 from pgolf.program.environment import log_problem, value_problem
@@ -197,7 +198,9 @@ def _ranks(logged: Run) -> int:
     world = 1 if logged.world_size is None else logged.world_size.value
     most = torch.cuda.device_count() if torch.cuda.is_available() else MOST_RANKS
     if not 1 <= world <= most:
-        raise BadInput(f"{logged.log}: it ran on {world} ranks, and here are at most {most}; take another machine")
+        raise BadInput(
+            f"{logged.log}: it ran on {counted(world, 'rank')}, and here are at most {most}; take another machine"
+        )
     return world
 
 

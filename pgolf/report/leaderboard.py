@@ -22,7 +22,7 @@ from pgolf.report import figures
 from pgolf.report.frontier import Axis, Dated, Kind, charts, leaders
 from pgolf.report.render import render
 from pgolf.report.row import Row, row_of
-from pgolf.report.speedrun_board import boards
+from pgolf.report.speedrun_board import boards, told_apart
 from pgolf.report.speedrun_row import SpeedrunRow, speedrun_row_of
 from pgolf.tracks import Track
 
@@ -100,7 +100,7 @@ def page(
 
     With `reports`, one an audit and in the same order, the page has these too, and a record's name leads to its own.
     """
-    rows = [any_row_of(a) if isinstance(a, Audited) else a for a in audits]
+    rows = told_apart([any_row_of(a) if isinstance(a, Audited) else a for a in audits])
     if reports:
         rows = [replace(row, anchor=f"r{n}") for n, row in enumerate(rows, 1)]
     script = (files("pgolf.report") / "templates" / "sort.js").read_text()

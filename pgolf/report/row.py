@@ -30,6 +30,7 @@ class Row:
     findings : every check, without the lines that it rests on.
     report : the record's own page, if its folder has one.
     anchor : its part of the page that the line is on, if it has one.
+    folder : where it lies.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Row:
     findings: tuple[Check, ...]
     report: Path | None
     anchor: str = ""
+    folder: Path = Path()
 
     @property
     def measure(self) -> float | None:
@@ -102,4 +104,5 @@ def row_of(audit: Audit) -> Row:
         limits=tuple(worst_measures(audit.runs, audit.track.limits)),
         findings=tuple(replace(c, evidence=()) for c in audit.checks),
         report=report if report.is_file() else None,
+        folder=audit.folder,
     )

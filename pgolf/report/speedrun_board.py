@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from markupsafe import Markup
 from rich.text import Text
 
 from pgolf.evidence.lines import printable
+from pgolf.evidence.record_folder import names_apart
 from pgolf.report import figures
 from pgolf.report.audit_tables import MESSAGE_LEAST, archive_table, lights
 from pgolf.report.columns import Columns
@@ -91,9 +92,15 @@ def _axis(target: Target) -> Axis:
 
 def archive_tables(rows: Sequence[Row | SpeedrunRow]) -> list[Columns]:
     """A table of the records with a score, and one a track of the speedruns."""
+    rows = told_apart(rows)
     scored = [r for r in rows if isinstance(r, Row)]
     speedruns = map(speedrun_table, boards(r for r in rows if isinstance(r, SpeedrunRow)))
     return [*([archive_table(scored)] if scored else []), *speedruns]
+
+
+def told_apart(rows: Sequence[Row | SpeedrunRow]) -> list[Row | SpeedrunRow]:
+    """The rows; the name of each that has another's name says where it lies, too."""
+    return [replace(row, name=name) for row, name in zip(rows, names_apart(r.folder for r in rows), strict=True)]
 
 
 def speedrun_table(board: SpeedrunBoard) -> Columns:

@@ -35,6 +35,7 @@ class SpeedrunRow:
     findings : every check that applies, without the lines that it rests on.
     report : the record's own page, if its folder has one.
     anchor : its part of the page that the line is on, if it has one.
+    folder : where it lies.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SpeedrunRow:
     findings: tuple[Check, ...]
     report: Path | None
     anchor: str = ""
+    folder: Path = Path()
 
     @property
     def title(self) -> str:
@@ -131,6 +133,7 @@ def speedrun_row_of(audit: TargetAudit) -> SpeedrunRow:
         gain=best.gain,
         findings=tuple(Check(c.id, c.status, c.message) for c in audit.checks if c.status != "does not apply"),
         report=report if report.is_file() else None,
+        folder=audit.folder,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pgolf.errors import BadInput
+from pgolf.phrases import counted
 from pgolf.stats.power import POWER
 from pgolf.stats.rounding import range_of_t
 from pgolf.stats.student import t_cdf, t_quantile
@@ -228,7 +229,7 @@ def chance_of(n: int, std: float, gap: float, alpha: float) -> float:
     if not (0 < std <= MOST and abs(gap) <= MOST):
         raise BadInput(f"std ({std}) must be positive, and the gap to the target ({gap}) a number, within {MOST:g}")
     if not 2 <= n <= MOST_RUNS:
-        raise BadInput(f"{n} runs: a test takes two or more, and {MOST_RUNS:,} at most")
+        raise BadInput(f"{counted(n, 'run')}: a test takes two or more, and {MOST_RUNS:,} at most")
     if not 0 < alpha <= 0.5:
         raise BadInput(f"alpha ({alpha}) must be in (0, 0.5]")
     return _chance_below(t_quantile(alpha, n - 1), n - 1, gap / std * math.sqrt(n))

@@ -56,12 +56,13 @@ def _row(number: int, trial: Trial, why: str | None) -> str:
 
 def ablation_markdown(old: str, new: str, seeds: Sequence[int], effects: Sequence[Effect]) -> str:
     """The attribution table between two presets."""
+    every = f"all {counted(len(effects), 'row')}" if len(effects) > 1 else "the one row"
     lines = [
         f"# From {old} to {new}: which change brought what",
         "",
         f"Gains in bpb over seeds {', '.join(map(str, seeds))}: {old} minus {old} with the change, equal "
-        f"seeds together. The first interval is each row's own (95 %), the second holds for all {len(effects)} rows at "
-        "once (Bonferroni); a gain is shown where the second leaves zero out.",
+        f"seeds together. The first interval is each row's own (95 %), the second holds for {every} at once "
+        "(Bonferroni); a gain is shown where the second leaves zero out.",
         "",
         "| change | gain | 95 % | all rows | shown |",
         "|---|---|---|---|---|",

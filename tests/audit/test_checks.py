@@ -264,3 +264,8 @@ def test_a_spoiled_folder_fails_exactly_these(folder, spoil, fails):
     assert with_status(result, "fail") == fails, [c for c in result.checks if c.status == "fail"]
     assert not with_status(result, "warn"), [c for c in result.checks if c.status == "warn"]
     json.dumps(as_json([result]), allow_nan=False)
+
+
+def test_one_rank_is_one_rank(folder):
+    folder.edit_logs("world_size: 8", "world_size: 1")
+    assert "ran 1 rank, the track" in audit(folder.path).check("hardware").message

@@ -120,3 +120,22 @@ def test_seconds_of_calibration_have_the_digits_of_those_of_training(tmp_path):
     lines = output("audit", folder.path)
     assert any("training + calibration s" in line and "evaluation s" in line for line in lines)
     assert sum(bool(re.search(r"  \d+\.\d{3} \+ \d+\.\d{3}  ", line)) for line in lines) == 3
+
+
+def test_records_of_one_name_can_be_told_apart(tmp_path):
+    same = [Folder(tmp_path / run / "records" / "2026-04-25_Mine").write() for run in ("a", "b")]
+    Folder(tmp_path / "a" / "records" / "2026-04-26_Other").write()
+    assert sorted(row.split("  ")[2] for row in output("archive", tmp_path)) == [
+        "2026-04-25_Mine (a)",
+        "2026-04-25_Mine (b)",
+        "2026-04-26_Other",
+    ]
+    compared = output("compare", *same)
+    assert [row.split("  ")[-1].split(":")[0].strip() for row in compared[:2]] == [
+        "2026-04-25_Mine (a)",
+        "2026-04-25_Mine (b)",
+    ]
+    assert "2026-04-25_Mine (a) + 2026-04-25_Mine (b): mean" in output("compare", f"{same[0]},{same[1]}", "pr1493")[0]
+    page = tmp_path / "all.html"
+    output("report", *same, "-o", page)
+    assert page.read_text().count('<span class="folder">2026-04-25_Mine (') == 2

@@ -117,7 +117,7 @@ def test_a_mean_above_the_target_is_never_shown(pgolf):
         (("--track", "nanogpt_shrt", *TIMES), "did you mean nanogpt_short"),
         (("--target", "nan", *TARGET), "gap"),
         (("--target", "3.28", "--mean", "3.2", "--std", "0"), "std"),
-        (("--target", "3.28", *TARGET, "--runs", "1"), "1 runs"),
+        (("--target", "3.28", *TARGET, "--runs", "1"), "1 run:"),
         (("--target", "3.28", *TARGET, "--alpha", "0.9"), "alpha"),
         (("--target", "3.28", *TARGET, "--chance", "1"), "chance"),
     ],

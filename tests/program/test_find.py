@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -497,3 +498,9 @@ def test_a_folder_of_ones_own_with_logs_of_tries_is_no_record(mine):
         log.rename(mine / "logs" / log.name)
     program = open_program(mine)
     assert program.environment == {} and program.notes == ()
+
+
+def test_what_pgolf_puts_beside_a_program_is_no_part_of_it():
+    recorded = Path(__file__).parents[1] / "recorded" / "smoke"
+    assert {"probes.jsonl", "train_seed42.events.jsonl"} <= {path.name for path in recorded.iterdir()}
+    assert set(open_program(recorded).files) == {"train_gpt.py"}

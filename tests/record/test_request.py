@@ -35,7 +35,7 @@ ASKED = ((None, None), (True, None), (False, None), (None, True))  # of a seed's
         (["--set", "TTT_EPOCHS"], "write KNOB=VALUE"),
         (["--set", "TTT_LR=1", "--set", "ttt_lr=2"], "given twice"),
         (["--set", "SEED=7"], "a record sets this itself"),
-        (["--set", "TRAIN_BATCH_TOKENS=1000"], "TRAIN_BATCH_TOKENS 1000 is no multiple of 1 ranks"),
+        (["--set", "TRAIN_BATCH_TOKENS=1000"], "TRAIN_BATCH_TOKENS 1000 is no multiple of 1 rank ×"),
         (["--set", "GRAD_ACCUM_STEPS=-8"], "GRAD_ACCUM_STEPS -8 is below 0"),
         (["--seeds", "42,314,42"], "[42] are given more than once"),
         (["--seeds", "42,314,99.5"], "'99.5' is no seed"),

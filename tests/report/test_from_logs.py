@@ -222,3 +222,10 @@ def test_auto_is_a_record_that_the_rules_of_the_track_admit(tmp_path):
     ran = CliRunner().invoke(app, ["draft", str(log), "--program", str(script), "-o", str(early), "--against", "auto"])
     assert isinstance(ran.exception, BadInput) and "from before 2026-03-18 that its rules admit" in str(ran.exception)
     assert not early.exists()
+
+
+def test_the_program_of_a_record_is_found_in_its_folder(tmp_path):
+    record = RECORDED / "smoke"
+    found = drafted(tmp_path, sorted(record.glob("train_seed*.log")), record)
+    assert (found.folder / "train_gpt.py").read_bytes() == (record / "train_gpt.py").read_bytes()
+    assert not list(found.folder.glob("*.jsonl")), "what was said of its own runs stays there"

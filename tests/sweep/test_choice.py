@@ -87,6 +87,8 @@ def test_effects_against_plain_t_tests():
     assert np.isclose(rows["sum of these"].gain, gain_sum)
     assert np.isclose(rows["all together − sum"].gain, rows["all together"].gain - gain_sum)
     assert len(attribute(base, {a: one[a]}, one[a])) == 1, "of a single change there is no sum"
+    single = ablation_markdown("old", "new", seeds, attribute(base, {a: one[a]}, one[a]))
+    assert "holds for the one row at once" in single and "1 rows" not in single
     with pytest.raises(BadInput, match="two or more"):
         attribute({42: 1.0}, {a: {42: 1.0}}, {42: 1.0})
     with pytest.raises(BadInput, match="beside"):

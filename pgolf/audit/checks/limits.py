@@ -12,6 +12,7 @@ from pgolf.audit.measures import Measure, Status
 from pgolf.evidence.claims import Claim
 from pgolf.evidence.lines import read_lines
 from pgolf.evidence.run import Run, Sourced
+from pgolf.phrases import counted
 from pgolf.tracks import Limits
 from pgolf.untrusted import Untrusted, read_bytes
 
@@ -213,7 +214,8 @@ def hardware(review: Review, findings: Findings) -> str:
             findings.fail(f"{review.name_of(run)} ran on {name.value}, the track is for {review.track.hardware}", name)
         if ranks and wanted and ranks.value != int(wanted[1]):
             findings.fail(
-                f"{review.name_of(run)} ran {ranks.value} ranks, the track is for {review.track.hardware}", ranks
+                f"{review.name_of(run)} ran {counted(ranks.value, 'rank')}, the track is for {review.track.hardware}",
+                ranks,
             )
         findings.show(name, ranks)
     names = sorted({r.hardware.value for r in review.runs if r.hardware})

@@ -33,7 +33,8 @@ def delta_disclosed(review: Review, findings: Findings) -> str:
             status: Status = "unknown" if no_readme else "fail" if changed else "warn"
             what = "changed" if changed else "on one side only"
             findings.add(status, f"{what}, and not named{no_readme}: {listed}", *(ours.get(d.knob) for d in these))
-    return f"all {len(deltas)} knobs that differ from {previous.name} are named"
+    differ = f"all {len(deltas)} knobs that differ" if len(deltas) > 1 else "the knob that differs"
+    return f"{differ} from {previous.name} {'are' if len(deltas) > 1 else 'is'} named"
 
 
 def _names(text: str, knob: str) -> bool:
