@@ -72,8 +72,8 @@ def root(
 ) -> None:
     """Run a Parameter Golf record, verify it from its logs, and write it up.
 
-    `pgolf COMMAND --help` describes a command. Exit codes: 0 done, 1 the verdict is negative or a run failed, 2 bad
-    input.
+    `pgolf COMMAND --help` describes a command. Exit codes: 0 done; 1 a run failed, or a command that judges (record,
+    audit, archive, reproduce, probe, submit) says no; 2 bad input.
     """
 
 

@@ -200,11 +200,13 @@ def compare(
 ) -> None:
     """Test whether a new mean is lower, and clears the bar.
 
-    Runs Welch's test against zero and against the bar, and computes its power. Exit 0, whatever the verdict.
+    Runs Welch's test against zero and against the bar, and computes its power.
 
     NEW and OLD are each a record folder, a ledger entry (pr1493), several of these with commas between (reproductions,
     pooled), final scores in bpb (1.0793,1.0802,1.0800), or a published summary (mean=1.0810,std=0.0002,n=3). Of two
     folders of speedruns the losses and times of their runs are compared.
+
+    Exit 0: the comparison is shown, whatever its verdict, which --json has, too; 2: bad input.
     """
     from pgolf.audit.operand import read_sides, standing_beside
     from pgolf.audit.two_variants import compare_variants, of_speedruns

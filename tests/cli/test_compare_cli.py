@@ -71,6 +71,13 @@ def test_bad_input_is_one_line_and_exit_2(pgolf, words, said):
     assert said in " ".join(err.split()) and out == ""
 
 
+def test_it_shows_and_exits_0_whatever_the_verdict(pgolf):
+    code, out, _ = pgolf("compare", "1.10,1.11,1.12", "pr1493", "--json")
+    assert code == 0 and json.loads(out)["verdict"].startswith("no improvement")
+    assert "Exit 0: the comparison is shown, whatever its verdict" in " ".join(pgolf("compare", "--help")[1].split())
+    assert "compare" not in pgolf("--help")[1].partition("Exit codes")[2].partition("2 bad input")[0]
+
+
 def test_power_says_how_many_seeds(pgolf):
     _, out, _ = pgolf("power", "--std", "0.0002", "--delta", "0.003", "--margin", "0.0019357", "--json")
     content = json.loads(out)
