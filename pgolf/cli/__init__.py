@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from pgolf import __version__
 from pgolf.cli import (
@@ -27,7 +27,7 @@ from pgolf.cli import (
     watch,
 )
 from pgolf.cli.given import take_no_empty_word
-from pgolf.cli.output import stderr
+from pgolf.cli.output import tell
 from pgolf.errors import BadInput, RunFailed
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)  # help as plain text
@@ -101,7 +101,7 @@ def _command(arguments: list[str]) -> str:
 def _end(message: str, code: int) -> NoReturn:
     """Say why a command ends. A message may quote a stranger's words: none of them moves the terminal's cursor."""
     shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in message)
-    stderr.print(f"[red]pgolf:[/red] {escape(shown)}", soft_wrap=True)
+    tell(Text.assemble(("pgolf:", "red"), f" {shown}"))
     sys.exit(code)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from pgolf.cli.following import follow, leaving
-from pgolf.cli.output import run_flow, stderr
+from pgolf.cli.output import run_flow, tell
 from pgolf.pods.processes import has_terminal, identity
 from pgolf.record.orchestrator import DETACHED, LOG, Here, Orchestrator, as_given, start_folder, write_orchestrator
 from pgolf.record.stand import being_made, check_free
@@ -49,7 +49,7 @@ def make_record(
             signal.signal(number, _leave)
     there = being_made(*asked)
     if there:
-        stderr.print(f"{there.name} is being made by this command already", markup=False, soft_wrap=True)
+        tell(f"{there.name} is being made by this command already")
     starting = there or start(module, flow, parameters)
     try:
         with leaving(starting):

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from pgolf.cli.output import stderr
+from pgolf.cli.output import stderr, tell
 from pgolf.errors import RunFailed
 from pgolf.evidence.lines import printable
 from pgolf.record.board import draw
@@ -157,9 +157,9 @@ def _print(tail: LogTail, board: bool) -> None:
     for line in tail.lines():
         found = LINE.fullmatch(line)
         if found is None:
-            stderr.print(line, markup=False, soft_wrap=True)
+            tell(line)
         elif not (board and found[2]):
-            stderr.print(Text.assemble((found[1], "log.time" if board else ""), f" {found[3]}"), soft_wrap=True)
+            tell(Text.assemble((found[1], "log.time" if board else ""), f" {found[3]}"))
 
 
 def watch_command(folder: Path) -> str:

@@ -19,7 +19,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from pgolf.pace import Point, projected_end
-from pgolf.report.columns import Columns
+from pgolf.report.columns import Columns, between_words
 
 T = TypeVar("T")
 # without colours of its own a bar that runs would be of a red that reads as an error
@@ -64,7 +64,7 @@ class Lines:
         end = projected_end(self.began, (now, float(done)), float(total))
         left = "" if end is None else f", about {max(end - now, 0):,.0f} s left"
         counts = f": {done:,} of {total:,}{left}" if total > 1 else ""
-        stderr.print(f"{text}{counts}", markup=False, soft_wrap=True)
+        tell(f"{text}{counts}")
 
 
 def with_bar(items: Iterable[T], text: str, total: int, shown: bool = True) -> Iterator[T]:
@@ -111,14 +111,22 @@ def show_tables(*tables: Columns, last: Sequence[str] = ()) -> None:
         screen.print(Text("\n".join(["", *last])))
 
 
-def show_lines(lines: Iterable[str]) -> None:
+def show_lines(lines: Iterable[str | Text]) -> None:
     """Print lines, folded between words on a terminal."""
     screen = Console(highlight=False)
     for line in lines:
         if screen.is_terminal:
-            screen.print(Text(line))
+            tell(line, screen)
         else:
             print(line)  # as in `show_tables`
+
+
+def tell(message: str | Text, screen: Console = stderr) -> None:
+    """Print a message as it is: on a terminal folded between words, and words that are wider whole, so that they can be
+    copied; elsewhere in one line."""
+    text = message if isinstance(message, Text) else Text(message)
+    for line in between_words(text, screen.width) if screen.is_terminal else [text]:
+        screen.print(line, soft_wrap=True)
 
 
 def show_report(text: str) -> None:
@@ -129,8 +137,7 @@ def show_report(text: str) -> None:
             numbers = {i for i, _ in enumerate(headings) if all(NUMBER.fullmatch(row[i]) for row in rows)}
             show_table(rows, headings, numbers, headed=True)
             continue
-        for line in group:
-            typer.secho(line.lstrip("# ").replace("`", ""), bold=line.startswith("#") or None)
+        show_lines(Text(line.lstrip("# ").replace("`", ""), "bold" * line.startswith("#")) for line in group)
 
 
 def _cell(text: str) -> str:
@@ -150,7 +157,7 @@ def run_flow(module: str, flow: str, /, **parameters: Any) -> Any:
         return run_here(module, flow, parameters)
     except (KeyboardInterrupt, SystemExit) as e:
         message = "stopped: all runs are ended, and finished work is kept; start the same command again to go on"
-        stderr.print(message, soft_wrap=True)
+        tell(message)
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
 
 
@@ -164,9 +171,9 @@ def show_verdict(
 ) -> None:
     """Print whether it is a record, why not, what to know, and the folder that was written, as a non-record or not."""
     for reason in reasons:
-        stdout.print(f"[red]✗[/red] {escape(reason)}", soft_wrap=True)
+        tell(Text.assemble(("✗", "red"), f" {reason}"), stdout)
     for warning in warnings:
-        stdout.print(f"[yellow]▲[/yellow] {escape(warning)}", soft_wrap=True)
+        tell(Text.assemble(("▲", "yellow"), f" {warning}"), stdout)
     otherwise = "[yellow]non-record submission[/yellow]" if non_record else "[red]no record[/red]"
     word = "[green]record[/green]" if positive else otherwise
     stdout.print(f"{word}: {escape(str(path))}", soft_wrap=True)

@@ -23,7 +23,7 @@ from pgolf.cli.options import (
     ledger_entries,
 )
 from pgolf.cli.outcome import show_outcome
-from pgolf.cli.output import show_rows, stderr
+from pgolf.cli.output import show_rows, tell
 from pgolf.cli.record_runs import check_options, record_speedrun
 
 app = typer.Typer()
@@ -210,7 +210,7 @@ def record(
     from pgolf.record.prospect import prospect_of
 
     if warning := prospect_of(request).warning:
-        stderr.print(Text.assemble(("▲ ", "yellow"), warning), soft_wrap=True)
+        tell(Text.assemble(("▲ ", "yellow"), warning))
     trusted = bool(program and request.theirs and agreed(Path(program), request.theirs, yes, IN_A_RECORD))
     parameters: dict[str, Any] = {
         "track": track,

@@ -7,7 +7,7 @@ import typer
 
 from pgolf.cli.agreement import Yes, agreed
 from pgolf.cli.options import DatasetNear, examples
-from pgolf.cli.output import progress_bar, stderr
+from pgolf.cli.output import progress_bar, show_lines, tell
 
 if TYPE_CHECKING:
     from pgolf.record.progress import Progress as SeedProgress
@@ -66,15 +66,15 @@ def reproduce(
     agreed(folder, again.program, yes, SEALED if seal else AS_YOU)
     if has_ended(again.job, again.seed):
         said = f"seed {again.seed} has run in {again.out}: this is its result; --out names another folder"
-        stderr.print(said, markup=False, soft_wrap=True)
+        tell(said)
     elif again.job.anew:
         said = f"seed {again.seed} has run another program in {again.out}: this one is run, as another attempt"
-        stderr.print(said, markup=False, soft_wrap=True)
+        tell(said)
     with progress_bar(f"seed {again.seed} of {name}") as progress:
 
         def show(now: "SeedProgress") -> None:
             progress(f"seed {again.seed}: {printable(now.stage)}", now.done, now.total)
 
         result = run_again(again, seal, show)
-    typer.echo(str(result))
+    show_lines([str(result)])
     raise typer.Exit(result.inside is not True)

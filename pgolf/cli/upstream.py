@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from pgolf.cli.options import Against, AsJson, NamedTrack, RecordFolder, examples, ledger_entries
 from pgolf.cli.options import tracks as known_tracks
-from pgolf.cli.output import show_rows, show_table, stderr
+from pgolf.cli.output import show_rows, show_table, tell
 from pgolf.errors import BadInput
 from pgolf.phrases import counted
 
@@ -158,7 +158,7 @@ def _draft_runs(
 
 def _remark(remarks: Iterable[str]) -> None:
     for remark in remarks:
-        stderr.print(f"· {escape(remark)}", soft_wrap=True)
+        tell(f"· {remark}")
 
 
 def _next(folder: Path, new: bool, *options: str) -> None:
@@ -259,7 +259,7 @@ def submit(
         typer.echo(json.dumps(content, indent=2))
         return
     for remark in done.remarks:
-        stderr.print(f"[yellow]▲[/yellow] {escape(remark)}", soft_wrap=True)
+        tell(Text.assemble(("▲", "yellow"), f" {remark}"))
     size = sum(size for _, size in done.files)
     show_rows(
         [

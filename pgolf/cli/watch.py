@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pgolf.cli.options import AsJson, PodsFile, RunsDir, examples
 from pgolf.cli.outcome import show_outcome
-from pgolf.cli.output import show_table, stderr
+from pgolf.cli.output import show_table, tell
 
 app = typer.Typer()
 Record = Annotated[str, typer.Argument(metavar="ID", help="The id of the record or sweep, or its folder.")]
@@ -34,7 +34,7 @@ def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
         typer.echo(json.dumps([stand.as_json() for stand in stands], indent=2, allow_nan=False))
         return
     if not stands:
-        stderr.print(f"no record in {runs_dir}", markup=False, soft_wrap=True)
+        tell(f"no record in {runs_dir}")
         return
     rows: list[list[str | Text]] = []
     for stand in stands:
@@ -87,9 +87,7 @@ def stop(record: Record, runs_dir: RunsDir = Path("runs"), pods_file: PodsFile =
     if who and folder.parent.name == ".starting":
         ended = end_starting(folder)
     else:
-        ended = stop_record(
-            folder, read_settings(file), _api_key(folder), lambda text: stderr.print(text, markup=False)
-        )
+        ended = stop_record(folder, read_settings(file), _api_key(folder), tell)
     from pgolf.record.stand import stand_of
 
     if stand_of(folder, ()).state == "finished":

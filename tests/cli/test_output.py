@@ -1,7 +1,10 @@
 """Tables and reports on a terminal and in a pipe, and progress as lines."""
 
 import io
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -141,3 +144,49 @@ def test_a_bar_shows_words_of_strangers_as_they_are(monkeypatch):
 def test_figures_of_a_description_are_grouped():
     shown = CliRunner().invoke(app, ["train", "--preset", "smoke", "--describe"]).output
     assert re.search(r"^parameters +\d{1,3}(,\d{3})+$", shown, re.M) and "{" not in shown and "_" not in shown
+
+
+STANDS = [
+    ("finished", "s1", "3 of 3", "no record: the gain does not clear the bar of the track"),
+    ("stopped", "sweep-cpu_smoke-smoke-f5fbaf15-1337", "", "gone"),
+]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_cells_lie_below_their_headings(terminal, columns):
+    headings, *lines = terminal(columns)(STANDS, ("state", "record", "runs", "where it stands"))
+    for heading, cells in (("state", ("finished", "stopped")), ("record", ("s1", "sweep-")), ("runs", ("3 of 3",))):
+        places = {line.index(cell) for cell in cells for line in lines if cell in line}
+        assert places == {headings.index(heading)}
+    last = next(line for line in (headings, *lines) if "where it stands" in line)
+    assert {line.index(word) for word in ("no record", "gone") for line in lines if word in line} == {
+        last.index("where it stands")
+    }
+
+
+@pytest.mark.parametrize("columns", [40, 60, 120])
+def test_a_word_is_broken_only_where_no_line_can_hold_it(terminal, columns):
+    words = ["a/folder/of/a_record", "that", "lies", "train-plus-calibration-seconds", "elsewhere", "x" * 200]
+    rows = [("a column of its own", "and another", " ".join(words)), ("b", "c", "short")]
+    shown = " ".join(terminal(columns)(rows)).split()
+    assert shown.count("short") == 1 and all(word in shown for word in words[:-1])
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_a_message_is_folded_between_words_and_what_is_copied_stays_whole(columns, tmp_path):
+    path = tmp_path / ("deep/" * 20) / "nowhere"
+    command = [sys.executable, "-c", "from pgolf.cli import main; main()", "audit", str(path)]
+    for env, most in ((on_a_terminal(columns), columns), ({}, 1)):
+        done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True)
+        lines = plain(done.stderr)
+        assert done.returncode == 2 and str(path) in done.stderr and done.stderr.split()[-1] == "logs"
+        assert all(len(line) <= most or str(path) in line for line in lines) if env else len(lines) == 1
+
+
+def test_the_text_of_a_report_is_folded_between_words(monkeypatch, capsys):
+    for name, value in on_a_terminal(60).items():
+        monkeypatch.setenv(name, value)
+    show_report(ablation_markdown("smoke-base", "smoke", [1, 2], EFFECTS))
+    lines = plain(capsys.readouterr().out)
+    assert all(len(line) <= 60 for line in lines)
+    assert "Gains in bpb over seeds 1, 2: smoke-base minus" in lines[2]
