@@ -75,8 +75,8 @@ def _seeds(audit: Audit, runs: Sequence[Run]) -> Columns:
                 audit.entry.name_of(run),
             )
         )
-    timed = "training + calibration s" if any(run.calibration_seconds for run in runs) else "training s"
-    return Columns(rows, ("val_bpb", "seed", "bytes", timed, "evaluation s", "log"), range(5), headed=True)
+    timed = "training + calibration, s" if any(run.calibration_seconds for run in runs) else "training, s"
+    return Columns(rows, ("val_bpb", "seed", "bytes", timed, "evaluation, s", "log"), range(5), headed=True)
 
 
 def _seconds(seconds: float | None) -> str:

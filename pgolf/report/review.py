@@ -66,7 +66,7 @@ def _mean(audit: Audit) -> str:
 
 def seeds_table(audit: Audit, runs: Sequence[Run]) -> Iterator[str]:
     """The table of runs, a row each."""
-    yield "| log | seed | val_bpb | bytes | training s | evaluation s |"
+    yield "| log | seed | val_bpb | bytes | training, s | evaluation, s |"
     yield "|---|---:|---:|---:|---:|---:|"
     for run in runs[:MOST_SEEDS]:
         final, size, seed = run.final, value(run.artifact_bytes), value(run.seed)

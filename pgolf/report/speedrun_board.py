@@ -38,7 +38,7 @@ class SpeedrunBoard:
     @property
     def measure(self) -> str:
         """What the track asks to be least, as a column's name."""
-        return "steps" if self.target.least == "steps" else "mean training s"
+        return "steps" if self.target.least == "steps" else "mean training, s"
 
     def chart(self) -> Markup | None:
         """The frontier over time; None where fewer than two records have a day and a measure."""
@@ -121,6 +121,6 @@ def speedrun_table(board: SpeedrunBoard) -> Columns:
                 lights(row),
             )
         )
-    headings = (*(["mean training s"] if timed else []), "steps", "n", "mean loss", "p", "record", "checks")
+    headings = (*(["mean training, s"] if timed else []), "steps", "n", "mean loss", "p", "record", "checks")
     title = f"{board.track.name}: target {board.target.loss:g}"
     return Columns(rows, headings, range(len(headings) - 2), least=MESSAGE_LEAST, title=title)

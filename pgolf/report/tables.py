@@ -24,8 +24,8 @@ def seed_rows(scores: Sequence[SeedScore]) -> list[dict[str, str]]:
             "val_bpb": f"{score.val_bpb:.5f}",
             "val_loss": "" if score.val_loss is None else f"{score.val_loss:.5f}",
             "bytes": "" if score.artifact_bytes is None else f"{score.artifact_bytes:,}",
-            "train s": "" if score.train_seconds is None else f"{score.train_seconds:.1f}",
-            "eval s": "" if score.eval_seconds is None else f"{score.eval_seconds:.1f}",
+            "training, s": "" if score.train_seconds is None else f"{score.train_seconds:.1f}",
+            "evaluation, s": "" if score.eval_seconds is None else f"{score.eval_seconds:.1f}",
         }
         for score in scores
     ]

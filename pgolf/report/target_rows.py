@@ -108,7 +108,7 @@ def columns(audit: TargetAudit) -> list[tuple[str, str]]:
     target, beside = target_of(audit), audit.baseline is not None
     losses = [("mean loss", "loss"), ("std", "loss_std"), (f"below {target.loss:g}", "loss_gap")]
     losses += [(f"p below {target.loss:g}", "loss_p")]
-    seconds = [("mean training s", "seconds"), ("std", "seconds_std")]
+    seconds = [("mean training, s", "seconds"), ("std", "seconds_std")]
     if target.least == "steps":
         difference = [("gain", "step_gain")] if beside else []
         return [("runs", "runs"), ("steps", "steps"), *difference, *losses, *seconds]

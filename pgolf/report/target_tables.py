@@ -62,7 +62,7 @@ def _steps(rows: Sequence[VariantRow], beside: bool) -> Iterator[RenderableType]
     gain = ("gain",) if beside else ()
     cells = [(r.name, r.runs, r.steps, *((r.step_gain,) if beside else ()), r.seconds, r.seconds_std) for r in rows]
     title = "steps; time does not count on this track"
-    yield from _table(title, cells, ("runs", "steps", *gain, "mean training s", "std"))
+    yield from _table(title, cells, ("runs", "steps", *gain, "mean training, s", "std"))
 
 
 def _losses(rows: Sequence[VariantRow], target: str) -> Iterator[RenderableType]:

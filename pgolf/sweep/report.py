@@ -39,7 +39,7 @@ def sweep_markdown(choice: Choice, kept: Bounds, luck: Luck | None, confirmed: s
         "",
         "## All candidates",
         "",
-        "| # | candidate | val_bpb | evaluation s | bytes | |",
+        "| # | candidate | val_bpb | evaluation, s | bytes | |",
         "|---|---|---|---|---|---|",
     ]
     lines += [_row(i, trial, why) for i, (trial, why) in enumerate(choice.ranking, start=1)]

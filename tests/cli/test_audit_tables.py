@@ -118,7 +118,7 @@ def test_seconds_of_calibration_have_the_digits_of_those_of_training(tmp_path):
     folder = Folder(tmp_path / "2026-04-25_Good")
     folder.write()
     lines = output("audit", folder.path)
-    assert any("training + calibration s" in line and "evaluation s" in line for line in lines)
+    assert any("training + calibration, s" in line and "evaluation, s" in line for line in lines)
     assert sum(bool(re.search(r"  \d+\.\d{3} \+ \d+\.\d{3}  ", line)) for line in lines) == 3
 
 

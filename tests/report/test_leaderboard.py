@@ -59,7 +59,7 @@ def test_a_time_that_is_little_over_its_limit_does_not_read_as_zero(tmp_path):
     folder.write()
     folder.log(42).write_text(folder.log(42).read_text().replace("train_time: 587042ms", "train_time: 587342ms"))
     text, _ = read(tmp_path)
-    (cell,) = re.findall(r'<td class="n warn" data-label="training s left"[^>]*>([^<]*)<', text)
+    (cell,) = re.findall(r'<td class="n warn" data-label="training left, s"[^>]*>([^<]*)<', text)
     assert cell == "-0.04"  # 587.342 s, and 12.7 s of calibration
 
 
