@@ -150,6 +150,12 @@ class Report:
         return before_adaptation(self.stages)
 
     @property
+    def streamed(self) -> str | None:
+        """How our trainer, which logs the fingerprint of its weights, makes a stage `stream`; None without one."""
+        ours = next((run for run in self.runs if run.final and run.weights_fingerprint), None)
+        return how_streamed(ours) if ours else None
+
+    @property
     def limits(self) -> list[Measure]:
         """The track's limits, each beside the seed that decides."""
         size, *times = worst_measures(self.runs, self.track.limits)
@@ -218,6 +224,15 @@ class Report:
 def _losses(score: SeedScore) -> dict[int, str]:
     seconds = [f" ({s:.1f} s)" for s in score.curve_seconds] or [""] * len(score.curve)
     return {step: f"{loss:.4f}{at}" for (step, loss), at in zip(score.curve, seconds, strict=True)}
+
+
+def how_streamed(run: Run) -> str | None:
+    """How our trainer makes a stage `stream`, which is no word of the community's; None without such a stage."""
+    if all(stage.kind != "stream" for stage in run.stages):
+        return None
+    chunks = "; adaptation scores its chunks like this, too" if run.final and run.final.name == "quantized_ttt" else ""
+    how = "every token passes the model once, with keys and values of the tokens before it"
+    return f"At the stage stream {how}{chunks}."
 
 
 def hardware_of(run: Run) -> str | None:

@@ -29,7 +29,7 @@ from pgolf.report.commands import to_reproduce
 from pgolf.report.facts import Facts, Statement
 from pgolf.report.inputs import RecordInputs
 from pgolf.report.knobs import KnobTable, knob_table
-from pgolf.report.page import hardware_of
+from pgolf.report.page import hardware_of, how_streamed
 from pgolf.stages import LABELS
 from pgolf.stats.comparison import Comparison, compare
 from pgolf.stats.sample import Sample
@@ -161,12 +161,7 @@ class Draft:
     @property
     def streamed(self) -> str | None:
         """How our trainer makes a stage `stream`, which is no word of the community's; None without such a stage."""
-        if not self.inputs.program.ours or all(s.kind != "stream" for s in self.before_final):
-            return None
-        final = self.runs[0].final
-        chunks = "; adaptation scores its chunks like this, too" if final and final.name == "quantized_ttt" else ""
-        how = "every token passes the model once, with keys and values of the tokens before it"
-        return f"At the stage stream {how}{chunks}."
+        return how_streamed(self.runs[0]) if self.inputs.program.ours else None
 
     @property
     def hardware(self) -> str | None:

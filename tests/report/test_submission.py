@@ -28,6 +28,7 @@ from pgolf.record.progress import Progress
 from pgolf.report.compliance import flags
 from pgolf.report.facts import Facts
 from pgolf.report.inputs import RecordInputs, SeedRun
+from pgolf.report.page import page, report_of
 from pgolf.report.row import row_of
 from pgolf.report.submission import judge, write
 from pgolf.report.tables import seed_news, verdict_markdown, verdict_news
@@ -149,12 +150,17 @@ def test_readme_says_of_a_stream_how_it_scores(inputs, tmp_path):
         for path, old in zip(paths, (run.log, run.events), strict=True):
             path.write_text(old.read_text().replace("quantized_sliding_window", "quantized_stream"))
         runs.append(replace(run, log=paths[0], events=paths[1]))
-    readme = (written(replace(inputs, runs=tuple(runs)), tmp_path / "streamed") / "README.md").read_text()
+    folder = written(replace(inputs, runs=tuple(runs)), tmp_path / "streamed")
+    readme = (folder / "README.md").read_text()
     assert "| seed | pre-quant | quantized | stream |" in readme
-    assert (
+    how = (
         "At the stage stream every token passes the model once, with keys and values of the tokens before it; "
         "adaptation scores its chunks like this, too."
-    ) in readme
+    )
+    assert how in readme
+    assert how in (folder / "report.html").read_text()
+    assert how in page(report_of(audit(folder))), "the same of the folder alone, as pgolf report has it"
+    assert "passes the model once" not in next((tmp_path / "sliding").rglob("report.html")).read_text()
 
 
 def test_readme_command_is_the_one_that_a_shell_reads(inputs, tmp_path):
@@ -317,9 +323,17 @@ def test_hostile_names_are_only_text(inputs, tmp_path):
     assert table and set(table) <= {3, 4, 5}  # two, three and four columns: no cell was ended early
 
 
-@pytest.mark.parametrize(("name", "date"), [("///", "2026-05-02"), ("ok", "2026-5-2"), ("..", "2026-05-02")])
-def test_names_that_make_no_folder(inputs, name, date):
-    with pytest.raises(BadInput, match="folder name"):
+@pytest.mark.parametrize(
+    ("name", "date", "why"),
+    [
+        ("///", "2026-05-02", "makes no folder's name"),
+        ("ok", "2026-5-2", "is no date"),
+        ("ok", "2026-02-30", "is no date"),
+        ("..", "2026-05-02", "makes no folder's name"),
+    ],
+)
+def test_names_that_make_no_folder(inputs, name, date, why):
+    with pytest.raises(BadInput, match=why):
         judge(replace(inputs, name=name, date=date))
 
 
