@@ -107,7 +107,7 @@ def test_logs_beside_a_script_are_no_part_of_it(tmp_path):
         ({"runs": 10_000}, "--runs 10000"),
         ({"baseline": "mine"}, "nothing to compare"),
         ({"settings": {"SEED": "3"}}, "SEED"),
-        ({"name": "???"}, r"'\?\?\?'.*folder name"),
+        ({"name": "???"}, r"'\?\?\?'.*folder's name"),
     ],
 )
 def test_what_cannot_be_a_record_is_refused(options, said, tmp_path):
