@@ -20,6 +20,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from pgolf import presets
 from pgolf.errors import RunFailed
+from pgolf.evidence.plan import Kind
 from pgolf.files import sha256_file, write_atomic, write_json
 from pgolf.flows.record import record_3seed
 from pgolf.flows.show import artifact_key, show
@@ -204,7 +205,7 @@ def sweep(
     request, tried, given = plan.request, plan.tried, plan.given
     check_margins(request.track.limits, time_margin, size_margin)
     kept = bounds(request.track.limits, time_margin, size_margin)
-    record = prepare(request, f"sweep-{{}}-{seed}", sweep_id, runs_dir, data_dir, given)
+    record = prepare(request, "sweep", f"sweep-{{}}-{seed}", sweep_id, runs_dir, data_dir, given)
     label = Path(request.preset).stem
     with working_on(record), attending(record.folder, request.track.name, f"sweep of {label}", chat=False) as shown:
         log.info("sweep: %s", record.folder)
@@ -226,10 +227,16 @@ def sweep(
 
 
 def prepare(
-    request: Request, name: str, own_id: str | None, runs_dir: str, data_dir: str, given: Mapping[Needs, Path]
+    request: Request,
+    kind: Kind,
+    name: str,
+    own_id: str | None,
+    runs_dir: str,
+    data_dir: str,
+    given: Mapping[Needs, Path],
 ) -> Record:
     """Prepare data and program, and describe the record; `name` has a place for the name made of the inputs."""
-    check_sweep_start(request, Path(runs_dir), Path(data_dir), own_id, given)
+    check_sweep_start(request, kind, Path(runs_dir), Path(data_dir), own_id, given)
     dataset = prepare_data(request, Path(data_dir))
     program = own_program(pack_trainer(request.knobs), Path(request.preset).stem, request.knobs)
     record = describe_record(Path(runs_dir), request, dataset, program, own_id)
@@ -242,7 +249,7 @@ def prepare(
             program,
             "-".join([name.format(record.id), *(sha256[:8] for sha256 in hashes.values())]),
         )
-    return replace(record, inputs={**record.inputs, **hashes})
+    return replace(record, inputs={**record.inputs, **hashes}, kind=kind)
 
 
 def set_up(
@@ -345,7 +352,7 @@ def ablation(
         parallel: Runs at the same time. Default: one a core.
     """
     request, tried = plan_ablation(old, new, track, seeds)
-    record = prepare(request, f"ablation-{{}}-{Path(new).stem}", ablation_id, runs_dir, data_dir, {})
+    record = prepare(request, "ablation", f"ablation-{{}}-{Path(new).stem}", ablation_id, runs_dir, data_dir, {})
     names = Path(old).stem, Path(new).stem
     about = request.track.name, f"ablation: {names[0]} to {names[1]}"
     with working_on(record), attending(record.folder, *about, chat=False) as shown:

@@ -19,7 +19,11 @@ def write_atomic(path: Path, content: str | bytes, mode: int = 0o644) -> None:
     folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as e:
+        e.filename = str(path)  # nobody knows the other name
+        raise
     try:
         try:
             with os.fdopen(fd, "wb") as f:

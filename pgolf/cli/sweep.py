@@ -81,7 +81,7 @@ def sweep(
     given = (grid or [], candidate or [], space_file, artifact_file, checkpoint_file)
     plan = plan_sweep(track, preset, seed, knobs, *given, seeds)  # before anything is started
     check_margins(plan.request.track.limits, time_margin, size_margin)
-    check_sweep_start(plan.request, runs_dir, data_dir, sweep_id, plan.given)
+    check_sweep_start(plan.request, "sweep", runs_dir, data_dir, sweep_id, plan.given)
     check_free(runs_dir, plan.request.inputs, as_given(["pgolf", *sys.argv[1:]]), sweep_id)
     swept = run_flow(
         "pgolf.flows.sweep",
@@ -139,7 +139,7 @@ def ablate(
 
     named = list(parse_seeds(seeds)) if seeds is not None else None
     request, _ = plan_ablation(old, new, track, named)  # before anything is started
-    check_sweep_start(request, runs_dir, data_dir, ablation_id)
+    check_sweep_start(request, "ablation", runs_dir, data_dir, ablation_id)
     check_free(runs_dir, request.inputs, as_given(["pgolf", *sys.argv[1:]]), ablation_id)
     ablated = run_flow(
         "pgolf.flows.sweep",

@@ -21,6 +21,7 @@ from pgolf.untrusted import Untrusted, first_of, read_json
 
 MOST_BYTES, MOST_PLANS = 1 << 24, 1000  # of a plan's file, and in a record's folder
 Rule = Literal["limits", "loss"]  # by which a running seed is given up; see early_stop.py
+Kind = Literal["record", "sweep", "ablation"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Plan:
     added_seeds : the seeds added after results had been seen.
     early_stop : the rules by which a running seed is given up.
     order : of a speedrun the variant of each run, in the order in which they run; empty where there are seeds.
+    kind : what is made of it: a sweep has runs of its own, and takes no record's place.
     """
 
     record_id: str
@@ -50,6 +52,7 @@ class Plan:
     added_seeds: tuple[int, ...] = ()
     early_stop: tuple[Rule, ...] = ()
     order: tuple[str, ...] = ()
+    kind: Kind = "record"
 
     @property
     def sha256(self) -> str:
@@ -58,8 +61,10 @@ class Plan:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """The content of its file without the hash. A plan without rules or order leaves them out, as old plans do."""
-        return {k: v for k, v in asdict(self).items() if k not in ("early_stop", "order") or v}
+        """The content of its file without the hash. Rules, an order and a kind that are the default are left out, as in
+        old plans."""
+        default = {"early_stop": (), "order": (), "kind": "record"}
+        return {k: v for k, v in asdict(self).items() if k not in default or v != default[k]}
 
     def with_seeds(self, added: Sequence[int], created: str | None = None) -> "Plan":
         """A further plan with seeds added after results had been seen; BadInput if one is planned already."""
@@ -102,10 +107,11 @@ def make_plan(
     inputs: Mapping[str, str],
     created: str | None = None,
     early_stop: Sequence[Rule] = (),
+    kind: Kind = "record",
 ) -> Plan:
     """A first plan; `created` is now unless given. BadInput for no seeds or repeated ones."""
-    rules = tuple(early_stop)
-    return Plan(record_id, track, preset, check_seeds(seeds), dict(inputs), created or _now(), early_stop=rules)
+    facts = record_id, track, preset, check_seeds(seeds), dict(inputs), created or _now()
+    return Plan(*facts, early_stop=tuple(early_stop), kind=kind)
 
 
 def make_plan_of_runs(
@@ -162,6 +168,8 @@ def _path(folder: Path, index: int) -> Path:
 
 
 def _difference(folder: Path, old: Plan, new: Plan) -> str:
+    if old.kind != new.kind:
+        return f"{folder} is of another kind, {old.kind}, where this is of kind {new.kind}; give this one another --id"
     names = [k for k in ("track", "preset", "seeds", "early_stop", "order") if getattr(old, k) != getattr(new, k)]
     names += [k for k in sorted({*old.inputs, *new.inputs}) if old.inputs.get(k) != new.inputs.get(k)]
     advice = (

@@ -1,12 +1,12 @@
 """The disk that a record is written to: whether there is room, and whether it is why something failed."""
 
 import errno
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from pgolf.errors import BadInput, RunFailed
 from pgolf.evidence.lines import printable
@@ -35,7 +35,11 @@ def unusable(folder: Path) -> str:
     there = existing(folder)
     if not there.is_dir():
         return f"{there} is no folder"
-    return "" if os.access(there, os.W_OK | os.X_OK) else f"{there} cannot be written"
+    try:
+        TemporaryFile(dir=there).close()  # /proc says that it can be written, and cannot
+    except OSError as e:
+        return f"{there} cannot be written: {e.strerror}"
+    return ""
 
 
 def existing(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from pgolf.errors import BadInput
 from pgolf.evidence.events import EVENTS
 from pgolf.evidence.lines import printable
 from pgolf.evidence.manifest import list_files, read_manifest
-from pgolf.evidence.plan import Plan, Rule, check_plan, make_plan, read_plans, write_plan
+from pgolf.evidence.plan import Kind, Plan, Rule, check_plan, make_plan, read_plans, write_plan
 from pgolf.files import hash_folder, sha256_file, stays_inside
 from pgolf.ledger import StandingRecord
 from pgolf.pods.slots import lock_file
@@ -61,6 +61,7 @@ class Record:
     inputs: Mapping[str, str]
     early_stop: tuple[Rule, ...] = ()  # by which running seeds are given up
     yardstick: Dataset | None = None  # that the standing record is measured on, if its vocabulary is another
+    kind: Kind = "record"
 
     @property
     def source(self) -> Path:
@@ -105,7 +106,7 @@ def working_on(record: Record) -> Iterator[None]:
     """
     request = record.request
     names = record.id, request.track.name, request.label
-    plan = make_plan(*names, request.seeds, record.inputs, early_stop=record.early_stop)
+    plan = make_plan(*names, request.seeds, record.inputs, early_stop=record.early_stop, kind=record.kind)
     with held(record.folder, plan):
         path = write_plan(record.folder, plan)
         list_in(record.folder, [path, *write_files(record.program, record.source)])

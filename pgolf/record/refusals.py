@@ -13,7 +13,7 @@ from typing import Any
 from pgolf import presets
 from pgolf.data.present import check_present, find_dataset
 from pgolf.errors import BadInput
-from pgolf.evidence.plan import check_plan, make_plan, make_plan_of_runs, read_plans
+from pgolf.evidence.plan import Kind, check_plan, make_plan, make_plan_of_runs, read_plans
 from pgolf.phrases import counted
 from pgolf.pods.places import Wanted, check_key, key_of_environment
 from pgolf.record.disk import check_room, check_writable, existing
@@ -69,6 +69,7 @@ def check_runs_start(request: RunsRequest, wanted: Wanted, runs_dir: Path, recor
 
 def check_sweep_start(
     request: Request,
+    kind: Kind,
     runs_dir: Path,
     data_dir: Path,
     sweep_id: str | None = None,
@@ -76,7 +77,7 @@ def check_sweep_start(
 ) -> None:
     """The same for a sweep or an ablation, which keep little and run here; `given` are files that it starts from."""
     check_folder(runs_dir, sweep_id)
-    check_same_plan(request, runs_dir, sweep_id, given=given)
+    check_same_plan(request, runs_dir, sweep_id, given=given, kind=kind)
     check_data(request, data_dir)
     check_room(runs_dir, LOG_BYTES + SPARE_BYTES, "its runs need")
 
@@ -87,6 +88,7 @@ def check_same_plan(
     record_id: str | None,
     rules: Sequence[bool | None] = (None, None),
     given: Mapping[Any, Path] | None = None,
+    kind: Kind = "record",
 ) -> None:
     """BadInput if a folder of this name holds another plan, as far as that can be told before data and program are
     made: the flow compares all of it."""
@@ -96,7 +98,8 @@ def check_same_plan(
     before = {name: sha256 for name, sha256 in last.inputs.items() if name not in GIVEN}
     inputs = {**before, **request.inputs, **{name: hash_file(path, MOST_GIVEN) for name, path in (given or {}).items()}}
     ended = rules_of(plans[0].early_stop, *rules)
-    plan = make_plan(record_id, request.track.name, request.label, request.seeds, inputs, early_stop=ended)
+    names = record_id, request.track.name, request.label
+    plan = make_plan(*names, request.seeds, inputs, early_stop=ended, kind=kind)
     check_plan(runs_dir / record_id, plan)
 
 

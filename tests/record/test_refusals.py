@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,9 +19,10 @@ from pgolf.data.dataset import Dataset
 from pgolf.data.present import check_present, find_dataset
 from pgolf.data.shards import write_shard
 from pgolf.errors import BadInput, RunFailed
+from pgolf.files import write_atomic
 from pgolf.pods.places import check_wanted
 from pgolf.pods.processes import identity
-from pgolf.record.disk import blaming_a_full_disk, full_disk
+from pgolf.record.disk import blaming_a_full_disk, check_output, check_writable, full_disk
 from pgolf.record.folder import describe_record, working_on
 from pgolf.record.orchestrator import Orchestrator, write_orchestrator
 from pgolf.record.outcome import End, write_end
@@ -194,12 +196,26 @@ def test_a_record_of_that_name_with_other_seeds_is_told_before_anything(tiny_dat
         check_start(request, check_wanted(), tmp_path, tiny_data.data_dir, "mine", (True, None))
     with pytest.raises(BadInput, match="differs from this one in knobs"):
         check_planned(other, tmp_path, tiny_data.data_dir, "mine")
-    check_sweep_start(request, tmp_path, tiny_data.data_dir, "mine")
+
+
+def test_a_sweep_and_a_record_do_not_take_one_anothers_folder(tiny_data: Dataset, tmp_path: Path) -> None:
+    request, other = check_request(TRACK), check_request(TRACK, overrides={"ttt_epochs": "2"})
+    for kind in ("record", "sweep"):
+        record = describe_record(tmp_path, request, tiny_data, own_program(b"program", "tiny", {}), kind)
+        with working_on(replace(record, kind=kind)):
+            pass
+    check_sweep_start(request, "sweep", tmp_path, tiny_data.data_dir, "sweep")
     with pytest.raises(BadInput, match="differs from this one in knobs"):
-        check_sweep_start(other, tmp_path, tiny_data.data_dir, "mine")
+        check_sweep_start(other, "sweep", tmp_path, tiny_data.data_dir, "sweep")
     (tmp_path / "artifact").touch()
     with pytest.raises(BadInput, match="differs from this one in artifact"):
-        check_sweep_start(request, tmp_path, tiny_data.data_dir, "mine", {"artifact": tmp_path / "artifact"})
+        check_sweep_start(request, "sweep", tmp_path, tiny_data.data_dir, "sweep", {"artifact": tmp_path / "artifact"})
+    with pytest.raises(BadInput, match="of another kind, record, where this is of kind sweep"):
+        check_sweep_start(request, "sweep", tmp_path, tiny_data.data_dir, "record")
+    with pytest.raises(BadInput, match="of another kind, sweep, where this is of kind ablation"):
+        check_sweep_start(request, "ablation", tmp_path, tiny_data.data_dir, "sweep")
+    with pytest.raises(BadInput, match=r"of another kind, sweep, .* give this one another --id"):
+        check_start(request, check_wanted(), tmp_path, tiny_data.data_dir, "sweep")
 
 
 def test_a_second_command_is_told_at_once_of_the_record_that_the_first_one_makes(
@@ -255,3 +271,14 @@ def test_a_full_disk_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
     with pytest.raises(RunFailed, match=r"is full \(0\.0 MB free\); .*failed with: 500"), blaming_a_full_disk(tmp_path):
         raise ValueError("500\nmore")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_a_folder_that_only_says_that_it_can_be_written_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"/proc cannot be written: .*; name another folder with --runs-dir"):
+        check_writable(Path("/proc/mine"), "--runs-dir")
+    with pytest.raises(BadInput, match=r"/proc cannot be written: .*; name another file with --output"):
+        check_output(Path("/proc/body.md"), "--output")
+    with pytest.raises(OSError) as told:
+        write_atomic(Path("/proc/body.md"), "text")
+    assert told.value.filename == "/proc/body.md"
