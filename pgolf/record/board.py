@@ -9,7 +9,7 @@ from statistics import mean
 from types import TracebackType
 
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.logging import RichHandler
 from rich.panel import Panel
@@ -22,7 +22,7 @@ from pgolf.ledger.choosing import SAME_TOKENS, losses_at
 from pgolf.phrases import signed
 from pgolf.record.heading import Heading, heading_of, scored
 from pgolf.record.progress import Progress
-from pgolf.record.rows import Row, Used, amount, kind_of, thinned, titles, used_of
+from pgolf.record.rows import Row, Used, amount, counts, kind_of, thinned, titles, used_of
 from pgolf.record.time_left import Course, course_of, mean_course, most_left, time_left, whole_left
 from pgolf.stages import BY_NAME
 from pgolf.tracks import NO_LIMITS, Limits
@@ -203,11 +203,48 @@ class Board:
 
 def draw(rows: Sequence[Row], notes: Sequence[str] = ()) -> RenderableType:
     """Runs side by side, as many as the screen is wide for, and below them when all are done, and the notes."""
-    left = whole_left(rows) if len(rows) > 1 else None
-    words = [f"all runs: {left.words}"] if left and left.words else []
-    below = Text("; ".join([*words, *notes]), "dim")
-    panels = map(_panel, rows, titles([row.label for row in rows], PANEL - 6))  # what a border leaves of it
-    return Group(Columns(panels, padding=(0, 1, 0, 0)), below)
+    return _Drawn(list(rows), notes)
+
+
+class _Drawn:
+    """Runs side by side. Of more than a terminal has room for, those that run are shown, then the next ones, and all
+    are counted in the line below."""
+
+    def __init__(self, rows: Sequence[Row], notes: Sequence[str]) -> None:
+        self.rows, self.notes = rows, notes
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        left = whole_left(self.rows) if len(self.rows) > 1 else None
+        words = [*([f"all runs: {left.words}"] if left and left.words else []), *self.notes]
+        below = Text("; ".join(words), "dim")
+        named = list(zip(self.rows, titles([row.label for row in self.rows], PANEL - 6), strict=True))  # less a border
+        high, wide = options.size.height, options.max_width
+        if console.is_terminal and _height(self.rows, wide) + len(below.wrap(console, wide)) > high:
+            below = Text("; ".join([counts(self.rows), *words]), "dim")
+            room = high - len(below.wrap(console, wide))
+            shown = _that_fit(self.rows, wide, room)
+            named = [named[at] for at in shown]
+        yield Columns([_panel(row, title) for row, title in named], padding=(0, 1, 0, 0))
+        yield below
+
+
+def _that_fit(rows: Sequence[Row], wide: int, high: int) -> list[int]:
+    """Which runs are shown where not all have room, in their order: those that run, the next ones, the last ones."""
+    first = {"running": 0, "waiting": 1, "failed": 2, "done": 2}
+    found: list[int] = []
+    for at in sorted(range(len(rows)), key=lambda at: (rank := first[rows[at].state], -at if rank == 2 else at)):
+        more = sorted([*found, at])
+        if _height([rows[i] for i in more], wide) > high:
+            break
+        found = more
+    return found
+
+
+def _height(rows: Sequence[Row], wide: int) -> int:
+    """Lines that runs take on a screen that is so wide."""
+    beside = max(1, (wide + 1) // (PANEL + 1))
+    lines = [2 + (1 if row.state == "waiting" else len(list(_lines(row)))) for row in rows]
+    return sum(max(lines[at : at + beside]) for at in range(0, len(lines), beside))
 
 
 def _panel(row: Row, title: str) -> Panel:

@@ -101,6 +101,19 @@ def kind_of(label: str) -> str:
     return label.rsplit(" ", 1)[0]
 
 
+def counts(rows: Sequence[Row]) -> str:
+    """How many runs are done, and where the others stand.
+
+    Examples
+    --------
+    >>> counts([Row("a", "done"), Row("b", "train"), Row("c"), Row("d")])
+    '1 of 4 done, 1 running, 2 waiting'
+    """
+    states = [row.state for row in rows]
+    others = [f"{states.count(state)} {state}" for state in ("failed", "running", "waiting") if state in states]
+    return ", ".join([f"{states.count('done')} of {len(rows)} done", *others])
+
+
 def titles(labels: Sequence[str], most: int) -> list[str]:
     """Labels of runs in at most so many characters: settings that all have are left out, and one that is cut keeps its
     number and its seed, so that no two look alike.

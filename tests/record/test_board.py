@@ -108,6 +108,54 @@ def test_view_fits_a_terminal_of_eighty_columns() -> None:
     assert "seed 42" in lines[0] and "seed 314" in lines[0]
 
 
+def many(high: int, wide: int = 80) -> tuple[Board, Console]:
+    """78 runs of one kind on a terminal: 12 were done before, two run."""
+    screen = Console(file=io.StringIO(), force_terminal=True, width=wide, height=high, color_system=None)
+    labels = [f"EMBED_LR=0.{n:02},MUON_WD=0.1 {seed}" for n in range(26) for seed in (42, 314, 999)]
+    before = {label: Row(label, stage="done", val_bpb=2.5, elapsed=9.0) for label in labels[:12]}
+    board = Board(labels, screen, before=before, kind=lambda label: "training")
+    for label in labels[12:14]:
+        board.update(label, training(20, 30.0))
+    return board, screen
+
+
+@pytest.mark.parametrize(("high", "wide"), [(24, 80), (50, 200), (8, 60)])
+def test_of_more_runs_than_fit_those_that_run_are_shown_and_the_others_counted(high: int, wide: int) -> None:
+    board, screen = many(high, wide)
+    with screen.capture() as caught:
+        screen.print(board.view())
+    text = caught.get()
+    assert len(text.splitlines()) <= high and text.count("20/100") == (2 if high > 8 else 1)
+    assert "12 of 78 done, 2 running, 64 waiting" in text.splitlines()[-1]
+    assert "reused" not in text or high == 50
+    if high > 8:
+        assert "EMBED_LR=0.04 999" in text  # the next one
+    board.update(next(label for label, p in board.runs.items() if p), finished(100.0))
+    with screen.capture() as caught:
+        screen.print(board.view())
+    said = " ".join(caught.get().split())
+    assert "13 of 78 done, 1 running, 64 waiting; all runs: about 1:50:40 left" in said
+    assert len(caught.get().splitlines()) <= high
+
+
+def test_board_that_is_left_leaves_no_more_than_a_screen() -> None:
+    board, screen = many(24)
+    with board:
+        pass
+    assert isinstance(screen.file, io.StringIO)
+    assert "…" not in screen.file.getvalue().splitlines()[-1]
+    assert screen.file.getvalue().count("waiting") < 40
+
+
+def test_all_that_ended_are_counted_and_the_last_ones_shown() -> None:
+    board, screen = many(24)
+    for label in board.runs:
+        board.settle(label, Row(label, stage="done", val_bpb=2.5))
+    with screen.capture() as caught:
+        screen.print(board.view())
+    assert "78 of 78 done" in caught.get() and "EMBED_LR=0.25" in caught.get()
+
+
 def test_runs_that_were_tried_before_are_shown_done_and_reused() -> None:
     file = io.StringIO()
     screen = Console(file=file, width=120, color_system=None)
