@@ -306,6 +306,7 @@ def train(
                 futures.append(pool.submit(this, parameters=given))
             probes = None
             for future in as_completed(futures):
+                future.wait()  # takes its final state, of which the server may not have heard yet
                 job, seed = runs[futures.index(future)]
                 if job.name == "seed" and record.request.probe and not probes and future.state.is_completed():
                     probes = probed(record, seed, record.folder / future.result(), shown.live)
