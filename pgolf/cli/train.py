@@ -207,6 +207,11 @@ def unpack(
     from pgolf.program.extracted import check_script, extracted
 
     check_script(file)
-    ours = packing.is_ours(file)
-    text = packing.unpack(packing.read_packed(file), str(file)) if ours else extracted(file)
+    if packing.is_ours(file):
+        code = packing.read_packed(file)
+        text = packing.unpack(code, str(file))
+        if more := packing.code_around(code):
+            typer.echo(f"pgolf: {file}: {more}; it runs beside the source, and is shown before it", err=True)
+    else:
+        text = extracted(file)
     typer.echo(text.encode(), nl=False)  # as Python reads source, whatever the terminal's encoding

@@ -36,6 +36,7 @@ from pgolf.legality.subject import Subject
 from pgolf.legality.watch import Evaluator
 from pgolf.pack import unpack
 from pgolf.pack.kept import is_kept, packed
+from pgolf.pack.wrapper import unwrap
 from pgolf.presets import as_env
 from pgolf.python_source import MOST_BYTES as MOST_SOURCE
 from pgolf.stages import BY_MODE, BY_NAME, SWITCHES, modes_of
@@ -222,6 +223,7 @@ def _knobs_of(opened: Artifact) -> dict[str, Knob]:
 def _origin(code: bytes) -> str:
     """How the packed file relates to the evaluators that were probed, apart from giving the same scores."""
     try:
+        unwrap(code)  # BadInput for one that was changed afterwards
         ours = is_kept(code) or "same program" in unpack(code).partition("\n")[0]
     except BadInput:
         return "The file is no trainer packed by pgolf: the other probes ran other code, which gives the same scores."

@@ -27,7 +27,7 @@ from pgolf.pack.module import OF_THE_IMAGE, Module, read_module, reads_own_text
 from pgolf.pack.shrink import short_names, shrink
 from pgolf.pack.specialise import config_class, config_init, cut
 from pgolf.pack.specialise import specialise as cut_branches
-from pgolf.pack.wrapper import BEGINNING, COMPRESSORS, smallest, unwrap
+from pgolf.pack.wrapper import BEGINNING, COMPRESSORS, Wrapped, open_wrapped, said_around, smallest, unwrap
 from pgolf.python_source import MOST_BYTES, Unreadable, parse, uncollected
 from pgolf.trainer.config import KNOB_TYPES, Config, Knob
 from pgolf.untrusted import Untrusted, read_beginning, read_bytes
@@ -256,7 +256,7 @@ def write_packed(path: Path, packed: Packed) -> None:
     """Write the file; BadInput if something else than a packed file is there already."""
     if path.exists():
         try:
-            read_packed(path)
+            unwrap(read_packed(path))
         except BadInput:
             raise BadInput(f"{path} exists and was not made by `pgolf pack`; name another with -o") from None
     write_atomic(path, packed.code)
@@ -268,10 +268,10 @@ def is_ours(path: Path) -> bool:
 
 
 def read_packed(path: Path) -> bytes:
-    """The bytes of a packed file; Untrusted if it is missing or something else."""
+    """The bytes of a packed file, changed afterwards or not; Untrusted if it is missing or something else."""
     code = read_bytes(path, MOST_BYTES)
     try:
-        unwrap(code)
+        open_wrapped(code)
     except BadInput as e:
         raise Untrusted(f"{path}: {e}") from None
     return code
@@ -281,9 +281,25 @@ def unpack(code: bytes, name: str = "the packed file") -> str:
     """The source of a packed file, for people: every character prints, whatever the file holds. Nothing of it is run.
 
     If this checkout packs to the same program, the source has its names back; else the short ones, which is all that
-    the file holds. BadInput for a file that `pack` did not make, or whose source is no Python; `name` says which.
+    the file holds. Code around the wrapper comes first, below its line. BadInput for a file that `pack` did not make,
+    or whose source is no Python; `name` says which.
     """
-    label, source = unwrap(code)
+    wrapped = open_wrapped(code)
+    return _shown_around(wrapped) + _shown(wrapped.label, wrapped.source, name)
+
+
+def code_around(code: bytes) -> str | None:
+    """A sentence on the code in a packed file that `pack` did not write, by its lines; None where there is none."""
+    wrapped = open_wrapped(code)
+    return said_around(wrapped) if wrapped.around else None
+
+
+def _shown_around(wrapped: Wrapped) -> str:
+    heading = "not of the wrapper that `pgolf pack` writes, and runs beside what it extracts"
+    return "".join(f"# line {s.lineno}: {heading}\n{ast.unparse(s)}\n\n" for s in wrapped.around)
+
+
+def _shown(label: str, source: str, name: str) -> str:
     try:
         tree = parse(source.encode())
         knobs = _preset_in(tree)
@@ -303,7 +319,10 @@ def difference(code: bytes, packed: Packed) -> str | None:
     """Why `code` is not `packed`, or None if it is, byte for byte. BadInput if `pack` did not make it."""
     if code == packed.code:
         return None
-    label, source = unwrap(code)
+    wrapped = open_wrapped(code)
+    label, source = wrapped.label, wrapped.source
+    if wrapped.around:
+        return f"changed after it was packed: {said_around(wrapped)}; `pgolf unpack` shows it"
     if source == packed.minified:
         return "the program is the same; it was compressed by another version of a library"
     if label.endswith(packed.source_sha256[:16]):

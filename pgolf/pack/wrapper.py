@@ -12,7 +12,6 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import brotli
 
@@ -61,12 +60,14 @@ COMPRESSORS = {
     )
 }
 BEGINNING = b"#coding:l1 pgolf "
+MOST_LINES = 5  # that a message names
 SCRIPT = """#coding:l1 {label}
 import {modules}
 s={restored}
 f=__file__+" unpacked"
 exec(compile(s,f,"exec"))
 """
+STATEMENTS = 4  # of SCRIPT
 # Runs first, compressed with the rest: error messages show the lines that they speak of. Python's own message for an
 # error that nobody catches does so from 3.13 on; a program that prints its errors itself needs no help.
 PRELUDE = """import linecache
@@ -81,7 +82,10 @@ def wrap(source: str, label: str, compressor: Compressor, ascii_only: bool = Fal
     """The script that runs `source`; `label` goes into its comment line. `ascii_only` costs 25 %."""
     future, source = _split_future(source)
     hook = "" if ".print_exc()" in source else HOOK
-    packed = compressor.compress(f"{future}{PRELUDE}{hook}{source}".encode())
+    return _script(label, compressor, compressor.compress(f"{future}{PRELUDE}{hook}{source}".encode()), ascii_only)
+
+
+def _script(label: str, compressor: Compressor, packed: bytes, ascii_only: bool) -> bytes:
     if ascii_only:
         modules, literal = f"{compressor.name},base64", f'base64.b85decode("{base64.b85encode(packed).decode()}")'
     else:
@@ -113,17 +117,60 @@ def _literal(text: str) -> str:
     return min(quoted, key=len)
 
 
-def unwrap(script: bytes) -> tuple[str, str]:
-    """(label, source) of a script that `wrap` made; nothing of it is run. BadInput for any other file, also for one
-    that holds over MOST_BYTES."""
+@dataclass(frozen=True)
+class Wrapped:
+    """A script with a wrapper as `wrap` writes it; `around` are the script's statements that are not the wrapper's."""
+
+    label: str
+    source: str
+    around: tuple[ast.stmt, ...]
+
+
+def open_wrapped(script: bytes) -> Wrapped:
+    """The parts of a script that `wrap` made, also of one that was changed afterwards; nothing of it is run. BadInput
+    for any other file, also for one that holds over MOST_BYTES."""
     try:
         label = script.partition(b"\n")[0].decode("latin-1").removeprefix("#coding:l1 ")
-        body: Any = parse(script).body
-        modules = [alias.name for alias in body[0].names]
-        constants = (n.value for n in ast.walk(body[1]) if isinstance(n, ast.Constant))
-        packed = max((c for c in constants if isinstance(c, str)), key=len).encode("latin-1")
-        packed = base64.b85decode(packed) if "base64" in modules else packed
+        body = parse(script).body
+        imports = [[alias.name for alias in s.names] for s in body if isinstance(s, ast.Import)]
+        modules = next(names for names in imports if names[0] in COMPRESSORS)
+        restored = next(s for s in body if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == "s")
+        constants = (n.value for n in ast.walk(restored) if isinstance(n, ast.Constant))
+        text = max((c for c in constants if isinstance(c, str)), key=len)
+        packed = base64.b85decode(text) if "base64" in modules else text.encode("latin-1")
         source = COMPRESSORS[modules[0]].decompress(packed, MOST_BYTES).decode()
-        return label, source.replace(PRELUDE, "", 1).replace(HOOK, "", 1)
-    except (Unreadable, ValueError, LookupError, AttributeError):  # NotDecompressed is a ValueError
+        own = [ast.dump(s) for s in parse(_script("", COMPRESSORS[modules[0]], packed, "base64" in modules)).body]
+        around, kept = [], 0
+        for statement in body:
+            if (said := ast.dump(statement)) in own:
+                own, kept = own[own.index(said) + 1 :], kept + 1
+            else:
+                around.append(statement)
+        if kept < STATEMENTS and not around:
+            raise ValueError  # a part of it is gone
+        return Wrapped(label, _without_prelude(source), tuple(around))
+    except (Unreadable, ValueError, LookupError, StopIteration):  # NotDecompressed is a ValueError
         raise BadInput("not a file that `pgolf pack` made") from None
+
+
+def unwrap(script: bytes) -> tuple[str, str]:
+    """(label, source) of a script as `wrap` made it; BadInput for any other file, also for one that was changed."""
+    wrapped = open_wrapped(script)
+    if wrapped.around:
+        raise BadInput(f"not a file that `pgolf pack` made: {said_around(wrapped)}")
+    return wrapped.label, wrapped.source
+
+
+def said_around(wrapped: Wrapped) -> str:
+    """Which lines hold the code that is not the wrapper's."""
+    lines = list(dict.fromkeys(str(s.lineno) for s in wrapped.around))
+    more = f" and {len(lines) - MOST_LINES} more" if len(lines) > MOST_LINES else ""
+    return f"code that is not the wrapper's is in line{'s' * (len(lines) > 1)} {', '.join(lines[:MOST_LINES])}{more}"
+
+
+def _without_prelude(source: str) -> str:
+    """The source that went in. Only where `wrap` puts them, PRELUDE and HOOK are its own."""
+    future, rest = _split_future(source)
+    if not rest.startswith(PRELUDE):
+        return source
+    return future + rest.removeprefix(PRELUDE).removeprefix(HOOK)
