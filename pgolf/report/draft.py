@@ -9,7 +9,8 @@ from rich.text import Text
 
 from pgolf.audit.audit import Audited
 from pgolf.audit.checks import Status
-from pgolf.audit.remedies import Point, points
+from pgolf.audit.placeholders import placeholders
+from pgolf.audit.remedies import GRAVITY, Point, points
 from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import Evidence
@@ -31,7 +32,7 @@ def draft_text(audit: Audited) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{printable(str(audit.folder))} · track {audit.track.name} · before submitting", style="bold")
     ]
-    found = points(audit.checks)
+    found = _points(audit)
     parts += [Text(sentence) for sentence in (_tally(found, applying(audit)), *_comparison(audit))]
     for number, point in enumerate(found, 1):
         light, style = LIGHTS[point.check.status]
@@ -49,7 +50,7 @@ def draft_text(audit: Audited) -> RenderableType:
 
 def draft_markdown(audit: Audited) -> str:
     """The points, in Markdown."""
-    found = points(audit.checks)
+    found = _points(audit)
     lines = [f"### {code(audit.folder.resolve().name)}, before submitting", "", f"Track {code(audit.track.name)}."]
     lines += [inert(sentence) for sentence in (_tally(found, applying(audit)), *_comparison(audit))]
     lines += [""] * bool(found)
@@ -58,6 +59,12 @@ def draft_markdown(audit: Audited) -> str:
         lines.append(f"{number}. {SIGNS[check.status]} **{check.id}**: {inert(check.message)}{_places(check.evidence)}")
         lines.append(f"   **To do:** {inert(point.remedy)}")
     return "\n".join(lines) + "\n"
+
+
+def _points(audit: Audited) -> list[Point]:
+    """Of the checks and of the papers, the most serious first."""
+    found = [*points(audit.checks), *placeholders(audit)]
+    return sorted(found, key=lambda point: GRAVITY.index(point.check.status))
 
 
 def applying(audit: Audited) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from pgolf.audit.audit import Audit, Audited
 from pgolf.audit.checks import Check
 from pgolf.audit.measures import Measure, worst_measures
+from pgolf.audit.placeholders import SUMMARIES
 from pgolf.audit.target import TargetAudit
 from pgolf.evidence.lines import printable
 from pgolf.evidence.run import OF_THE_RUN
@@ -24,7 +25,6 @@ from pgolf.untrusted import Untrusted, parse_json
 MOST_TITLE, MOST_NAME = 250, 120  # characters; GitHub takes a title of 256
 SAME_MEAN = 1e-5  # bpb; a summary may be rounded
 MOST_KNOBS = 40  # rows of the delta
-SUMMARIES = ("technique_summary", "summary", "blurb", "description")
 
 
 def title(audit: Audited) -> str:

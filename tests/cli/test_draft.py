@@ -103,3 +103,34 @@ def test_formats_of_machines_have_no_draft(folder):
         done = CliRunner().invoke(app, ["audit", "--draft", "--format", format, str(folder.path)])
         assert isinstance(done.exception, BadInput) and format in str(done.exception)
     assert json.loads(CliRunner().invoke(app, ["audit", str(folder.path), "--json"]).stdout)["records"]
+
+
+def test_placeholders_that_pgolf_writes_itself_are_points_and_no_failure(folder, previous):
+    folder.claim(author="unknown", github_id="", technique_summary="")
+    code, out = draft(folder.path, "--against", previous.path)
+    flat = " ".join(out.split())
+    assert code == 0 and "A reviewer will find 1 warning. No check fails." in flat and "nothing to object" not in flat
+    assert "still to be filled in: author, github_id, technique_summary" in flat and "--summary" in flat
+    _, out = draft(folder.path, "--against", previous.path, "--format", "markdown")
+    assert "1. ▲ **placeholders**: still to be filled in" in out and "`submission.json:2`" in out
+
+
+def test_a_summary_under_another_key_is_one(folder, previous):
+    folder.claim(technique_summary="", blurb="Wider.")
+    _, out = draft(folder.path, "--against", previous.path)
+    assert "nothing to object to" in " ".join(out.split())
+
+
+def test_a_day_in_the_future_is_a_point(folder, previous):
+    folder.claim(date="2099-01-01")
+    code, out = draft(folder.path, "--against", previous.path)
+    assert code == 0 and "dated in the future: 2099-01-01" in " ".join(out.split())
+    renamed = folder.path.rename(folder.path.with_name("2098-12-31_Mine"))
+    _, out = draft(renamed, "--against", previous.path)
+    assert "dated in the future: 2098-12-31, 2099-01-01" in " ".join(out.split())
+
+
+def test_a_placeholder_comes_after_what_fails(folder):
+    folder.claim(val_bpb=1.0, author="unknown")
+    _, out = draft(folder.path)
+    assert out.index("claimed-mean") < out.index("placeholders")
