@@ -4,6 +4,8 @@ A difference between a record and the one before is a gain: the one before − t
 is compared: bits per byte, losses, seconds, steps.
 """
 
+from pathlib import Path
+
 
 def signed(value: float, digits: int) -> str:
     """A number with its sign and so many decimals. One that is rounded to zero has no sign.
@@ -40,6 +42,17 @@ def counted(number: int, one: str, many: str = "") -> str:
     ('1 seed', '2,000 seeds', '0 entries')
     """
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def not_a_folder(path: Path) -> str:
+    """Why a path is refused where a folder is wanted.
+
+    >>> not_a_folder(Path("nosuch"))
+    'no folder nosuch'
+    """
+    if not path.exists():
+        return f"no folder {path}"
+    return f"{path} is a file, no folder" if path.is_file() else f"{path} is no folder"
 
 
 def ended(text: str) -> str:

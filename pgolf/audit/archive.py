@@ -14,6 +14,7 @@ from pgolf.audit.belonging import NEAREST, SHORT_DAY
 from pgolf.errors import BadInput
 from pgolf.evidence.folder import may_be_log
 from pgolf.evidence.variants import is_baseline
+from pgolf.phrases import not_a_folder
 from pgolf.untrusted import Untrusted, list_folder
 
 MOST_LOOKED_AT = 1_000_000  # files and folders of an archive
@@ -34,7 +35,7 @@ def record_folders(archive: Path) -> list[Path]:
     BadInput : there is no such folder, or no record in it.
     """
     if not archive.is_dir():
-        raise BadInput(f"no folder {archive}: name a folder with records in it")
+        raise BadInput(f"{not_a_folder(archive)}: name a folder with records in it")
     folders = sorted(_Search(archive).records())
     if not folders:
         wanted = "a submission.json, or lies with logs in a speedrun track's folder, as track_1_short/2026-07-17_Name"

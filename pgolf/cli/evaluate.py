@@ -52,6 +52,7 @@ def evaluate(
 
     if mode not in BY_MODE:
         raise BadInput(f"no mode '{mode}'{did_you_mean(mode, BY_MODE)}; there are: {', '.join(BY_MODE)}")
+    _check_no_folder(artifact)
     open_regular(artifact).close()  # says so at once where there is none; the rest imports torch
     from pgolf.artifact import eval_knobs, evaluate_artifact, in_folder, open_artifact
     from pgolf.record.logged_seed import threads_beside
@@ -131,6 +132,8 @@ def probe(
     from pgolf.program.environment import check_extra, parse_variables
     from pgolf.record.request import parse_overrides, parse_seeds
 
+    if target:
+        _check_no_folder(Path(target))
     given = settings or []
     knobs = check_extra(parse_variables(given), "", (), "--set") if ".py:" in target else parse_overrides(given)
     streams = parse_seeds(seeds) if seeds is not None else None
@@ -159,3 +162,8 @@ def probe(
     else:
         show_table(legality.table(results), legality.HEADINGS)
     raise typer.Exit(any(r.passed is False for r in results))
+
+
+def _check_no_folder(path: Path) -> None:
+    if path.is_dir():
+        raise BadInput(f"{path}: a folder, and an artifact is wanted: name the artifact, a final_model.int6.ptz")

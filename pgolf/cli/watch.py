@@ -10,16 +10,19 @@ from rich.text import Text
 from pgolf.cli.options import AsJson, PodsFile, RunsDir, examples
 from pgolf.cli.outcome import show_outcome
 from pgolf.cli.output import show_table, tell
+from pgolf.errors import BadInput
+from pgolf.phrases import not_a_folder
 
 app = typer.Typer()
 Record = Annotated[str, typer.Argument(metavar="ID", help="The id of the record or sweep, or its folder.")]
+RUNS = Path("runs")  # which is not there before the first record
 STYLES = {"running": "cyan", "starting": "cyan", "finished": "green", "failed": "red", "left": "yellow"}
 
 
 @app.command(
     epilog=examples("pgolf status", "pgolf status --json"),
 )
-def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
+def status(runs_dir: RunsDir = RUNS, as_json: AsJson = False) -> None:
     """List the records and sweeps here, and where each stands.
 
     One that is `left` has runs that go on while nobody is at it: the command that started it takes them up, and
@@ -29,6 +32,8 @@ def status(runs_dir: RunsDir = Path("runs"), as_json: AsJson = False) -> None:
     from pgolf.record.rows import said_left
     from pgolf.record.stand import list_stands
 
+    if not runs_dir.is_dir() and (runs_dir != RUNS or runs_dir.exists()):
+        raise BadInput(f"{not_a_folder(runs_dir)}: name the folder that holds the runs with --runs-dir")
     stands = list_stands(runs_dir)
     if as_json:
         typer.echo(json.dumps([stand.as_json() for stand in stands], indent=2, allow_nan=False))

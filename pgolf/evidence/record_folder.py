@@ -9,6 +9,7 @@ from typing import Literal
 
 from pgolf.errors import BadInput
 from pgolf.evidence.lines import printable
+from pgolf.phrases import not_a_folder
 from pgolf.untrusted import Untrusted, list_folder
 
 CLAIMS = "submission*.json"
@@ -27,12 +28,14 @@ def check_record_folder(path: Path) -> None:
         message names the records' folders in it.
     """
     if not path.is_dir():
-        raise BadInput(f"no folder {path}: name a record folder, with its submission.json and its logs")
+        raise BadInput(f"{not_a_folder(path)}: name a record folder, with its submission.json and its logs")
     check_no_work_folder(path)
     kinds = dict(_kinds(path))
     if kinds and kinds.get(path) != "record":
-        todo = _named(kinds) or "no record's folder is in it"
-        raise BadInput(f"{path}: no record's folder, but one that others lie in; {todo}")
+        if todo := _named(kinds):
+            raise BadInput(f"{path}: no record's folder, but one that others lie in; {todo}")
+        work = printable(str(next(iter(kinds))))
+        raise BadInput(f"{path}: no record's folder, and none is in it; pgolf works in it, as in {work}")
 
 
 def check_no_work_folder(path: Path) -> None:

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +17,10 @@ from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from pgolf.errors import BadInput, did_you_mean
 from pgolf.evidence.entry import Entry, read_entry
+from pgolf.evidence.record_folder import CLAIMS
 from pgolf.evidence.run import OF_THE_RUN, CurvePoint, Run, Sourced, T
 from pgolf.files import write_json
+from pgolf.phrases import not_a_folder
 from pgolf.stats.sample import LN2, Sample, from_seeds, parse_numbers
 from pgolf.untrusted import Untrusted, first_of, list_folder, read_json
 
@@ -150,6 +153,8 @@ def load(name: str) -> StandingRecord:
     except Untrusted as e:
         raise BadInput(f"{path}: no ledger entry: {e.without(path)}") from None
     except ValidationError as e:
+        if fnmatchcase(path.name, CLAIMS):
+            raise Untrusted(f"{path}: what a record claims, and no ledger entry; give its folder, {path.parent}") from e
         raise Untrusted(f"{path}: no ledger entry: {first_of(e.errors())}") from e
 
 
@@ -223,7 +228,7 @@ def build(archive: Path, out: Path | None = None) -> list[StandingRecord]:
     BadInput : no folder, or none in it with a scored run.
     """
     if not archive.is_dir():
-        raise BadInput(f"no folder {archive}: name a folder with record folders in it")
+        raise BadInput(f"{not_a_folder(archive)}: name a folder with record folders in it")
     inside = [archive / e.name for e in list_folder(archive, MOST_FOLDERS) if e.is_dir(follow_symlinks=False)]
     entries = [read_entry(p) for p in inside if list(p.glob("submission*.json"))]
     found = [_of_entry(e) for e in entries if e.runs and all(r.final for r in e.runs)]

@@ -71,6 +71,44 @@ def test_a_folder_that_is_missing_is_called_missing(tmp_path):
         assert "no folder nope" in str(CliRunner().invoke(app, words).exception)
 
 
+def test_a_file_in_a_folders_place_is_called_a_file(record, tmp_path):
+    file = record / "README.md"
+    for command in (["audit"], ["report"], ["reproduce", "--yes"], ["archive"], ["submit", "--repo", str(tmp_path)]):
+        refused = CliRunner().invoke(app, [*command, str(file)]).exception
+        assert isinstance(refused, BadInput) and f"{file} is a file, no folder: name a " in str(refused), command
+    ended = CliRunner().invoke(app, ["status", "--runs-dir", str(file)])
+    assert isinstance(ended.exception, BadInput) and "is a file, no folder" in str(ended.exception)
+
+
+def test_status_of_a_missing_folder_is_refused_but_of_the_usual_one_is_empty(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(app, ["status", "--runs-dir", "nosuch"])
+    assert isinstance(ended.exception, BadInput) and "no folder nosuch: name the folder" in str(ended.exception)
+    assert CliRunner().invoke(app, ["status"]).exit_code == 0
+    (tmp_path / "other").mkdir()
+    assert CliRunner().invoke(app, ["status", "--runs-dir", "other"]).exit_code == 0
+
+
+def test_a_folder_in_an_artifacts_place_is_refused_by_what_is_wanted(work):
+    for command in ("eval", "probe"):
+        refused = CliRunner().invoke(app, [command, str(work)]).exception
+        assert isinstance(refused, BadInput)
+        assert f"{work}: a folder, and an artifact is wanted: name the artifact, a final_model" in str(refused)
+
+
+def test_a_submission_json_in_a_folders_place_names_the_folder(record):
+    for words in (["compare", str(record / "submission.json")], ["audit", str(record), "--against"]):
+        said = [*words, str(record / "submission.json")]
+        refused = CliRunner().invoke(app, said).exception
+        assert isinstance(refused, BadInput) and f"give its folder, {record}" in str(refused), refused
+
+
+def test_a_folder_above_work_without_records_does_not_speak_of_records_in_it(work):
+    with pytest.raises(BadInput, match="no record's folder, and none is in it; pgolf works in it, as in") as refused:
+        check_record_folder(work.parent)
+    assert str(work) in str(refused.value) and "others lie in" not in str(refused.value)
+
+
 def test_the_records_own_folder_is_read_as_before(record):
     check_record_folder(record)
     assert len(read_entry(record).runs) == 3
