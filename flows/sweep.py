@@ -119,6 +119,14 @@ def board_of(bench: Bench, runs: Sequence[Run], shown: Attending) -> Board:
     )
 
 
+def announce(bench: Bench, runs: Sequence[Run]) -> None:
+    """Say how many runs there are, of how many candidates, and how many of them have a result."""
+    known = sum(bench.known(*run) is not None for run in runs)
+    all_runs = counted(len(runs), "run") + (f", {known:,} of them known" if known else "")
+    tried, seeds = {candidate for candidate, _ in runs}, {seed for _, seed in runs}
+    log.info("%s: %s on %s", all_runs, counted(len(tried), "candidate"), counted(len(seeds), "seed"))
+
+
 def label_of(run: Run) -> str:
     """A candidate and its seed in words."""
     return f"{run[0].label} {run[1]}"
@@ -211,6 +219,7 @@ def sweep(
         log.info("sweep: %s", record.folder)
         bench, at_once = set_up(record, given, parallel, kept.eval_seconds)
         first, *others = [(candidate, seed) for candidate in tried]
+        announce(bench, [first, *others])
         with board_of(bench, [first, *others], shown) as board:
             shown.live.show("the base")
             (base,) = try_all(bench, [first], 1, board)
@@ -360,6 +369,7 @@ def ablation(
         bench, at_once = set_up(record, {}, parallel, None)
         first = [(Candidate(), seed) for seed in request.seeds]
         others = [(candidate, seed) for candidate in tried for seed in request.seeds]
+        announce(bench, [*first, *others])
         with board_of(bench, [*first, *others], shown) as board:
             shown.live.show("the base")
             bases = try_all(bench, first, at_once, board)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -67,6 +68,9 @@ def test_sweep_of_twelve_survives_a_kill_repeats_nothing_and_ranks_by_score(
 
     code, stdout, stderr = here(line)
     assert code == 0, stderr
+    known = re.search(r"12 runs, (\d+) of them known: 12 candidates on 1 seed\n", stderr)
+    assert known and int(known[1]) >= 4
+    assert "12 runs: 12 candidates on 1 seed\n" in (tmp_path / "first.err").read_text()
     live = read_live(tmp_path / "sweep")
     assert live and [row.state for row in live.rows] == ["done"] * 12 and sum(row.reused for row in live.rows) >= 4
     code, stdout_watch, _ = here([PGOLF, "watch", "sweep", "--runs-dir", str(tmp_path)])
@@ -124,6 +128,7 @@ def test_ablation_of_two_presets(
     code, stdout, stderr = here([PGOLF, "ablate", str(old), str(new), "--id", "ablation", "--json", *where])
     assert code == 0, stderr
     (effect,) = json.loads(stdout)["effects"]
+    assert "6 runs: 2 candidates on 3 seeds\n" in stderr
     assert effect["label"] == "TTT_LR=0.05" and effect["n"] == 3 and effect["gain"] > 0
     trained = [p for p in (tmp_path / "ablation").rglob("train.log") if "train_loss" in p.read_text()]
     assert len(trained) == 3, "one training a seed, whatever is tried of it"
