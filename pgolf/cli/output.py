@@ -4,13 +4,15 @@ A table on a terminal fits its width: cells are folded, nothing is cut. In a pip
 """
 
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -20,6 +22,9 @@ from rich.theme import Theme
 
 from pgolf.pace import Point, projected_end
 from pgolf.report.columns import Columns, between_words
+
+if TYPE_CHECKING:
+    from rich.progress import Task
 
 T = TypeVar("T")
 # without colours of its own a bar that runs would be of a red that reads as an error
@@ -31,15 +36,24 @@ EVERY = 5.0  # seconds between two lines on progress, where there is no terminal
 
 
 @contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar(text: str, in_stages: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """A bar on a terminal that starts with `text`; each call tells it (what is being done, done, total). Elsewhere
-    `Lines`, with an estimate of the time left."""
+    `Lines`, with an estimate of the time left. `in_stages`: others follow, so that this is the least."""
     if not stderr.is_terminal:
-        yield Lines()
+        yield Lines(in_stages=in_stages)
         return
-    from rich.progress import Progress
+    from rich.progress import Progress, TextColumn
 
-    with Progress(console=stderr, transient=True) as bar:
+    from pgolf.record.rows import said_left
+
+    class LeastLeft(TextColumn):
+        def render(self, task: "Task") -> Text:
+            return Text(said_left(task.time_remaining, "stage"), "cyan")
+
+    columns = Progress.get_default_columns()
+    with Progress(
+        *(columns[:-1] if in_stages else columns), *[LeastLeft("")] * in_stages, console=stderr, transient=True
+    ) as bar:
         task = bar.add_task(escape(text), total=None)
         yield lambda text, done, total: bar.update(task, description=escape(text), completed=done, total=total or None)
 
@@ -47,8 +61,8 @@ def progress_bar(text: str) -> Iterator[Callable[[str, int, int], None]]:
 class Lines:
     """Progress as lines on stderr: one when a step begins that cannot be counted, and one every EVERY seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, in_stages: bool = False) -> None:
+        self.clock, self.hedge = clock, "at least" if in_stages else "about"
         self.text = ""
         self.began: Point = (clock(), 0.0)
         self.said = clock()
@@ -62,7 +76,7 @@ class Lines:
             return
         self.said = now
         end = projected_end(self.began, (now, float(done)), float(total))
-        left = "" if end is None else f", about {max(end - now, 0):,.0f} s left"
+        left = "" if end is None else f", {self.hedge} {max(end - now, 0):,.0f} s left"
         counts = f": {done:,} of {total:,}{left}" if total > 1 else ""
         tell(f"{text}{counts}")
 
@@ -159,6 +173,30 @@ def run_flow(module: str, flow: str, /, **parameters: Any) -> Any:
         message = "stopped: all runs are ended, and finished work is kept; start the same command again to go on"
         tell(message)
         raise typer.Exit(int(e.code or 0) if isinstance(e, SystemExit) else 130) from None
+
+
+@contextmanager
+def ended_by_ctrl_c(ending: str, ended: str) -> Iterator[None]:
+    """Say at once what Ctrl-C does, and then that it is done, with exit code 130."""
+    asked = 0
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        tell(f"Ctrl-C: {'still ' if asked > 1 else ''}{ending}")
+        if asked == 1:  # a second one would cut short what the first has begun
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell(ended)
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def show_verdict(

@@ -7,13 +7,14 @@ import typer
 
 from pgolf.cli.agreement import Yes, agreed
 from pgolf.cli.options import DatasetNear, examples
-from pgolf.cli.output import progress_bar, show_lines, tell
+from pgolf.cli.output import ended_by_ctrl_c, progress_bar, show_lines, tell
 
 if TYPE_CHECKING:
     from pgolf.record.progress import Progress as SeedProgress
 
 app = typer.Typer()
 AS_YOU = "It runs as you: it can read, change and send whatever you can."
+NEXT = "the same command makes another attempt, from the first step"
 SEALED = "It runs sealed off: no network, no home, no files but its own folder and the dataset."
 
 
@@ -42,9 +43,9 @@ def reproduce(
 
     The code in the folder may be anybody's: pgolf says whose it is and asks first, and runs it sealed off, with no
     network, no home, and no files but its own and the dataset. Takes knobs from the record's logs, and the dataset from
-    --data-dir. Killed at any point, it leaves nothing running; the same command makes another attempt, from the first
-    step. Where an attempt has come to its end, it shows that result and runs nothing, unless the program has changed
-    since; --out names another folder.
+    --data-dir. Stopped by Ctrl-C or killed, it leaves nothing running; the same command makes another attempt, from the
+    first step. Where an attempt has come to its end, it shows that result and runs nothing, unless the program has
+    changed since; --out names another folder.
 
     Exit 0: the result lies within the spread of the record's seeds; 1: it does not, or the run failed; 2: bad input, or
     a program that you have not agreed to, or that cannot be sealed off here.
@@ -70,7 +71,10 @@ def reproduce(
     elif again.job.anew:
         said = f"seed {again.seed} has run another program in {again.out}: this one is run, as another attempt"
         tell(said)
-    with progress_bar(f"seed {again.seed} of {name}") as progress:
+    with (
+        ended_by_ctrl_c("ending what runs; " + NEXT, "stopped: nothing of it runs any more; " + NEXT),
+        progress_bar(f"seed {again.seed} of {name}", in_stages=True) as progress,
+    ):
 
         def show(now: "SeedProgress") -> None:
             progress(f"seed {again.seed}: {printable(now.stage)}", now.done, now.total)

@@ -14,11 +14,13 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from functools import partial
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import NoReturn
 
 POLL_S = 0.2
+GRACE_S = 2.0  # to end in order, for what is told to: the next attempt begins anew, and somebody waits
 CANNOT = 97  # exit code where the seal fails: no program has run; legality/seal.py has the same
 
 
@@ -43,14 +45,24 @@ def is_wanted(lock: int) -> bool:
 
 
 def wait_while_wanted(seal: ModuleType, lock: int, supervisor: int, child: int, _held: int) -> NoReturn:
-    """Wait for the sealed process, and end it when nobody wants it any more."""
-    seal.pass_on(child)
+    """Wait for the sealed process, and end it when nobody wants it any more, or GRACE_S after it was told to end."""
+    told: list[float] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        told.append(time.monotonic())
+        with suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, pass_on)
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             sys.exit(seal.code_of(status))
         if not is_wanted(lock):
             os.kill(supervisor, signal.SIGTERM)  # which writes down that it was ended, and hands it on to here
+            os.kill(child, signal.SIGKILL)
+        if told and time.monotonic() - told[0] > GRACE_S:
             os.kill(child, signal.SIGKILL)
         time.sleep(POLL_S)
 

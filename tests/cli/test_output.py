@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -131,6 +132,27 @@ def test_progress_in_a_pipe_is_a_line_now_and_then_with_an_estimate(capsys):
         "parsing: 90 of 100, about 2 s left",
         "training the tokenizer",
     ]
+
+
+def test_time_left_of_one_stage_of_several_is_told_as_the_least(monkeypatch, capsys):
+    now = 0.0
+    tell = Lines(lambda: now, in_stages=True)
+    tell("training", 0, 100)
+    now = 10.0
+    tell("training", 50, 100)
+    assert "training: 50 of 100, at least 10 s left" in capsys.readouterr().err.splitlines()
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(output, "stderr", screen)
+    for in_stages in (True, False):
+        screen.file = io.StringIO()
+        with output.progress_bar("seed 42", in_stages) as tell_bar:
+            tell_bar("seed 42: training", 0, 1000)
+            time.sleep(0.02)
+            tell_bar("seed 42: training", 1, 1000)
+            tell_bar("seed 42: training", 2, 1000)
+        shown = "\n".join(plain(screen.file.getvalue()))
+        assert bool(re.search(r"≥ \d+:\d\d left", shown)) == in_stages
+        assert bool(re.search(r" 0:\d\d:\d\d", shown)) != in_stages
 
 
 def test_a_bar_shows_words_of_strangers_as_they_are(monkeypatch):

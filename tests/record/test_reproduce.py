@@ -3,10 +3,14 @@ packed as it is and print a log; a stranger's program trains on two ranks."""
 
 import json
 import shutil
+import signal
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
+from living import of_pod, wait_for
+from seconds import PGOLF
 from typer.testing import CliRunner
 
 from pgolf.cli import app
@@ -208,3 +212,25 @@ def test_in_a_pipe_the_command_says_what_it_is_doing(folder, tmp_path):
         assert ran.exit_code == 1 and ran.stdout.startswith("seed 314: 1.18030000"), ran.output
         assert ("has run another program" in ran.stderr, "this is its result" in ran.stderr) == (once, not once)
         assert len(list((tmp_path / "out/trained/314").glob("attempt-*"))) == 2
+
+
+@pytest.mark.skipif(why_not_sealable() is not None, reason="nothing can be sealed off here")
+def test_ctrl_c_is_answered_at_once_and_ends_also_a_program_that_does_not_listen(folder, tmp_path):
+    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    program = f"{deaf}{PROGRAM.replace('SHIFT', '0.0')}print('now', flush=True)\ntime.sleep(600)\n"
+    (folder / "train_gpt.py").write_bytes(packed(program))
+    words = ["reproduce", str(folder), "--yes", "--out", str(tmp_path / "out"), "--data-dir", str(tmp_path / "data")]
+    attempt = tmp_path / "out/trained/42/attempt-1"
+    with subprocess.Popen([PGOLF, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        wait_for(lambda: (log := attempt / "train.log").exists() and "now" in log.read_text())
+        running.send_signal(signal.SIGINT)
+        assert running.stderr and running.stdout
+        said = list(iter(running.stderr.readline, ""))
+        assert (running.wait(), running.stdout.read()) == (130, "")
+    again = "the same command makes another attempt, from the first step\n"
+    assert said[-2:] == [f"Ctrl-C: ending what runs; {again}", f"stopped: nothing of it runs any more; {again}"]
+    assert not of_pod(attempt)
+    assert json.loads((attempt / "exit.json").read_text())["exit_code"] == 128 + signal.SIGKILL  # by its own seal
+    (folder / "train_gpt.py").write_bytes(packed(PROGRAM.replace("SHIFT", "0.0")))
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert attempt.with_name("attempt-2").is_dir()
