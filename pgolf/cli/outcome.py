@@ -3,13 +3,16 @@
 import json
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
-from pgolf.cli.output import show_tables, show_verdict
+from pgolf.cli.output import show_report, show_tables, show_verdict
+
+REPORT_MOST = 1 << 20  # bytes
 
 if TYPE_CHECKING:
     from pgolf.record.outcome import AnyOutcome
@@ -32,10 +35,13 @@ def _show(outcome: "AnyOutcome") -> None:
     from pgolf.report.columns import ENDLESS
     from pgolf.report.tables import comparison_table, seed_table
     from pgolf.report.target_tables import target_tables
+    from pgolf.untrusted import Untrusted, read_bytes
 
     if isinstance(outcome, SweepOutcome):
         typer.echo(f"{outcome.kind} {outcome.folder.name} is finished: {outcome.said}")
-        typer.echo(f"its table: {outcome.report}")
+        with suppress(Untrusted):  # it may be gone, or lie below another folder than this one
+            show_report(read_bytes(outcome.report, REPORT_MOST, inside=outcome.folder).decode("utf-8", "replace"))
+        typer.echo(str(outcome.report))
         return
     stdout = Console(highlight=False)
     if isinstance(outcome, Outcome):

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -392,10 +393,13 @@ def test_end_of_a_sweep_is_told_by_status_and_watch_as_it_was(
         (one,) = list_stands(record.parent)
         assert (one.state, one.done, one.runs, one.said) == ("running", 1, 2, "changes; TTT_LR=9 42 train")
         table = SweepOutcome("ablation", record, record / "report" / "README.md", "1 of 1 gain shown, over 3 seeds")
+        table.report.parent.mkdir(exist_ok=True)
+        table.report.write_text("## From old to new\n\n| change | gain |\n|---|---|\n| `TTT_LR=9` | +0.0015 |\n")
         shown.done(table, table.said)
     assert stand(record.parent) == ("finished", table.said)
     code, said = watched()
     assert code == 0 and "ablation mine is finished: 1 of 1 gain shown" in said and str(table.report) in said
+    assert "From old to new" in said and re.search(r"TTT_LR=9 +\+0.0015", said) and "|" not in said
     assert json.loads(watched("--json")[1]) == table.as_json()
 
 
