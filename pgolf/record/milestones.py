@@ -3,7 +3,6 @@ that is going to be missed."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from pgolf.ledger import StandingRecord
 from pgolf.phrases import signed
@@ -19,9 +18,9 @@ QUARTERS = (25, 50, 75)
 MOST_RUNS = 6  # runs of which a message at a quarter says where they stand
 
 
-@dataclass
 class Milestones:
-    """Tells the chat of milestones. Fed by several threads, twice a second, with each run's progress.
+    """Tells the chat of milestones. Fed by several threads, twice a second, with each run's progress. No dataclass:
+    Prefect would look through its fields when a run starts, while another run changes them.
 
     Attributes
     ----------
@@ -32,14 +31,19 @@ class Milestones:
     rows : the board's, which tell how long all of it may still take.
     """
 
-    news: News
-    labels: list[str]
-    over: set[str] = field(default_factory=set)
-    judge: Judge | None = None
-    standing: StandingRecord | None = None
-    rows: Callable[[], Sequence[Row]] = tuple
-    seen: dict[str, Progress] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(
+        self,
+        news: News,
+        labels: Sequence[str],
+        over: Iterable[str] = (),
+        judge: Judge | None = None,
+        standing: StandingRecord | None = None,
+        rows: Callable[[], Sequence[Row]] = tuple,
+    ) -> None:
+        self.news, self.labels, self.over = news, list(labels), set(over)
+        self.judge, self.standing, self.rows = judge, standing, rows
+        self.seen: dict[str, Progress] = {}
+        self.lock = threading.Lock()
 
     def update(self, label: str, progress: Progress) -> None:
         """Tell what is new of a run."""

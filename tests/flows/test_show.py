@@ -6,11 +6,13 @@ from pathlib import Path
 import httpx
 from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.utilities.collections import visit_collection
 
 from pgolf.flows.pods import claim
 from pgolf.flows.show import Outcome, artifact_key, publish, show
 from pgolf.ledger import load
 from pgolf.record.board import Board
+from pgolf.record.milestones import Milestones
 from pgolf.record.news import News
 from pgolf.record.progress import Progress
 from pgolf.report.verdict import Verdict
@@ -50,6 +52,15 @@ def test_server_keeps_names_progress_and_a_page_without_dead_links(prefect_serve
     assert "- `report.html`" in page and "| comparison | against pr1493 |" in page
     rows = json.loads(artifacts["shown-seeds"]["data"])
     assert [row["val_bpb"] for row in rows] == [f"{s.val_bpb:.5f}" for s in outcome.scores]
+
+
+def test_prefect_does_not_look_into_what_other_runs_change(tmp_path: Path) -> None:
+    board, milestones = Board(["seed 1", "seed 2"]), Milestones(News(tmp_path), ["seed 1", "seed 2"])
+    for view in (board, milestones):
+        view.update("seed 1", Progress())
+    seen: list[object] = []
+    visit_collection([board, milestones], seen.append, return_data=False)  # as it does when a run starts
+    assert seen[1:] == [board, milestones]
 
 
 def test_keys_have_only_what_prefect_takes() -> None:
