@@ -38,7 +38,7 @@ EVERY = 5.0  # seconds between two lines on progress, where there is no terminal
 @contextmanager
 def progress_bar(text: str, in_stages: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """A bar on a terminal that starts with `text`; each call tells it (what is being done, done, total). Elsewhere
-    `Lines`, with an estimate of the time left. `in_stages`: others follow, so that this is the least."""
+    `Lines`, with an estimate of the time left. `in_stages`: others follow, so that this is not all."""
     if not stderr.is_terminal:
         yield Lines(in_stages=in_stages)
         return
@@ -46,13 +46,13 @@ def progress_bar(text: str, in_stages: bool = False) -> Iterator[Callable[[str, 
 
     from pgolf.record.rows import said_left
 
-    class LeastLeft(TextColumn):
+    class LeftOfStage(TextColumn):
         def render(self, task: "Task") -> Text:
             return Text(said_left(task.time_remaining, "stage"), "cyan")
 
     columns = Progress.get_default_columns()
     with Progress(
-        *(columns[:-1] if in_stages else columns), *[LeastLeft("")] * in_stages, console=stderr, transient=True
+        *(columns[:-1] if in_stages else columns), *[LeftOfStage("")] * in_stages, console=stderr, transient=True
     ) as bar:
         task = bar.add_task(escape(text), total=None)
         yield lambda text, done, total: bar.update(task, description=escape(text), completed=done, total=total or None)

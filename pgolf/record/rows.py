@@ -8,11 +8,10 @@ from typing import Literal
 from pgolf.audit.measures import Measure, Status
 
 State = Literal["waiting", "running", "done", "failed"]
-# what a time left is told from: runs of the same kind, or the current stage alone (it is the least)
+# what a time left is told from: runs of the same kind, or the current stage alone
 Basis = Literal["runs", "stage"]
 Curve = tuple[tuple[int, float], ...]  # step, loss
 CURVE_MOST = 64  # points of a curve that are shown
-HEDGES: dict[Basis, str] = {"runs": "about ", "stage": "≥ "}
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def said_left(seconds: float | None, basis: Basis = "runs", over: bool = False) 
     Examples
     --------
     >>> said_left(80.0), said_left(80.0, "stage"), said_left(3.0, over=True)
-    ('about 1:20 left', '≥ 1:20 left', 'a little longer')
+    ('about 1:20 left', '1:20 left of this stage', 'a little longer')
     """
     if seconds is None:
         return ""
@@ -185,7 +184,7 @@ def said_left(seconds: float | None, basis: Basis = "runs", over: bool = False) 
         return "a little longer"
     if seconds < 1:
         return ""
-    return f"{HEDGES[basis]}{clock(seconds)} left"
+    return f"{clock(seconds)} left of this stage" if basis == "stage" else f"about {clock(seconds)} left"
 
 
 def clock(seconds: float) -> str:

@@ -151,7 +151,7 @@ def test_time_left_of_one_stage_of_several_is_told_as_the_least(monkeypatch, cap
             tell_bar("seed 42: training", 1, 1000)
             tell_bar("seed 42: training", 2, 1000)
         shown = "\n".join(plain(screen.file.getvalue()))
-        assert bool(re.search(r"≥ \d+:\d\d left", shown)) == in_stages
+        assert bool(re.search(r"\d+:\d\d left of this stage", shown)) == in_stages
         assert bool(re.search(r" 0:\d\d:\d\d", shown)) != in_stages
 
 

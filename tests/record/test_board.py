@@ -41,7 +41,7 @@ def test_terminal_shows_the_runs_side_by_side() -> None:
     assert "seed 42" in text
     assert "20/100" in text
     assert "4.5000" in text
-    assert "≥ 2:00" in text
+    assert "2:00 left of this stage" in text
     assert "waiting" in text
 
 
@@ -212,7 +212,7 @@ def test_time_left_is_told_from_a_run_of_the_same_kind() -> None:
     board = Board(["baseline 1", "seed 1", "seed 2"], Console(file=io.StringIO()))
     board.update("baseline 1", finished(10.0))
     board.update("seed 2", training(20, 10.0))
-    assert "≥ 0:40 left" in board.line("seed 2", training(20, 10.0))  # a baseline says nothing of a seed
+    assert "0:40 left of this stage" in board.line("seed 2", training(20, 10.0))  # a baseline says nothing of a seed
     board.update("seed 1", finished(100.0))  # it took its first 20 steps in 10 s
     assert "about 1:30 left" in board.line("seed 2", training(20, 10.0))
     slower = board.row("seed 2", training(20, 20.0)).left
