@@ -79,6 +79,6 @@ def test_published_score_is_of_the_preset_itself_and_checked(tmp_path: Path):
     mine.write_text('extends = "pr1812"\n')
     assert presets.published(str(mine)) is None
     for wrong in ("1.07", '{ track = "10min_16mb" }', '{ track = "10min_16mb", val_bpb = -1.0 }'):
-        mine.write_text(f"published = {wrong}\n")
+        mine.write_text(f'extends = "pr1812"\npublished = {wrong}\n')
         with pytest.raises(BadInput, match=r"mine\.toml: write 'published' as"):
             presets.load(str(mine))

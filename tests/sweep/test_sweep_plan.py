@@ -58,7 +58,7 @@ def test_presets_of_other_vocabularies_cannot_be_ablated(tmp_path):
 def test_a_difference_that_the_ranks_cannot_share_is_not_ablated(tmp_path):
     new = tmp_path / "new.toml"
     new.write_text(f'extends = "{TINY / "tiny.toml"}"\n[knobs]\nttt_epochs = 2\ngrad_accum_steps = 3\n')
-    with pytest.raises(BadInput, match="GRAD_ACCUM_STEPS=3: TRAIN_BATCH_TOKENS 1024 is no multiple of 1 ranks × 3"):
+    with pytest.raises(BadInput, match="GRAD_ACCUM_STEPS=3: TRAIN_BATCH_TOKENS 1024 is no multiple of 1 rank × 3"):
         plan_ablation(str(TINY / "tiny.toml"), str(new), TRACK, None)
 
 
