@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from pgolf.flows.server import prefect_api, uncollected
 from pgolf.record.disk import blaming_a_full_disk
 from pgolf.record.orchestrator import Here, How
+from pgolf.record.stopping import interrupting
 
 log = logging.getLogger("pgolf.here")
 ENDING = "ending what runs, which begins anew next time; finished work is kept, and the same command goes on from it"
@@ -22,14 +23,6 @@ def run_here(module: str, flow: str, parameters: dict[str, Any], how: How = "for
     That server keeps its database in PREFECT_HOME, if that is set, else beside the records. SIGTERM and SIGHUP end the
     flow in order, as Ctrl-C does, which is answered at once: every child is ended, and finished work stays.
     """
-    asked = 0
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
-        log.info("Ctrl-C: %s%s", "still " if asked > 1 else "", ENDING)
-        if asked == 1:  # a second one would cut short what the first has begun
-            raise KeyboardInterrupt
 
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
@@ -38,7 +31,7 @@ def run_here(module: str, flow: str, parameters: dict[str, Any], how: How = "for
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, leave)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGINT, interrupting(ENDING, log.info))
     Here.how = how
     home = os.environ.get("PREFECT_HOME") or Path(parameters["runs_dir"], ".prefect")
     with blaming_a_full_disk(Path(parameters["runs_dir"])), prefect_api(Path(home)) as wait:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -178,18 +177,11 @@ def run_flow(module: str, flow: str, /, **parameters: Any) -> Any:
 @contextmanager
 def ended_by_ctrl_c(ending: str, ended: str) -> Iterator[None]:
     """Say at once what Ctrl-C does, and then that it is done, with exit code 130."""
-    asked = 0
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
-        tell(f"Ctrl-C: {'still ' if asked > 1 else ''}{ending}")
-        if asked == 1:  # a second one would cut short what the first has begun
-            raise KeyboardInterrupt
+    from pgolf.record.stopping import interrupting
 
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGINT, interrupting(ending, tell))
     try:
         yield
     except KeyboardInterrupt:

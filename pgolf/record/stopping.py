@@ -8,9 +8,10 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from pgolf.errors import RunFailed
 
@@ -18,6 +19,21 @@ log = logging.getLogger(__name__)
 REQUEST = "stop.json"
 LOOK_S = 0.5  # between looks for a request
 KEPT = "finished work is kept; start the same command again to go on"
+
+
+def interrupting(ending: str, tell: Callable[[str], object]) -> Callable[[int, FrameType | None], None]:
+    """A handler of SIGINT that says at once what Ctrl-C does. The first raises KeyboardInterrupt; a second one would
+    cut short what the first has begun."""
+    asked = 0
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        tell(f"Ctrl-C: {'still ' if asked > 1 else ''}{ending}")
+        if asked == 1:
+            raise KeyboardInterrupt
+
+    return interrupt
 
 
 class Stop(threading.Event):
